@@ -1,0 +1,63 @@
+/* The messages between daemon and worker: versioned, length-framed, over a Unix socket now and TCP later.
+ *
+ * A frame is a header of 16 bytes, little-endian: u32 body bytes, u16 version, u16 kind, u64 number; then the body, one JSON
+ * object.  The worker numbers what it sends about a job from 1 within an attempt (0: not about a job, not acknowledged).
+ * The daemon commits a batch, then acknowledges the last number; the worker keeps what is not acknowledged and sends it again
+ * after a broken connection.  A number that was committed before is ignored: that makes sending again harmless.
+ *
+ * Non-finite numbers are the strings "NaN", "Infinity", "-Infinity" (json_number). */
+#ifndef PROTO_H
+#define PROTO_H
+
+#include "base/buf.h"
+#include "base/json.h"
+
+#define PROTO_VERSION    1
+#define PROTO_BODY_MOST  (8u << 20) /* bytes: a report with its samples, or a model's graph, is well below */
+#define PROTO_HEADER     16
+
+/* X(NAME, "name", who sends it) and the members of its body */
+#define PROTO_KINDS(X)                                                                                                     \
+	/* worker -> daemon */                                                                                             \
+	X(HELLO, "hello", 'w')           /* secret, pid, role ("job" | "checker"), fingerprint; after a break also job, attempt */ \
+	X(STARTED, "started", 'w')       /* fingerprint, parameters, n_steps, series: [{name, deterministic}] */           \
+	X(PROGRESS, "progress", 'w')     /* step, n_steps, epoch, phase ("train"|"validate"|"test"|"prepare") */           \
+	X(METRICS, "metrics", 'w')       /* points: [[series, step, time_ms, value], ...], series as declared by name */  \
+	X(LOG, "log", 'w')               /* level, text, time_ms */                                                        \
+	X(GRAPH, "graph", 'w')           /* the computation graph, for drawing: nodes [...] */                             \
+	X(CHECKPOINT, "checkpoint", 'w') /* step, file (name in the job's folder), sha256, bytes, kind ("last"|"best") */  \
+	X(ARTIFACT, "artifact", 'w')     /* name, file, sha256, bytes, media_type */                                       \
+	X(DONE, "done", 'w')             /* report, engine (counters) */                                                   \
+	X(FAILED, "failed", 'w')         /* status, detail, pointer?, retry (whether another attempt may help) */          \
+	X(STOPPED, "stopped", 'w')       /* step: checkpointed there, and left as told */                                  \
+	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], layers [...], parameters, flops, bytes */     \
+	/* daemon -> worker */                                                                                             \
+	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data, threads, memory_bytes, resume: {step, file}|null */ \
+	X(CHECK, "check", 'd')           /* id, spec, data */                                                              \
+	X(ACK, "ack", 'd')               /* number */                                                                      \
+	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */
+
+enum proto_kind {
+#define X(name, text, sender) PROTO_##name,
+	PROTO_KINDS(X)
+#undef X
+	PROTO_N_KINDS
+};
+
+const char *proto_kind_name(enum proto_kind k);
+
+struct proto_msg {
+	enum proto_kind kind;
+	int64_t number;
+	cJSON *body; /* owned; proto_msg_release */
+};
+
+void proto_msg_release(struct proto_msg *m);
+
+/* Append one frame to OUT.  False: the body is over the cap, or OUT is full; nothing was appended. */
+bool proto_encode(struct buf *out, enum proto_kind kind, int64_t number, const cJSON *body);
+/* Take the first whole frame out of IN.  1: *M is filled; 0: more bytes are needed; -1: the stream is broken (E says how:
+ * version, size, kind, JSON). */
+int proto_decode(struct buf *in, struct proto_msg *m, struct err *e);
+
+#endif

@@ -1,0 +1,207 @@
+/* The store: everything that must survive, in one SQLite database (WAL, synchronous=FULL).  The only user of SQLite.
+ *
+ * Writes: one thread owns the one write connection.  Others hand it commands; it runs as many as are waiting in one
+ * transaction (each in a savepoint, so one that fails takes back only itself), commits once, then completes them.
+ * A command that changed something streamable makes the commit's SEQ known through the wake-up function.
+ * Reads: every HTTP thread has a reader of its own, read-only; rows come out as structs or through callbacks.
+ *
+ * Persist, then act, then answer: when store_write returns TD_OK, it is on disk. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "sched/job.h"
+
+struct store;
+struct store_reader; /* a read-only connection; one thread at a time */
+struct store_tx;     /* the write connection inside a transaction; exists only inside a command */
+
+/* ---- Life ---------------------------------------------------------------------------------------------------------- */
+
+/* Open DATA/tandem.db (copying it aside and migrating when it is older), start the writer.  A database that is newer than
+ * this program is refused.  Only one daemon per folder (a lock file), else TD_CONFLICT. */
+td_status store_open(const char *data_dir, struct store **out, struct err *e);
+void store_close(struct store *s); /* commits what is queued, stops the writer */
+
+/* Called by the writer after a commit that changed streamable rows, with its seq.  Must not block. */
+void store_on_commit(struct store *s, void (*wake)(void *arg, int64_t seq), void *arg);
+int64_t store_seq(const struct store *s); /* of the last commit; thread-safe */
+
+td_status store_reader_open(struct store *s, struct store_reader **out, struct err *e);
+void store_reader_close(struct store_reader *r);
+
+/* ---- Commands ------------------------------------------------------------------------------------------------------ */
+
+struct store_cmd {
+	/* Runs on the writer, inside the transaction.  A status other than TD_OK rolls this command back. */
+	td_status (*run)(struct store_tx *tx, struct store_cmd *cmd, struct err *e);
+	/* Runs on the writer after the commit (cmd->err says how it went).  NULL for store_write. */
+	void (*done)(struct store_cmd *cmd);
+	struct err err;      /* outcome */
+	int64_t seq;         /* of the commit it was part of */
+	struct store_cmd *next; /* the store's own */
+};
+
+#define STORE_QUEUE_MOST 1024 /* commands waiting; store_post refuses more */
+
+td_status store_write(struct store *s, struct store_cmd *cmd);  /* waits until committed; returns cmd->err.status */
+bool store_post(struct store *s, struct store_cmd *cmd);        /* false: the queue is full, nothing happened */
+
+/* ---- Jobs (writes) ------------------------------------------------------------------------------------------------- */
+
+/* New row with its first transition ("submitted").  J's id, times and seq are filled in by this. */
+td_status store_job_insert(struct store_tx *tx, struct job *j, struct err *e);
+/* Apply EVENT to the present row (compare and set by the table of job.c), write the transition, keep times, attempt (ASSIGN
+ * counts it up and zeroes acked), run_ms.  No move: TD_CONFLICT, and the text names the state.  *AFTER (may be NULL; job_release). */
+td_status store_job_event(struct store_tx *tx, const char *id, enum job_event event, const char *reason, const char *detail,
+	struct job *after, struct err *e);
+/* Change what a user may: name, tags (JSON), notes, priority; NULL members of PATCH stay. */
+struct job_patch {
+	const char *name, *notes, *tags;
+	const int *priority;
+};
+td_status store_job_patch(struct store_tx *tx, const char *id, const struct job_patch *p, struct err *e);
+td_status store_job_delete(struct store_tx *tx, const char *id, bool purge, struct err *e);
+/* Whether NUMBER of (ID, ATTEMPT) is new; if so it becomes the last acknowledged.  False also for a stale attempt. */
+bool store_job_accept(struct store_tx *tx, const char *id, int attempt, int64_t number);
+td_status store_job_set_checked(struct store_tx *tx, const char *id, const char *checked_json, struct err *e);
+td_status store_job_set_error(struct store_tx *tx, const char *id, const char *error_json, struct err *e);
+td_status store_job_set_engine(struct store_tx *tx, const char *id, const char *engine_json, struct err *e);
+td_status store_job_set_report(struct store_tx *tx, const char *id, const char *report_json, struct err *e);
+td_status store_job_set_graph(struct store_tx *tx, const char *id, const char *graph_json, struct err *e);
+td_status store_job_progress(struct store_tx *tx, const char *id, int64_t step, int64_t n_steps, const char *phase, int epoch, struct err *e);
+td_status store_log_append(struct store_tx *tx, const char *id, int64_t time_ms, const char *level, const char *text, struct err *e);
+
+struct artifact {
+	char *name, *file, *sha256, *media_type; /* owned; FILE is relative to the job's folder */
+	int64_t n_bytes, created_ms;
+	int64_t step; /* of a checkpoint; -1 for an artifact */
+	char *kind;   /* "last" | "best" for a checkpoint, "artifact" */
+};
+void artifact_release(struct artifact *a);
+/* A checkpoint exists when this commits.  Rows of the same kind that are older go; their files are listed in *OBSOLETE
+ * (newline-separated names, mem_free; NULL: none), for the caller to delete after the commit. */
+td_status store_checkpoint_add(struct store_tx *tx, const char *id, const struct artifact *a, char **obsolete, struct err *e);
+td_status store_artifact_add(struct store_tx *tx, const char *id, const struct artifact *a, struct err *e);
+/* Forget every deterministic and other point, log progress and report after STEP, and record a rewind event. */
+td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct err *e);
+
+/* ---- Metrics ------------------------------------------------------------------------------------------------------- */
+
+struct point {
+	int64_t step;
+	int64_t time_ms;
+	double value; /* bit-exact, NaN, infinities and -0.0 included */
+};
+
+/* Declare or find a series of a job.  DETERMINISTIC: the same bits in every run. */
+td_status store_series(struct store_tx *tx, const char *id, const char *name, bool deterministic, int64_t *series, struct err *e);
+td_status store_points_add(struct store_tx *tx, const char *id, const char *series_name, const struct point *points, int n, struct err *e);
+
+struct series_info {
+	const char *name;     /* borrowed during the callback */
+	bool deterministic;
+	int64_t count;
+	struct point last;
+	double min, max;      /* of the finite values; NaN when there is none */
+	int64_t non_finite;   /* how many values are NaN or infinite */
+};
+td_status store_series_each(struct store_reader *r, const char *id, void (*each)(void *arg, const struct series_info *s), void *arg, struct err *e);
+
+/* A window of a series, at most MAX_POINTS buckets (<= 2048); raw points when they fit. */
+struct window {
+	int64_t n;
+	int64_t *step, *time_ms;            /* of the last point of each bucket */
+	double *value, *min, *max, *mean;   /* value: the last point's */
+	int64_t *count;                     /* points in the bucket */
+	bool *non_finite;                   /* a NaN or infinity is in the bucket */
+	bool raw;                           /* every bucket is one point */
+	int64_t total;                      /* points in the window */
+};
+#define STORE_WINDOW_MOST 2048
+td_status store_window(struct store_reader *r, const char *id, const char *name, int64_t from, int64_t to, int max_points, struct window *out, struct err *e);
+void window_release(struct window *w);
+/* All raw points with steps after AFTER, at most N at a time (exports page by key).  Returns how many through *GOT. */
+td_status store_points_read(struct store_reader *r, const char *id, const char *name, int64_t after_step, struct point *out, int n, int *got, struct err *e);
+
+/* ---- Jobs (reads) -------------------------------------------------------------------------------------------------- */
+
+td_status store_job_get(struct store_reader *r, const char *id, struct job *out, struct err *e); /* TD_NOT_FOUND */
+struct job_query {
+	const char *project, *state, *owner, *tag, *text; /* NULL: any */
+	const char *sort;    /* column, spec pointer or series name, '-' in front for descending; NULL: newest first */
+	const char *after;   /* opaque cursor of the page before, or NULL */
+	int limit;           /* 1..1000 */
+	bool deleted;        /* include those */
+};
+td_status store_job_list(struct store_reader *r, const struct job_query *q, void (*each)(void *arg, const struct job *j), void *arg,
+	char **next_cursor, struct err *e); /* *NEXT_CURSOR owned, NULL at the end */
+/* Jobs in a state that is not terminal: what the control loop starts from. */
+td_status store_job_active(struct store_reader *r, void (*each)(void *arg, const struct job *j), void *arg, struct err *e);
+struct transition {
+	int64_t seq, time_ms;
+	enum job_state from, to;
+	int attempt;
+	const char *event, *reason, *detail; /* borrowed; DETAIL may be NULL */
+};
+td_status store_transitions(struct store_reader *r, const char *id, void (*each)(void *arg, const struct transition *t), void *arg, struct err *e);
+td_status store_report_get(struct store_reader *r, const char *id, char **json, struct err *e);  /* owned; TD_NOT_FOUND */
+td_status store_graph_get(struct store_reader *r, const char *id, char **json, struct err *e);
+/* Log text as one stream of bytes. */
+td_status store_log_size(struct store_reader *r, const char *id, int64_t *n_bytes, struct err *e);
+td_status store_log_read(struct store_reader *r, const char *id, int64_t offset, char *out, int64_t n, int64_t *got, struct err *e);
+/* KIND "checkpoint" or "artifact". */
+td_status store_artifacts(struct store_reader *r, const char *id, const char *kind, void (*each)(void *arg, const struct artifact *a), void *arg, struct err *e);
+td_status store_artifact_get(struct store_reader *r, const char *id, const char *name, struct artifact *out, struct err *e);
+
+/* ---- The event stream ---------------------------------------------------------------------------------------------- */
+
+/* Everything about a job (or all jobs: ID NULL) that committed after SEQ, in order: kind "state", "metrics", "log",
+ * "artifact", "checkpoint", "progress", "rewind".  DATA is JSON, borrowed.  At most N events; returns how many.
+ * Metrics come as {"series": name, "points": [[step, time_ms, value], ...]}. */
+td_status store_events(struct store_reader *r, const char *id, int64_t after_seq, int n,
+	void (*each)(void *arg, int64_t seq, const char *job, const char *kind, const char *data), void *arg, int *got, struct err *e);
+
+/* ---- Tokens, sessions, idempotency --------------------------------------------------------------------------------- */
+
+enum token_scope { SCOPE_NONE, SCOPE_READ, SCOPE_RUN, SCOPE_ADMIN };
+struct token {
+	char id[ULID_TEXT];
+	char *owner, *note;       /* owned; token_release */
+	enum token_scope scope;
+	int64_t created_ms, expires_ms, used_ms; /* expires 0: never */
+};
+void token_release(struct token *t);
+const char *token_scope_name(enum token_scope s);
+bool token_scope_parse(const char *name, enum token_scope *out);
+/* Only the hash is stored: SHA-256 of the text, in hexadecimal. */
+td_status store_token_add(struct store_tx *tx, struct token *t, const char *hash, struct err *e); /* fills id, created */
+td_status store_token_revoke(struct store_tx *tx, const char *id, struct err *e);
+td_status store_token_find(struct store_reader *r, const char *hash, int64_t now_ms, struct token *out, struct err *e); /* TD_NOT_FOUND */
+td_status store_token_each(struct store_reader *r, void (*each)(void *arg, const struct token *t), void *arg, struct err *e);
+td_status store_token_count(struct store_reader *r, int64_t *n, struct err *e);
+
+/* Idempotency-Key: TD_OK: first use, reserved for REQUEST_HASH in this transaction; TD_CONFLICT: the key has another body;
+ * when a stored answer exists, *STATUS and *BODY (owned) are filled and TD_OK is returned with *REPLAY true. */
+td_status store_idempotency_begin(struct store_tx *tx, const char *owner, const char *key, const char *request_hash, bool *replay, int *status, char **body, struct err *e);
+td_status store_idempotency_end(struct store_tx *tx, const char *owner, const char *key, int status, const char *body, struct err *e);
+
+/* ---- Datasets being fetched ---------------------------------------------------------------------------------------- */
+
+struct dataset_file {
+	const char *dataset, *file, *url, *sha256;
+	int64_t n_bytes, n_fetched;
+	const char *state; /* "fetching" | "ready" | "failed" */
+	const char *detail;
+};
+td_status store_dataset_file_set(struct store_tx *tx, const struct dataset_file *f, struct err *e);
+td_status store_dataset_files(struct store_reader *r, const char *dataset, void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
+
+/* ---- Health -------------------------------------------------------------------------------------------------------- */
+
+/* A write that reaches the disk, for /readyz. */
+td_status store_probe(struct store *s, struct err *e);
+int64_t store_bytes(const struct store *s);
+
+#endif
