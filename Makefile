@@ -66,6 +66,23 @@ $(B)/gen/ops.inc: $(OP_SOURCES)
 
 $(ENGINE_OBJ) $(call objects,server/worker/*.c): | $(B)/gen/td_ops.h $(B)/gen/ops.inc
 
+# The files that are part of the daemon (server/embedded.h).
+EMBED_FILES = $(sort $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null) $(wildcard migrations/*.sql))
+EMBED_PAIRS = $(foreach f,$(EMBED_FILES),$(f)=$(f)) schema/job.json=$(B)/gen/job.schema.json
+
+$(B)/gen/job.schema.json: $(B)/tandem-worker
+	@mkdir -p $(@D)
+	$(B)/tandem-worker --schema > $@.new
+	@mv $@.new $@
+
+$(B)/gen/embedded.c: server/embed.sh $(EMBED_FILES) $(B)/gen/job.schema.json
+	@mkdir -p $(@D)
+	server/embed.sh $(EMBED_PAIRS) > $@.new
+	@mv $@.new $@
+
+$(B)/gen/embedded.o: $(B)/gen/embedded.c
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
 # ---- Objects ---------------------------------------------------------------------------------------------------------
 
 $(B)/%.o: %.c
