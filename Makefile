@@ -1,4 +1,4 @@
-# Tandem.  `make help` lists what there is to say.
+# Tandem.  `make help` lists what there is to say; a line that begins with "## " below is one of its entries.
 #
 # Objects follow the source tree below $(B); every object depends on the headers it includes (-MMD), so builds are incremental.
 # Two programs and two libraries:
@@ -6,7 +6,10 @@
 #   tandemd      the daemon: HTTP, store, scheduler            tandem-worker  one process per running job
 
 SAN ?=
-B   ?= build$(if $(SAN),-$(SAN))
+B   ?= build$(if $(SAN),-$(SAN))$(if $(PARANOID),-paranoid)
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL = all
 
 CC      = gcc
 CSTD    = -std=gnu11 -D_GNU_SOURCE
@@ -31,11 +34,17 @@ ENGINE_OBJ = $(call objects,engine/core/*.c engine/ops/*.c engine/passes/*.c eng
 WORKER_OBJ = $(call objects,server/worker/*.c server/proto.c)
 DAEMON_OBJ = $(call objects,server/*.c server/http/*.c server/api/*.c server/store/*.c server/sched/*.c server/fetch/*.c) $(B)/gen/embedded.o
 
+LIBS_ALL     = $(LIBS_DAEMON) $(LIBS_ENGINE) $(LIBS_BASE)
+
+## make             the two programs, in build/; SAN=address|undefined|thread and PARANOID=1 build beside it, in folders of their own
 .PHONY: all
-all: $(B)/tandemd $(B)/tandem-worker compile_commands.json
+all: $(B)/tandemd $(B)/tandem-worker $(if $(filter build,$(B)),compile_commands.json)
 
 $(B)/libbase.a: $(BASE_OBJ)
 $(B)/libtandem.a: $(ENGINE_OBJ)
+# What unit tests of the server link: all but the two mains.
+$(B)/libworker.a: $(filter-out $(B)/server/worker/main.o,$(WORKER_OBJ))
+$(B)/libserver.a: $(filter-out $(B)/server/main.o,$(DAEMON_OBJ))
 $(B)/%.a:
 	@rm -f $@
 	@ar rcs $@ $^
@@ -48,7 +57,7 @@ $(B)/tandemd: $(DAEMON_OBJ) $(B)/libbase.a
 
 # ---- What the build derives from the sources -------------------------------------------------------------------------
 # The op table and the builders' prototypes: an op is one block that begins with TD_OP(name, in column 1; a builder is one line
-# that begins with TD_API.
+# that begins with TD_API.  A file that did not change keeps its time, so editing an op compiles that op alone.
 
 OP_SOURCES = $(sort $(wildcard engine/ops/*.c))
 
@@ -56,26 +65,40 @@ $(B)/gen/td_ops.h: $(OP_SOURCES)
 	@mkdir -p $(@D)
 	@sed -n 's/^TD_API \(.*\)$$/\1;/p' $(OP_SOURCES) > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-	@touch $@
 
 $(B)/gen/ops.inc: $(OP_SOURCES)
 	@mkdir -p $(@D)
 	@sed -n 's/^TD_OP(\([a-z0-9_]*\),.*$$/X(\1)/p' $(OP_SOURCES) | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-	@touch $@
 
 $(ENGINE_OBJ) $(call objects,server/worker/*.c): | $(B)/gen/td_ops.h $(B)/gen/ops.inc
 
-# The files that are part of the daemon (server/embedded.h).
-EMBED_FILES = $(sort $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null) $(wildcard migrations/*.sql))
-EMBED_PAIRS = $(foreach f,$(EMBED_FILES),$(f)=$(f)) schema/job.json=$(B)/gen/job.schema.json
+# The files that are part of the daemon (server/embedded.h), as NAME=PATH.  web/modules.txt says which files of npm's packages the
+# browser loads; they stand in the daemon, so a deployment has neither npm nor a web folder.
+WEB_FILES   := $(shell find web -type f ! -name modules.txt ! -name 'package*.json' ! -name screenshot.png ! -path '*/node_modules/*')
+WEB_MODULES := $(shell sed -n '/^assets/p' web/modules.txt 2>/dev/null)
+embed_name   = $(patsubst assets/index.html,index.html,$(patsubst assets/examples/%,examples/%,$(patsubst web/%,assets/%,$(1))))
+embed_file   = $(lastword $(subst =, ,$(1)))
+EMBED_PAIRS := $(foreach f,$(WEB_FILES),$(call embed_name,$(f))=$(f)) $(WEB_MODULES) \
+	$(foreach f,$(wildcard migrations/*.sql),$(f)=$(f)) schema/job.json=$(B)/gen/job.schema.json
+
+# npm's packages, exactly as the lock file says; nothing of them runs while they are installed.
+node_modules/.package-lock.json: package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+$(foreach m,$(WEB_MODULES),$(call embed_file,$(m))): node_modules/.package-lock.json ;
 
 $(B)/gen/job.schema.json: $(B)/tandem-worker
 	@mkdir -p $(@D)
 	$(B)/tandem-worker --schema > $@.new
 	@mv $@.new $@
 
-$(B)/gen/embedded.c: server/embed.sh $(EMBED_FILES) $(B)/gen/job.schema.json
+# embed.list changes when a file comes or goes.
+$(B)/gen/embed.list: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(EMBED_PAIRS) | cmp -s - $@ || printf '%s\n' $(EMBED_PAIRS) > $@
+
+$(B)/gen/embedded.c: server/embed.sh $(B)/gen/embed.list $(foreach p,$(EMBED_PAIRS),$(call embed_file,$(p)))
 	@mkdir -p $(@D)
 	server/embed.sh $(EMBED_PAIRS) > $@.new
 	@mv $@.new $@
@@ -84,6 +107,22 @@ $(B)/gen/embedded.o: $(B)/gen/embedded.c
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---- Objects ---------------------------------------------------------------------------------------------------------
+
+# Other flags make other objects: everything is compiled again when they change.
+$(B)/gen/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
+.PHONY: FORCE
+FORCE:
+
+ALL_OBJ = $(BASE_OBJ) $(ENGINE_OBJ) $(sort $(WORKER_OBJ) $(filter-out $(B)/gen/%,$(DAEMON_OBJ)))
+$(ALL_OBJ) $(B)/gen/embedded.o: $(B)/gen/flags
+
+# For editors and clang-tidy.
+compile_commands.json: $(ALL_OBJ)
+	@printf '%s\n' $(filter-out %.f64.o,$(ALL_OBJ)) | sed 's,^$(B)/,,; s,\(\.f32\)*\.o$$,.c,' | awk -v dir='$(CURDIR)' -v cc='$(CC) $(subst ",\\",$(CFLAGS))' \
+		'BEGIN { print "[" } { printf "%s{\"directory\": \"%s\", \"file\": \"%s\", \"command\": \"%s%s -c %s\"}", (NR > 1 ? ",\n" : ""), \
+		dir, $$1, cc, ($$1 ~ /kernels/ ? " -DTD_REAL=32" : ""), $$1 } END { print "\n]" }' > $@
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -99,14 +138,94 @@ $(B)/engine/kernels/%.f64.o: engine/kernels/%.c
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-# ---- Unit tests (cmocka): every tests/unit/test_*.c and tests/ops/test_*.c is a program --------------------------------
+# ---- Tests -----------------------------------------------------------------------------------------------------------
 
-UNIT_TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/ops/test_*.c))
+# Every tests/unit/test_*.c and tests/ops/test_*.c is a program; one that includes a header of the server is linked with it.
+UNIT_SOURCES   = $(wildcard tests/unit/test_*.c tests/ops/test_*.c)
+SERVER_SOURCES = $(shell grep -lE '^.include "(api|config|control|embedded|fetch|http|proto|sched|server|store|worker)[./]' $(UNIT_SOURCES) /dev/null)
+UNIT_TESTS     = $(UNIT_SOURCES:%.c=$(B)/%)
 
-$(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a $(filter-out $(B)/server/main.o,$(DAEMON_OBJ))
+$(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
+$(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.a,$^) -lcmocka $(LIBS_ENGINE) $(LIBS_BASE)
+	$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS_ALL)
 
-.PHONY: clean
+NODE_TEST = TANDEM_BUILD=$(B) node --test --test-reporter=spec
+
+## make test        installs what is missing and runs every test: unit, api, web, e2e (each also alone: make test-unit ...)
+.PHONY: test test-unit test-api test-web test-e2e install-test
+test: install-test
+	@$(MAKE) --no-print-directory test-unit test-api test-web test-e2e
+	@echo "all tests passed"
+install-test:
+	@tests/install.sh build test
+test-unit: $(UNIT_TESTS)
+	@set -e; for t in $(UNIT_TESTS); do echo "== $$t"; TANDEM_BUILD=$(B) $$t; done
+test-api: all
+	$(NODE_TEST) $(sort $(wildcard tests/api/*.test.*js))
+test-web: node_modules/.package-lock.json
+	$(NODE_TEST) $(sort $(wildcard tests/web/*.test.*js))
+test-e2e: all node_modules/.package-lock.json
+	$(NODE_TEST) $(sort $(wildcard tests/e2e/*.test.*js))
+
+## make lint        layout, static checks, forbidden calls, and that the daemon stays free of the engine
+.PHONY: lint
+lint: all
+	@B=$(B) tests/lint.sh
+
+## make chaos       kills worker and daemon at random while a job trains (N=50 times), and compares every bit at the end
+.PHONY: chaos
+chaos: all
+	TANDEM_BUILD=$(B) node tests/chaos/kill.mjs $(N)
+
+## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it
+.PHONY: bench peers
+bench: all
+	@tests/install.sh build demo
+	TANDEM_BUILD=$(B) node tests/bench/bench.mjs
+## make peers       installs PyTorch (for the CPU) in .peers/, for make bench alone
+peers:
+	@tests/install.sh peers
+	python3 -m venv .peers
+	.peers/bin/pip install --quiet torch
+
+## make examples    trains each ready-made job of web/examples for a few steps
+.PHONY: examples
+examples: all
+	TANDEM_BUILD=$(B) node tests/examples/run.mjs
+
+# ---- Use -------------------------------------------------------------------------------------------------------------
+
+DATA ?= .data
+
+## make demo        installs what is missing, builds, starts the daemon, trains a CNN on Fashion-MNIST, says where to look
+.PHONY: demo run stop
+demo:
+	@tests/install.sh build demo
+	@$(MAKE) --no-print-directory all
+	@B=$(B) DATA=$(DATA) tests/examples/demo.sh
+## make stop        stops the daemon that the demo left running
+stop:
+	@DATA=$(DATA) tests/examples/demo.sh stop
+## make run         the daemon in the foreground, with its data in .data (DATA=folder) and the web files from disk
+run: all
+	$(B)/tandemd --data-dir $(DATA) --web-dir web
+
+## make docker      the container image tandem:latest
+.PHONY: docker
+docker:
+	docker build -t tandem:latest -f docker/Dockerfile .
+
+## make install     both programs below PREFIX (/usr/local)
+PREFIX ?= /usr/local
+.PHONY: install
+install: all
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(B)/tandemd $(B)/tandem-worker
+
+## make clean       removes what was built; data stays
+.PHONY: clean help
 clean:
 	rm -rf build build-* compile_commands.json
+## make help        this list
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
