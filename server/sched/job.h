@@ -72,9 +72,9 @@ struct job {
 	char *reason;             /* machine-readable, of the last transition: "submitted", "no_free_threads", "worker_died" ... */
 	char *detail;             /* for people; NULL: none */
 	char *name, *project, *owner, *notes; /* never NULL */
-	char *tags;               /* JSON array of strings */
-	char *spec;               /* JSON, all defaults filled in */
-	char *checked;            /* JSON of the checker: layers, parameters, flops, bytes */
+	char *tags;               /* JSON array of strings; never NULL */
+	char *spec;               /* JSON, all defaults filled in; never NULL */
+	char *checked;            /* JSON of the checker: layers, parameters, flops, bytes; NULL before */
 	char *summary;            /* JSON object: last value of each series, "test/accuracy": 0.91 */
 	char *error;              /* JSON problem of the last failure, or NULL */
 	char *engine;             /* JSON: fingerprint, counters, "exact" (same fingerprint in all attempts); NULL before */
@@ -86,8 +86,12 @@ struct job {
 	int attempt;              /* 0 before the first; fences stale workers */
 	int64_t acked;            /* last message of this attempt that is committed */
 	int64_t step, n_steps;    /* progress; 0 when unknown */
-	int64_t created_ms, queued_ms, started_ms, finished_ms, updated_ms; /* 0: not yet */
-	int64_t run_ms;           /* running time of the attempts before this one */
+	char *phase;              /* "train", "validate" ...; empty before the first progress */
+	int epoch;
+	int64_t created_ms, updated_ms, finished_ms; /* finished: 0 until the state is terminal */
+	int64_t queued_ms;        /* when it took its place in the queue; an interrupted job keeps its place */
+	int64_t started_ms;       /* when this attempt began to run; 0: it has not yet */
+	int64_t run_ms;           /* running time of the attempts that have ended */
 	bool deleted;
 };
 
