@@ -9,6 +9,7 @@ struct config {
 	const char *listen;        /* "127.0.0.1:8080"; port 0 picks a free one */
 	const char *data_dir;      /* absolute after config_load */
 	const char *data_root;     /* read-only folder of datasets; default /usr/share/datasets */
+	const char *dataset_mirror; /* base URL that known datasets are fetched from, http or private too; NULL: their own */
 	const char *web_dir;       /* serve the dashboard from disk while developing; NULL: the embedded files */
 	const char *worker_path;   /* tandem-worker; default: beside tandemd */
 	const char *allowed_hosts; /* comma-separated Host names besides localhost and the listen address */

@@ -8,12 +8,15 @@
 #include "config.h"
 #include "store/store.h"
 
+/* What the control loop keeps below DATA: worker.sock; jobs/ID/, a job's folder (checkpoints, artifacts, and worker.json: which
+ * process holds the present attempt); datasets/NAME/, what was fetched. */
 struct control;
 
 /* Reconcile with the store (jobs that were running become interrupted unless their worker comes back within the grace time;
  * files without rows go), start the warm spares and the checker, run the loop on a thread of its own. */
 td_status control_start(const struct config *config, struct store *store, struct control **out, struct err *e);
-/* Tell workers to checkpoint and leave, wait until the drain deadline, kill the rest, stop. */
+/* Tell workers to checkpoint and leave, wait until the drain deadline, kill the rest, stop.  A second call, from another thread
+ * or a signal handler while the first waits, kills them at once and returns. */
 void control_stop(struct control *c);
 
 /* From any thread: rows changed; look again. */

@@ -63,6 +63,8 @@ td_status store_job_insert(struct store_tx *tx, struct job *j, struct err *e);
  * counts it up and zeroes acked), run_ms.  No move: TD_CONFLICT, and the text names the state.  *AFTER (may be NULL; job_release). */
 td_status store_job_event(struct store_tx *tx, const char *id, enum job_event event, const char *reason, const char *detail,
 	struct job *after, struct err *e);
+/* Say why a queued job waits: reason and detail of the row, without a transition.  No longer queued: nothing happens. */
+td_status store_job_set_reason(struct store_tx *tx, const char *id, const char *reason, const char *detail, struct err *e);
 /* Change what a user may: name, tags (JSON), notes, priority; NULL members of PATCH stay. */
 struct job_patch {
 	const char *name, *notes, *tags;
