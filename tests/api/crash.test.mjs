@@ -1,0 +1,106 @@
+// Whatever dies, whenever: a job ends with the bits that it would have had undisturbed.
+import assert from "node:assert/strict";
+import test, { before, after, describe } from "node:test";
+import { Tandem, convolutional, patience, sleep } from "./harness.mjs";
+
+const KILLS = 8;
+const TERMINAL = ["succeeded", "failed", "cancelled", "timed_out"];
+
+describe("a job goes on with the same bits", () => {
+	const tandem = new Tandem({ flags: { "grace-seconds": 2 } });
+	const job = (changes = {}) => convolutional({ train: { epochs: 4, checkpoint_every: 10 }, retries: 50, ...changes });
+	let reference, n_steps;
+	before(async () => {
+		await tandem.up();
+		const undisturbed = await tandem.finish(job());
+		n_steps = undisturbed.progress.n_steps;
+		reference = await tandem.fingerprint(undisturbed.id);
+	});
+	after(() => tandem.close());
+
+	const ends_the_same = async (id) => {
+		const end = await tandem.until(id, "succeeded");
+		const got = await tandem.fingerprint(id);
+		for (const [name, points] of Object.entries(got.series)) {
+			const steps = points.map((p) => p.step);
+			assert.deepEqual(steps, [...new Set(steps)].sort((a, b) => a - b), `${name}: no step twice, none out of order`);
+		}
+		assert.deepEqual(got, reference);
+		return end;
+	};
+
+	test("after its worker was killed", async () => {
+		const { id } = await tandem.submit(job());
+		await tandem.untilStep(id, 25);
+		for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+		const end = await ends_the_same(id);
+		assert.ok(end.history.some((h) => h.to === "interrupted"), "its history tells of the interruption");
+		assert.ok(end.attempt >= 2);
+	});
+
+	test("after its daemon was killed, while the worker trained on", async () => {
+		const { id } = await tandem.submit(job());
+		await tandem.untilStep(id, 25);
+		await tandem.kill();
+		await sleep(300);
+		await tandem.up();
+		await ends_the_same(id);
+	});
+
+	test("after both were killed", async () => {
+		const { id } = await tandem.submit(job());
+		await tandem.untilStep(id, 25);
+		const workers = tandem.workers();
+		await tandem.kill();
+		for (const pid of workers) try { process.kill(pid, "SIGKILL"); } catch { /* it followed its daemon */ }
+		await tandem.up();
+		await ends_the_same(id);
+	});
+
+	test("after the daemon was told to stop, and started again", async () => {
+		const { id } = await tandem.submit(job());
+		await tandem.untilStep(id, 25);
+		const began = Date.now();
+		const { code } = await tandem.stop();
+		assert.equal(code, 0);
+		assert.ok(Date.now() - began < 9000 * patience, "it drains within --drain-seconds");
+		await tandem.up();
+		const back = await tandem.job(id);
+		assert.ok(!TERMINAL.includes(back.state) || back.state === "succeeded");
+		assert.ok(back.progress.step >= 25, "it checkpointed before it left");
+		await ends_the_same(id);
+	});
+
+	test(`after ${KILLS} kills at random moments`, async (t) => {
+		const { id } = await tandem.submit(job());
+		let state = Number(process.env.TANDEM_SEED ?? 20240229); // small LCG: a failure can be repeated
+		const random = (n) => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) % n;
+		t.diagnostic(`TANDEM_SEED=${state}`);
+		for (let i = 0; i < KILLS; i++) {
+			await sleep(50 + random(500));
+			if ((await tandem.job(id)).state === "succeeded") break;
+			const whom = random(3); // worker, daemon, both
+			const workers = tandem.workers();
+			if (whom >= 1) await tandem.kill();
+			if (whom !== 1) for (const pid of workers) try { process.kill(pid, "SIGKILL"); } catch { /* gone */ }
+			if (whom >= 1) await tandem.up();
+		}
+		await ends_the_same(id);
+	});
+
+	test("and a spent number of attempts ends it as failed, with the reason", async () => {
+		const { id } = await tandem.submit(job({ train: { epochs: 1000 }, retries: 1 }));
+		for (let attempt = 1; attempt <= 2; attempt++) {
+			await tandem.until(id, "running");
+			while ((await tandem.job(id)).attempt < attempt) await sleep(20);
+			await tandem.untilStep(id, 1);
+			await sleep(50);
+			for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+			if (attempt === 1) while ((await tandem.job(id)).attempt < 2) await sleep(20);
+		}
+		const end = await tandem.until(id, "failed");
+		assert.equal(end.attempt, 2);
+		assert.match(end.history.at(-1).reason + end.reason, /[a-z_]+/);
+		assert.ok(n_steps > 0);
+	});
+});
