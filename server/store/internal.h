@@ -1,0 +1,58 @@
+/* What the files of this folder share; nobody else includes it but their tests. */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include "store/db.h"
+#include "store/store.h"
+
+struct store_reader {
+	struct db db;
+};
+
+struct store_tx {
+	struct db *db;  /* borrowed: the writer's */
+	int64_t seq;    /* of the last event so far */
+	int64_t now_ms; /* one time for everything in the transaction */
+	struct err err; /* of functions that have no other way to report; fails the command */
+};
+
+/* ---- migrate.c -----------------------------------------------------------------------------------------------------
+ */
+
+struct migration {
+	const char *path; /* "migrations/0001_init.sql": version 1 */
+	const char *sql;
+};
+/* Bring the database at PATH, open as DB, up to the last of the N migrations, which are in order and start at
+ * version 1. */
+td_status store_migrate(struct db *db, const char *path, const struct migration *migrations, int n, struct err *e);
+/* Those that the program carries: calls store_migrate. */
+td_status store_migrate_embedded(struct db *db, const char *path, struct err *e);
+
+/* ---- events.c ------------------------------------------------------------------------------------------------------
+ */
+
+/* Record an event of a job: numbers it, stamps the job's row, drops what is over the caps.  Takes DATA (json_print). */
+td_status tx_event(struct store_tx *tx, const char *job, const char *kind, cJSON *data, struct err *e);
+/* The event for N new points. */
+td_status tx_event_points(
+	struct store_tx *tx, const char *job, const char *series, const struct point *points, int n, struct err *e);
+/* Add a member NAME with MS as RFC 3339 text. */
+void json_add_time(cJSON *object, const char *name, int64_t ms);
+
+/* ---- jobs.c, joblist.c ---------------------------------------------------------------------------------------------
+ */
+
+td_status job_missing(const char *id, struct err *e); /* TD_NOT_FOUND, with the sentence */
+td_status job_read(struct db *db, const char *id, struct job *out, struct err *e);
+
+/* ---- metrics.c -----------------------------------------------------------------------------------------------------
+ */
+
+/* Append to the tables alone, without an event. */
+td_status metrics_append(
+	struct store_tx *tx, const char *job, const char *series, const struct point *points, int n, struct err *e);
+/* Drop the points after STEP from every series of JOB. */
+td_status metrics_truncate(struct store_tx *tx, const char *job, int64_t step, struct err *e);
+
+#endif
