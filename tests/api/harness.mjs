@@ -118,13 +118,11 @@ export class Tandem {
 	}
 
 	// The process ids of its workers, whether they run a job, wait for one, or check.
-	workers() { return childrenOf(this.pid); }
+	// One that outlived its daemon is no child of the next; its socket's path tells whose it is.
+	workers() { return [...new Set([...childrenOf(this.pid), ...processesNaming(this.folder).filter((p) => p !== this.pid && p !== this.process.pid)])]; }
 
 	killNow() {
-		for (const pid of this.pid ? childrenOf(this.pid) : []) tryKill(pid);
-		if (this.pid) tryKill(this.pid);
-		// A worker survives its daemon for the grace time: those of this folder go too.
-		for (const pid of processesNaming(this.folder)) tryKill(pid);
+		if (this.process) for (const pid of [this.pid, ...this.workers()]) tryKill(pid);
 		rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 		daemons.delete(this);
 	}
@@ -147,6 +145,9 @@ export class Tandem {
 		const payload = body === undefined || given ? body : JSON.stringify(body);
 		const all = { ...(payload !== undefined && { "content-type": "application/json", "content-length": Buffer.byteLength(payload) }),
 			...(token && { authorization: `Bearer ${token}` }), ...headers };
+		// As curl does: a large body is announced, and sent when the server wants it.
+		const large = payload !== undefined && Buffer.byteLength(payload) > 1 << 20;
+		if (large) all.expect = "100-continue";
 		return new Promise((resolve, reject) => {
 			const q = http.request(this.url + target(where), { method, headers: all, agent: false, timeout: ms }, (r) => {
 				const parts = [];
@@ -154,14 +155,15 @@ export class Tandem {
 				r.on("error", reject);
 				r.on("end", () => {
 					const bytes = Buffer.concat(parts);
+					q.destroy();
 					resolve({ status: r.statusCode, headers: r.headers, bytes, get text() { return bytes.toString(); },
 						get json() { return JSON.parse(bytes.toString()); } });
 				});
 			});
 			q.on("timeout", () => q.destroy(new Error(`${method} ${where}: no answer within ${ms} ms`)));
 			q.on("error", reject);
-			if (payload !== undefined) q.write(payload);
-			q.end();
+			if (large) q.on("continue", () => q.end(payload)).flushHeaders();
+			else q.end(payload);
 		});
 	}
 

@@ -1,0 +1,54 @@
+// A 2xx answer means that it is on disk.
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
+import test from "node:test";
+import { Tandem, endless, have, quick, start } from "./harness.mjs";
+
+test("a job is synced to disk between the receipt of its POST and the answer", { skip: !have("strace") && "strace is not installed" }, async (t) => {
+	const tandem = new Tandem({ flags: { workers: 1 } });
+	const trace = path.join(tandem.folder, "trace");
+	tandem.options.wrap = ["strace", "-f", "-ttt", "-s", "64", "-e", "trace=fsync,fdatasync,recvfrom,read,recvmsg,sendto,sendmsg,write,writev", "-o", trace];
+	t.after(() => tandem.close());
+	await tandem.up();
+	await tandem.submit(quick());
+	const lines = readFileSync(trace, "utf8").split("\n");
+	const received = lines.findIndex((l) => /(recv\w*|read)\(.*POST \/api\/v1\/jobs/.test(l));
+	const answered = lines.findIndex((l, i) => i > received && /(send\w*|writev?)\(.*HTTP\/1\.1 201/.test(l));
+	assert.ok(received >= 0 && answered > received, "the trace shows request and answer");
+	const synced = lines.slice(received, answered).filter((l) => /(fsync|fdatasync)\(|<\.\.\. (fsync|fdatasync) resumed>/.test(l) && /= 0/.test(l));
+	assert.ok(synced.length >= 1, `no sync between them:\n${lines.slice(received, answered + 1).join("\n").slice(0, 3000)}`);
+});
+
+test("a job is there after kill -9 at the moment of its answer", async (t) => {
+	const tandem = await start(t, { flags: { workers: 1 } });
+	const ids = [];
+	for (let i = 0; i < 5; i++) {
+		ids.push((await tandem.submit(endless())).id);
+		await tandem.kill();
+		await tandem.up();
+	}
+	for (const id of ids) assert.ok(await tandem.job(id));
+	for (const id of ids) await tandem.act(id, "cancel");
+});
+
+test("two daemons do not share one folder", async (t) => {
+	const tandem = await start(t);
+	const second = new Tandem();
+	t.after(() => second.killNow());
+	second.data = tandem.data;
+	await assert.rejects(second.up(), /left|lock|another/i);
+	assert.equal((await tandem.get("//healthz")).status, 200);
+});
+
+test("what no row knows of is deleted at the next start", async (t) => {
+	const tandem = await start(t);
+	const { id } = await tandem.finish(quick({ train: { epochs: 1 } }));
+	const known = readdirSync(path.join(tandem.data, "jobs", id)).sort();
+	await tandem.stop();
+	const { writeFileSync } = await import("node:fs");
+	writeFileSync(path.join(tandem.data, "jobs", id, "step-999999.ckpt"), "half a checkpoint");
+	await tandem.up();
+	for (let i = 0; i < 100 && readdirSync(path.join(tandem.data, "jobs", id)).includes("step-999999.ckpt"); i++) await new Promise((r) => setTimeout(r, 20));
+	assert.deepEqual(readdirSync(path.join(tandem.data, "jobs", id)).sort(), known);
+});
