@@ -1,7 +1,8 @@
 /* JSON from outside: see json.h.
  *
- * One strict scanner over the text does three jobs: it refuses what cJSON would let pass, it gives every refusal a line and
- * a column, and it finds the place of a JSON pointer again when a fault in a parsed document must be shown to its author. */
+ * One strict scanner over the text does three jobs: it refuses what cJSON would let pass, it gives every refusal a line
+ * and a column, and it finds the place of a JSON pointer again when a fault in a parsed document must be shown to its
+ * author. */
 #include "base/json.h"
 #include "base/buf.h"
 
@@ -10,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors put one in front */
+
 struct scan {
 	const char *text, *end, *at;
 	struct err *err;
-	const char *wanted;  /* rest of the pointer looked for, or NULL */
-	const char *found;   /* deepest place on the way to it */
-	bool found_whole;    /* ... which is the place itself */
+	const char *wanted; /* rest of the pointer looked for, or NULL */
+	const char *found;  /* deepest place on the way to it */
+	bool found_whole;   /* ... which is the place itself */
 };
 
 static void place_of(const char *text, const char *at, int *line, int *column)
@@ -67,6 +70,19 @@ static int utf8_length(const unsigned char *p, const unsigned char *end)
 		return rows[i].n;
 	}
 	return 0;
+}
+
+bool utf8_valid(const char *text, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + n;
+
+	while (p < end) {
+		int length = utf8_length(p, end);
+		if (!length)
+			return false;
+		p += length;
+	}
+	return true;
 }
 
 static int hex4(const char *p, const char *end)
@@ -122,7 +138,8 @@ static bool scan_string(struct scan *s)
 			continue;
 		}
 		if ((unsigned char)*s->at < 0x20)
-			return refuse(s, s->at, "a control character in a string must be escaped (a line break is \\n)");
+			return refuse(
+				s, s->at, "a control character in a string must be escaped (a line break is \\n)");
 		int n = utf8_length((const unsigned char *)s->at, (const unsigned char *)s->end);
 		if (!n)
 			return refuse(s, s->at, "this is not valid UTF-8");
@@ -173,7 +190,8 @@ static bool scan_number(struct scan *s)
 	if (!isfinite(v))
 		return refuse(s, start, "this number is too large for a float64");
 	if (integer && fabs(v) > JSON_INTEGER_MOST)
-		return refuse(s, start, "integers beyond 9007199254740991 lose digits; write it as a string or with an exponent");
+		return refuse(s, start,
+			"integers beyond 9007199254740991 lose digits; write it as a string or with an exponent");
 	return true;
 }
 
@@ -189,7 +207,8 @@ static bool scan_word(struct scan *s)
 		}
 	}
 	if (s->end - s->at >= 3 && (!memcmp(s->at, "NaN", 3) || !memcmp(s->at, "Inf", 3)))
-		return refuse(s, s->at, "JSON has no NaN and no Infinity; write \"NaN\", \"Infinity\" or \"-Infinity\" as a string");
+		return refuse(s, s->at,
+			"JSON has no NaN and no Infinity; write \"NaN\", \"Infinity\" or \"-Infinity\" as a string");
 	if (*s->at == '\'')
 		return refuse(s, s->at, "strings stand in double quotes");
 	return refuse(s, s->at, "this is not a JSON value");
@@ -197,7 +216,8 @@ static bool scan_word(struct scan *s)
 
 static bool scan_value(struct scan *s, int depth);
 
-/* Does the token that the pointer wants next equal NAME (N bytes of JSON string, quotes off)?  *REST is what follows it. */
+/* Does the token that the pointer wants next equal NAME (N bytes of JSON string, quotes off)?  *REST is what follows
+ * it. */
 static bool wants(const struct scan *s, const char *name, size_t n, const char **rest)
 {
 	const char *p = s->wanted;
@@ -240,7 +260,8 @@ static bool scan_object(struct scan *s, int depth)
 		size_t n;
 
 		if (s->at == s->end || *s->at != '"')
-			return refuse(s, s->at, "a member's name in double quotes was expected (is there a comma too many?)");
+			return refuse(
+				s, s->at, "a member's name in double quotes was expected (is there a comma too many?)");
 		if (!scan_string(s))
 			return false;
 		n = (size_t)(s->at - name) - 2;
@@ -316,42 +337,77 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Duplicate names, found in sorted order so that a hostile object of 10^5 members costs no more than sorting it. */
-static bool refuse_duplicates(const cJSON *v, struct err *e)
+static const cJSON *find_duplicate(const cJSON *object)
 {
-	const cJSON *child, **members;
+	const cJSON *child, **members, *found = NULL;
 	size_t n = 0, i = 0;
 
+	cJSON_ArrayForEach(child, object) n++;
+	members = MEM_NEW_N(const cJSON *, n + 1);
+	cJSON_ArrayForEach(child, object) members[i++] = child;
+	qsort(members, n, sizeof *members, compare_names);
+	for (i = 1; i < n && !found; i++)
+		if (!strcmp(members[i - 1]->string, members[i]->string))
+			found = members[i];
+	mem_free(members);
+	return found;
+}
+
+/* The first duplicate name in V or below it; its pointer is appended to PATH. */
+static const cJSON *find_duplicate_below(const cJSON *v, struct buf *path)
+{
+	const cJSON *child, *found = cJSON_IsObject(v) ? find_duplicate(v) : NULL;
+	char token[256];
+	size_t i = 0;
+
+	if (found) {
+		json_pointer_token(found->string, token, sizeof token);
+		buf_printf(path, "/%s", token);
+		return found;
+	}
 	cJSON_ArrayForEach(child, v)
 	{
-		if ((cJSON_IsObject(child) || cJSON_IsArray(child)) && !refuse_duplicates(child, e))
-			return false;
-		n++;
+		size_t length = path->len;
+
+		if (cJSON_IsObject(v))
+			json_pointer_token(child->string, token, sizeof token);
+		else
+			snprintf(token, sizeof token, "%zu", i++);
+		if (!cJSON_IsObject(child) && !cJSON_IsArray(child))
+			continue;
+		buf_printf(path, "/%s", token);
+		found = find_duplicate_below(child, path);
+		if (found)
+			return found;
+		path->data[path->len = length] = '\0';
 	}
-	if (!cJSON_IsObject(v) || n < 2)
-		return true;
-	members = MEM_NEW_N(const cJSON *, n);
-	cJSON_ArrayForEach(child, v)
-		members[i++] = child;
-	qsort(members, n, sizeof *members, compare_names);
-	for (i = 1; i < n && strcmp(members[i - 1]->string, members[i]->string) != 0; i++)
-		;
-	if (i < n)
-		err_set(e, TD_INVALID, "the name \"%.80s\" stands twice in one object; keep one", members[i]->string);
-	mem_free(members);
-	return i >= n;
+	return NULL;
+}
+
+static bool refuse_duplicates(const cJSON *root, const char *text, size_t n, struct err *e)
+{
+	struct buf path;
+	const cJSON *found;
+	int line = 1, column = 1;
+
+	buf_init(&path, (size_t)(JSON_DEPTH_MOST + 2) * 260);
+	found = find_duplicate_below(root, &path);
+	if (found) {
+		json_locate(text, n, path.data, &line, &column);
+		err_set(e, TD_INVALID, "line %d, column %d: the name \"%.80s\" stands twice in this object; keep one",
+			line, column, found->string);
+	}
+	buf_release(&path);
+	return !found;
 }
 
 cJSON *json_parse(const char *text, size_t n, struct err *e)
 {
-	struct scan s = { .text = text, .end = text + n, .at = text, .err = e };
-	char *copy;
+	size_t mark = n >= 3 && !memcmp(text, BYTE_ORDER_MARK, 3) ? 3 : 0;
+	char *copy = mem_strndup(text + mark, n - mark); /* strtod needs the terminator */
+	struct scan s = { .text = copy, .end = copy + n - mark, .at = copy, .err = e };
 	cJSON *root = NULL;
 
-	if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
-		s.at += 3; /* some editors put a byte-order mark in front */
-	copy = mem_strndup(s.at, (size_t)(s.end - s.at)); /* the scanner's strtod needs a terminator */
-	s.text = s.at = copy;
-	s.end = copy + n - (size_t)(n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0);
 	skip_space(&s);
 	if (!scan_value(&s, 0))
 		goto out;
@@ -363,7 +419,7 @@ cJSON *json_parse(const char *text, size_t n, struct err *e)
 	root = cJSON_ParseWithLength(copy, (size_t)(s.end - copy));
 	if (!root) {
 		err_set(e, TD_INVALID, "this is not JSON");
-	} else if (!refuse_duplicates(root, e)) {
+	} else if (!refuse_duplicates(root, copy, (size_t)(s.end - copy), e)) {
 		cJSON_Delete(root);
 		root = NULL;
 	}
@@ -378,10 +434,12 @@ bool json_locate(const char *text, size_t n, const char *pointer, int *line, int
 	struct err ignored = { 0 };
 	struct scan s = { .text = copy, .end = copy + n, .at = copy, .err = &ignored, .wanted = pointer };
 
+	if (n >= 3 && !memcmp(copy, BYTE_ORDER_MARK, 3))
+		s.text = s.at = copy + 3;
 	skip_space(&s);
 	scan_value(&s, 0);
 	if (s.found)
-		place_of(copy, s.found, line, column);
+		place_of(s.text, s.found, line, column);
 	mem_free(copy);
 	return s.found != NULL;
 }
@@ -493,5 +551,6 @@ void json_pointer_token(const char *name, char *out, size_t size)
 
 bool json_is_integer(const cJSON *v)
 {
-	return cJSON_IsNumber(v) && v->valuedouble == floor(v->valuedouble) && fabs(v->valuedouble) <= JSON_INTEGER_MOST;
+	return cJSON_IsNumber(v) && v->valuedouble == floor(v->valuedouble) &&
+	       fabs(v->valuedouble) <= JSON_INTEGER_MOST;
 }

@@ -37,5 +37,7 @@ const cJSON *json_at(const cJSON *root, const char *pointer);
 /* Escape NAME for use as one token of a pointer ("~" and "/"), into OUT. */
 void json_pointer_token(const char *name, char *out, size_t size);
 bool json_is_integer(const cJSON *v);
+/* Whether N bytes are well-formed UTF-8 (no overlong forms, no surrogates). */
+bool utf8_valid(const char *text, size_t n);
 
 #endif
