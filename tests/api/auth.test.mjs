@@ -90,7 +90,7 @@ describe("on the loopback interface", () => {
 	});
 
 	test("the dashboard's page says what a browser may load", async () => {
-		const r = await tandem.get("///", { token: null });
+		const r = await tandem.get("//", { token: null });
 		assert.equal(r.status, 200);
 		assert.match(r.headers["content-security-policy"], /default-src 'self'|default-src 'none'/);
 		assert.doesNotMatch(r.headers["content-security-policy"], /unsafe-eval|script-src[^;]*unsafe-inline/);
