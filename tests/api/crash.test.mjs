@@ -1,6 +1,7 @@
 // Whatever dies, whenever: a job ends with the bits that it would have had undisturbed.
 import assert from "node:assert/strict";
 import test, { before, after, describe } from "node:test";
+import { assert_same, randoms, torment } from "../chaos/kill.mjs";
 import { Tandem, convolutional, patience, sleep } from "./harness.mjs";
 
 const KILLS = 8;
@@ -9,23 +10,16 @@ const TERMINAL = ["succeeded", "failed", "cancelled", "timed_out"];
 describe("a job goes on with the same bits", () => {
 	const tandem = new Tandem({ flags: { "grace-seconds": 2 } });
 	const job = (changes = {}) => convolutional({ train: { epochs: 4, checkpoint_every: 10 }, retries: 50, ...changes });
-	let reference, n_steps;
+	let reference;
 	before(async () => {
 		await tandem.up();
-		const undisturbed = await tandem.finish(job());
-		n_steps = undisturbed.progress.n_steps;
-		reference = await tandem.fingerprint(undisturbed.id);
+		reference = await tandem.fingerprint((await tandem.finish(job())).id);
 	});
 	after(() => tandem.close());
 
 	const ends_the_same = async (id) => {
 		const end = await tandem.until(id, "succeeded");
-		const got = await tandem.fingerprint(id);
-		for (const [name, points] of Object.entries(got.series)) {
-			const steps = points.map((p) => p.step);
-			assert.deepEqual(steps, [...new Set(steps)].sort((a, b) => a - b), `${name}: no step twice, none out of order`);
-		}
-		assert.deepEqual(got, reference);
+		assert_same(await tandem.fingerprint(id), reference);
 		return end;
 	};
 
@@ -73,18 +67,8 @@ describe("a job goes on with the same bits", () => {
 
 	test(`after ${KILLS} kills at random moments`, async (t) => {
 		const { id } = await tandem.submit(job());
-		let state = Number(process.env.TANDEM_SEED ?? 20240229); // small LCG: a failure can be repeated
-		const random = (n) => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) % n;
-		t.diagnostic(`TANDEM_SEED=${state}`);
-		for (let i = 0; i < KILLS; i++) {
-			await sleep(50 + random(500));
-			if ((await tandem.job(id)).state === "succeeded") break;
-			const whom = random(3); // worker, daemon, both
-			const workers = tandem.workers();
-			if (whom >= 1) await tandem.kill();
-			if (whom !== 1) for (const pid of workers) try { process.kill(pid, "SIGKILL"); } catch { /* gone */ }
-			if (whom >= 1) await tandem.up();
-		}
+		const seed = Number(process.env.TANDEM_SEED ?? 20240229);
+		t.diagnostic(`TANDEM_SEED=${seed}: ${JSON.stringify(await torment(tandem, id, KILLS, 500, randoms(seed)))}`);
 		await ends_the_same(id);
 	});
 
@@ -100,7 +84,6 @@ describe("a job goes on with the same bits", () => {
 		}
 		const end = await tandem.until(id, "failed");
 		assert.equal(end.attempt, 2);
-		assert.match(end.history.at(-1).reason + end.reason, /[a-z_]+/);
-		assert.ok(n_steps > 0);
+		assert.match(end.reason, /^[a-z_]+$/);
 	});
 });
