@@ -170,7 +170,7 @@ test-e2e: all node_modules/.package-lock.json
 
 ## make lint        layout, static checks, forbidden calls, and that the daemon stays free of the engine
 .PHONY: lint
-lint: all
+lint: all compile_commands.json
 	@B=$(B) tests/lint.sh
 
 ## make chaos       kills worker and daemon at random while a job trains (N=50 times), and compares every bit at the end

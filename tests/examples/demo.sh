@@ -68,6 +68,7 @@ echo "job $id; watch it live at $url/#/jobs/$id"
 began=$(date +%s) state=
 while :; do
 	job=$(curl -s --max-time 10 "$T/jobs/$id") || { echo "tandemd does not answer; see $log_file" >&2 && exit 1; }
+	# shellcheck disable=SC2016 # the $ are JavaScript's
 	line=$(printf '%s' "$job" | node -e '
 		const j = JSON.parse(require("fs").readFileSync(0)), p = j.progress ?? {}, s = j.summary ?? {};
 		const n = (v) => typeof v === "number" ? v.toPrecision(4) : v;
@@ -85,7 +86,7 @@ done
 
 if [ "$state" != succeeded ]; then
 	echo "the job has $state:" >&2
-	printf '%s' "$job" | field '.error' >&2
+	printf '%s' "$job" | field '.error?.detail' >&2
 	curl -s "$T/jobs/$id/log" | tail -n 20 >&2
 	exit 1
 fi
