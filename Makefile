@@ -22,7 +22,8 @@ LDFLAGS = $(SANFLAGS) -pthread
 
 LIBS_BASE    = -lcjson -lnettle -lm
 BLAS_DIR    := $(firstword $(wildcard /usr/lib/*/openblas-serial))
-LIBS_ENGINE  = $(if $(BLAS_DIR),-L$(BLAS_DIR)) -lopenblas -lz
+# The serial OpenBLAS by its own path, whichever the machine prefers: Tandem splits the work itself, so that bits do not depend on it.
+LIBS_ENGINE  = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR)) -lopenblas -lz
 LIBS_DAEMON  = -lmicrohttpd -lsqlite3 -lcurl
 
 objects = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
