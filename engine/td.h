@@ -186,6 +186,8 @@ typedef struct td_node_view {
 	bool backward;     /* made by a gradient rule */
 } td_node_view;
 void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_node_view *node), void *arg);
+/* The same for everything that was recorded, session or not. */
+void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node_view *node), void *arg);
 
 /* ---- Ops: one typed builder each, made from the sources by the build ------------------------------------------------ */
 

@@ -1,0 +1,263 @@
+/* td_apply: the one place that knows whether an op runs now or is written down. */
+#include "core/core.h"
+
+#include <string.h>
+
+/* Sizes beyond this are a mistake or an attack, and below it no product of a shape rule overflows. */
+#define ELEMENTS_MOST ((int64_t)1 << 46)
+
+/* ---- Eager cache of prepared handles ------------------------------------------------------------------------------- */
+
+#define HANDLES_MOST 64 /* ops with a handle (convolutions) in one step of a large model */
+
+struct td_handle {
+	const td_op *op; /* NULL: free slot */
+	unsigned char key[256]; /* attributes, then the inputs' shapes */
+	size_t n_key;
+	void *handle;           /* owned */
+	uint64_t used;          /* c->seq of the last use */
+};
+
+static size_t handle_key(const td_op *op, const td_call *call, unsigned char *key, size_t room)
+{
+	size_t n = 0;
+
+	if (op->attrs_size + (size_t)op->n_in * sizeof(td_shape) > room)
+		return 0;
+	memset(key, 0, room);
+	memcpy(key, call->attrs, op->attrs_size);
+	n = op->attrs_size;
+	for (int i = 0; i < op->n_in; i++, n += sizeof(td_shape))
+		if (call->in[i].shape)
+			memcpy(key + n, call->in[i].shape, sizeof(td_shape));
+	return n;
+}
+
+/* The handle for CALL: the cached one, or a new one in the place of the least recently used. */
+static void *handle_for(td_ctx *c, const td_op *op, const td_call *call)
+{
+	unsigned char key[sizeof c->handles->key];
+	size_t n = handle_key(op, call, key, sizeof key);
+	struct td_handle *oldest;
+
+	TD_ASSERT(n); /* an op whose key is too long has no business with a handle */
+	if (!c->handles)
+		c->handles = MEM_NEW_N(struct td_handle, HANDLES_MOST);
+	oldest = c->handles;
+	for (struct td_handle *h = c->handles; h < c->handles + HANDLES_MOST; h++) {
+		if (h->op == op && h->n_key == n && !memcmp(h->key, key, n)) {
+			h->used = c->seq;
+			return h->handle;
+		}
+		if (h->used < oldest->used)
+			oldest = h;
+	}
+	if (oldest->op)
+		oldest->op->release(oldest->handle);
+	oldest->op = op;
+	oldest->n_key = n;
+	memcpy(oldest->key, key, n);
+	oldest->used = c->seq;
+	return oldest->handle = op->prepare(call);
+}
+
+void td__handles_free(td_ctx *c)
+{
+	for (int i = 0; c->handles && i < HANDLES_MOST; i++)
+		if (c->handles[i].op)
+			c->handles[i].op->release(c->handles[i].handle);
+	mem_free(c->handles);
+	c->handles = NULL;
+}
+
+/* ---- What both modes do -------------------------------------------------------------------------------------------- */
+
+static bool sane(const td_shape *s)
+{
+	int64_t n = 1;
+
+	for (int i = 0; i < s->rank; i++) {
+		if (s->dim[i] < 0 || (s->dim[i] && n > ELEMENTS_MOST / s->dim[i]))
+			return false;
+		n *= TD_MAX(s->dim[i], 1);
+	}
+	return true;
+}
+
+/* Shapes of all outputs.  False: C has the error. */
+static bool infer(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_infer *q, td_shape *out)
+{
+	static const td_shape none[TD_MOST_OUT];
+	const td_shape *shapes[TD_MOST_IN] = { 0 };
+
+	TD_ASSERT(n_in <= op->n_in && op->n_in <= TD_MOST_IN);
+	for (int i = 0; i < op->n_in; i++) {
+		if (i < n_in && in[i])
+			shapes[i] = &in[i]->shape;
+		else if (!(op->optional >> i & 1))
+			TD_BUG("input %d of %s is missing", i, op->name);
+	}
+	memcpy(out, none, sizeof none);
+	*q = (td_infer){ .ctx = c, .attrs = attrs, .in = shapes, .n_in = op->n_in, .out = out };
+	op->infer(q);
+	for (int i = 0; i < op->n_out + op->n_hidden && !c->err.status; i++)
+		if (!sane(&out[i])) {
+			char text[TD_SHAPE_TEXT];
+			td_fail(c, TD_TOO_LARGE, "%s would make %s, which is larger than any memory", op->name,
+				td_shape_text(&out[i], text));
+		}
+	return !c->err.status;
+}
+
+static bool wants_gradient(const td_ctx *c, const td_op *op, td_value *const *in, int n_in)
+{
+	if (c->no_grad || op->backward == td_nodiff)
+		return false;
+	for (int i = 0; i < n_in; i++)
+		if (in[i] && in[i]->needs_grad && !(op->shape_only >> i & 1))
+			return true;
+	return false;
+}
+
+static void fill_node(td_ctx *c, td_node *n, const td_op *op)
+{
+	n->op = op;
+	n->seq = ++c->seq;
+	n->n_in = op->n_in;
+	n->n_out = op->n_out + op->n_hidden;
+	n->layer = c->layer;
+	n->backward = c->in_backward;
+}
+
+/* ---- Graph mode ---------------------------------------------------------------------------------------------------- */
+
+static td_value *record(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *out)
+{
+	td_graph *g = c->graph;
+	td_node *n = arena_alloc(&g->arena, sizeof *n);
+	bool grad = wants_gradient(c, op, in, n_in);
+
+	fill_node(c, n, op);
+	n->attrs = arena_alloc(&g->arena, TD_MAX(op->attrs_size, 1));
+	memcpy(n->attrs, attrs, op->attrs_size);
+	n->layer = arena_strdup(&g->arena, c->layer);
+	for (int i = 0; i < n_in; i++)
+		n->in[i] = in[i] && in[i]->id < 0 ? td__graph_capture(g, in[i]) : in[i];
+	for (int i = 0; i < n->n_out; i++) {
+		n->out[i] = td__graph_value(g, &out[i]);
+		n->out[i]->producer = n;
+		n->out[i]->out = i;
+		n->out[i]->needs_grad = grad && i < op->n_out && td__is_float(out[i].dtype);
+	}
+	td__graph_add(g, n);
+	c->counters.recorded++;
+	return op->n_out ? n->out[0] : NULL;
+}
+
+/* ---- Eager mode ---------------------------------------------------------------------------------------------------- */
+
+/* Storage for the outputs; hidden ones only when a gradient will want them. */
+static bool allocate(td_ctx *c, const td_op *op, td_value *const *in, td_value **out, int n_out)
+{
+	for (int i = 0; i < n_out; i++) {
+		if (op->view && i == 0) {
+			out[i]->storage = in[0]->storage;
+			out[i]->storage->refs++;
+			continue;
+		}
+		out[i]->storage = td__storage_create(c->pool, td_shape_bytes(&out[i]->shape));
+		if (!out[i]->storage) {
+			char text[TD_SHAPE_TEXT];
+			td_fail(c, TD_NO_MEMORY, "%s: no memory for its result %s (%zu bytes)", op->name,
+				td_shape_text(&out[i]->shape, text), td_shape_bytes(&out[i]->shape));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool run(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_value **out, int n_out,
+	size_t workspace)
+{
+	td_call call = { .attrs = attrs, .threads = c->threads, .seed = c->seed, .step = (uint32_t)c->step };
+	td_storage *scratch = NULL;
+
+	for (int i = 0; i < n_in; i++)
+		if (in[i]) {
+			call.in[i] = (td_view){ &in[i]->shape, in[i]->storage->bytes };
+			if (op->writes >> i & 1)
+				in[i]->storage->version++;
+		}
+	for (int i = 0; i < n_out; i++)
+		call.out[i] = (td_view){ &out[i]->shape, out[i]->storage->bytes };
+	if (workspace) {
+		scratch = td__storage_create(c->pool, workspace);
+		if (!scratch) {
+			td_fail(c, TD_NO_MEMORY, "%s: no memory for %zu bytes of scratch", op->name, workspace);
+			return false;
+		}
+		call.workspace = scratch->bytes;
+	}
+	if (op->prepare)
+		call.handle = handle_for(c, op, &call);
+	op->forward[TD_CPU](&call);
+	td__storage_unref(scratch);
+	return true;
+}
+
+/* The tape entry: outputs own the node, the node owns its inputs and hidden outputs. */
+static void remember(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_value **out, int n_out)
+{
+	td_node *n = mem_alloc(sizeof *n + op->attrs_size);
+
+	fill_node(c, n, op);
+	n->attrs = n + 1;
+	memcpy(n->attrs, attrs, op->attrs_size);
+	for (int i = 0; i < n_in; i++)
+		n->in[i] = td_ref(in[i]);
+	for (int i = 0; i < n_out; i++) {
+		n->out[i] = out[i];
+		if (i >= op->n_out) {
+			td_ref(out[i]);
+			continue;
+		}
+		n->refs++;
+		out[i]->producer = n;
+		out[i]->out = i;
+		out[i]->needs_grad = td__is_float(out[i]->shape.dtype);
+	}
+}
+
+static td_value *execute(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *shapes,
+	size_t workspace)
+{
+	bool grad = wants_gradient(c, op, in, n_in);
+	int n_out = op->n_out + (grad ? op->n_hidden : 0);
+	td_value *out[TD_MOST_OUT] = { 0 };
+
+	for (int i = 0; i < n_out; i++) {
+		out[i] = td__value_create(&shapes[i]);
+		MEM_GROW(c->made, c->n_made, c->made_room);
+		c->made[c->n_made++] = out[i];
+	}
+	if (!allocate(c, op, in, out, n_out))
+		return NULL;
+	if (!op->view && !run(c, op, attrs, in, n_in, out, n_out, workspace))
+		return NULL;
+	if (grad)
+		remember(c, op, attrs, in, n_in, out, n_out);
+	c->counters.dispatched++;
+	return out[0];
+}
+
+td_value *td_apply(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in)
+{
+	td_shape shapes[TD_MOST_OUT];
+	td_infer q;
+
+	if (c->err.status)
+		return NULL;
+	if (!infer(c, op, attrs, in, n_in, &q, shapes))
+		return NULL;
+	return c->graph ? record(c, op, attrs, in, n_in, shapes) : execute(c, op, attrs, in, n_in, shapes, q.workspace);
+}

@@ -1,0 +1,158 @@
+/* The context: mode, step, sticky error, and what the present step has made. */
+#include "core/core.h"
+
+#include <cblas.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PATH_MOST 256 /* bytes of a layer path: about 16 levels of "layers.12" */
+
+td_ctx *td_ctx_create(const td_ctx_options *options)
+{
+	td_ctx *c = MEM_NEW(td_ctx);
+
+	c->seed = options->seed;
+	c->threads = threads_create(TD_MAX(options->threads, 1));
+	c->device = &td__devices[TD_CPU];
+	c->pool = td__pool_create(c->device);
+	map_init(&c->layers);
+	td_name_pop(c); /* the outermost path is "" */
+	return c;
+}
+
+static void release_made(td_ctx *c)
+{
+	while (c->n_made)
+		td_unref(c->made[--c->n_made]);
+}
+
+void td_ctx_free(td_ctx *c)
+{
+	struct map_entry *e;
+
+	if (!c)
+		return;
+	release_made(c);
+	td__handles_free(c);
+	mem_free(c->made);
+	for (size_t i = 0; (e = map_next(&c->layers, &i));)
+		mem_free(e->value);
+	map_release(&c->layers);
+	td__pool_unref(c->pool);
+	threads_free(c->threads);
+	mem_free(c);
+}
+
+const struct err *td_error(const td_ctx *c)
+{
+	return &c->err;
+}
+
+void td_error_clear(td_ctx *c)
+{
+	err_clear(&c->err);
+}
+
+td_value *td_fail(td_ctx *c, td_status s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->err.status)
+		return NULL;
+	va_start(ap, fmt);
+	err_vset(&c->err, s, fmt, ap);
+	va_end(ap);
+	if (*c->layer)
+		err_wrap(&c->err, "layer %s", c->layer);
+	return NULL;
+}
+
+td_counters td_ctx_counters(const td_ctx *c)
+{
+	td_counters n = c->counters;
+
+	td__pool_count(c->pool, &n.live_bytes, &n.peak_bytes);
+	return n;
+}
+
+const char *td_fingerprint(void)
+{
+	static char text[160];
+
+	if (!*text) {
+		const char *isa = __builtin_cpu_supports("avx512f") ? "avx512" :
+			__builtin_cpu_supports("avx2")              ? "avx2" :
+			                                              "sse2";
+		snprintf(text, sizeof text, "%s openblas-%s tandem-%s", isa, openblas_get_corename(), TD_VERSION);
+	}
+	return text;
+}
+
+void td_step_begin(td_ctx *c)
+{
+	c->step++;
+	c->n_random = 0;
+}
+
+void td_step_end(td_ctx *c)
+{
+	release_made(c);
+}
+
+int64_t td_step(const td_ctx *c)
+{
+	return c->step;
+}
+
+void td_step_set(td_ctx *c, int64_t step)
+{
+	c->step = step;
+}
+
+uint32_t td__next_stream(td_ctx *c)
+{
+	return c->n_random++;
+}
+
+/* Make PATH (interned, so that nodes can point to it) the present one. */
+static void set_layer(td_ctx *c, const char *path)
+{
+	char *interned = map_get(&c->layers, path);
+
+	if (!interned) {
+		interned = mem_strdup(path);
+		map_put(&c->layers, path, interned);
+	}
+	c->layer = interned;
+}
+
+void td_name_push(td_ctx *c, const char *name)
+{
+	char path[PATH_MOST];
+
+	snprintf(path, sizeof path, "%s%s%s", c->layer, *c->layer ? "." : "", name);
+	set_layer(c, path);
+}
+
+void td_name_pop(td_ctx *c)
+{
+	char path[PATH_MOST] = "";
+	char *dot;
+
+	if (c->layer)
+		snprintf(path, sizeof path, "%s", c->layer);
+	dot = strrchr(path, '.');
+	*(dot ? dot : path) = '\0';
+	set_layer(c, path);
+}
+
+void td_no_grad_begin(td_ctx *c)
+{
+	c->no_grad++;
+}
+
+void td_no_grad_end(td_ctx *c)
+{
+	TD_ASSERT(c->no_grad > 0);
+	c->no_grad--;
+}

@@ -1,0 +1,166 @@
+/* Graphs: what tracing writes into.  Everything lives in the graph's arena; tensors that the trace met are captured, each once,
+ * by a symbol that holds a reference. */
+#include "core/core.h"
+
+#include <string.h>
+
+td_graph *td_graph_create(void)
+{
+	td_graph *g = MEM_NEW(td_graph);
+
+	arena_init(&g->arena);
+	return g;
+}
+
+void td_graph_free(td_graph *g)
+{
+	if (!g)
+		return;
+	TD_ASSERT(!g->n_sessions);
+	for (int i = 0; i < g->n_values; i++)
+		td_unref(g->values[i]->captured);
+	arena_release(&g->arena);
+	mem_free(g->nodes);
+	mem_free(g->values);
+	mem_free(g->captures);
+	mem_free(g);
+}
+
+td_value *td__graph_value(td_graph *g, const td_shape *shape)
+{
+	td_value *v = arena_alloc(&g->arena, sizeof *v);
+
+	v->shape = *shape;
+	v->id = g->n_values;
+	MEM_GROW(g->values, g->n_values, g->values_room);
+	g->values[g->n_values++] = v;
+	return v;
+}
+
+void td__graph_add(td_graph *g, td_node *n)
+{
+	TD_ASSERT(!g->traced);
+	MEM_GROW(g->nodes, g->n_nodes, g->nodes_room);
+	g->nodes[g->n_nodes++] = n;
+}
+
+static int capture_slot(const td_graph *g, const td_value *tensor)
+{
+	size_t mask = (size_t)g->captures_room - 1, i = ((uintptr_t)tensor >> 4) * 0x9E3779B97F4A7C15u & mask;
+
+	while (g->captures[i].tensor && g->captures[i].tensor != tensor)
+		i = (i + 1) & mask;
+	return (int)i;
+}
+
+static void grow_captures(td_graph *g)
+{
+	int before = g->captures_room;
+	void *old = g->captures;
+	__typeof__(g->captures) from = g->captures;
+
+	g->captures_room = before ? before * 2 : 16;
+	g->captures = mem_alloc(sizeof *g->captures * (size_t)g->captures_room);
+	for (int i = 0; i < before; i++)
+		if (from[i].tensor)
+			g->captures[capture_slot(g, from[i].tensor)] = from[i];
+	mem_free(old);
+}
+
+td_value *td__graph_capture(td_graph *g, td_value *tensor)
+{
+	td_value *v;
+	int i;
+
+	if ((g->n_captures + 1) * 2 > g->captures_room)
+		grow_captures(g);
+	i = capture_slot(g, tensor);
+	if (g->captures[i].tensor)
+		return g->captures[i].symbol;
+	v = td__graph_value(g, &tensor->shape);
+	v->captured = td_ref(tensor);
+	v->needs_grad = tensor->needs_grad;
+	v->name = arena_strdup(&g->arena, tensor->name);
+	g->captures[i].tensor = tensor;
+	g->captures[i].symbol = v;
+	g->n_captures++;
+	return v;
+}
+
+void td_trace_begin(td_ctx *c, td_graph *g)
+{
+	TD_ASSERT(!c->graph && !g->traced);
+	c->graph = g;
+	c->n_random = 0; /* positions count from the start of the step, and a trace is one step */
+}
+
+void td_trace_end(td_ctx *c)
+{
+	td_graph *g = c->graph;
+
+	TD_ASSERT(g);
+	for (int i = 0; i < g->n_values; i++)
+		if (g->values[i]->captured && g->values[i]->captured->grad && g->values[i]->captured->grad->id >= 0)
+			g->values[i]->captured->grad = NULL;
+	g->traced = true;
+	c->graph = NULL;
+}
+
+bool td_is_tracing(const td_ctx *c)
+{
+	return c->graph != NULL;
+}
+
+td_value *td_placeholder(td_ctx *c, const char *name, const td_shape *shape)
+{
+	td_value *v;
+
+	if (c->err.status)
+		return NULL;
+	TD_ASSERT(c->graph);
+	v = td__graph_value(c->graph, shape);
+	v->placeholder = true;
+	v->name = arena_strdup(&c->graph->arena, name);
+	return v;
+}
+
+static void show_input(const td_value *v, void (*each)(void *arg, const td_node_view *node), void *arg)
+{
+	each(arg, &(td_node_view){ .id = v->id, .name = td_name_of(v), .shape = v->shape });
+}
+
+/* Nodes go by the id of their first output; a node without outputs, by the first id past all values and its place. */
+void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes, void (*each)(void *arg, const td_node_view *node), void *arg)
+{
+	bool *used = MEM_NEW_N(bool, g->n_values + 1);
+
+	for (int k = 0; k < n_nodes; k++)
+		for (int i = 0; i < nodes[k]->n_in; i++)
+			if (nodes[k]->in[i])
+				used[nodes[k]->in[i]->id] = true;
+	for (int i = 0; i < g->n_values; i++)
+		if (used[i] && !g->values[i]->producer)
+			show_input(g->values[i], each, arg);
+	for (int k = 0; k < n_nodes; k++) {
+		const td_node *n = nodes[k];
+		int inputs[TD_MOST_IN], n_inputs = 0;
+
+		for (int i = 0; i < n->n_in; i++)
+			if (n->in[i])
+				inputs[n_inputs++] = n->in[i]->producer ? n->in[i]->producer->n_out ? n->in[i]->producer->out[0]->id : -1 :
+									  n->in[i]->id;
+		each(arg, &(td_node_view){ .id = n->n_out ? n->out[0]->id : g->n_values + k,
+				  .op = n->op->name,
+				  .name = n->layer,
+				  .shape = n->n_out ? n->out[0]->shape : n->in[0]->shape,
+				  .inputs = inputs,
+				  .n_inputs = n_inputs,
+				  .backward = n->backward });
+	}
+	mem_free(used);
+}
+
+void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node_view *node), void *arg)
+{
+	td__show_nodes(g, g->nodes, g->n_nodes, each, arg);
+}

@@ -1,0 +1,157 @@
+/* Where values lie: one arena, offsets by best fit over live ranges, results on top of inputs that are read for the last time.
+ *
+ * Values that share a place (a view and what it shows, an in-place result and its input) form one block; a block is taken
+ * from the step that makes its first value to the last step that reads any.  Blocks are placed largest first, each into the
+ * smallest gap left by the blocks that are alive at the same time (greedy by size: Pisarchyk and Lee, "Efficient memory
+ * management for deep neural net inference", 2020). */
+#include "core/core.h"
+
+#include <stdlib.h>
+
+struct block {
+	int64_t bytes, offset;
+	int first, last;     /* steps */
+	int64_t *offset_out; /* where the result goes: a value's or a step's scratch */
+};
+
+/* The last step that reads a value, for every value; fetches live on. */
+static void find_uses(const td_plan *p, td_layout *l)
+{
+	for (int v = 0; v < p->graph->n_values; v++) {
+		l->base[v] = v;
+		l->first[v] = -1;
+		l->last[v] = p->fetched[v] ? p->n_steps : -1;
+		l->offsets[v] = -1;
+	}
+	for (int k = 0; k < p->n_steps; k++) {
+		const td_step_plan *s = &p->steps[k];
+		for (int i = 0; i < TD_MOST_IN; i++)
+			if (s->in[i] >= 0)
+				l->last[s->in[i]] = TD_MAX(l->last[s->in[i]], k);
+		for (int i = 0; i < TD_MOST_OUT; i++)
+			if (s->out[i] >= 0) {
+				l->first[s->out[i]] = k;
+				l->last[s->out[i]] = TD_MAX(l->last[s->out[i]], k);
+			}
+	}
+}
+
+static bool outside(const td_plan *p, int v)
+{
+	return p->graph->values[v]->captured || p->graph->values[v]->placeholder;
+}
+
+/* The input that the output of step K may lie on, or -1. */
+static int overwritable(const td_plan *p, const td_layout *l, int k)
+{
+	const td_step_plan *s = &p->steps[k];
+
+	for (int i = 0; i < s->node->op->n_in; i++) {
+		int v = s->in[i], b = v >= 0 ? l->base[v] : -1;
+		bool shared = false;
+
+		if (!(s->node->op->inplace >> i & 1) || v < 0 || outside(p, b) || l->last[b] != k)
+			continue;
+		for (int j = 0; j < s->node->op->n_in; j++)
+			shared |= j != i && s->in[j] >= 0 && l->base[s->in[j]] == b;
+		if (!shared && td_shape_bytes(&l->shapes[v]) == td_shape_bytes(&l->shapes[s->out[0]]) &&
+			l->shapes[v].order == l->shapes[s->out[0]].order)
+			return b;
+	}
+	return -1;
+}
+
+/* Join what shares a place.  Steps go forward, so a base is settled before anything is joined to it; the uses of what is
+ * joined count for the base at once, because they decide whether a later step may overwrite it. */
+static void join_blocks(const td_plan *p, td_layout *l)
+{
+	for (int k = 0; k < p->n_steps; k++) { /* views first: an overwrite must know every reader of the bytes */
+		const td_step_plan *s = &p->steps[k];
+		if (!s->node->op->view)
+			continue;
+		l->base[s->out[0]] = l->base[s->in[0]];
+		l->last[l->base[s->out[0]]] = TD_MAX(l->last[l->base[s->out[0]]], l->last[s->out[0]]);
+	}
+	for (int k = 0; k < p->n_steps && p->in_place; k++) {
+		const td_step_plan *s = &p->steps[k];
+		int out = s->node->op->n_out && !s->node->op->view ? s->out[0] : -1, b;
+
+		if (out < 0 || (b = overwritable(p, l, k)) < 0)
+			continue;
+		l->last[b] = TD_MAX(l->last[b], l->last[out]);
+		for (int v = 0; v < p->graph->n_values; v++)
+			if (l->base[v] == out)
+				l->base[v] = b;
+	}
+}
+
+static int larger_first(const void *a, const void *b)
+{
+	const struct block *x = a, *y = b;
+
+	if (x->bytes != y->bytes)
+		return x->bytes < y->bytes ? 1 : -1;
+	return x->first != y->first ? (x->first < y->first ? -1 : 1) : (x->offset_out < y->offset_out ? -1 : 1);
+}
+
+static int lower_first(const void *a, const void *b)
+{
+	const struct block *x = *(struct block *const *)a, *y = *(struct block *const *)b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The offset for BLOCK among the N that are placed: the smallest gap that holds it, or behind the last. */
+static int64_t best_fit(const struct block *block, const struct block *placed, int n, const struct block **alive)
+{
+	int64_t at = 0, best = -1, best_gap = INT64_MAX;
+	int n_alive = 0;
+
+	for (int i = 0; i < n; i++)
+		if (placed[i].first <= block->last && block->first <= placed[i].last)
+			alive[n_alive++] = &placed[i];
+	qsort(alive, (size_t)n_alive, sizeof *alive, lower_first);
+	for (int i = 0; i < n_alive; i++) {
+		int64_t gap = alive[i]->offset - at;
+		if (gap >= block->bytes && gap < best_gap) {
+			best = at;
+			best_gap = gap;
+		}
+		at = TD_MAX(at, alive[i]->offset + alive[i]->bytes);
+	}
+	return best >= 0 ? best : at;
+}
+
+static int64_t rounded(size_t n_bytes)
+{
+	return (int64_t)((n_bytes + TD_ALIGN - 1) / TD_ALIGN * TD_ALIGN);
+}
+
+void td__layout_places(const td_plan *p, td_layout *l)
+{
+	struct block *blocks = MEM_NEW_N(struct block, p->graph->n_values + p->n_steps + 1);
+	const struct block **alive = MEM_NEW_N(const struct block *, p->graph->n_values + p->n_steps + 1);
+	int n = 0, whole = p->n_steps;
+
+	find_uses(p, l);
+	join_blocks(p, l);
+	for (int v = 0; v < p->graph->n_values; v++)
+		if (l->first[v] >= 0 && l->base[v] == v)
+			blocks[n++] = (struct block){ .bytes = rounded(td_shape_bytes(&l->shapes[v])),
+				.first = p->in_place ? l->first[v] : 0,
+				.last = p->in_place ? l->last[v] : whole,
+				.offset_out = &l->offsets[v] };
+	for (int k = 0; k < p->n_steps; k++)
+		if (l->workspace[k])
+			blocks[n++] = (struct block){ .bytes = rounded(l->workspace[k]), .first = k, .last = k, .offset_out = &l->workspace_at[k] };
+	qsort(blocks, (size_t)n, sizeof *blocks, larger_first);
+	l->arena_bytes = 0;
+	for (int i = 0; i < n; i++) {
+		blocks[i].offset = *blocks[i].offset_out = best_fit(&blocks[i], blocks, i, alive);
+		l->arena_bytes = TD_MAX(l->arena_bytes, (size_t)(blocks[i].offset + blocks[i].bytes));
+	}
+	for (int v = 0; v < p->graph->n_values; v++)
+		l->offsets[v] = l->offsets[l->base[v]];
+	mem_free(alive);
+	mem_free(blocks);
+}

@@ -1,0 +1,108 @@
+/* The verifier: is a plan legal, is a layout free of overlaps?  It shares no code with what it checks. */
+#include "core/core.h"
+
+#include <stdio.h>
+
+static _Noreturn void refuse(const td_plan *p, const char *after, int k, const char *what, int value)
+{
+	for (int i = TD_MAX(0, k - 2); i < TD_MIN(p->n_steps, k + 3); i++)
+		fprintf(stderr, "%s step %d: %s (%s)\n", i == k ? "->" : "  ", i, p->steps[i].node->op->name, p->steps[i].node->layer);
+	TD_BUG("after %s the plan is not legal: step %d, value %d: %s", after, k, value, what);
+}
+
+void td__verify_plan(const td_plan *p, const char *after)
+{
+	bool *made = MEM_NEW_N(bool, p->graph->n_values + 1);
+	uint64_t seq = 0;
+
+	for (int i = 0; i < p->graph->n_values; i++)
+		made[i] = !p->graph->values[i]->producer;
+	for (int k = 0; k < p->n_steps; k++) {
+		const td_step_plan *s = &p->steps[k];
+		const td_op *op = s->node->op;
+
+		if (s->node->seq <= seq)
+			refuse(p, after, k, "out of its recorded order", -1);
+		seq = s->node->seq;
+		for (int i = 0; i < op->n_in; i++) {
+			if (s->in[i] < 0 && !(op->optional >> i & 1))
+				refuse(p, after, k, "an input is missing", i);
+			if (s->in[i] >= 0 && !made[s->in[i]])
+				refuse(p, after, k, "read before it is made", s->in[i]);
+			if ((op->writes >> i & 1) && !p->graph->values[s->in[i]]->captured)
+				refuse(p, after, k, "written, but not a variable", s->in[i]);
+		}
+		for (int i = 0; i < op->n_out + op->n_hidden; i++) {
+			if (s->out[i] < 0 && i < op->n_out)
+				refuse(p, after, k, "a visible output is missing", i);
+			if (s->out[i] >= 0 && made[s->out[i]])
+				refuse(p, after, k, "made twice", s->out[i]);
+			if (s->out[i] >= 0)
+				made[s->out[i]] = true;
+		}
+	}
+	for (int i = 0; i < p->n_fetches; i++)
+		if (!made[p->fetches[i]])
+			refuse(p, after, p->n_steps - 1, "fetched, but never made", p->fetches[i]);
+	mem_free(made);
+}
+
+/* The steps during which a value holds something, found again from the plan alone. */
+static void live_range(const td_plan *p, int value, int *first, int *last)
+{
+	*first = -1;
+	for (int k = 0; k < p->n_steps; k++) {
+		for (int i = 0; i < TD_MOST_OUT; i++)
+			if (p->steps[k].out[i] == value)
+				*first = *last = k;
+		for (int i = 0; i < TD_MOST_IN; i++)
+			if (p->steps[k].in[i] == value)
+				*last = k;
+	}
+	if (p->fetched[value])
+		*last = p->n_steps;
+}
+
+static bool overlap(int64_t a, int64_t n_a, int64_t b, int64_t n_b)
+{
+	return a < b + n_b && b < a + n_a;
+}
+
+/* Whether step K may make B on top of A, which it reads for the last time. */
+static bool in_place(const td_plan *p, const td_layout *l, int k, int a, int b)
+{
+	const td_step_plan *s = &p->steps[k];
+
+	if (s->out[0] != b || l->offsets[a] != l->offsets[b])
+		return false;
+	for (int i = 0; i < TD_MOST_IN; i++)
+		if (s->in[i] == a && (s->node->op->inplace >> i & 1))
+			return true;
+	return false;
+}
+
+void td__verify_layout(const td_plan *p, const td_layout *l)
+{
+	int n = p->graph->n_values;
+	int *first = MEM_NEW_N(int, n + 1), *last = MEM_NEW_N(int, n + 1);
+
+	for (int v = 0; v < n; v++)
+		live_range(p, v, &first[v], &last[v]);
+	for (int a = 0; a < n; a++)
+		for (int b = 0; b < n; b++) {
+			if (a == b || first[a] < 0 || first[b] < 0 || l->offsets[a] < 0 || l->offsets[b] < 0 || first[a] > first[b] || last[a] < first[b])
+				continue;
+			if (!overlap(l->offsets[a], (int64_t)td_shape_bytes(&l->shapes[a]), l->offsets[b], (int64_t)td_shape_bytes(&l->shapes[b])))
+				continue;
+			if (l->base[a] == l->base[b] || (last[a] == first[b] && in_place(p, l, first[b], a, b)))
+				continue;
+			refuse(p, "laying out", first[b], "lies on a value that is still alive", a);
+		}
+	for (int k = 0; k < p->n_steps; k++)
+		for (int v = 0; v < n && l->workspace[k]; v++)
+			if (first[v] >= 0 && first[v] <= k && k <= last[v] && l->offsets[v] >= 0 &&
+				overlap(l->offsets[v], (int64_t)td_shape_bytes(&l->shapes[v]), l->workspace_at[k], (int64_t)l->workspace[k]))
+				refuse(p, "laying out", k, "lies in the scratch of this step", v);
+	mem_free(first);
+	mem_free(last);
+}
