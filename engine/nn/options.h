@@ -1,0 +1,89 @@
+/* Options: one table row states everything about one option, and everything else is derived from the rows.
+ *
+ * Layers, initialisers, losses, optimizers, transforms and the sections of a job's spec all describe themselves with
+ * these rows.  From a row come the checked reading of a document into a plain struct (opt_read, which finds every fault
+ * and not only the first) and the JSON Schema (opt_schema) that the daemon embeds, so the two cannot disagree. */
+#ifndef TD_NN_OPTIONS_H
+#define TD_NN_OPTIONS_H
+
+#include "base/arena.h"
+#include "base/json.h"
+
+enum opt_kind {
+	OPT_INT,           /* int64_t */
+	OPT_FLOAT,         /* double */
+	OPT_BOOL,          /* bool */
+	OPT_STRING,        /* const char *, at most `high` characters */
+	OPT_ENUM,          /* int: index into `names` */
+	OPT_PAIR,          /* int64_t[2]; a single integer stands for both */
+	OPT_FLOATS2,       /* double[2] */
+	OPT_FLOATS,        /* struct opt_floats, 1 to `most` of them */
+	OPT_STRINGS,       /* struct opt_strings, up to `most` of up to `high` characters */
+	OPT_INT_OR_WORD,   /* int64_t; words of `names` are -1, -2, ... */
+	OPT_COUNT_OR_PART, /* double: an integer, or a fraction between 0 and 1 */
+	OPT_CHOICE,        /* struct opt_choice: one member of `family` */
+	OPT_CHOICES,       /* struct opt_choices: `least` to `most` members of `family` */
+	OPT_SECTION,       /* the struct of `section`, in place */
+};
+
+struct opt {
+	const char *name;
+	enum opt_kind kind;
+	size_t at;         /* offset of the value in the struct that is filled */
+	const char *value; /* default as JSON text; NULL: none (the option is required, or absent means zeros) */
+	double low, high;  /* bounds of numbers; `high` also of a string's characters */
+	bool above;        /* LOW itself is not allowed */
+	bool below;        /* HIGH itself is not allowed */
+	bool required;
+	int least, most;          /* entries of a list */
+	const char *const *names; /* of OPT_ENUM and OPT_INT_OR_WORD; NULL-terminated */
+	const struct opt_family *family;
+	const struct opt_type *section;
+	const char *doc; /* one sentence for the schema */
+};
+
+/* A named set of options, and the size of the struct that they fill. */
+struct opt_type {
+	const char *name;
+	const char *doc;
+	const struct opt *options;
+	int n_options;
+	size_t n_bytes;
+};
+
+/* Types of which a document chooses one: {"type": "conv2d", ...}, or just "relu" where nothing is required. */
+struct opt_family {
+	const char *name; /* "layer": also its place in the schema's $defs */
+	const struct opt_type *const *types;
+	int n_types;
+};
+
+struct opt_choice {
+	const struct opt_type *type;
+	void *options; /* owned by the arena of the reading */
+};
+
+struct opt_choices {
+	struct opt_choice *items; /* owned by the arena */
+	int n;
+};
+
+struct opt_floats {
+	double *items; /* owned by the arena */
+	int n;
+};
+
+struct opt_strings {
+	const char **items; /* owned by the arena */
+	int n;
+};
+
+/* Read OBJECT (NULL: absent, all defaults) into OUT, TYPE's struct.  What is wrong goes to FAULTS under POINTER; OUT is
+ * whole in any case, with defaults where the document was wrong.  Strings and lists live in ARENA. */
+void opt_read(const struct opt_type *type, const cJSON *object, const char *pointer, void *out, struct arena *arena,
+	struct faults *faults);
+
+/* The schema of TYPE as an object.  What families it uses are added to DEFS, once each. */
+cJSON *opt_schema(const struct opt_type *type, cJSON *defs);
+
+#endif
