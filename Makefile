@@ -181,8 +181,9 @@ chaos: all
 
 ## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it
 .PHONY: bench peers
-bench: all
+bench:
 	@tests/install.sh build demo
+	@$(MAKE) --no-print-directory all
 	TANDEM_BUILD=$(B) node tests/bench/bench.mjs
 ## make peers       installs PyTorch (for the CPU) in .peers/, for make bench alone
 peers:

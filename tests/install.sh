@@ -17,7 +17,7 @@ build   zlib1g-dev                 deb                   reading compressed data
 build   nodejs                     command:node          npm, and the tests in JavaScript
 build   npm                        command:npm           the packages of package-lock.json: charts and views of the dashboard
 demo    curl                       command:curl          posting a job as a user would
-demo    dataset-fashion-mnist      deb                   60,000 training images (tandemd would fetch them elsewise)
+demo    dataset-fashion-mnist      deb                   60,000 training images (else tandemd fetches them)
 test    curl                       command:curl          tests of what the README shows
 test    dataset-fashion-mnist      deb                   the data set of the tests
 test    libcmocka-dev              deb                   unit tests
@@ -40,6 +40,7 @@ present() { # PACKAGE FOUND_BY
 missing=
 for group in "$@"; do
 	while read -r of package found_by reason; do
+		case " $missing " in *" $package "*) continue ;; esac
 		if [ "$of" = "$group" ] && ! present "$package" "$found_by"; then
 			printf 'installing %-24s %s\n' "$package" "($reason)"
 			missing="$missing $package"
