@@ -32,9 +32,9 @@ banned() {
 	nothing grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|gets|system|popen|tmpnam|mktemp|localtime|gmtime|asctime|ctime|alloca)\(' $c_sources
 }
 
-# Memory goes through engine/base/mem.c, which counts it and can make it fail.  What a library allocated, its own function frees.
+# Outside engine/base memory goes through mem.h, which counts it and can make it fail.  What a library allocated, its own function frees.
 raw_memory() {
-	nothing grep -nE '(^|[^A-Za-z0-9_.>])(malloc|calloc|realloc|free|strdup|strndup|asprintf)\(' $(printf '%s\n' $c_sources | grep -v -e '^engine/base/mem\.c$' -e '^tests/')
+	nothing grep -nE '(^|[^A-Za-z0-9_.>])(malloc|calloc|realloc|free|strdup|strndup|asprintf)\(' $(printf '%s\n' $c_sources | grep -v -e '^engine/base/' -e '^tests/')
 }
 
 # The op table and the builders' prototypes are read from column 1.
@@ -86,7 +86,7 @@ tidy() {
 
 check() {
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --library=posix -D_GNU_SOURCE -DTD_REAL=32 \
-		--suppress=unknownMacro --suppress=nullPointerOutOfMemory -Iengine -Iserver -I"$B/gen" engine server
+		--suppress=unknownMacro --suppress=readdirCalled --suppress=legacyUninitvar -Iengine -Iserver -I"$B/gen" engine server
 }
 
 gate "layout (clang-format)" clang-format --dry-run -Werror $c_files
