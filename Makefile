@@ -179,6 +179,19 @@ lint: all compile_commands.json
 chaos: all
 	TANDEM_BUILD=$(B) node tests/chaos/kill.mjs $(N)
 
+## make fuzz        feeds each parser SECONDS (30) of hostile input, under the address sanitizer; needs clang and installs it
+SECONDS ?= 30
+FUZZERS  = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+.PHONY: fuzz fuzz-run
+fuzz:
+	@tests/install.sh build fuzz
+	@$(MAKE) --no-print-directory B=build-fuzz CC=clang WARN=-w SAN=fuzzer-no-link,address fuzz-run
+fuzz-run: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do echo "== $$f"; mkdir -p $$f.corpus; $$f -max_total_time=$(SECONDS) -max_len=65536 -rss_limit_mb=2048 \
+		-artifact_prefix=$$f. -verbosity=0 -print_final_stats=1 $$f.corpus; done
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libserver.a $(B)/libtandem.a $(B)/libbase.a
+	$(CC) $(CFLAGS) -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $< $(filter %.a,$^) $(LIBS_ALL)
+
 ## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it
 .PHONY: bench peers
 bench:

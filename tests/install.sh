@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing of the groups named as arguments (build, demo, test, lint, peers), from Debian 12 alone.  This is the one
+# Installs what is missing of the groups named as arguments (build, demo, test, lint, fuzz, peers), from Debian 12 alone.  This is the one
 # list of what Tandem needs and why.  When all is there it says nothing and asks nobody, so a second run needs no network.
 set -eu
 
@@ -27,6 +27,8 @@ lint    clang-format               command:clang-format  layout
 lint    clang-tidy                 command:clang-tidy    static checks
 lint    cppcheck                   command:cppcheck      static checks
 lint    shellcheck                 command:shellcheck    shell scripts
+fuzz    clang                      command:clang         the compiler that has libFuzzer
+fuzz    libclang-rt-14-dev         deb                   libFuzzer and its sanitizer
 peers   python3-venv               deb                   a place for PyTorch, to measure against
 '
 
