@@ -96,6 +96,18 @@ void db_close(struct db *db)
 	*db = (struct db){ 0 };
 }
 
+td_status db_snapshot(struct db *db, bool *mine, struct err *e)
+{
+	*mine = sqlite3_get_autocommit(db->handle);
+	return *mine ? db_run(db, "BEGIN", e) : TD_OK;
+}
+
+void db_snapshot_end(struct db *db, bool mine)
+{
+	if (mine)
+		db_run(db, "COMMIT", NULL);
+}
+
 /* ---- Queries -------------------------------------------------------------------------------------------------------
  */
 

@@ -32,6 +32,9 @@ void db_close(struct db *db);
 td_status db_fail(struct db *db, const char *what, struct err *e);
 /* Statements without parameters or rows. */
 td_status db_run(struct db *db, const char *sql, struct err *e);
+/* Several queries that must see one moment: db_snapshot(db, &mine, e) ... db_snapshot_end(db, mine).  Nests. */
+td_status db_snapshot(struct db *db, bool *mine, struct err *e);
+void db_snapshot_end(struct db *db, bool mine);
 
 struct query {
 	struct db *db;
