@@ -8,16 +8,20 @@
 SAN ?=
 B   ?= build$(if $(SAN),-$(SAN))$(if $(PARANOID),-paranoid)
 
+# V=1 shows whole commands.
+Q = $(if $(V),,@echo "$(1)  $@" &&)
+
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL = all
 
+VERSION = 0.1.0
 CC      = gcc
 CSTD    = -std=gnu11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla -Werror
 OPT     = -O2 -g -ffp-contract=off
 INC     = -Iengine -Iserver -I$(B)/gen
 SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-CFLAGS  = $(CSTD) $(OPT) $(WARN) $(INC) $(SANFLAGS) $(if $(PARANOID),-DTD_PARANOID)
+CFLAGS  = $(CSTD) $(OPT) $(WARN) $(INC) $(SANFLAGS) $(if $(PARANOID),-DTD_PARANOID) -DTD_VERSION=\"$(VERSION)\"
 LDFLAGS = $(SANFLAGS) -pthread
 
 LIBS_BASE    = -lcjson -lnettle -lm
@@ -51,10 +55,10 @@ $(B)/%.a:
 	@ar rcs $@ $^
 
 $(B)/tandem-worker: $(WORKER_OBJ) $(B)/libtandem.a $(B)/libbase.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ENGINE) $(LIBS_BASE)
+	$(call Q,ld)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_ENGINE) $(LIBS_BASE)
 
 $(B)/tandemd: $(DAEMON_OBJ) $(B)/libbase.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_DAEMON) $(LIBS_BASE)
+	$(call Q,ld)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_DAEMON) $(LIBS_BASE)
 
 # ---- What the build derives from the sources -------------------------------------------------------------------------
 # The op table and the builders' prototypes: an op is one block that begins with TD_OP(name, in column 1; a builder is one line
@@ -105,7 +109,7 @@ $(B)/gen/embedded.c: server/embed.sh $(B)/gen/embed.list $(foreach p,$(EMBED_PAI
 	@mv $@.new $@
 
 $(B)/gen/embedded.o: $(B)/gen/embedded.c
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---- Objects ---------------------------------------------------------------------------------------------------------
 
@@ -121,21 +125,23 @@ $(ALL_OBJ) $(B)/gen/embedded.o: $(B)/gen/flags
 
 # For editors and clang-tidy.
 compile_commands.json: $(ALL_OBJ)
-	@printf '%s\n' $(filter-out %.f64.o,$(ALL_OBJ)) | sed 's,^$(B)/,,; s,\(\.f32\)*\.o$$,.c,' | awk -v dir='$(CURDIR)' -v cc='$(CC) $(subst ",\\",$(CFLAGS))' \
-		'BEGIN { print "[" } { printf "%s{\"directory\": \"%s\", \"file\": \"%s\", \"command\": \"%s%s -c %s\"}", (NR > 1 ? ",\n" : ""), \
-		dir, $$1, cc, ($$1 ~ /kernels/ ? " -DTD_REAL=32" : ""), $$1 } END { print "\n]" }' > $@
+	@printf '%s\n' $(filter-out %.f64.o,$(ALL_OBJ)) | sed 's,^$(B)/,,; s,\(\.f32\)*\.o$$,.c,' | DIR='$(CURDIR)' CALL='$(CC) $(CFLAGS)' awk ' \
+		BEGIN { call = ENVIRON["CALL"]; gsub(/[\\"]/, "\\\\&", call); print "[" } \
+		{ printf "%s{\"directory\": \"%s\", \"file\": \"%s\", \"command\": \"%s%s -c %s\"}", (NR > 1 ? ",\n" : ""), \
+			ENVIRON["DIR"], $$1, call, ($$1 ~ /kernels/ ? " -DTD_REAL=32" : ""), $$1 } \
+		END { print "\n]" }' > $@
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/engine/kernels/%.f32.o: engine/kernels/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -O3 -DTD_REAL=32 -MMD -MP -c -o $@ $<
+	$(call Q,cc)$(CC) $(CFLAGS) -O3 -DTD_REAL=32 -MMD -MP -c -o $@ $<
 
 $(B)/engine/kernels/%.f64.o: engine/kernels/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -O3 -DTD_REAL=64 -MMD -MP -c -o $@ $<
+	$(call Q,cc)$(CC) $(CFLAGS) -O3 -DTD_REAL=64 -MMD -MP -c -o $@ $<
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
@@ -149,7 +155,7 @@ UNIT_TESTS     = $(UNIT_SOURCES:%.c=$(B)/%)
 $(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
 $(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS_ALL)
+	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS_ALL)
 
 NODE_TEST = TANDEM_BUILD=$(B) node --test --test-reporter=spec
 
@@ -190,7 +196,7 @@ fuzz-run: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "== $$f"; mkdir -p $$f.corpus; $$f -max_total_time=$(SECONDS) -max_len=65536 -rss_limit_mb=2048 \
 		-artifact_prefix=$$f. -verbosity=0 -print_final_stats=1 $$f.corpus; done
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libserver.a $(B)/libtandem.a $(B)/libbase.a
-	$(CC) $(CFLAGS) -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $< $(filter %.a,$^) $(LIBS_ALL)
+	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $< $(filter %.a,$^) $(LIBS_ALL)
 
 ## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it
 .PHONY: bench peers
