@@ -1,0 +1,698 @@
+/* A validator for JSON Schema: see schema.h. */
+#include "api/schema.h"
+#include "base/buf.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define POINTER_MOST 2048 /* bytes of a pointer in a fault; a deeper place is reported at its ancestor */
+#define NAMES_MOST   128  /* alternatives that a hint chooses from */
+#define REF_MOST     32   /* $ref to $ref without going down in the document: a loop in the schema */
+
+struct schema {
+	cJSON *root; /* owned */
+};
+
+struct walk {
+	const cJSON *root; /* of the schema */
+	struct faults *faults;
+	struct buf pointer; /* of the value being checked */
+};
+
+static cJSON *check(struct walk *w, const cJSON *schema, const cJSON *v);
+
+/* ---- Names, types and what a schema expects, in words
+ * ---------------------------------------------------------------- */
+
+static const char *type_of(const cJSON *v)
+{
+	return cJSON_IsObject(v)   ? "object"
+	       : cJSON_IsArray(v)  ? "array"
+	       : cJSON_IsString(v) ? "string"
+	       : cJSON_IsNumber(v) ? "number"
+	       : cJSON_IsBool(v)   ? "boolean"
+				   : "null";
+}
+
+static bool is_type(const cJSON *v, const char *type)
+{
+	return !strcmp(type, "integer") ? json_is_integer(v) : !strcmp(type, type_of(v));
+}
+
+/* The value for a message: scalars as they are, shortened; of the others the kind. */
+static const char *show(const cJSON *v, char *out, size_t room)
+{
+	if (cJSON_IsObject(v) || cJSON_IsArray(v)) {
+		snprintf(out, room, "an %s", type_of(v));
+	} else {
+		char *text = json_print(v);
+
+		snprintf(out, room, strlen(text) > 60 ? "%.57s..." : "%.60s", text);
+		mem_free(text);
+	}
+	return out;
+}
+
+/* Follow $ref ("#/$defs/layer").  NULL: it leads nowhere. */
+static const cJSON *resolve(const struct walk *w, const cJSON *schema)
+{
+	for (int i = 0; i < REF_MOST && schema; i++) {
+		const char *ref = json_string(schema, "$ref", NULL);
+
+		if (!ref)
+			return schema;
+		schema = *ref == '#' ? json_at(w->root, ref + 1) : NULL;
+	}
+	return NULL;
+}
+
+/* The name that tells an object branch of a union from its sisters: properties.type.const, or NULL. */
+static const char *branch_name(const cJSON *branch)
+{
+	return json_string(json_get(json_get(branch, "properties"), "type"), "const", NULL);
+}
+
+static const cJSON *branches_of(const cJSON *schema)
+{
+	const cJSON *branches = json_get(schema, "oneOf");
+
+	return branches ? branches : json_get(schema, "anyOf");
+}
+
+/* Every name that a union knows, from its object branches and the enums of its string branches. */
+static size_t union_names(const struct walk *w, const cJSON *schema, const char **names, size_t most)
+{
+	const cJSON *branch, *word;
+	size_t n = 0;
+
+	cJSON_ArrayForEach(branch, branches_of(schema))
+	{
+		const cJSON *b = resolve(w, branch);
+		const char *name = branch_name(b);
+		const cJSON *words = json_get(b, "enum");
+
+		if (name && n < most)
+			names[n++] = name;
+		if (branches_of(b))
+			n += union_names(w, b, names + n, most - n);
+		cJSON_ArrayForEach(word, words) if (cJSON_IsString(word) && n < most) names[n++] = word->valuestring;
+	}
+	return n;
+}
+
+static bool listed_before(const char *const *names, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(names[k], names[i]))
+			return true;
+	return false;
+}
+
+/* "did you mean "conv2d"?" or, where nothing is near, "known are a, b, c". */
+static void hint(const char *name, const char *const *names, size_t n, char *out, size_t room)
+{
+	const char *near = nearest_name(name, names, n);
+	int at;
+
+	if (near) {
+		snprintf(out, room, "did you mean \"%s\"?", near);
+		return;
+	}
+	at = snprintf(out, room, "known %s", n ? "are " : "is nothing here");
+	for (size_t i = 0; i < n && at > 0 && (size_t)at < room; i++)
+		if (!listed_before(names, i))
+			at += snprintf(out + at, room - (size_t)at, "%s%s", i ? ", " : "", names[i]);
+}
+
+static void describe_bounds(const cJSON *schema, struct buf *out)
+{
+	static const struct {
+		const char *keyword, *text;
+	} rows[] = { { "minimum", ">=" }, { "exclusiveMinimum", ">" }, { "maximum", "<=" },
+		{ "exclusiveMaximum", "<" } };
+	const char *glue = " ";
+
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		const cJSON *bound = json_get(schema, rows[i].keyword);
+
+		if (!bound)
+			continue;
+		buf_printf(out, "%s%s %.15g", glue, rows[i].text, bound->valuedouble);
+		glue = " and ";
+	}
+}
+
+/* What SCHEMA wants, in words: "an integer >= 1", "one of "a", "b"", "a string or an object". */
+static void describe(const struct walk *w, const cJSON *schema, struct buf *out)
+{
+	const cJSON *s = resolve(w, schema), *type = json_get(s, "type"), *item, *words = json_get(s, "enum");
+	const char *glue = "";
+	char text[80];
+
+	if (json_get(s, "const")) {
+		buf_puts(out, show(json_get(s, "const"), text, sizeof text));
+	} else if (words) {
+		buf_puts(out, cJSON_GetArraySize(words) > 1 ? "one of " : "");
+		cJSON_ArrayForEach(item, words)
+		{
+			buf_printf(out, "%s%s", glue, show(item, text, sizeof text));
+			glue = ", ";
+		}
+	} else if (branches_of(s)) {
+		cJSON_ArrayForEach(item, branches_of(s))
+		{
+			const char *name = branch_name(resolve(w, item));
+
+			buf_puts(out, glue);
+			if (name)
+				buf_printf(out, "{\"type\": \"%s\"}", name);
+			else
+				describe(w, item, out);
+			glue = " or ";
+		}
+	} else if (cJSON_IsArray(type)) {
+		cJSON_ArrayForEach(item, type)
+		{
+			buf_printf(out, "%s%s%s", glue, strchr("aio", *item->valuestring) ? "an " : "a ",
+				item->valuestring);
+			glue = " or ";
+		}
+		describe_bounds(s, out);
+	} else if (cJSON_IsString(type)) {
+		buf_printf(out, "%s%s", strchr("aio", *type->valuestring) ? "an " : "a ", type->valuestring);
+		describe_bounds(s, out);
+	} else {
+		buf_puts(out, "any value");
+	}
+}
+
+/* ---- Faults
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static void fault(struct walk *w, const char *fmt, ...) TD_PRINTF(2, 3);
+
+static void fault(struct walk *w, const char *fmt, ...)
+{
+	char detail[700];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof detail, fmt, ap);
+	va_end(ap);
+	faults_add(w->faults, w->pointer.data ? w->pointer.data : "", "%s", detail);
+}
+
+static void fault_unexpected(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	struct buf wanted;
+	char text[80];
+
+	buf_init(&wanted, 500);
+	describe(w, schema, &wanted);
+	fault(w, "%s does not fit here; expected %s", show(v, text, sizeof text),
+		wanted.data ? wanted.data : "another value");
+	buf_release(&wanted);
+}
+
+/* Step down to member or element NAME; returns the length to give to step_up. */
+static size_t step_down(struct walk *w, const char *name)
+{
+	size_t before = w->pointer.len;
+	char token[256];
+
+	json_pointer_token(name, token, sizeof token);
+	buf_printf(&w->pointer, "/%s", token);
+	return before;
+}
+
+static void step_up(struct walk *w, size_t before)
+{
+	w->pointer.len = before;
+	if (w->pointer.data)
+		w->pointer.data[before] = '\0';
+	w->pointer.full = false;
+}
+
+/* ---- Objects
+ * --------------------------------------------------------------------------------------------------------- */
+
+static void fault_unknown_member(struct walk *w, const cJSON *properties, const char *name)
+{
+	const char *names[NAMES_MOST];
+	const cJSON *p;
+	size_t n = 0, before = step_down(w, name);
+	char text[400];
+
+	cJSON_ArrayForEach(p, properties) if (n < NAMES_MOST) names[n++] = p->string;
+	hint(name, names, n, text, sizeof text);
+	fault(w, "there is no field \"%.60s\" here; %s", name, text);
+	step_up(w, before);
+}
+
+/* Members that are absent: a fault where they are required, their default where they have one. */
+static void fill_absent(struct walk *w, const cJSON *schema, const cJSON *v, cJSON *copy)
+{
+	const cJSON *p, *required, *properties = json_get(schema, "properties");
+
+	cJSON_ArrayForEach(required, json_get(schema, "required"))
+	{
+		struct buf wanted;
+
+		if (json_get(v, required->valuestring))
+			continue;
+		buf_init(&wanted, 500);
+		describe(w, json_get(properties, required->valuestring), &wanted);
+		fault(w, "the field \"%s\" is missing; expected %s", required->valuestring,
+			wanted.data ? wanted.data : "a value");
+		buf_release(&wanted);
+	}
+	cJSON_ArrayForEach(p, properties)
+	{
+		const cJSON *s = resolve(w, p), *otherwise = json_get(p, "default");
+		size_t before;
+
+		if (!otherwise)
+			otherwise = json_get(s, "default");
+		if (json_get(v, p->string) || !otherwise)
+			continue;
+		before = step_down(w, p->string);
+		cJSON_AddItemToObject(copy, p->string, check(w, p, otherwise)); /* a default may have defaults inside */
+		step_up(w, before);
+	}
+}
+
+static cJSON *check_object(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	const cJSON *member, *properties = json_get(schema, "properties"),
+			     *others = json_get(schema, "additionalProperties");
+	cJSON *copy = cJSON_CreateObject();
+
+	cJSON_ArrayForEach(member, v)
+	{
+		const cJSON *s = json_get(properties, member->string);
+		size_t before;
+
+		if (!s && cJSON_IsFalse(others)) {
+			fault_unknown_member(w, properties, member->string);
+			continue;
+		}
+		before = step_down(w, member->string);
+		s = s ? s : cJSON_IsObject(others) ? others : NULL;
+		cJSON_AddItemToObject(copy, member->string, s ? check(w, s, member) : cJSON_Duplicate(member, true));
+		step_up(w, before);
+	}
+	fill_absent(w, schema, v, copy);
+	return copy;
+}
+
+/* ---- Arrays, strings, numbers
+ * ---------------------------------------------------------------------------------------- */
+
+static cJSON *check_array(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	const cJSON *element, *prefix = json_get(schema, "prefixItems"), *items = json_get(schema, "items");
+	const cJSON *own = prefix ? prefix->child : NULL;
+	cJSON *copy = cJSON_CreateArray();
+	int n = cJSON_GetArraySize(v), i = 0;
+
+	if (n < json_double(schema, "minItems", 0))
+		fault(w, "there are %d elements; expected at least %.0f", n, json_double(schema, "minItems", 0));
+	if (n > json_double(schema, "maxItems", INFINITY))
+		fault(w, "there are %d elements; expected at most %.0f", n, json_double(schema, "maxItems", 0));
+	cJSON_ArrayForEach(element, v)
+	{
+		const cJSON *s = own ? own : items;
+		char index[16];
+		size_t before;
+
+		snprintf(index, sizeof index, "%d", i++);
+		before = step_down(w, index);
+		if (cJSON_IsFalse(s))
+			fault(w, "there is one element too many; expected at most %d", i - 1);
+		cJSON_AddItemToArray(copy, cJSON_IsObject(s) ? check(w, s, element) : cJSON_Duplicate(element, true));
+		step_up(w, before);
+		own = own ? own->next : NULL;
+	}
+	return copy;
+}
+
+static void check_string(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	size_t n = 0;
+
+	for (const char *p = v->valuestring; *p; p++)
+		n += ((unsigned char)*p & 0xc0) != 0x80;
+	if ((double)n < json_double(schema, "minLength", 0))
+		fault(w, "this text has %zu characters; expected at least %.0f", n,
+			json_double(schema, "minLength", 0));
+	if ((double)n > json_double(schema, "maxLength", INFINITY))
+		fault(w, "this text has %zu characters; expected at most %.0f", n, json_double(schema, "maxLength", 0));
+}
+
+static void check_number(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	double x = v->valuedouble;
+	bool fits = x >= json_double(schema, "minimum", -INFINITY) && x <= json_double(schema, "maximum", INFINITY) &&
+		    x > json_double(schema, "exclusiveMinimum", -INFINITY) &&
+		    x < json_double(schema, "exclusiveMaximum", INFINITY);
+
+	if (!fits)
+		fault_unexpected(w, schema, v);
+}
+
+/* ---- Unions
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* The branch for objects whose type is NAME; unions may stand in unions. */
+static const cJSON *branch_by_name(const struct walk *w, const cJSON *schema, const char *name)
+{
+	const cJSON *branch;
+
+	cJSON_ArrayForEach(branch, branches_of(schema))
+	{
+		const cJSON *b = resolve(w, branch);
+		const char *own = branch_name(b);
+		const cJSON *found = branches_of(b) ? branch_by_name(w, b, name) : NULL;
+
+		if (own && !strcmp(own, name))
+			return b;
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+/* Check V against BRANCH without telling anybody.  NULL: it does not fit. */
+static cJSON *try_branch(struct walk *w, const cJSON *branch, const cJSON *v, size_t *n_faults)
+{
+	struct faults *own = w->faults, quiet;
+	cJSON *copy;
+
+	faults_init(&quiet);
+	w->faults = &quiet;
+	copy = check(w, branch, v);
+	*n_faults = quiet.n_found;
+	w->faults = own;
+	faults_release(&quiet);
+	if (*n_faults) {
+		cJSON_Delete(copy);
+		copy = NULL;
+	}
+	return copy;
+}
+
+/* Whether V has the JSON type that BRANCH asks for, whatever is wrong inside. */
+static bool same_kind(const struct walk *w, const cJSON *branch, const cJSON *v)
+{
+	const cJSON *b = resolve(w, branch), *type = json_get(b, "type"), *words = json_get(b, "enum"), *item;
+
+	if (!type && words)
+		return !strcmp(type_of(words->child), type_of(v));
+	if (cJSON_IsString(type))
+		return is_type(v, type->valuestring) || (cJSON_IsNumber(v) && !strcmp(type->valuestring, "integer"));
+	cJSON_ArrayForEach(item, type) if (is_type(v, item->valuestring)) return true;
+	return !type;
+}
+
+/* Unions without names.  The one branch of the value's own kind is checked at once, and only of several each is tried:
+ * trying at every level would cost a hostile document's depth in powers of two. */
+static cJSON *check_plain_union(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	const cJSON *branch, *candidate = NULL;
+	size_t n_candidates = 0, n_faults;
+	cJSON *copy;
+
+	cJSON_ArrayForEach(branch, branches_of(schema))
+	{
+		if (same_kind(w, branch, v)) {
+			candidate = branch;
+			n_candidates++;
+		}
+	}
+	if (n_candidates == 1 && (cJSON_IsObject(v) || cJSON_IsArray(v)))
+		return check(w, candidate, v);
+	cJSON_ArrayForEach(branch, branches_of(schema))
+	{
+		copy = same_kind(w, branch, v) ? try_branch(w, branch, v, &n_faults) : NULL;
+		if (copy)
+			return copy;
+	}
+	fault_unexpected(w, schema, v);
+	return cJSON_Duplicate(v, true);
+}
+
+static void fault_unknown_name(struct walk *w, const cJSON *schema, const char *name, bool in_type)
+{
+	const char *names[NAMES_MOST], *what = json_string(schema, "title", "");
+	size_t n = union_names(w, schema, names, NAMES_MOST), before = in_type ? step_down(w, "type") : w->pointer.len;
+	char text[400];
+
+	hint(name, names, n, text, sizeof text);
+	fault(w, "unknown %s%stype \"%.60s\"; %s", what, *what ? " " : "", name, text);
+	step_up(w, before);
+}
+
+/* Is "name" alone one of the words of a string branch? */
+static bool is_word(const struct walk *w, const cJSON *schema, const char *name)
+{
+	const cJSON *branch, *word;
+
+	cJSON_ArrayForEach(branch, branches_of(schema))
+	{
+		const cJSON *b = resolve(w, branch);
+
+		if (branches_of(b) && is_word(w, b, name))
+			return true;
+		cJSON_ArrayForEach(word,
+			json_get(b, "enum")) if (cJSON_IsString(word) && !strcmp(word->valuestring, name)) return true;
+	}
+	return false;
+}
+
+static cJSON *check_word(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	const cJSON *branch = branch_by_name(w, schema, v->valuestring);
+	cJSON *object, *copy;
+
+	if (!is_word(w, schema, v->valuestring)) {
+		if (!branch) {
+			fault_unknown_name(w, schema, v->valuestring, false);
+			return cJSON_Duplicate(v, true);
+		}
+		fault(w, "\"%s\" needs options; write {\"type\": \"%s\", ...}", v->valuestring, v->valuestring);
+		return cJSON_Duplicate(v, true);
+	}
+	if (!branch)
+		return cJSON_Duplicate(v, true);
+	object = cJSON_CreateObject();
+	cJSON_AddStringToObject(object, "type", v->valuestring);
+	copy = check(w, branch, object);
+	cJSON_Delete(object);
+	return copy;
+}
+
+static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
+{
+	const char *names[NAMES_MOST], *name = json_string(v, "type", NULL);
+	const cJSON *branch = cJSON_IsObject(v) && name ? branch_by_name(w, schema, name) : NULL;
+	size_t n_faults, n = union_names(w, schema, names, NAMES_MOST);
+	bool named = false;
+	char text[400];
+
+	for (size_t i = 0; i < n && !named; i++)
+		named = branch_by_name(w, schema, names[i]) != NULL;
+	if (branch)
+		return check(w, branch, v);
+	if (named && cJSON_IsString(v))
+		return check_word(w, schema, v);
+	if (!named || !cJSON_IsObject(v))
+		return check_plain_union(w, schema, v);
+
+	cJSON *copy = NULL; /* an object: a branch without a name may still fit it ({"name": "resnet18"}) */
+	const cJSON *other;
+	cJSON_ArrayForEach(other, branches_of(schema)) if (!copy && !branch_name(resolve(w, other))) copy =
+		try_branch(w, other, v, &n_faults);
+	if (copy)
+		return copy;
+	if (name) {
+		fault_unknown_name(w, schema, name, true);
+	} else {
+		hint("", names, n, text, sizeof text);
+		fault(w, "the field \"type\" is missing or not a string; %s", text);
+	}
+	return cJSON_Duplicate(v, true);
+}
+
+/* ---- One value
+ * ------------------------------------------------------------------------------------------------------- */
+
+static bool type_fits(const cJSON *type, const cJSON *v)
+{
+	const cJSON *item;
+
+	if (!type)
+		return true;
+	if (cJSON_IsString(type))
+		return is_type(v, type->valuestring);
+	cJSON_ArrayForEach(item, type) if (is_type(v, item->valuestring)) return true;
+	return false;
+}
+
+static bool is_listed(const cJSON *words, const cJSON *v)
+{
+	const cJSON *word;
+
+	cJSON_ArrayForEach(word, words) if (cJSON_Compare(word, v, true)) return true;
+	return false;
+}
+
+static void check_enum(struct walk *w, const cJSON *schema, const cJSON *words, const cJSON *v)
+{
+	const char *names[NAMES_MOST], *near = NULL;
+	const cJSON *word;
+	size_t n = 0;
+
+	if (is_listed(words, v))
+		return;
+	cJSON_ArrayForEach(word, words) if (cJSON_IsString(word) && n < NAMES_MOST) names[n++] = word->valuestring;
+	if (cJSON_IsString(v))
+		near = nearest_name(v->valuestring, names, n);
+	if (near)
+		fault(w, "\"%.60s\" is not known here; did you mean \"%s\"?", v->valuestring, near);
+	else
+		fault_unexpected(w, schema, v);
+}
+
+/* Check V; the copy with defaults is returned also when there were faults. */
+static cJSON *check(struct walk *w, const cJSON *given, const cJSON *v)
+{
+	const cJSON *schema = resolve(w, given), *words = json_get(schema, "enum"), *only = json_get(schema, "const");
+
+	TD_ASSERT(schema); /* schema_create has followed every reference */
+	if (branches_of(schema))
+		return check_union(w, schema, v);
+	if (!type_fits(json_get(schema, "type"), v)) {
+		fault_unexpected(w, schema, v);
+		return cJSON_Duplicate(v, true);
+	}
+	if (words)
+		check_enum(w, schema, words, v);
+	if (only && !cJSON_Compare(only, v, true))
+		fault_unexpected(w, schema, v);
+	if (cJSON_IsString(v))
+		check_string(w, schema, v);
+	else if (cJSON_IsNumber(v))
+		check_number(w, schema, v);
+	else if (cJSON_IsObject(v))
+		return check_object(w, schema, v);
+	else if (cJSON_IsArray(v))
+		return check_array(w, schema, v);
+	return cJSON_Duplicate(v, true);
+}
+
+cJSON *schema_check(const struct schema *s, const cJSON *document, struct faults *f)
+{
+	struct walk w = { .root = s->root, .faults = f };
+	cJSON *copy;
+
+	buf_init(&w.pointer, POINTER_MOST);
+	copy = check(&w, s->root, document);
+	buf_release(&w.pointer);
+	return copy;
+}
+
+/* ---- Reading a schema
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Keywords, and what stands behind them: 's' a schema, 'l' a list of schemas, 'm' schemas by name, ' ' a plain value.
+ */
+static const struct {
+	const char *name;
+	char holds;
+} keywords[] = {
+	{ "$ref", ' ' },
+	{ "$schema", ' ' },
+	{ "$id", ' ' },
+	{ "$comment", ' ' },
+	{ "$defs", 'm' },
+	{ "title", ' ' },
+	{ "description", ' ' },
+	{ "default", ' ' },
+	{ "examples", ' ' },
+	{ "type", ' ' },
+	{ "enum", ' ' },
+	{ "const", ' ' },
+	{ "properties", 'm' },
+	{ "required", ' ' },
+	{ "additionalProperties", 's' },
+	{ "items", 's' },
+	{ "prefixItems", 'l' },
+	{ "minItems", ' ' },
+	{ "maxItems", ' ' },
+	{ "minimum", ' ' },
+	{ "maximum", ' ' },
+	{ "exclusiveMinimum", ' ' },
+	{ "exclusiveMaximum", ' ' },
+	{ "minLength", ' ' },
+	{ "maxLength", ' ' },
+	{ "oneOf", 'l' },
+	{ "anyOf", 'l' },
+};
+
+static td_status read_schema(const struct walk *w, const cJSON *schema, struct err *e)
+{
+	const cJSON *member, *inner;
+
+	if (cJSON_IsBool(schema))
+		return TD_OK;
+	if (!cJSON_IsObject(schema))
+		return err_set(e, TD_INVALID, "a schema is an object, true or false");
+	if (!resolve(w, schema))
+		return err_set(e, TD_INVALID, "the reference %s leads nowhere", json_string(schema, "$ref", ""));
+	cJSON_ArrayForEach(member, schema)
+	{
+		size_t i = 0;
+
+		while (i < TD_COUNT(keywords) && strcmp(keywords[i].name, member->string) != 0)
+			i++;
+		if (i == TD_COUNT(keywords))
+			return err_set(
+				e, TD_UNSUPPORTED, "the schema's keyword \"%s\" is not known here", member->string);
+		if (keywords[i].holds == 's' && read_schema(w, member, e))
+			return e->status;
+		if (keywords[i].holds == ' ' || keywords[i].holds == 's')
+			continue;
+		cJSON_ArrayForEach(inner, member) if (read_schema(w, inner, e)) return e->status;
+	}
+	return TD_OK;
+}
+
+td_status schema_create(const char *text, size_t n, struct schema **out, struct err *e)
+{
+	cJSON *root = json_parse(text, n, e);
+	struct walk w = { .root = root };
+
+	if (!root)
+		return e->status;
+	if (read_schema(&w, root, e)) {
+		cJSON_Delete(root);
+		return e->status;
+	}
+	*out = MEM_NEW(struct schema);
+	(*out)->root = root;
+	return TD_OK;
+}
+
+void schema_free(struct schema *s)
+{
+	if (!s)
+		return;
+	cJSON_Delete(s->root);
+	mem_free(s);
+}
+
+const cJSON *schema_tree(const struct schema *s)
+{
+	return s->root;
+}
