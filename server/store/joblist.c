@@ -532,3 +532,16 @@ td_status store_graph_get(struct store_reader *r, const char *id, char **json, s
 {
 	return document_get(r, id, "graph", json, e);
 }
+
+td_status store_job_counts(struct store_reader *r, int64_t counts[JOB_N_STATES], struct err *e)
+{
+	struct query q;
+	enum job_state state;
+
+	memset(counts, 0, sizeof counts[0] * JOB_N_STATES);
+	query_begin(&q, &r->db, e, "SELECT state, count(*) FROM jobs WHERE deleted = 0 GROUP BY state");
+	while (query_row(&q))
+		if (job_state_parse(query_get_text(&q, 0), &state))
+			counts[state] = query_get_int(&q, 1);
+	return query_end(&q);
+}

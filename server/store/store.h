@@ -157,6 +157,8 @@ struct job_query {
 };
 td_status store_job_list(struct store_reader *r, const struct job_query *q, void (*each)(void *arg, const struct job *j), void *arg,
 	char **next_cursor, struct err *e); /* *NEXT_CURSOR owned, NULL at the end */
+/* How many jobs (deleted ones left out) are in each state, for /metrics. */
+td_status store_job_counts(struct store_reader *r, int64_t counts[JOB_N_STATES], struct err *e);
 /* Jobs in a state that is not terminal: what the control loop starts from. */
 td_status store_job_active(struct store_reader *r, void (*each)(void *arg, const struct job *j), void *arg, struct err *e);
 struct transition {
