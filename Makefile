@@ -232,10 +232,13 @@ stop:
 run: all
 	$(B)/tandemd --data-dir $(DATA) --web-dir web
 
-## make docker      the container image tandem:latest
-.PHONY: docker
+## make docker      the container image tandem:latest (DOCKER=podman); make docker-test restarts it in the middle of a job
+DOCKER ?= docker
+.PHONY: docker docker-test
 docker:
-	docker build -t tandem:latest -f docker/Dockerfile .
+	$(DOCKER) build -t tandem:latest -f docker/Dockerfile .
+docker-test:
+	DOCKER='$(DOCKER)' tests/examples/container.sh tandem:latest
 
 ## make install     both programs below PREFIX (/usr/local)
 PREFIX ?= /usr/local
