@@ -28,9 +28,16 @@ static int by_rank(const void *left, const void *right)
 	return strcmp(a->job->id, b->job->id);
 }
 
+/* Who wants nothing of a thing is not kept waiting by the lack of it. */
+static bool enough(int64_t wanted, int64_t free_now)
+{
+	return wanted <= 0 || wanted <= free_now;
+}
+
 static bool fits(const struct sched_job *j, const struct sched_room *room)
 {
-	return j->threads <= room->threads && j->memory_bytes <= room->memory_bytes && room->workers >= 1;
+	return enough(j->threads, room->threads) && enough(j->memory_bytes, room->memory_bytes) &&
+	       enough(1, room->workers);
 }
 
 int sched_pick(const struct sched_job *jobs, int n, struct sched_room room, int64_t now_ms, int *picked)
@@ -64,11 +71,11 @@ int sched_pick(const struct sched_job *jobs, int n, struct sched_room room, int6
 
 const char *sched_why(const struct sched_job *job, struct sched_room room)
 {
-	if (room.workers < 1)
+	if (!enough(1, room.workers))
 		return "waiting_for_worker";
-	if (job->threads > room.threads)
+	if (!enough(job->threads, room.threads))
 		return "waiting_for_threads";
-	if (job->memory_bytes > room.memory_bytes)
+	if (!enough(job->memory_bytes, room.memory_bytes))
 		return "waiting_for_memory";
 	return "waiting_for_turn";
 }
