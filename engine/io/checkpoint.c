@@ -87,12 +87,13 @@ td_status checkpoint_write(const char *path, const struct checkpoint *ck, const 
 static td_status read_members(const char *path, const cJSON *metadata, struct checkpoint *ck, struct err *e)
 {
 	const char *version = json_string(metadata, "version", "");
+	long number = strtol(version, NULL, 10);
 
 	if (strcmp(json_string(metadata, "format", ""), FORMAT) != 0)
 		return err_set(
 			e, TD_CORRUPT, "%s is not a checkpoint: its metadata has no \"format\": \"" FORMAT "\"", path);
-	if (atoi(version) != CHECKPOINT_VERSION)
-		return err_set(e, atoi(version) > CHECKPOINT_VERSION ? TD_UNSUPPORTED : TD_CORRUPT,
+	if (number != CHECKPOINT_VERSION)
+		return err_set(e, number > CHECKPOINT_VERSION ? TD_UNSUPPORTED : TD_CORRUPT,
 			"%s is a checkpoint of version \"%.20s\", but this worker reads version %d; run the version of "
 			"Tandem that wrote it",
 			path, version, CHECKPOINT_VERSION);

@@ -59,9 +59,16 @@ static td_value *accuracy_sum(td_ctx *c, const void *options, td_value *output, 
 	return td_sum(c, td_cast(c, td_equal(c, td_argmax(c, output, 1), labels), TD_F32), TD_ALL_AXES, false);
 }
 
+static double accuracy_one(const void *options, int64_t prediction, int64_t label)
+{
+	(void)options;
+	return prediction == label;
+}
+
 static const struct nn_metric_type accuracy = {
 	.type = { .name = "accuracy", .doc = "Part of the samples whose largest output is the label's." },
 	.sum = accuracy_sum,
+	.one = accuracy_one,
 };
 
 static const struct opt_type *const metrics[] = { &accuracy.type };

@@ -117,6 +117,7 @@ struct nn_metric_type {
 	struct opt_type type;
 	td_value *(*sum)(
 		td_ctx *c, const void *options, td_value *output, td_value *labels); /* scalar, over the batch */
+	double (*one)(const void *options, int64_t prediction, int64_t label); /* the same for one evaluated sample */
 };
 
 extern const struct opt_family nn_metrics;

@@ -393,23 +393,28 @@ static void refuse_unknown(
 	}
 }
 
+static cJSON *parse_default(const struct opt *o)
+{
+	struct err e = { 0 };
+	cJSON *v = json_parse(o->value, strlen(o->value), &e);
+
+	if (!v)
+		TD_BUG("the default of option %s is not JSON: %s", o->name, e.text);
+	return v;
+}
+
 /* Fill the place of O with its default, so that a struct is whole even where the document is not. */
 static void set_default(struct reading *r, const struct opt *o, const char *pointer, void *place)
 {
-	struct err e = { 0 };
 	cJSON *v;
 
-	if (o->kind == OPT_SECTION) {
+	if (o->value) {
+		v = parse_default(o);
+		readers[o->kind](r, o, v, pointer, place);
+		cJSON_Delete(v);
+	} else if (o->kind == OPT_SECTION) {
 		read_members(r, o->section, NULL, pointer, place, false);
-		return;
 	}
-	if (!o->value)
-		return;
-	v = json_parse(o->value, strlen(o->value), &e);
-	if (!v)
-		TD_BUG("the default of option %s is not JSON: %s", o->name, e.text);
-	readers[o->kind](r, o, v, pointer, place);
-	cJSON_Delete(v);
 }
 
 static void read_members(
@@ -431,7 +436,8 @@ static void read_members(
 		void *place = (char *)out + o->at;
 
 		child_pointer(child, pointer, o->name);
-		set_default(r, o, child, place);
+		if (!v || o->kind != OPT_SECTION) /* a section that is there fills itself */
+			set_default(r, o, child, place);
 		if (v)
 			readers[o->kind](r, o, v, child, place);
 		else if (o->required && complete)

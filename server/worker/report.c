@@ -1,0 +1,272 @@
+/* The report: what a trained model is worth, on numbers and on samples; and what the engine did.
+ *
+ *	{"loss": "cross_entropy", "classes": [names],
+ *	 "splits": {"test": {"samples", "of", "loss": {"mean", "standard_error"}, "metrics": {"accuracy": {...}}}, ...},
+ *	 "confusion": {"split": "test", "matrix": [[row: label, column: prediction]]},
+ *	 "per_class": [{"class", "samples", "precision", "recall", "f1"}],
+ *	 "samples": [{"split", "index", "label", "prediction", "probability", "wrong", "image": {"width", "height",
+ *"channels", "data"}}], "time": {...}, "throughput": {...}, "memory": {...}} An image's data are its bytes (rows of
+ *pixels, channel after channel) in base64. */
+#include "worker/run.h"
+#include "base/clock.h"
+
+#include <math.h>
+#include <nettle/base64.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#define SAMPLES_FIRST 32          /* samples from the split's beginning, right or wrong */
+#define SAMPLES_WRONG 96          /* of the wrong ones, those the model was surest of */
+#define IMAGE_MOST    (32 * 1024) /* bytes of an image that a report shows; keeps it far below a message's cap */
+
+static const struct data_info *info_of(const struct run *r)
+{
+	return spec_dataset(&r->spec);
+}
+
+static int label_of(const struct evaluation *e, int64_t i)
+{
+	return e->view->data->part[e->view->part].labels[e->view->index[i]];
+}
+
+/* ---- Splits
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static cJSON *figure_json(const struct figure *f)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddItemToObject(o, "mean", json_number(figure_mean(f)));
+	cJSON_AddItemToObject(o, "standard_error", json_number(figure_error(f)));
+	return o;
+}
+
+static void add_split(const struct run *r, cJSON *splits, const char *name, const struct evaluation *e)
+{
+	cJSON *o = cJSON_AddObjectToObject(splits, name), *metrics;
+
+	cJSON_AddNumberToObject(o, "samples", (double)e->n);
+	cJSON_AddNumberToObject(o, "of", (double)e->view->n);
+	cJSON_AddItemToObject(o, "loss", figure_json(&e->loss));
+	metrics = cJSON_AddObjectToObject(o, "metrics");
+	for (int i = 0; i < r->spec.metrics.n; i++)
+		cJSON_AddItemToObject(metrics, r->spec.metrics.items[i].type->name, figure_json(&e->metric[i]));
+}
+
+/* ---- Classes
+ * --------------------------------------------------------------------------------------------------------- */
+
+static int64_t *count_confusion(const struct evaluation *e, int n_classes)
+{
+	int64_t *count = MEM_NEW_N(int64_t, n_classes * n_classes); /* [label][prediction] */
+
+	for (int64_t i = 0; i < e->n; i++)
+		count[label_of(e, i) * n_classes + e->prediction[i]]++;
+	return count;
+}
+
+static cJSON *confusion_json(const int64_t *count, int n_classes)
+{
+	cJSON *o = cJSON_CreateObject(), *rows;
+
+	cJSON_AddStringToObject(o, "split", "test");
+	rows = cJSON_AddArrayToObject(o, "matrix");
+	for (int i = 0; i < n_classes; i++) {
+		cJSON *row = cJSON_CreateArray();
+		for (int k = 0; k < n_classes; k++)
+			cJSON_AddItemToArray(row, cJSON_CreateNumber((double)count[i * n_classes + k]));
+		cJSON_AddItemToArray(rows, row);
+	}
+	return o;
+}
+
+/* 0 where nothing was predicted or nothing was there, as scikit-learn has it. */
+static double ratio(int64_t part, int64_t whole)
+{
+	return whole ? (double)part / (double)whole : 0;
+}
+
+static cJSON *classes_json(const int64_t *count, const struct data_info *info)
+{
+	cJSON *list = cJSON_CreateArray();
+	int n = info->n_classes;
+
+	for (int i = 0; i < n; i++) {
+		int64_t right = count[i * n + i], labelled = 0, predicted = 0;
+		cJSON *o = cJSON_CreateObject();
+
+		for (int k = 0; k < n; k++) {
+			labelled += count[i * n + k];
+			predicted += count[k * n + i];
+		}
+		cJSON_AddStringToObject(o, "class", info->class_names[i]);
+		cJSON_AddNumberToObject(o, "samples", (double)labelled);
+		cJSON_AddNumberToObject(o, "precision", ratio(right, predicted));
+		cJSON_AddNumberToObject(o, "recall", ratio(right, labelled));
+		cJSON_AddNumberToObject(o, "f1", ratio(2 * right, labelled + predicted));
+		cJSON_AddItemToArray(list, o);
+	}
+	return list;
+}
+
+/* ---- Samples
+ * --------------------------------------------------------------------------------------------------------- */
+
+static cJSON *image_json(const struct data_info *info, const uint8_t *pixels)
+{
+	size_t n = (size_t)(info->channels * info->height * info->width);
+	char *text = mem_alloc(BASE64_ENCODE_RAW_LENGTH(n) + 1);
+	cJSON *o = cJSON_CreateObject();
+
+	base64_encode_raw(text, n, pixels);
+	cJSON_AddNumberToObject(o, "width", (double)info->width);
+	cJSON_AddNumberToObject(o, "height", (double)info->height);
+	cJSON_AddNumberToObject(o, "channels", (double)info->channels);
+	cJSON_AddStringToObject(o, "data", text);
+	mem_free(text);
+	return o;
+}
+
+static cJSON *sample_json(const struct data_info *info, const struct evaluation *e, int64_t i)
+{
+	int64_t size = info->channels * info->height * info->width;
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "split", "test");
+	cJSON_AddNumberToObject(o, "index", (double)e->view->index[i]);
+	cJSON_AddNumberToObject(o, "label", label_of(e, i));
+	cJSON_AddNumberToObject(o, "prediction", e->prediction[i]);
+	cJSON_AddItemToObject(o, "probability", json_number((double)e->probability[i]));
+	cJSON_AddBoolToObject(o, "wrong", e->prediction[i] != label_of(e, i));
+	if (size <= IMAGE_MOST)
+		cJSON_AddItemToObject(o, "image",
+			image_json(info, e->view->data->part[e->view->part].images + e->view->index[i] * size));
+	return o;
+}
+
+struct ranked {
+	float probability;
+	int64_t i;
+};
+
+static int compare_ranked(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+
+	if (x->probability != y->probability && !isnan(x->probability) && !isnan(y->probability))
+		return x->probability > y->probability ? -1 : 1;
+	return x->i < y->i ? -1 : x->i > y->i;
+}
+
+static cJSON *samples_json(const struct data_info *info, const struct evaluation *e)
+{
+	struct ranked *wrong = MEM_NEW_N(struct ranked, e->n);
+	cJSON *list = cJSON_CreateArray();
+	int64_t n = 0;
+
+	for (int64_t i = 0; i < e->n; i++) {
+		if (i < SAMPLES_FIRST)
+			cJSON_AddItemToArray(list, sample_json(info, e, i));
+		else if (e->prediction[i] != label_of(e, i))
+			wrong[n++] = (struct ranked){ e->probability[i], i };
+	}
+	qsort(wrong, (size_t)n, sizeof *wrong, compare_ranked);
+	for (int64_t i = 0; i < TD_MIN(n, SAMPLES_WRONG); i++)
+		cJSON_AddItemToArray(list, sample_json(info, e, wrong[i].i));
+	mem_free(wrong);
+	return list;
+}
+
+/* ---- All of it
+ * --------------------------------------------------------------------------------------------------------- */
+
+static void add_costs(const struct run *r, cJSON *report)
+{
+	td_counters counters = td_ctx_counters(r->c);
+	cJSON *time = cJSON_AddObjectToObject(report, "time"), *memory;
+	struct rusage usage;
+
+	cJSON_AddNumberToObject(time, "seconds", (double)(clock_monotonic_ms() - r->began_ms) / 1e3);
+	cJSON_AddNumberToObject(time, "train_seconds", (double)r->train_ns / 1e9);
+	cJSON_AddNumberToObject(cJSON_AddObjectToObject(report, "throughput"), "samples_per_second",
+		r->train_ns ? (double)r->train_samples * 1e9 / (double)r->train_ns : 0);
+	memory = cJSON_AddObjectToObject(report, "memory");
+	getrusage(RUSAGE_SELF, &usage);
+	cJSON_AddNumberToObject(memory, "peak_bytes", (double)usage.ru_maxrss * 1024);
+	cJSON_AddNumberToObject(memory, "arena_bytes", (double)counters.arena_bytes);
+	cJSON_AddNumberToObject(memory, "eager_peak_bytes", (double)counters.peak_bytes);
+}
+
+cJSON *report_json(struct run *r, const struct evaluation *train, const struct evaluation *validation,
+	const struct evaluation *test)
+{
+	const struct data_info *info = info_of(r);
+	int64_t *count = count_confusion(test, info->n_classes);
+	cJSON *report = cJSON_CreateObject(), *splits;
+
+	cJSON_AddStringToObject(report, "loss", r->spec.loss.type->name);
+	cJSON_AddStringToObject(report, "dataset", info->name);
+	cJSON_AddItemToObject(report, "classes", cJSON_CreateStringArray(info->class_names, info->n_classes));
+	splits = cJSON_AddObjectToObject(report, "splits");
+	add_split(r, splits, "train", train);
+	if (validation)
+		add_split(r, splits, "validation", validation);
+	add_split(r, splits, "test", test);
+	cJSON_AddItemToObject(report, "confusion", confusion_json(count, info->n_classes));
+	cJSON_AddItemToObject(report, "per_class", classes_json(count, info));
+	cJSON_AddItemToObject(report, "samples", samples_json(info, test));
+	add_costs(r, report);
+	mem_free(count);
+	return report;
+}
+
+cJSON *engine_json(const struct run *r)
+{
+	td_counters c = td_ctx_counters(r->c);
+	cJSON *o = cJSON_CreateObject(), *counters;
+
+	cJSON_AddStringToObject(o, "fingerprint", td_fingerprint());
+	cJSON_AddStringToObject(o, "mode", r->spec.mode == SPEC_GRAPH ? "graph" : "eager");
+	cJSON_AddNumberToObject(o, "threads", r->threads);
+	counters = cJSON_AddObjectToObject(o, "counters");
+	cJSON_AddNumberToObject(counters, "dispatched", (double)c.dispatched);
+	cJSON_AddNumberToObject(counters, "recorded", (double)c.recorded);
+	cJSON_AddNumberToObject(counters, "replayed", (double)c.replayed);
+	cJSON_AddNumberToObject(counters, "plans", (double)c.plans);
+	cJSON_AddNumberToObject(counters, "bindings", (double)c.bindings);
+	cJSON_AddNumberToObject(counters, "arena_bytes", (double)c.arena_bytes);
+	cJSON_AddNumberToObject(counters, "peak_bytes", (double)c.peak_bytes);
+	return o;
+}
+
+/* ---- The graph
+ * --------------------------------------------------------------------------------------------------------- */
+
+static void add_node(void *arg, const td_node_view *n)
+{
+	cJSON *o = cJSON_CreateObject(), *list;
+
+	cJSON_AddNumberToObject(o, "id", n->id);
+	if (n->op)
+		cJSON_AddStringToObject(o, "op", n->op);
+	else
+		cJSON_AddNullToObject(o, "op");
+	cJSON_AddStringToObject(o, n->op ? "layer" : "name", n->name);
+	cJSON_AddStringToObject(o, "dtype", td_dtype_name(n->shape.dtype));
+	list = cJSON_AddArrayToObject(o, "shape");
+	for (int i = 0; i < n->shape.rank; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateNumber((double)n->shape.dim[i]));
+	cJSON_AddItemToObject(o, "inputs", cJSON_CreateIntArray(n->inputs, n->n_inputs));
+	cJSON_AddBoolToObject(o, "backward", n->backward);
+	cJSON_AddItemToArray(arg, o);
+}
+
+cJSON *graph_json(struct run *r, const struct batch *b)
+{
+	cJSON *graph = cJSON_CreateObject(), *nodes = cJSON_AddArrayToObject(graph, "nodes");
+
+	if (!nn_trainer_draw(r->trainer, b->images, b->labels, add_node, nodes, &r->err))
+		return graph;
+	cJSON_Delete(graph);
+	return NULL;
+}

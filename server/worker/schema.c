@@ -1,0 +1,20 @@
+/* The job's JSON Schema: the tables of options as a document (tandem-worker --schema prints it, the daemon embeds it).
+ */
+#include "worker/spec.h"
+#include "worker/worker.h"
+
+cJSON *worker_schema(void)
+{
+	cJSON *root = cJSON_CreateObject(), *defs = cJSON_CreateObject(), *job = opt_schema(&spec_type, defs), *member;
+
+	cJSON_AddStringToObject(root, "$schema", "https://json-schema.org/draft/2020-12/schema");
+	cJSON_AddStringToObject(root, "$id", "/api/v1/schema/job.json");
+	cJSON_AddStringToObject(root, "title", "A training job");
+	while ((member = job->child)) {
+		cJSON_DetachItemViaPointer(job, member);
+		cJSON_AddItemToObject(root, member->string, member);
+	}
+	cJSON_Delete(job);
+	cJSON_AddItemToObject(root, "$defs", defs);
+	return root;
+}
