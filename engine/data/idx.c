@@ -90,7 +90,8 @@ td_status idx_read(const char *path, int rank, int64_t bytes_most, struct idx *o
 	default: s = gz_failed(f, path, e); break;
 	}
 out:
-	gzclose_r(f);
+	if (gzclose_r(f) == Z_BUF_ERROR && !s) /* the file ends within the stream's trailer */
+		s = err_set(e, TD_CORRUPT, "%s is damaged: it ends too early", path);
 	if (s)
 		idx_release(out);
 	return s;
