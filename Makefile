@@ -27,7 +27,8 @@ LDFLAGS = $(SANFLAGS) -pthread
 LIBS_BASE    = -lcjson -lnettle -lm
 BLAS_DIR    := $(firstword $(wildcard /usr/lib/*/openblas-serial))
 # The serial OpenBLAS by its own path, whichever the machine prefers: Tandem splits the work itself, so that bits do not depend on it.
-LIBS_ENGINE  = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR)) -lopenblas -lz
+BLAS_PATH    = -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR)
+LIBS_ENGINE  = $(if $(BLAS_DIR),$(BLAS_PATH)) -lopenblas -lz
 LIBS_DAEMON  = -lmicrohttpd -lsqlite3 -lcurl
 
 objects = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
