@@ -130,7 +130,6 @@ void td_set_name(td_value *v, const char *name);    /* copied; shown in errors a
 const char *td_name_of(const td_value *v);          /* never NULL */
 void td_require_grad(td_value *v, bool on);         /* leaves only */
 td_value *td_grad_of(const td_value *v);            /* .grad, borrowed, or NULL */
-td_value *td_detach(td_ctx *c, td_value *v);        /* the same elements, no gradient */
 
 /* ---- Automatic differentiation ------------------------------------------------------------------------------------- */
 
@@ -190,6 +189,31 @@ void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_
 void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node_view *node), void *arg);
 
 /* ---- Ops: one typed builder each, made from the sources by the build ------------------------------------------------ */
+
+#define TD_VERSION "0.1.0"
+
+#define TD_ALL_AXES   0xffffffffu           /* for td_sum, td_mean */
+#define TD_SIZE_OF(i) ((int64_t)(-2 - (i))) /* for td_reshape: the size of axis i of the input */
+
+/* height, width */
+typedef struct td_conv2d_attrs {
+	int64_t stride[2], padding[2];
+} td_conv2d_attrs;
+
+typedef struct td_pool2d_attrs {
+	int64_t kernel[2], stride[2], padding[2];
+} td_pool2d_attrs;
+
+/* torch.optim.SGD */
+typedef struct td_sgd_attrs {
+	double momentum, dampening, weight_decay;
+	bool nesterov;
+} td_sgd_attrs;
+
+/* torch.optim.Adam */
+typedef struct td_adam_attrs {
+	double beta1, beta2, eps, weight_decay;
+} td_adam_attrs;
 
 #include "td_ops.h"
 

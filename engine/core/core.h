@@ -157,7 +157,7 @@ void td_nodiff(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx);
 /* TD_OP(name, .n_in = 1, ...) at the end of an op's block; the build finds it there (column 1). */
 #define TD_OP(op, ...)                    \
 	extern const td_op td_op_##op;    \
-	const td_op td_op_##op = { .name = #op, .n_out = 1, __VA_ARGS__ };
+	const td_op td_op_##op = { .name = #op, __VA_ARGS__ };
 /* Marks a builder, one line, column 1; the build derives td_ops.h from it. */
 #define TD_API
 

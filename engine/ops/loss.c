@@ -1,0 +1,303 @@
+/* Class scores: softmax, arg max, cross-entropy from logits. */
+#include "ops/ops.h"
+
+#include "td_ops.h"
+
+#define ROWS_PER_SLICE 64
+
+/* A value seen as [outer, n, inner] around one axis; rows of N elements, INNER apart. */
+struct axis_rows {
+	int64_t outer, n, inner;
+	td_dtype dtype;
+	size_t size;
+	const char *x;
+	char *y;
+};
+
+static struct axis_rows rows_along(const td_shape *x, int axis)
+{
+	struct axis_rows r = { .outer = 1, .n = x->dim[axis], .inner = 1, .dtype = x->dtype, .size = td_dtype_size(x->dtype) };
+
+	for (int i = 0; i < axis; i++)
+		r.outer *= x->dim[i];
+	for (int i = axis + 1; i < x->rank; i++)
+		r.inner *= x->dim[i];
+	return r;
+}
+
+static int n_row_slices(int64_t n_rows)
+{
+	return (int)((n_rows + ROWS_PER_SLICE - 1) / ROWS_PER_SLICE);
+}
+
+typedef struct axis_attrs {
+	int axis;
+} axis_attrs;
+
+static bool axis_legal(td_infer *q, const char *op, int axis)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (axis >= 0 && axis < q->in[0]->rank)
+		return true;
+	td_fail(q->ctx, TD_SHAPE, "%s: %s has no axis %d", op, td_shape_text(q->in[0], text), axis);
+	return false;
+}
+
+/* ---- softmax: y = e^x / sum of e^x along an axis; dx = y (dy - sum of y dy) -------------------------------------------------------- */
+
+static void softmax_infer(td_infer *q)
+{
+	if (ops_need_float(q, "softmax") && axis_legal(q, "softmax", ((const axis_attrs *)q->attrs)->axis))
+		ops_infer_same(q);
+}
+
+static void softmax_slice(void *arg, int slice)
+{
+	const struct axis_rows *r = arg;
+	int64_t from = (int64_t)slice * ROWS_PER_SLICE, to = TD_MIN(from + ROWS_PER_SLICE, r->outer * r->inner);
+
+	for (int64_t i = from; i < to; i++) {
+		int64_t first = i / r->inner * r->n * r->inner + i % r->inner;
+		TD_PICK(r->dtype, k_softmax)(at(r->y, first, r->size), at_const(r->x, first, r->size), r->n, r->inner);
+	}
+}
+
+static void softmax_forward(const td_call *call)
+{
+	struct axis_rows r = rows_along(call->in[0].shape, ((const axis_attrs *)call->attrs)->axis);
+
+	r.x = call->in[0].data;
+	r.y = call->out[0].data;
+	threads_run(call->threads, n_row_slices(r.outer * r.inner), softmax_slice, &r);
+}
+
+static void softmax_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	uint32_t axis = 1u << ((const axis_attrs *)n->attrs)->axis;
+	td_value *y = n->out[0];
+
+	dx[0] = td_mul(c, y, td_sub(c, dy[0], td_sum(c, td_mul(c, y, dy[0]), axis, true)));
+}
+
+static td_value *softmax_apply_1(td_ctx *c, td_value *const *in)
+{
+	return td_softmax(c, in[0], 1);
+}
+static td_value *softmax_apply_0(td_ctx *c, td_value *const *in)
+{
+	return td_softmax(c, in[0], 0);
+}
+
+static bool softmax_sample(int i, td_sample *s)
+{
+	if (i >= 3)
+		return false;
+	s->apply = i == 1 ? softmax_apply_0 : softmax_apply_1;
+	if (i < 2)
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 6, 5);
+	else
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 2, 3);
+	s->in[0].shape.order = i == 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = softmax_infer, .forward = { softmax_forward }, .backward = softmax_backward, .sample = softmax_sample)
+
+TD_API td_value *td_softmax(td_ctx *c, td_value *x, int axis)
+{
+	return x ? TD_APPLY(c, softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
+}
+
+/* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest ------------------------------------------ */
+
+static void argmax_infer(td_infer *q)
+{
+	int axis = ((const axis_attrs *)q->attrs)->axis;
+
+	if (!ops_need_float(q, "argmax") || !axis_legal(q, "argmax", axis))
+		return;
+	q->out[0] = (td_shape){ .dtype = TD_I64 };
+	for (int i = 0; i < q->in[0]->rank; i++)
+		if (i != axis)
+			q->out[0].dim[q->out[0].rank++] = q->in[0]->dim[i];
+}
+
+static void argmax_slice(void *arg, int slice)
+{
+	const struct axis_rows *r = arg;
+	int64_t from = (int64_t)slice * ROWS_PER_SLICE, to = TD_MIN(from + ROWS_PER_SLICE, r->outer * r->inner);
+
+	for (int64_t i = from; i < to; i++)
+		TD_PICK(r->dtype, k_argmax)((int64_t *)(void *)r->y + i, at_const(r->x, i / r->inner * r->n * r->inner + i % r->inner, r->size), r->n,
+			r->inner);
+}
+
+static void argmax_forward(const td_call *call)
+{
+	struct axis_rows r = rows_along(call->in[0].shape, ((const axis_attrs *)call->attrs)->axis);
+
+	r.x = call->in[0].data;
+	r.y = call->out[0].data;
+	threads_run(call->threads, n_row_slices(r.outer * r.inner), argmax_slice, &r);
+}
+
+static td_value *argmax_apply_1(td_ctx *c, td_value *const *in)
+{
+	return td_argmax(c, in[0], 1);
+}
+static td_value *argmax_apply_0(td_ctx *c, td_value *const *in)
+{
+	return td_argmax(c, in[0], 0);
+}
+
+static bool argmax_sample(int i, td_sample *s)
+{
+	if (!softmax_sample(i, s))
+		return false;
+	s->apply = i == 1 ? argmax_apply_0 : argmax_apply_1;
+	return true;
+}
+
+TD_OP(argmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = argmax_infer, .forward = { argmax_forward }, .backward = td_nodiff, .sample = argmax_sample)
+
+TD_API td_value *td_argmax(td_ctx *c, td_value *x, int axis)
+{
+	return x ? TD_APPLY(c, argmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
+}
+
+/* ---- cross_entropy_each: loss[n] = log(sum of e^x[n,:]) - x[n, label[n]].  Hidden output: that logarithm --------------------------------- */
+
+static bool labels_legal(td_infer *q, const char *op)
+{
+	const td_shape *x = q->in[0], *labels = q->in[1];
+	char tx[TD_SHAPE_TEXT], tl[TD_SHAPE_TEXT];
+
+	if (td__is_float(x->dtype) && x->rank == 2 && labels->dtype == TD_I64 && labels->rank == 1 && labels->dim[0] == x->dim[0])
+		return true;
+	td_fail(q->ctx, TD_SHAPE, "%s needs logits float[N, classes] and labels int64[N], not %s and %s", op, td_shape_text(x, tx), td_shape_text(labels, tl));
+	return false;
+}
+
+static void cross_entropy_each_infer(td_infer *q)
+{
+	if (!labels_legal(q, "cross_entropy"))
+		return;
+	q->out[0] = (td_shape){ .dtype = q->in[0]->dtype, .rank = 1, .dim = { q->in[0]->dim[0] } };
+	q->out[1] = q->out[0];
+}
+
+static void cross_entropy_slice(void *arg, int slice)
+{
+	const td_call *call = arg;
+	int64_t classes = call->in[0].shape->dim[1], n = call->in[0].shape->dim[0];
+	size_t size = td_dtype_size(call->in[0].shape->dtype);
+	const int64_t *labels = call->in[1].data;
+
+	for (int64_t i = (int64_t)slice * ROWS_PER_SLICE; i < TD_MIN(((int64_t)slice + 1) * ROWS_PER_SLICE, n); i++)
+		TD_PICK(call->in[0].shape->dtype, k_cross_entropy)(at(call->out[0].data, i, size), at(call->out[1].data, i, size),
+			at_const(call->in[0].data, i * classes, size), labels[i], classes);
+}
+
+static void cross_entropy_each_forward(const td_call *call)
+{
+	threads_run(call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_slice, (void *)(uintptr_t)call);
+}
+
+static void cross_entropy_each_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	if (td_wants(n, 0))
+		dx[0] = td_cross_entropy_dx(c, n->in[0], n->in[1], n->out[1], dy[0]);
+}
+
+static td_value *cross_entropy_apply(td_ctx *c, td_value *const *in)
+{
+	return td_cross_entropy(c, in[0], in[1]);
+}
+static td_value *cross_entropy_each_apply(td_ctx *c, td_value *const *in)
+{
+	return td_cross_entropy_each(c, in[0], in[1]);
+}
+
+static bool cross_entropy_each_sample(int i, td_sample *s)
+{
+	static const int64_t sizes[][2] = { { 5, 4 }, { 1, 1 }, { 130, 10 } };
+
+	if (i >= 6)
+		return false;
+	s->apply = i % 2 ? cross_entropy_apply : cross_entropy_each_apply;
+	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 2, sizes[i / 2]);
+	SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, sizes[i / 2][0]);
+	s->in[1].classes = (int)sizes[i / 2][1];
+	s->in[0].batched = s->in[1].batched = true;
+	return true;
+}
+
+TD_OP(cross_entropy_each, .n_in = 2, .n_out = 1, .n_hidden = 1, .infer = cross_entropy_each_infer, .forward = { cross_entropy_each_forward }, .backward = cross_entropy_each_backward, .sample = cross_entropy_each_sample)
+
+/* logits [N, C], labels int64 [N] -> [N]; a label out of range gives NaN. */
+TD_API td_value *td_cross_entropy_each(td_ctx *c, td_value *logits, td_value *labels)
+{
+	return logits && labels ? TD_APPLY(c, cross_entropy_each, NULL, ops_row_major(c, logits), labels) : NULL;
+}
+
+/* The mean over the batch (torch.nn.functional.cross_entropy). */
+TD_API td_value *td_cross_entropy(td_ctx *c, td_value *logits, td_value *labels)
+{
+	return td_mean(c, td_cross_entropy_each(c, logits, labels), TD_ALL_AXES, false);
+}
+
+/* ---- cross_entropy_dx: dx[n,k] = (e^(x[n,k] - lse[n]) - [k = label[n]]) dy[n] ------------------------------------------------------------ */
+
+static void cross_entropy_dx_infer(td_infer *q)
+{
+	if (labels_legal(q, "cross_entropy_dx"))
+		ops_infer_same(q);
+}
+
+static void cross_entropy_dx_slice(void *arg, int slice)
+{
+	const td_call *call = arg;
+	int64_t classes = call->in[0].shape->dim[1], n = call->in[0].shape->dim[0];
+	size_t size = td_dtype_size(call->in[0].shape->dtype);
+	const int64_t *labels = call->in[1].data;
+
+	for (int64_t i = (int64_t)slice * ROWS_PER_SLICE; i < TD_MIN(((int64_t)slice + 1) * ROWS_PER_SLICE, n); i++)
+		TD_PICK(call->in[0].shape->dtype, k_cross_entropy_dx)(at(call->out[0].data, i * classes, size),
+			at_const(call->in[0].data, i * classes, size), at_const(call->in[2].data, i, size), labels[i],
+			at_const(call->in[3].data, i, size), classes);
+}
+
+static void cross_entropy_dx_forward(const td_call *call)
+{
+	threads_run(call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_dx_slice, (void *)(uintptr_t)call);
+}
+
+static td_value *cross_entropy_dx_apply(td_ctx *c, td_value *const *in)
+{
+	return td_cross_entropy_dx(c, in[0], in[1], in[2], in[3]);
+}
+
+static bool cross_entropy_dx_sample(int i, td_sample *s)
+{
+	if (i)
+		return false;
+	s->apply = cross_entropy_dx_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 7, 5);
+	SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 7);
+	SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 7);
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 7);
+	s->in[1].classes = 5;
+	for (int k = 0; k < 4; k++)
+		s->in[k].batched = true;
+	return true;
+}
+
+TD_OP(cross_entropy_dx, .n_in = 4, .n_out = 1, .inplace = 1, .infer = cross_entropy_dx_infer, .forward = { cross_entropy_dx_forward }, .backward = td_nodiff, .sample = cross_entropy_dx_sample)
+
+/* lse [N]: cross_entropy_each's hidden output; dy [N]. */
+TD_API td_value *td_cross_entropy_dx(td_ctx *c, td_value *logits, td_value *labels, td_value *lse, td_value *dy)
+{
+	return logits && labels && lse && dy ? TD_APPLY(c, cross_entropy_dx, NULL, logits, labels, lse, ops_row_major(c, dy)) : NULL;
+}

@@ -1,0 +1,235 @@
+/* What the families of ops share: see ops.h. */
+#include "ops/ops.h"
+
+bool ops_broadcast(td_infer *q, const td_shape *a, const td_shape *b, const char *op, td_shape *y)
+{
+	const td_shape *longer = a->rank >= b->rank ? a : b;
+	char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
+
+	if (a->dtype != b->dtype) {
+		td_fail(q->ctx, TD_DTYPE, "%s takes two inputs of one type, not %s and %s; cast one", op, td_shape_text(a, ta),
+			td_shape_text(b, tb));
+		return false;
+	}
+	*y = *longer;
+	for (int i = 1; i <= longer->rank; i++) {
+		int64_t da = i <= a->rank ? a->dim[a->rank - i] : 1, db = i <= b->rank ? b->dim[b->rank - i] : 1;
+		if (da != db && da != 1 && db != 1) {
+			td_fail(q->ctx, TD_SHAPE, "%s: %s and %s do not fit: sizes %lld and %lld, counted from the last axis at %d, are "
+				"neither equal nor 1", op, td_shape_text(a, ta), td_shape_text(b, tb), (long long)da, (long long)db, i);
+			return false;
+		}
+		y->dim[y->rank - i] = da == 1 ? db : da;
+	}
+	return true;
+}
+
+void ops_infer_same(td_infer *q)
+{
+	q->out[0] = *q->in[0];
+}
+
+bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (q->in[i]->rank == rank)
+		return true;
+	td_fail(q->ctx, TD_SHAPE, "%s needs input %d to be %s, not %s", op, i, axes, td_shape_text(q->in[i], text));
+	return false;
+}
+
+bool ops_need_float(td_infer *q, const char *op)
+{
+	char text[TD_SHAPE_TEXT];
+
+	for (int i = 0; i < q->n_in; i++) {
+		if (!q->in[i])
+			continue;
+		if (!td__is_float(q->in[i]->dtype) || q->in[i]->dtype != q->in[0]->dtype) {
+			td_fail(q->ctx, TD_DTYPE, "%s needs floating inputs of one type; input %d is %s", op, i,
+				td_shape_text(q->in[i], text));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+
+struct rows {
+	td_row_fn *fn;
+	int rank;                        /* after joining axes */
+	int64_t dim[TD_MAX_RANK];        /* in Y's memory order, slowest first */
+	int64_t stride[3][TD_MAX_RANK];  /* y, a, b */
+	size_t size[3];
+	char *y;
+	const char *a, *b;
+	int64_t n_rows, row, per_slice;  /* rows of ROW elements; per slice: rows, or elements of the one row */
+};
+
+/* Strides of X seen as an array of Y's shape: 0 along broadcast axes. */
+static void broadcast_strides(const td_shape *y, const td_shape *x, int64_t strides[TD_MAX_RANK])
+{
+	int64_t own[TD_MAX_RANK] = { 0 };
+
+	td_shape_strides(x, own);
+	for (int i = 0; i < y->rank; i++) {
+		int k = i - (y->rank - x->rank);
+		strides[i] = k < 0 || x->dim[k] == 1 ? 0 : own[k];
+	}
+}
+
+/* Axes in Y's memory order, neighbours joined where all three arrays allow it. */
+static void join_axes(struct rows *r, const td_shape *y, const int64_t strides[3][TD_MAX_RANK])
+{
+	for (int i = 0; i < y->rank; i++) {
+		int axis = y->order == TD_CHANNELS_LAST && i ? (i == y->rank - 1 ? 1 : i + 1) : i;
+		int last = r->rank - 1;
+		bool joins = r->rank > 0;
+
+		if (y->dim[axis] == 1)
+			continue;
+		for (int k = 0; k < 3 && joins; k++)
+			joins = r->stride[k][last] == strides[k][axis] * y->dim[axis];
+		if (!joins) {
+			last = r->rank++;
+			r->dim[last] = 1;
+		}
+		r->dim[last] *= y->dim[axis];
+		for (int k = 0; k < 3; k++)
+			r->stride[k][last] = strides[k][axis];
+	}
+	if (!r->rank) {
+		r->rank = 1;
+		r->dim[0] = 1;
+	}
+}
+
+static void run_rows(void *arg, int slice)
+{
+	const struct rows *r = arg;
+	int last = r->rank - 1;
+	int64_t from = slice * r->per_slice, to = from + r->per_slice;
+
+	if (r->n_rows == 1) {
+		to = TD_MIN(to, r->row);
+		r->fn(r->y + (size_t)from * r->size[0], at_const(r->a, from * r->stride[1][last], r->size[1]),
+			at_const(r->b, from * r->stride[2][last], r->size[2]), to - from, r->stride[1][last], r->stride[2][last]);
+		return;
+	}
+	for (int64_t row = from; row < TD_MIN(to, r->n_rows); row++) {
+		int64_t rest = row, offset[3] = { 0 };
+
+		for (int i = last - 1; i >= 0; i--, rest /= r->dim[i + 1])
+			for (int k = 0; k < 3; k++)
+				offset[k] += rest % r->dim[i] * r->stride[k][i];
+		r->fn(at(r->y, offset[0], r->size[0]), at_const(r->a, offset[1], r->size[1]), at_const(r->b, offset[2], r->size[2]), r->row,
+			r->stride[1][last], r->stride[2][last]);
+	}
+}
+
+void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, const void *a, const int64_t *sa, const void *b,
+	const int64_t *sb, const size_t size[3])
+{
+	struct rows r = { .fn = fn, .y = y->data, .a = a, .b = b };
+	int64_t strides[3][TD_MAX_RANK] = { 0 }, count = td_shape_count(y->shape), n_slices;
+
+	if (!count)
+		return;
+	td_shape_strides(y->shape, strides[0]);
+	memcpy(strides[1], sa, sizeof strides[1]);
+	if (b)
+		memcpy(strides[2], sb, sizeof strides[2]);
+	memcpy(r.size, size, sizeof r.size);
+	join_axes(&r, y->shape, (const int64_t(*)[TD_MAX_RANK])strides);
+	r.row = r.dim[r.rank - 1];
+	r.n_rows = count / r.row;
+	r.per_slice = r.n_rows == 1 ? SLICE_ELEMENTS : TD_MAX(1, SLICE_ELEMENTS / r.row);
+	n_slices = ((r.n_rows == 1 ? r.row : r.n_rows) + r.per_slice - 1) / r.per_slice;
+	threads_run(call->threads, (int)n_slices, run_rows, &r);
+}
+
+void ops_rows(const td_call *call, td_row_fn *fn, const td_view *y, const td_view *a, const td_view *b, const size_t size[3])
+{
+	int64_t sa[TD_MAX_RANK], sb[TD_MAX_RANK] = { 0 };
+
+	broadcast_strides(y->shape, a->shape, sa);
+	if (b)
+		broadcast_strides(y->shape, b->shape, sb);
+	ops_rows_strided(call, fn, y, a->data, sa, b ? b->data : NULL, sb, size);
+}
+
+td_row_fn *ops_copy_row(size_t size)
+{
+	return size == 1 ? k_copy_1 : size == 4 ? k_copy_4 : k_copy_8;
+}
+
+/* ---- Matrix products ----------------------------------------------------------------------------------------------- */
+
+#define GEMM_SLICES 4       /* along the longer side: measured never slower than OpenBLAS' own threads on training shapes */
+#define GEMM_SMALL  (1 << 15) /* multiplications below which one slice is quicker than handing work over */
+
+struct gemm {
+	td_dtype dtype;
+	bool ta, tb, by_rows;
+	int64_t m, n, k, lda, ldb, ldc, per_slice;
+	const void *a, *b;
+	void *c;
+	double beta;
+	size_t size;
+};
+
+static void gemm_slice(void *arg, int slice)
+{
+	const struct gemm *g = arg;
+	int64_t side = g->by_rows ? g->m : g->n, from = slice * g->per_slice, n = TD_MIN(g->per_slice, side - from);
+
+	if (n <= 0)
+		return;
+	if (g->by_rows)
+		TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, n, g->n, g->k, at_const(g->a, g->ta ? from : from * g->lda, g->size), g->lda, g->b,
+			g->ldb, g->beta, at(g->c, from * g->ldc, g->size), g->ldc);
+	else
+		TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, g->m, n, g->k, g->a, g->lda, at_const(g->b, g->tb ? from * g->ldb : from, g->size),
+			g->ldb, g->beta, at(g->c, from, g->size), g->ldc);
+}
+
+void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+	const void *b, int64_t ldb, double beta, void *c, int64_t ldc)
+{
+	struct gemm g = { dtype, ta, tb, m >= n, m, n, k, lda, ldb, ldc, 0, a, b, c, beta, td_dtype_size(dtype) };
+	int n_slices = m * n * k < GEMM_SMALL ? 1 : GEMM_SLICES;
+
+	if (!m || !n)
+		return;
+	if (!k) { /* an empty sum; BLAS would leave C alone */
+		if (beta == 0)
+			for (int64_t i = 0; i < m; i++)
+				memset(at(c, i * ldc, g.size), 0, (size_t)n * g.size);
+		return;
+	}
+	g.per_slice = (TD_MAX(m, n) + n_slices - 1) / n_slices;
+	threads_run(t, n_slices, gemm_slice, &g);
+}
+
+/* ---- Orders and samples -------------------------------------------------------------------------------------------- */
+
+td_value *ops_row_major(td_ctx *c, td_value *x)
+{
+	return x && x->shape.order != TD_ROW_MAJOR ? td_reorder(c, x, TD_ROW_MAJOR) : x;
+}
+
+td_value *ops_channels_last(td_ctx *c, td_value *x)
+{
+	return x && x->shape.order != TD_CHANNELS_LAST && x->shape.rank >= 3 ? td_reorder(c, x, TD_CHANNELS_LAST) : x;
+}
+
+void ops_sample_input(td_sample *s, enum td_fill fill, td_dtype dtype, int rank, const int64_t *dim)
+{
+	int i = s->n_in++;
+
+	s->in[i].fill = fill;
+	s->in[i].shape = (td_shape){ .dtype = dtype, .rank = rank };
+	memcpy(s->in[i].shape.dim, dim, sizeof *dim * (size_t)rank);
+}

@@ -1,0 +1,346 @@
+/* Shapes: reshape, transpose, reorder, and constants in the shape of another value. */
+#include "ops/ops.h"
+
+#include "td_ops.h"
+
+/* ---- reshape: the same elements, row by row, under another shape --------------------------------------------------------------- */
+
+typedef struct reshape_attrs {
+	int rank;
+	int64_t dim[TD_MAX_RANK]; /* a size, -1 (what is left), or TD_SIZE_OF(i): the size of axis i of the input */
+} reshape_attrs;
+
+/* A reshape that was recorded at one batch size must fit any other, so sizes of the input stand here by axis, never by number. */
+static void reshape_infer(td_infer *q)
+{
+	const reshape_attrs *a = q->attrs;
+	const td_shape *x = q->in[0];
+	int64_t known = 1, count = td_shape_count(x);
+	char text[TD_SHAPE_TEXT];
+	int left = -1;
+
+	if (x->order != TD_ROW_MAJOR)
+		TD_BUG("reshape of a value that is not row-major");
+	q->out[0] = (td_shape){ .dtype = x->dtype, .rank = a->rank };
+	for (int i = 0; i < a->rank; i++) {
+		int64_t d = a->dim[i] <= TD_SIZE_OF(0) ? x->dim[TD_SIZE_OF(0) - a->dim[i]] : a->dim[i];
+		if (d == -1)
+			left = i;
+		known *= d == -1 ? 1 : d;
+		q->out[0].dim[i] = d;
+	}
+	if (left >= 0)
+		q->out[0].dim[left] = known ? count / known : 0;
+	if (td_shape_count(&q->out[0]) != count)
+		td_fail(q->ctx, TD_SHAPE, "reshape: %s has %lld elements, which do not fill the shape that is asked for",
+			td_shape_text(x, text), (long long)count);
+}
+
+static void reshape_forward(const td_call *call)
+{
+	(void)call; /* a view */
+}
+
+static void reshape_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_reshape_like(c, dy[0], n->in[0]);
+}
+
+static td_value *reshape_apply_flat(td_ctx *c, td_value *const *in)
+{
+	return td_flatten(c, in[0], 1);
+}
+static td_value *reshape_apply_split(td_ctx *c, td_value *const *in)
+{
+	return td_reshape(c, in[0], (int64_t[]){ TD_SIZE_OF(0), 2, -1 }, 3);
+}
+
+static bool reshape_sample(int i, td_sample *s)
+{
+	if (i >= 4)
+		return false;
+	s->apply = i / 2 ? reshape_apply_split : reshape_apply_flat;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5, 6);
+	s->in[0].shape.order = i % 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(reshape, .n_in = 1, .n_out = 1, .view = true, .attrs_size = sizeof(reshape_attrs), .infer = reshape_infer, .forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_sample)
+
+/* DIMS: RANK entries, each a size, at most one -1, or TD_SIZE_OF(i). */
+TD_API td_value *td_reshape(td_ctx *c, td_value *x, const int64_t *dims, int rank)
+{
+	reshape_attrs a;
+	int n_left = 0;
+
+	if (!x)
+		return NULL;
+	memset(&a, 0, sizeof a);
+	a.rank = rank;
+	for (int i = 0; i < rank && rank <= TD_MAX_RANK; i++) {
+		a.dim[i] = dims[i];
+		n_left += dims[i] == -1;
+	}
+	if (rank < 0 || rank > TD_MAX_RANK || n_left > 1)
+		return td_fail(c, TD_SHAPE, "reshape takes up to %d sizes, at most one of them -1", TD_MAX_RANK);
+	return TD_APPLY(c, reshape, &a, ops_row_major(c, x));
+}
+
+/* Axes from START_AXIS on become one. */
+TD_API td_value *td_flatten(td_ctx *c, td_value *x, int start_axis)
+{
+	int64_t dims[TD_MAX_RANK];
+
+	if (!x)
+		return NULL;
+	if (start_axis < 0 || start_axis >= x->shape.rank)
+		return td_fail(c, TD_SHAPE, "flatten from axis %d needs a value with more axes than that; this one has %d", start_axis, x->shape.rank);
+	for (int i = 0; i < start_axis; i++)
+		dims[i] = TD_SIZE_OF(i);
+	dims[start_axis] = -1;
+	return td_reshape(c, x, dims, start_axis + 1);
+}
+
+/* ---- reshape_like: x's elements in the shape of y, whose shape alone is read --------------------------------------------------- */
+
+static void reshape_like_infer(td_infer *q)
+{
+	char tx[TD_SHAPE_TEXT], ty[TD_SHAPE_TEXT];
+
+	q->out[0] = *q->in[1];
+	q->out[0].order = TD_ROW_MAJOR;
+	q->out[0].dtype = q->in[0]->dtype;
+	if (td_shape_count(q->in[0]) != td_shape_count(q->in[1]))
+		td_fail(q->ctx, TD_SHAPE, "reshape_like: %s and %s hold different numbers of elements", td_shape_text(q->in[0], tx),
+			td_shape_text(q->in[1], ty));
+}
+
+static td_value *reshape_like_apply(td_ctx *c, td_value *const *in)
+{
+	return td_reshape_like(c, in[0], in[1]);
+}
+
+static bool reshape_like_sample(int i, td_sample *s)
+{
+	if (i >= 2)
+		return false;
+	s->apply = reshape_like_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 6, 2, 5);
+	SAMPLE_INPUT(s, TD_FILL_ONES, TD_F32, 6, 10);
+	s->in[0].shape.order = i % 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	s->in[0].batched = s->in[1].batched = s->in[1].fixed = true;
+	return true;
+}
+
+TD_OP(reshape_like, .n_in = 2, .n_out = 1, .view = true, .shape_only = 2, .infer = reshape_like_infer, .forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_like_sample)
+
+TD_API td_value *td_reshape_like(td_ctx *c, td_value *x, td_value *y)
+{
+	return x && y ? TD_APPLY(c, reshape_like, NULL, ops_row_major(c, x), y) : NULL;
+}
+
+/* ---- transpose: axis i of y is axis perm[i] of x; y is row-major ----------------------------------------------------------------- */
+
+typedef struct transpose_attrs {
+	int perm[TD_MAX_RANK];
+} transpose_attrs;
+
+static void transpose_infer(td_infer *q)
+{
+	const transpose_attrs *a = q->attrs;
+
+	q->out[0] = (td_shape){ .dtype = q->in[0]->dtype, .rank = q->in[0]->rank };
+	for (int i = 0; i < q->in[0]->rank; i++)
+		q->out[0].dim[i] = q->in[0]->dim[a->perm[i]];
+}
+
+static void transpose_forward(const td_call *call)
+{
+	const transpose_attrs *a = call->attrs;
+	int64_t own[TD_MAX_RANK], strides[TD_MAX_RANK] = { 0 };
+	size_t size = td_dtype_size(call->out[0].shape->dtype);
+
+	td_shape_strides(call->in[0].shape, own);
+	for (int i = 0; i < call->out[0].shape->rank; i++)
+		strides[i] = own[a->perm[i]];
+	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->in[0].data, strides, NULL, NULL, (size_t[]){ size, size, size });
+}
+
+static void transpose_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	const transpose_attrs *a = n->attrs;
+	int inverse[TD_MAX_RANK] = { 0 };
+
+	for (int i = 0; i < n->in[0]->shape.rank; i++)
+		inverse[a->perm[i]] = i;
+	dx[0] = td_transpose(c, dy[0], inverse);
+}
+
+static td_value *transpose_apply(td_ctx *c, td_value *const *in)
+{
+	return td_transpose(c, in[0], (int[]){ 2, 0, 3, 1 });
+}
+static td_value *transpose_apply_matrix(td_ctx *c, td_value *const *in)
+{
+	return td_transpose(c, in[0], (int[]){ 1, 0 });
+}
+
+static bool transpose_sample(int i, td_sample *s)
+{
+	if (i >= 3)
+		return false;
+	s->apply = i == 2 ? transpose_apply_matrix : transpose_apply;
+	if (i == 2)
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 3);
+	else
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 3, 4, 5);
+	s->in[0].shape.order = i == 1 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(transpose, .n_in = 1, .n_out = 1, .attrs_size = sizeof(transpose_attrs), .infer = transpose_infer, .forward = { transpose_forward }, .backward = transpose_backward, .sample = transpose_sample)
+
+/* PERM: as many entries as X has axes, each axis once. */
+TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm)
+{
+	transpose_attrs a;
+	uint32_t seen = 0;
+
+	if (!x)
+		return NULL;
+	memset(&a, 0, sizeof a);
+	for (int i = 0; i < x->shape.rank; i++) {
+		a.perm[i] = perm[i];
+		seen |= perm[i] >= 0 && perm[i] < x->shape.rank ? 1u << perm[i] : 0;
+	}
+	if (seen != (1u << x->shape.rank) - 1)
+		return td_fail(c, TD_SHAPE, "transpose needs each of the %d axes once", x->shape.rank);
+	return TD_APPLY(c, transpose, &a, x);
+}
+
+/* ---- reorder: the same value, lying otherwise ------------------------------------------------------------------------------------ */
+
+typedef struct reorder_attrs {
+	td_order order;
+} reorder_attrs;
+
+static void reorder_infer(td_infer *q)
+{
+	q->out[0] = *q->in[0];
+	q->out[0].order = ((const reorder_attrs *)q->attrs)->order;
+	if (q->out[0].order == TD_CHANNELS_LAST && q->out[0].rank < 3)
+		td_fail(q->ctx, TD_SHAPE, "channels-last order needs at least 3 axes, not %d", q->out[0].rank);
+}
+
+static void reorder_forward(const td_call *call)
+{
+	int64_t strides[TD_MAX_RANK] = { 0 };
+	size_t size = td_dtype_size(call->out[0].shape->dtype);
+
+	td_shape_strides(call->in[0].shape, strides);
+	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->in[0].data, strides, NULL, NULL, (size_t[]){ size, size, size });
+}
+
+static void reorder_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = dy[0]->shape.order == n->in[0]->shape.order ? dy[0] : td_reorder(c, dy[0], n->in[0]->shape.order);
+}
+
+static td_value *reorder_apply_last(td_ctx *c, td_value *const *in)
+{
+	return td_reorder(c, in[0], TD_CHANNELS_LAST);
+}
+static td_value *reorder_apply_rows(td_ctx *c, td_value *const *in)
+{
+	return td_reorder(c, in[0], TD_ROW_MAJOR);
+}
+
+static bool reorder_sample(int i, td_sample *s)
+{
+	if (i >= 5)
+		return false;
+	s->apply = i % 2 ? reorder_apply_rows : reorder_apply_last;
+	if (i < 2)
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5, 6);
+	else if (i < 4)
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 1, 7, 5);
+	else
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 0, 3, 3);
+	s->in[0].shape.order = i % 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(reorder, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reorder_attrs), .infer = reorder_infer, .forward = { reorder_forward }, .backward = reorder_backward, .sample = reorder_sample)
+
+TD_API td_value *td_reorder(td_ctx *c, td_value *x, td_order order)
+{
+	return x ? TD_APPLY(c, reorder, (&(reorder_attrs){ order }), x) : NULL;
+}
+
+/* ---- fill_like: a constant in the shape, type and order of x ---------------------------------------------------------------------- */
+
+typedef struct fill_like_attrs {
+	double value;
+} fill_like_attrs;
+
+static void fill_like_forward(const td_call *call)
+{
+	TD_PICK(call->out[0].shape->dtype, k_fill)(call->out[0].data, td_shape_count(call->out[0].shape), ((const fill_like_attrs *)call->attrs)->value);
+}
+
+static void fill_like_infer(td_infer *q)
+{
+	if (ops_need_float(q, "fill_like"))
+		ops_infer_same(q);
+}
+
+static td_value *fill_like_apply(td_ctx *c, td_value *const *in)
+{
+	return td_ones_like(c, in[0]);
+}
+
+static bool fill_like_sample(int i, td_sample *s)
+{
+	if (i >= 2)
+		return false;
+	s->apply = fill_like_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5);
+	s->in[0].shape.order = i ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(fill_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(fill_like_attrs), .infer = fill_like_infer, .forward = { fill_like_forward }, .backward = td_nodiff, .sample = fill_like_sample)
+
+TD_API td_value *td_ones_like(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, fill_like, (&(fill_like_attrs){ 1 }), x) : NULL;
+}
+
+TD_API td_value *td_zeros_like(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, fill_like, (&(fill_like_attrs){ 0 }), x) : NULL;
+}
+
+/* ---- detach: the same bytes, no gradient ------------------------------------------------------------------------------------------ */
+
+static td_value *detach_apply(td_ctx *c, td_value *const *in)
+{
+	return td_detach(c, in[0]);
+}
+
+static bool detach_sample(int i, td_sample *s)
+{
+	s->apply = detach_apply;
+	return fill_like_sample(i, s) && (s->apply = detach_apply);
+}
+
+TD_OP(detach, .n_in = 1, .n_out = 1, .view = true, .infer = ops_infer_same, .forward = { reshape_forward }, .backward = td_nodiff, .sample = detach_sample)
+
+TD_API td_value *td_detach(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, detach, NULL, x) : NULL;
+}
