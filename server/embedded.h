@@ -1,14 +1,15 @@
-/* Files that are part of the program, so that a deployment is two binaries and nothing else: the dashboard, the migrations and
- * the job's schema.  The table is written by embed.sh at build time. */
+/* Files that are part of the program, so that a deployment is two binaries and nothing else: the dashboard, the
+ * migrations and the job's schema.  The table is written by embed.sh at build time. */
 #ifndef EMBEDDED_H
 #define EMBEDDED_H
 
 #include <stddef.h>
 
 struct embedded_file {
-	const char *path;          /* "web/index.html", "migrations/0001_init.sql", "schema/job.json" */
-	const char *media_type;    /* by the file's extension */
-	const unsigned char *data; /* followed by a zero byte that N_BYTES does not count, so text can be read as a string */
+	const char *path;       /* "web/index.html", "migrations/0001_init.sql", "schema/job.json" */
+	const char *media_type; /* by the file's extension */
+	const unsigned char
+		*data; /* followed by a zero byte that N_BYTES does not count, so text can be read as a string */
 	size_t n_bytes;
 };
 

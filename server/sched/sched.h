@@ -5,15 +5,15 @@
 #include "sched/job.h"
 
 struct sched_job {
-	const char *id;        /* borrowed */
-	int priority;          /* higher first */
-	int64_t queued_ms;     /* earlier first among equals, then by id */
+	const char *id;    /* borrowed */
+	int priority;      /* higher first */
+	int64_t queued_ms; /* earlier first among equals, then by id */
 	int threads;
 	int64_t memory_bytes;
 };
 
 struct sched_room {
-	int threads, workers;  /* free now */
+	int threads, workers; /* free now */
 	int64_t memory_bytes;
 };
 

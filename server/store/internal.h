@@ -40,11 +40,22 @@ td_status tx_event_points(
 /* Add a member NAME with MS as RFC 3339 text. */
 void json_add_time(cJSON *object, const char *name, int64_t ms);
 
-/* ---- jobs.c, joblist.c ---------------------------------------------------------------------------------------------
+/* ---- jobs.c, jobread.c ---------------------------------------------------------------------------------------------
  */
 
 td_status job_missing(const char *id, struct err *e); /* TD_NOT_FOUND, with the sentence */
 td_status job_read(struct db *db, const char *id, struct job *out, struct err *e);
+
+/* The columns that job_visit reads, of a table jobs that is named j. */
+#define JOB_COLUMNS                                                                                                    \
+	"j.id, j.seq, j.state, j.reason, j.detail, j.name, j.project, j.owner, j.notes, j.tags, j.priority, "          \
+	"j.threads, "                                                                                                  \
+	"j.memory_bytes, j.timeout_ms, j.retries, j.attempt, j.acked, j.step, j.n_steps, j.phase, j.epoch, "           \
+	"j.created_ms, "                                                                                               \
+	"j.updated_ms, j.finished_ms, j.queued_ms, j.started_ms, j.run_ms, j.deleted"
+/* Call EACH with the job that Q, which selects JOB_COLUMNS first, stands on.  As long as Q is not ended, the other
+ * queries that this needs see Q's moment. */
+void job_visit(struct query *q, void (*each)(void *arg, const struct job *j), void *arg);
 
 /* ---- metrics.c -----------------------------------------------------------------------------------------------------
  */

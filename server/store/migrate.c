@@ -135,7 +135,7 @@ td_status store_migrate_embedded(struct db *db, const char *path, struct err *e)
 		if (strncmp(f->path, prefix, strlen(prefix)))
 			continue;
 		list[n++] = (struct migration){ .path = f->path, .sql = (const char *)f->data };
-		if (atoi(f->path + strlen(prefix)) != n)
+		if (strtol(f->path + strlen(prefix), NULL, 10) != n)
 			TD_BUG("%s: migrations are numbered without gaps, and this one is number %d", f->path, n);
 	}
 	return store_migrate(db, path, list, n, e);

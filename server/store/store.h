@@ -2,10 +2,10 @@
  *
  * Writes: one thread owns the one write connection.  Others hand it commands; it runs as many as are waiting in one
  * transaction (each in a savepoint, so one that fails takes back only itself), commits once, then completes them.
- * Everything that can be streamed is an event with a number of its own, its seq, counted up from 1 over the life of the database
- * and across restarts: the SSE id.  (One number per event, not per commit: a stream that breaks in the middle of a commit can
- * go on in the middle.)  A commit's seq is that of its last event, made known through the wake-up function.
- * Reads: every HTTP thread has a reader of its own, read-only; rows come out as structs or through callbacks.
+ * Everything that can be streamed is an event with a number of its own, its seq, counted up from 1 over the life of the
+ * database and across restarts: the SSE id.  (One number per event, not per commit: a stream that breaks in the middle
+ * of a commit can go on in the middle.)  A commit's seq is that of its last event, made known through the wake-up
+ * function. Reads: every HTTP thread has a reader of its own, read-only; rows come out as structs or through callbacks.
  *
  * Persist, then act, then answer: when store_write returns TD_OK, it is on disk. */
 #ifndef STORE_STORE_H
@@ -19,10 +19,11 @@ struct store;
 struct store_reader; /* a read-only connection; one thread at a time */
 struct store_tx;     /* the write connection inside a transaction; exists only inside a command */
 
-/* ---- Life ---------------------------------------------------------------------------------------------------------- */
+/* ---- Life ----------------------------------------------------------------------------------------------------------
+ */
 
-/* Open DATA/tandem.db (copying it aside and migrating when it is older), start the writer.  A database that is newer than
- * this program is refused.  Only one daemon per folder (a lock file), else TD_CONFLICT. */
+/* Open DATA/tandem.db (copying it aside and migrating when it is older), start the writer.  A database that is newer
+ * than this program is refused.  Only one daemon per folder (a lock file), else TD_CONFLICT. */
 td_status store_open(const char *data_dir, struct store **out, struct err *e);
 void store_close(struct store *s); /* commits what is queued, stops the writer */
 
@@ -33,58 +34,67 @@ int64_t store_seq(const struct store *s); /* of the last commit; thread-safe */
 td_status store_reader_open(struct store *s, struct store_reader **out, struct err *e);
 void store_reader_close(struct store_reader *r);
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------ */
+/* ---- Commands ------------------------------------------------------------------------------------------------------
+ */
 
 struct store_cmd {
 	/* Runs on the writer, inside the transaction.  A status other than TD_OK rolls this command back. */
 	td_status (*run)(struct store_tx *tx, struct store_cmd *cmd, struct err *e);
 	/* Runs on the writer after the commit (cmd->err says how it went).  NULL for store_write. */
 	void (*done)(struct store_cmd *cmd);
-	struct err err;      /* outcome */
-	int64_t seq;         /* of the store after the commit it was part of */
+	struct err err;         /* outcome */
+	int64_t seq;            /* of the store after the commit it was part of */
 	struct store_cmd *next; /* the store's own, like the next two */
 	bool waited_for, finished;
 };
 
 #define STORE_QUEUE_MOST 1024 /* commands waiting; store_post refuses more */
 
-/* Waits until committed; returns cmd->err.status.  TD_BUSY: the queue stayed full for STORE_WAIT_MS; TD_UNAVAILABLE: closing;
- * in both cases nothing happened. */
+/* Waits until committed; returns cmd->err.status.  TD_BUSY: the queue stayed full for STORE_WAIT_MS; TD_UNAVAILABLE:
+ * closing; in both cases nothing happened. */
 #define STORE_WAIT_MS 10000
 td_status store_write(struct store *s, struct store_cmd *cmd);
-bool store_post(struct store *s, struct store_cmd *cmd);        /* false: the queue is full or closing, nothing happened */
+bool store_post(struct store *s, struct store_cmd *cmd); /* false: the queue is full or closing, nothing happened */
 
-/* ---- Jobs (writes) ------------------------------------------------------------------------------------------------- */
+/* ---- Jobs (writes) -------------------------------------------------------------------------------------------------
+ */
 
-/* New row with its first transition (event and reason "submitted", from and to J's state: QUEUED or PREPARING).  J's id, times
- * and seq are filled in by this; NULL texts are stored as empty ones. */
+/* New row with its first transition (event and reason "submitted", from and to J's state: QUEUED or PREPARING).  J's
+ * id, times and seq are filled in by this; NULL texts are stored as empty ones. */
 td_status store_job_insert(struct store_tx *tx, struct job *j, struct err *e);
-/* Apply EVENT to the present row (compare and set by the table of job.c), write the transition, keep times, attempt (ASSIGN
- * counts it up and zeroes acked), run_ms.  No move: TD_CONFLICT, and the text names the state.  *AFTER (may be NULL; job_release). */
-td_status store_job_event(struct store_tx *tx, const char *id, enum job_event event, const char *reason, const char *detail,
-	struct job *after, struct err *e);
-/* Say why a queued job waits: reason and detail of the row, without a transition.  No longer queued: nothing happens. */
-td_status store_job_set_reason(struct store_tx *tx, const char *id, const char *reason, const char *detail, struct err *e);
+/* Apply EVENT to the present row (compare and set by the table of job.c), write the transition, keep times, attempt
+ * (ASSIGN counts it up and zeroes acked), run_ms.  No move: TD_CONFLICT, and the text names the state.  *AFTER (may be
+ * NULL; job_release). */
+td_status store_job_event(struct store_tx *tx, const char *id, enum job_event event, const char *reason,
+	const char *detail, struct job *after, struct err *e);
+/* Say why a queued job waits: reason and detail of the row, without a transition.  No longer queued: nothing happens.
+ */
+td_status store_job_set_reason(
+	struct store_tx *tx, const char *id, const char *reason, const char *detail, struct err *e);
 /* Change what a user may: name, tags (JSON), notes, priority; NULL members of PATCH stay. */
 struct job_patch {
 	const char *name, *notes, *tags;
 	const int *priority;
 };
 td_status store_job_patch(struct store_tx *tx, const char *id, const struct job_patch *p, struct err *e);
-/* Only a job in a terminal state (else TD_CONFLICT).  PURGE: rows are gone for good; the caller removes the job's folder. */
+/* Only a job in a terminal state (else TD_CONFLICT).  PURGE: rows are gone for good; the caller removes the job's
+ * folder. */
 td_status store_job_delete(struct store_tx *tx, const char *id, bool purge, struct err *e);
-/* Whether NUMBER of (ID, ATTEMPT) is new; if so it becomes the last acknowledged.  False also for a stale attempt, and for a
- * job whose state has no worker any more. */
+/* Whether NUMBER of (ID, ATTEMPT) is new; if so it becomes the last acknowledged.  False also for a stale attempt, and
+ * for a job whose state has no worker any more. */
 bool store_job_accept(struct store_tx *tx, const char *id, int attempt, int64_t number);
 td_status store_job_set_checked(struct store_tx *tx, const char *id, const char *checked_json, struct err *e);
 td_status store_job_set_error(struct store_tx *tx, const char *id, const char *error_json, struct err *e);
 td_status store_job_set_engine(struct store_tx *tx, const char *id, const char *engine_json, struct err *e);
 td_status store_job_set_report(struct store_tx *tx, const char *id, const char *report_json, struct err *e);
 td_status store_job_set_graph(struct store_tx *tx, const char *id, const char *graph_json, struct err *e);
-td_status store_job_progress(struct store_tx *tx, const char *id, int64_t step, int64_t n_steps, const char *phase, int epoch, struct err *e);
-/* One line "TIME level text" of the job's log.  Past STORE_LOG_MOST bytes nothing more is kept, and the last line says so. */
+td_status store_job_progress(struct store_tx *tx, const char *id, int64_t step, int64_t n_steps, const char *phase,
+	int epoch, struct err *e);
+/* One line "TIME level text" of the job's log.  Past STORE_LOG_MOST bytes nothing more is kept, and the last line says
+ * so. */
 #define STORE_LOG_MOST (64 << 20)
-td_status store_log_append(struct store_tx *tx, const char *id, int64_t time_ms, const char *level, const char *text, struct err *e);
+td_status store_log_append(
+	struct store_tx *tx, const char *id, int64_t time_ms, const char *level, const char *text, struct err *e);
 
 struct artifact {
 	char *name, *file, *sha256, *media_type; /* owned; FILE is relative to the job's folder */
@@ -95,12 +105,14 @@ struct artifact {
 void artifact_release(struct artifact *a);
 /* A checkpoint exists when this commits.  Rows of the same kind that are older go; their files are listed in *OBSOLETE
  * (newline-separated names, mem_free; NULL: none), for the caller to delete after the commit. */
-td_status store_checkpoint_add(struct store_tx *tx, const char *id, const struct artifact *a, char **obsolete, struct err *e);
+td_status store_checkpoint_add(
+	struct store_tx *tx, const char *id, const struct artifact *a, char **obsolete, struct err *e);
 td_status store_artifact_add(struct store_tx *tx, const char *id, const struct artifact *a, struct err *e);
 /* Forget every point after STEP (deterministic or not) and the report, set progress back, and record a rewind event. */
 td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct err *e);
 
-/* ---- Metrics ------------------------------------------------------------------------------------------------------- */
+/* ---- Metrics -------------------------------------------------------------------------------------------------------
+ */
 
 struct point {
 	int64_t step;
@@ -109,101 +121,116 @@ struct point {
 };
 
 /* Declare or find a series of a job.  DETERMINISTIC: the same bits in every run. */
-td_status store_series(struct store_tx *tx, const char *id, const char *name, bool deterministic, int64_t *series, struct err *e);
-/* Append points; the series is declared (not deterministic) if need be.  Steps grow strictly within a series and are at least 0,
- * else TD_CONFLICT and nothing is added. */
-td_status store_points_add(struct store_tx *tx, const char *id, const char *series_name, const struct point *points, int n, struct err *e);
+td_status store_series(
+	struct store_tx *tx, const char *id, const char *name, bool deterministic, int64_t *series, struct err *e);
+/* Append points; the series is declared (not deterministic) if need be.  Steps grow strictly within a series and are at
+ * least 0, else TD_CONFLICT and nothing is added. */
+td_status store_points_add(
+	struct store_tx *tx, const char *id, const char *series_name, const struct point *points, int n, struct err *e);
 
 struct series_info {
-	const char *name;     /* borrowed during the callback */
+	const char *name; /* borrowed during the callback */
 	bool deterministic;
 	int64_t count;
 	struct point last;
-	double min, max;      /* of the finite values; NaN when there is none */
-	int64_t non_finite;   /* how many values are NaN or infinite */
+	double min, max;    /* of the finite values; NaN when there is none */
+	int64_t non_finite; /* how many values are NaN or infinite */
 };
-td_status store_series_each(struct store_reader *r, const char *id, void (*each)(void *arg, const struct series_info *s), void *arg, struct err *e);
+td_status store_series_each(struct store_reader *r, const char *id,
+	void (*each)(void *arg, const struct series_info *s), void *arg, struct err *e);
 
-/* A window of a series: the points with steps FROM..TO, both included, in at most MAX_POINTS buckets (2..2048); raw points when
- * they fit.  Buckets are cut at multiples of a power of two of the points' positions in the series, so they stay the same while
- * a curve grows or a view is moved. */
+/* A window of a series: the points with steps FROM..TO, both included, in at most MAX_POINTS buckets (2..2048); raw
+ * points when they fit.  Buckets are cut at multiples of a power of two of the points' positions in the series, so they
+ * stay the same while a curve grows or a view is moved. */
 struct window {
 	int64_t n;
-	int64_t *step, *time_ms;            /* of the last point of each bucket */
-	double *value, *min, *max, *mean;   /* value: the last point's; the others of the finite values, NaN when there is none */
-	int64_t *count;                     /* points in the bucket */
-	bool *non_finite;                   /* a NaN or infinity is in the bucket */
-	bool raw;                           /* every bucket is one point */
-	int64_t total;                      /* points in the window */
+	int64_t *step, *time_ms; /* of the last point of each bucket */
+	double *value, *min, *max,
+		*mean;    /* value: the last point's; the others of the finite values, NaN when there is none */
+	int64_t *count;   /* points in the bucket */
+	bool *non_finite; /* a NaN or infinity is in the bucket */
+	bool raw;         /* every bucket is one point */
+	int64_t total;    /* points in the window */
 };
 #define STORE_WINDOW_MOST 2048
-td_status store_window(struct store_reader *r, const char *id, const char *name, int64_t from, int64_t to, int max_points, struct window *out, struct err *e);
+td_status store_window(struct store_reader *r, const char *id, const char *name, int64_t from, int64_t to,
+	int max_points, struct window *out, struct err *e);
 void window_release(struct window *w);
-/* All raw points with steps after AFTER (-1: from the start), at most N at a time (exports page by key).  Returns how many through *GOT. */
-td_status store_points_read(struct store_reader *r, const char *id, const char *name, int64_t after_step, struct point *out, int n, int *got, struct err *e);
+/* All raw points with steps after AFTER (-1: from the start), at most N at a time (exports page by key).  Returns how
+ * many through *GOT. */
+td_status store_points_read(struct store_reader *r, const char *id, const char *name, int64_t after_step,
+	struct point *out, int n, int *got, struct err *e);
 
-/* ---- Jobs (reads) -------------------------------------------------------------------------------------------------- */
+/* ---- Jobs (reads) --------------------------------------------------------------------------------------------------
+ */
 
 td_status store_job_get(struct store_reader *r, const char *id, struct job *out, struct err *e); /* TD_NOT_FOUND */
 struct job_query {
 	const char *project, *owner, *tag; /* NULL: any */
-	const char *state;   /* one or more, separated by commas; NULL: any */
-	const char *text;    /* in id, name, project or notes, without regard to ASCII case; NULL: any */
-	const char *sort;    /* column ("created"), spec pointer ("/optimizer/lr") or series name ("test/accuracy": its last value);
-	                      * '-' in front: descending; NULL: newest first.  Jobs without the value come last, NaN too */
-	const char *after;   /* opaque cursor of the page before, or NULL */
-	int limit;           /* 1..1000 */
-	bool deleted;        /* include those */
+	const char *state;                 /* one or more, separated by commas; NULL: any */
+	const char *text;                  /* in id, name, project or notes, without regard to ASCII case; NULL: any */
+	const char *sort;  /* column ("created"), spec pointer ("/optimizer/lr") or series name ("test/accuracy": its
+			    * last value);
+			    * '-' in front: descending; NULL: newest first.  Jobs without the value come last, NaN too */
+	const char *after; /* opaque cursor of the page before, or NULL */
+	int limit;         /* 1..1000 */
+	bool deleted;      /* include those */
 };
-td_status store_job_list(struct store_reader *r, const struct job_query *q, void (*each)(void *arg, const struct job *j), void *arg,
-	char **next_cursor, struct err *e); /* *NEXT_CURSOR owned, NULL at the end */
+td_status store_job_list(struct store_reader *r, const struct job_query *q,
+	void (*each)(void *arg, const struct job *j), void *arg, char **next_cursor,
+	struct err *e); /* *NEXT_CURSOR owned, NULL at the end */
 /* How many jobs (deleted ones left out) are in each state, for /metrics. */
 td_status store_job_counts(struct store_reader *r, int64_t counts[JOB_N_STATES], struct err *e);
 /* Jobs in a state that is not terminal: what the control loop starts from. */
-td_status store_job_active(struct store_reader *r, void (*each)(void *arg, const struct job *j), void *arg, struct err *e);
+td_status store_job_active(
+	struct store_reader *r, void (*each)(void *arg, const struct job *j), void *arg, struct err *e);
 struct transition {
 	int64_t seq, time_ms;
 	enum job_state from, to;
 	int attempt;
 	const char *event, *reason, *detail; /* borrowed; DETAIL may be NULL */
 };
-td_status store_transitions(struct store_reader *r, const char *id, void (*each)(void *arg, const struct transition *t), void *arg, struct err *e);
-td_status store_report_get(struct store_reader *r, const char *id, char **json, struct err *e);  /* owned; TD_NOT_FOUND */
+td_status store_transitions(struct store_reader *r, const char *id, void (*each)(void *arg, const struct transition *t),
+	void *arg, struct err *e);
+td_status store_report_get(
+	struct store_reader *r, const char *id, char **json, struct err *e); /* owned; TD_NOT_FOUND */
 td_status store_graph_get(struct store_reader *r, const char *id, char **json, struct err *e);
 /* Log text as one stream of bytes. */
 td_status store_log_size(struct store_reader *r, const char *id, int64_t *n_bytes, struct err *e);
-td_status store_log_read(struct store_reader *r, const char *id, int64_t offset, char *out, int64_t n, int64_t *got, struct err *e);
+td_status store_log_read(
+	struct store_reader *r, const char *id, int64_t offset, char *out, int64_t n, int64_t *got, struct err *e);
 /* KIND "checkpoint" or "artifact". */
-td_status store_artifacts(struct store_reader *r, const char *id, const char *kind, void (*each)(void *arg, const struct artifact *a), void *arg, struct err *e);
-td_status store_artifact_get(struct store_reader *r, const char *id, const char *name, struct artifact *out, struct err *e);
+td_status store_artifacts(struct store_reader *r, const char *id, const char *kind,
+	void (*each)(void *arg, const struct artifact *a), void *arg, struct err *e);
+td_status store_artifact_get(
+	struct store_reader *r, const char *id, const char *name, struct artifact *out, struct err *e);
 
-/* ---- The event stream ---------------------------------------------------------------------------------------------- */
+/* ---- The event stream ----------------------------------------------------------------------------------------------
+ */
 
-/* Everything about a job (or all jobs: ID NULL) that committed after SEQ, in order, at most N events; *GOT says how many (fewer
- * than N: there is no more now).  DATA is one line of JSON, borrowed.  Going on after the last seq seen misses nothing and
- * repeats nothing.  Kinds:
- *   state       {"from", "to", "event", "reason", "detail", "attempt", "time"}
- *   metrics     {"series", "points": [[step, time_ms, value], ...]}
- *   log         {"offset", "time", "level", "text"}: OFFSET of the line in the log's bytes
- *   progress    {"step", "n_steps", "phase", "epoch", "time"}: only the newest of a job is kept, it replaces the ones before
- *   artifact, checkpoint   {"name", "kind", "step", "sha256", "bytes", "media_type", "time"}
- *   rewind      {"step"}: forget the points after it
- *   job         {"changed": ["name", ...]}: read the job again
- *   deleted     {"purged"}
- *   reset       {"detail"}: events after the one that was asked for are no longer kept; read the job again, and go on from here.
- * Of each job the newest STORE_EVENTS_MOST events are kept, and at most STORE_EVENTS_BYTES of their text: the tables, not the
- * events, are the truth. */
+/* Everything about a job (or all jobs: ID NULL) that committed after SEQ, in order, at most N events; *GOT says how
+ * many (fewer than N: there is no more now).  DATA is one line of JSON, borrowed.  Going on after the last seq seen
+ * misses nothing and repeats nothing.  Kinds: state       {"from", "to", "event", "reason", "detail", "attempt",
+ * "time"} metrics     {"series", "points": [[step, time_ms, value], ...]} log         {"offset", "time", "level",
+ * "text"}: OFFSET of the line in the log's bytes progress    {"step", "n_steps", "phase", "epoch", "time"}: only the
+ * newest of a job is kept, it replaces the ones before artifact, checkpoint   {"name", "kind", "step", "sha256",
+ * "bytes", "media_type", "time"} rewind      {"step"}: forget the points after it job         {"changed": ["name",
+ * ...]}: read the job again deleted     {"purged"} reset       {"detail"}: events after the one that was asked for are
+ * no longer kept; read the job again, and go on from here. Of each job the newest STORE_EVENTS_MOST events are kept,
+ * and at most STORE_EVENTS_BYTES of their text: the tables, not the events, are the truth. */
 #define STORE_EVENTS_MOST  8192
 #define STORE_EVENTS_BYTES (1 << 20)
 td_status store_events(struct store_reader *r, const char *id, int64_t after_seq, int n,
-	void (*each)(void *arg, int64_t seq, const char *job, const char *kind, const char *data), void *arg, int *got, struct err *e);
+	void (*each)(void *arg, int64_t seq, const char *job, const char *kind, const char *data), void *arg, int *got,
+	struct err *e);
 
-/* ---- Tokens, sessions, idempotency --------------------------------------------------------------------------------- */
+/* ---- Tokens, sessions, idempotency ---------------------------------------------------------------------------------
+ */
 
 enum token_scope { SCOPE_NONE, SCOPE_READ, SCOPE_RUN, SCOPE_ADMIN };
 struct token {
 	char id[ULID_TEXT];
-	char *owner, *note;       /* owned; token_release */
+	char *owner, *note; /* owned; token_release */
 	enum token_scope scope;
 	int64_t created_ms, expires_ms, used_ms; /* expires 0: never */
 };
@@ -211,24 +238,29 @@ void token_release(struct token *t);
 const char *token_scope_name(enum token_scope s);
 bool token_scope_parse(const char *name, enum token_scope *out);
 /* Only the hash is stored: SHA-256 of the text, in hexadecimal. */
-td_status store_token_add(struct store_tx *tx, struct token *t, const char *hash, struct err *e); /* fills id, created */
+td_status store_token_add(
+	struct store_tx *tx, struct token *t, const char *hash, struct err *e); /* fills id, created */
 td_status store_token_revoke(struct store_tx *tx, const char *id, struct err *e);
 td_status store_token_used(struct store_tx *tx, const char *id, int64_t now_ms, struct err *e);
 /* TD_NOT_FOUND: unknown, revoked or expired.  The others leave out what is revoked. */
 td_status store_token_find(struct store_reader *r, const char *hash, int64_t now_ms, struct token *out, struct err *e);
-td_status store_token_each(struct store_reader *r, void (*each)(void *arg, const struct token *t), void *arg, struct err *e);
+td_status store_token_each(
+	struct store_reader *r, void (*each)(void *arg, const struct token *t), void *arg, struct err *e);
 /* How many were ever made, revoked ones included: revoking the last token does not open the door again. */
 td_status store_token_count(struct store_reader *r, int64_t *n, struct err *e);
 
-/* Idempotency-Key: TD_OK: first use, reserved for REQUEST_HASH in this transaction; TD_CONFLICT: the key has another body;
- * TD_BUSY: reserved, and not answered yet (a reservation without an answer lapses after STORE_RESERVED_MS);
- * when a stored answer exists, *STATUS and *BODY (owned) are filled and TD_OK is returned with *REPLAY true. */
+/* Idempotency-Key: TD_OK: first use, reserved for REQUEST_HASH in this transaction; TD_CONFLICT: the key has another
+ * body; TD_BUSY: reserved, and not answered yet (a reservation without an answer lapses after STORE_RESERVED_MS); when
+ * a stored answer exists, *STATUS and *BODY (owned) are filled and TD_OK is returned with *REPLAY true. */
 #define STORE_IDEMPOTENCY_MS (24LL * 3600 * 1000)
 #define STORE_RESERVED_MS    60000
-td_status store_idempotency_begin(struct store_tx *tx, const char *owner, const char *key, const char *request_hash, bool *replay, int *status, char **body, struct err *e);
-td_status store_idempotency_end(struct store_tx *tx, const char *owner, const char *key, int status, const char *body, struct err *e);
+td_status store_idempotency_begin(struct store_tx *tx, const char *owner, const char *key, const char *request_hash,
+	bool *replay, int *status, char **body, struct err *e);
+td_status store_idempotency_end(
+	struct store_tx *tx, const char *owner, const char *key, int status, const char *body, struct err *e);
 
-/* ---- Datasets being fetched ---------------------------------------------------------------------------------------- */
+/* ---- Datasets being fetched ----------------------------------------------------------------------------------------
+ */
 
 struct dataset_file {
 	const char *dataset, *file, *url, *sha256;
@@ -237,9 +269,11 @@ struct dataset_file {
 	const char *detail;
 };
 td_status store_dataset_file_set(struct store_tx *tx, const struct dataset_file *f, struct err *e);
-td_status store_dataset_files(struct store_reader *r, const char *dataset, void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
+td_status store_dataset_files(struct store_reader *r, const char *dataset,
+	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
 
-/* ---- Health -------------------------------------------------------------------------------------------------------- */
+/* ---- Health --------------------------------------------------------------------------------------------------------
+ */
 
 /* A write that reaches the disk, for /readyz. */
 td_status store_probe(struct store *s, struct err *e);

@@ -28,7 +28,7 @@ static inline void box_open(struct box *b)
 	struct err e = { 0 };
 
 	if (!b->folder[0]) {
-		strcpy(b->folder, "/tmp/tandem-test-XXXXXX");
+		snprintf(b->folder, sizeof b->folder, "/tmp/tandem-test-XXXXXX");
 		assert_non_null(mkdtemp(b->folder));
 	}
 	if (store_open(b->folder, &b->store, &e) != TD_OK || store_reader_open(b->store, &b->reader, &e) != TD_OK)
