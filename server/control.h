@@ -1,29 +1,30 @@
 /* The control loop: one poll loop with the worker sockets, timers, scheduling, downloads (libcurl) and wake-ups.
  *
- * Its memory is a cache of committed rows.  A wake-up says "rows changed, up to seq N", nothing more: a lost one is harmless, and
- * start-up is the same path.  It never blocks on the writer (store_post), and stops reading workers while the queue is full. */
+ * Its memory is a cache of committed rows.  A wake-up says "rows changed, up to seq N", nothing more: a lost one is
+ * harmless, and start-up is the same path.  It never blocks on the writer (store_post), and stops reading workers while
+ * the queue is full. */
 #ifndef CONTROL_H
 #define CONTROL_H
 
 #include "config.h"
 #include "store/store.h"
 
-/* What the control loop keeps below DATA: worker.sock; jobs/ID/, a job's folder (checkpoints, artifacts, and worker.json: which
- * process holds the present attempt); datasets/NAME/, what was fetched. */
+/* What the control loop keeps below DATA: worker.sock; jobs/ID/, a job's folder (checkpoints, artifacts, and
+ * worker.json: which process holds the present attempt); datasets/NAME/, what was fetched. */
 struct control;
 
-/* Reconcile with the store (jobs that were running become interrupted unless their worker comes back within the grace time;
- * files without rows go), start the warm spares and the checker, run the loop on a thread of its own. */
+/* Reconcile with the store (jobs that were running become interrupted unless their worker comes back within the grace
+ * time; files without rows go), start the warm spares and the checker, run the loop on a thread of its own. */
 td_status control_start(const struct config *config, struct store *store, struct control **out, struct err *e);
-/* Tell workers to checkpoint and leave, wait until the drain deadline, kill the rest, stop.  A second call, from another thread
- * or a signal handler while the first waits, kills them at once and returns. */
+/* Tell workers to checkpoint and leave, wait until the drain deadline, kill the rest, stop.  A second call, from
+ * another thread or a signal handler while the first waits, kills them at once and returns. */
 void control_stop(struct control *c);
 
 /* From any thread: rows changed; look again. */
 void control_wake(struct control *c, int64_t seq);
 
-/* Check a spec in the checker process (it alone knows shapes).  Waits, at most CONTROL_CHECK_MS.  *CHECKED is the message's body
- * (cJSON_Delete): faults, layers, parameters, flops, bytes.  TD_UNAVAILABLE, TD_TIMEOUT. */
+/* Check a spec in the checker process (it alone knows shapes).  Waits, at most CONTROL_CHECK_MS.  *CHECKED is the
+ * message's body (cJSON_Delete): faults, layers, parameters, flops, bytes.  TD_UNAVAILABLE, TD_TIMEOUT. */
 #define CONTROL_CHECK_MS 5000
 td_status control_check(struct control *c, const char *spec_json, cJSON **checked, struct err *e);
 
@@ -36,8 +37,8 @@ cJSON *control_workers(struct control *c);
 struct control_room {
 	int threads, threads_free, workers, workers_free;
 	int64_t memory_bytes, memory_free;
-	int64_t ticks;          /* scheduler ticks so far, for /readyz */
-	int64_t last_tick_ms;   /* monotonic */
+	int64_t ticks;        /* scheduler ticks so far, for /readyz */
+	int64_t last_tick_ms; /* monotonic */
 };
 struct control_room control_room(struct control *c);
 

@@ -57,6 +57,11 @@ bool proto_encode(struct buf *out, enum proto_kind kind, int64_t number, const c
 	return fits;
 }
 
+size_t proto_frame_bytes(const struct buf *in)
+{
+	return PROTO_HEADER + (in->len < PROTO_HEADER ? 0 : (size_t)get_le((const unsigned char *)in->data, 4));
+}
+
 static int broken(struct err *e, const char *what, uint64_t value, uint64_t most)
 {
 	err_set(e, TD_CORRUPT, "a frame's %s is %llu; this program takes at most %llu", what, (unsigned long long)value,

@@ -1,9 +1,10 @@
 /* The messages between daemon and worker: versioned, length-framed, over a Unix socket now and TCP later.
  *
- * A frame is a header of 16 bytes, little-endian: u32 body bytes, u16 version, u16 kind, u64 number; then the body, one JSON
- * object.  The worker numbers what it sends about a job from 1 within an attempt (0: not about a job, not acknowledged).
- * The daemon commits a batch, then acknowledges the last number; the worker keeps what is not acknowledged and sends it again
- * after a broken connection.  A number that was committed before is ignored: that makes sending again harmless.
+ * A frame is a header of 16 bytes, little-endian: u32 body bytes, u16 version, u16 kind, u64 number; then the body, one
+ * JSON object.  The worker numbers what it sends about a job from 1 within an attempt (0: not about a job, not
+ * acknowledged). The daemon commits a batch, then acknowledges the last number; the worker keeps what is not
+ * acknowledged and sends it again after a broken connection.  A number that was committed before is ignored: that makes
+ * sending again harmless.
  *
  * Non-finite numbers are the strings "NaN", "Infinity", "-Infinity" (json_number). */
 #ifndef PROTO_H
@@ -12,11 +13,12 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-#define PROTO_VERSION    1
-#define PROTO_BODY_MOST  (8u << 20) /* bytes: a report with its samples, or a model's graph, is well below */
-#define PROTO_HEADER     16
+#define PROTO_VERSION   1
+#define PROTO_BODY_MOST (8u << 20) /* bytes: a report with its samples, or a model's graph, is well below */
+#define PROTO_HEADER    16
 
 /* X(NAME, "name", who sends it) and the members of its body */
+/* clang-format off */
 #define PROTO_KINDS(X)                                                                                                     \
 	/* worker -> daemon */                                                                                             \
 	X(HELLO, "hello", 'w')           /* secret, pid, role ("job" | "checker"), fingerprint; after a break also job, attempt */ \
@@ -36,12 +38,13 @@
 	X(CHECK, "check", 'd')           /* id, spec, data */                                                              \
 	X(ACK, "ack", 'd')               /* number */                                                                      \
 	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */
+/* clang-format on */
 
 enum proto_kind {
 #define X(name, text, sender) PROTO_##name,
 	PROTO_KINDS(X)
 #undef X
-	PROTO_N_KINDS
+		PROTO_N_KINDS
 };
 
 const char *proto_kind_name(enum proto_kind k);
@@ -56,8 +59,10 @@ void proto_msg_release(struct proto_msg *m);
 
 /* Append one frame to OUT.  False: the body is over the cap, or OUT is full; nothing was appended. */
 bool proto_encode(struct buf *out, enum proto_kind kind, int64_t number, const cJSON *body);
-/* Take the first whole frame out of IN.  1: *M is filled; 0: more bytes are needed; -1: the stream is broken (E says how:
- * version, size, kind, JSON). */
+/* Bytes of the first frame in IN, its header included; PROTO_HEADER while that is not known. */
+size_t proto_frame_bytes(const struct buf *in);
+/* Take the first whole frame out of IN.  1: *M is filled; 0: more bytes are needed; -1: the stream is broken (E says
+ * how: version, size, kind, JSON). */
 int proto_decode(struct buf *in, struct proto_msg *m, struct err *e);
 
 #endif

@@ -78,7 +78,7 @@ static int connect_to(const char *path, struct err *e)
 			sizeof address.sun_path - 1);
 		return -1;
 	}
-	strcpy(address.sun_path, path);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) ||
 		fcntl(fd, F_SETFL, O_NONBLOCK)) {

@@ -1,8 +1,8 @@
 /* The worker's side of the socket: numbers, keeps and resends what the daemon has not acknowledged.
  *
- * A thread of its own reads acknowledgements and orders and reconnects after a break (same job, attempt and secret) for the grace
- * time; the training thread only appends and looks at link_stop.  The buffer is capped: when it is full, link_send waits for
- * acknowledgements, so a slow daemon slows the worker down and nothing is lost. */
+ * A thread of its own reads acknowledgements and orders and reconnects after a break (same job, attempt and secret) for
+ * the grace time; the training thread only appends and looks at link_stop.  The buffer is capped: when it is full,
+ * link_send waits for acknowledgements, so a slow daemon slows the worker down and nothing is lost. */
 #ifndef WORKER_LINK_H
 #define WORKER_LINK_H
 
@@ -10,10 +10,19 @@
 
 struct link;
 
-enum link_stop { LINK_GO, LINK_CANCEL, LINK_PAUSE, LINK_DRAIN, LINK_TIMEOUT, LINK_STALE, LINK_ORPHANED /* no daemon for the grace time */ };
+enum link_stop {
+	LINK_GO,
+	LINK_CANCEL,
+	LINK_PAUSE,
+	LINK_DRAIN,
+	LINK_TIMEOUT,
+	LINK_STALE,
+	LINK_ORPHANED /* no daemon for the grace time */
+};
 
 /* Connect to SOCKET, say hello as ROLE ("job" | "checker") with the one-use SECRET. */
-td_status link_open(const char *socket, const char *secret, const char *role, const char *fingerprint, int grace_seconds, struct link **out, struct err *e);
+td_status link_open(const char *socket, const char *secret, const char *role, const char *fingerprint,
+	int grace_seconds, struct link **out, struct err *e);
 void link_close(struct link *l);
 /* Wait for the next order that is not an ACK or STOP (RUN, CHECK).  0: filled; -1: the daemon is gone for good. */
 int link_order(struct link *l, struct proto_msg *m);

@@ -29,7 +29,7 @@ static void peer_listen(struct peer *p)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-	strcpy(address.sun_path, p->path);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", p->path);
 	unlink(p->path);
 	p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(p->listener, (struct sockaddr *)&address, sizeof address), 0);
@@ -39,7 +39,7 @@ static void peer_listen(struct peer *p)
 static void peer_open(struct peer *p)
 {
 	*p = (struct peer){ .fd = -1 };
-	strcpy(p->folder, "/tmp/tandem-link-XXXXXX");
+	snprintf(p->folder, sizeof p->folder, "/tmp/tandem-link-XXXXXX");
 	assert_non_null(mkdtemp(p->folder));
 	snprintf(p->path, sizeof p->path, "%s/s", p->folder);
 	buf_init(&p->in, 64 << 20);

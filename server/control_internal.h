@@ -1,0 +1,301 @@
+/* What the files of the control loop share; nobody else includes it.
+ *
+ *   control.c         life, the loop, what others see of it
+ *   control_peer.c    sockets: bytes in, bytes out, who is who
+ *   control_intake.c  messages of a job's worker, as one command a round
+ *   control_pool.c    worker processes: spares, the checker, deaths
+ *   control_jobs.c    the cache of jobs, and what each needs next
+ *   control_queue.c   who runs next, and handing it to a worker
+ *   control_folder.c  a job's folder
+ *   control_check.c   specs to be checked
+ *   control_data.c    datasets
+ *
+ * Everything belongs to the loop's thread, except what stands under one of the two locks.  Decisions are made from
+ * levels, never from edges: a step function looks at what is (a committed state, a process, a deadline) and does what
+ * is missing, so a lost wake-up, a refused command or a restart needs no code of its own. */
+#ifndef CONTROL_INTERNAL_H
+#define CONTROL_INTERNAL_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include "base/file.h"
+#include "base/map.h"
+#include "control.h"
+#include "fetch/fetch.h"
+#include "proto.h"
+#include "sched/local.h"
+
+/* ---- Limits, with their reasons ------------------------------------------------------------------------------------
+ */
+
+#define TICK_MS         1000  /* between rounds when nothing happens: ageing of waiting jobs, /readyz */
+#define MEMORY_MS       250   /* between looks at a job's memory */
+#define HELLO_MS        10000 /* from start to hello: loading libraries on a slow disk */
+#define AWAY_MS         10000 /* a worker whose connection broke under a living daemon reconnects at once, or hangs */
+#define STOP_MS         10000 /* from "stop" to SIGKILL: a step, a checkpoint, a sync */
+#define RETRY_MS        1000  /* after a command failed: the disk is full, say */
+#define OUTBOX_MS       5     /* between attempts to post to a full queue: the writer empties it in a few commits */
+#define SPARES_MOST     4     /* warm workers without a job; each costs its libraries' memory */
+#define STRANGERS_MOST  32    /* connections that have not said hello */
+#define BATCH_MOST      1024  /* messages in one command: bounds the time that the writer spends on one job */
+#define SLOTS_MOST      1024  /* descriptors polled */
+#define BACKOFF_MS      250   /* after a worker's death, doubled for each that follows ... */
+#define BACKOFF_MOST_MS 15000 /* ... up to this */
+#define REASONS_MOST    32    /* waiting jobs whose reason is rewritten in one command */
+#define REASON_AFTER_MS 1000  /* a job that waits for less needs no reason */
+#define CHECKS_MOST     64    /* specs waiting for the checker: HTTP threads are fewer */
+#define DATASETS_MOST   16    /* rows of the table of known datasets */
+#define DATASET_REST_MS 10000 /* a dataset whose download failed is not tried again before */
+
+/* ---- Commands ------------------------------------------------------------------------------------------------------
+ */
+
+/* A command on its way to the writer and back. */
+struct action {
+	struct store_cmd cmd; /* first, so that the writer's pointer is ours */
+	struct control *control;
+	void (*finish)(struct control *c, struct action *a); /* on the loop's thread, after the commit; frees A */
+	struct action *next;                                 /* in the outbox, or among the finished */
+};
+
+struct action_list {
+	struct action *first, **end;
+};
+
+/* Hand A to the writer; when its queue is full A waits in the outbox, and no worker is read meanwhile. */
+void control_post(struct control *c, struct action *a);
+
+/* ---- Connections ---------------------------------------------------------------------------------------------------
+ */
+
+struct peer {
+	struct peer *next; /* among strangers */
+	int fd;
+	int slot;   /* in control.fds this round; -1: not polled */
+	bool ended; /* nothing more will come */
+	int64_t hello_by_ms;
+	struct buf in, out;
+};
+
+bool control_listen(struct control *c, struct err *e);
+void peer_accept_all(struct control *c);
+void peer_free(struct peer *p);
+void peer_read(struct peer *p);
+void peer_write(struct peer *p);
+/* Append a message (takes BODY) and write what the socket takes. */
+void peer_say(struct peer *p, enum proto_kind kind, cJSON *body);
+void peer_say_stop(struct peer *p, const char *why);
+/* Read strangers, find out who they are, send away those that are nobody. */
+void control_strangers_step(struct control *c);
+
+/* ---- Workers -------------------------------------------------------------------------------------------------------
+ */
+
+enum worker_role { ROLE_JOB, ROLE_CHECKER };
+enum worker_state {
+	WORKER_BORN,     /* started, has not said hello */
+	WORKER_READY,    /* a spare, or the checker */
+	WORKER_RESERVED, /* its ASSIGN is under way */
+	WORKER_BUSY,     /* RUN was sent; also one that an earlier daemon started */
+};
+
+struct worker {
+	struct worker *next;
+	enum worker_role role;
+	enum worker_state state;
+	struct local_process process;
+	char secret_hash[SHA256_TEXT];
+	struct peer *peer;      /* owned; NULL: no connection */
+	struct cached_job *job; /* borrowed; from RESERVED on */
+	int attempt;
+	int64_t born_ms;
+	int64_t deadline_ms;      /* killed then; 0: none */
+	const char *deadline_why; /* for people */
+	const char *stop;         /* what it was told: "cancel", "pause", "drain", "timeout"; NULL: nothing */
+	bool stopped, done;       /* it said so; it leaves by itself */
+	bool exited;              /* its process is gone */
+	bool over_memory;
+	char *broken; /* owned; why its messages cannot be taken, or the job's fault that another attempt may heal */
+	struct batch *batch;             /* owned; messages being committed */
+	int64_t batch_retry_ms;          /* the batch failed and is posted again then; 0: it is on its way */
+	int slot_process, slot_words;    /* in control.fds; -1: not polled */
+	int64_t memory_bytes, memory_ms; /* resident, looked at then */
+};
+
+/* Read exits, last words and deadlines; remove the dead; start what is missing. */
+void control_workers_step(struct control *c);
+/* Watch the worker that an earlier daemon gave J to; NULL: it is gone. */
+struct worker *worker_adopt(struct control *c, struct cached_job *j);
+void worker_kill(struct worker *w, const char *why); /* WHY for the log; NULL: as planned */
+/* Tell it once why it must stop, and kill it if it has not after STOP_MS. */
+void worker_stop(struct control *c, struct worker *w, const char *why);
+void worker_free(struct control *c, struct worker *w);
+struct worker *worker_spare(struct control *c); /* ready and without a job, or NULL */
+
+/* Take what a busy worker has said, in one command. */
+void control_intake_step(struct control *c, struct worker *w);
+void batch_free(struct batch *b);
+
+/* ---- Jobs ----------------------------------------------------------------------------------------------------------
+ */
+
+/* What the loop remembers of a row whose state is not terminal. */
+struct cached_job {
+	char id[ULID_TEXT];
+	enum job_state state;
+	int priority, threads, retries, attempt;
+	int64_t memory_bytes, timeout_ms, run_ms, queued_ms, acked;
+	char *reason;          /* owned; of the row */
+	char *engine;          /* owned; of the row, may be NULL */
+	char *dataset;         /* owned; NULL: none */
+	struct worker *worker; /* borrowed; NULL: no process has it */
+	bool seen;             /* by the present reading of the rows */
+	bool pending;          /* a command about it is under way: its state here may be old */
+	int64_t hold_until_ms; /* a command about it failed: nothing is done before */
+	int64_t timeout_at_ms; /* monotonic; 0: not computed */
+	bool judged;           /* INTERRUPTED: its losses have been counted */
+	bool give_up;          /* there were too many */
+	struct verdict {       /* what the end of its worker meant; event LOST without reason: nothing is known */
+		enum job_event event;
+		const char *reason; /* NULL: the daemon was restarted meanwhile */
+		char detail[400];
+		char *words; /* owned; last words on standard error, or NULL */
+		bool again;  /* queued again at once: it was not the job's fault */
+	} verdict;
+};
+
+/* Read the rows again (if they may have changed) and do what each job needs. */
+void control_jobs_step(struct control *c);
+/* First reading: also finds the workers that an earlier daemon left. */
+td_status control_jobs_load(struct control *c, struct err *e);
+void control_jobs_free(struct control *c);
+bool control_jobs_occupied(const struct control *c);                     /* some job's end is not committed yet */
+struct cached_job *control_job(const struct control *c, const char *id); /* or NULL */
+/* W, which had J, is gone: say what that means for J. */
+void job_lost_worker(struct control *c, struct cached_job *j, const struct worker *w, const struct local_exit *x);
+/* Post A, a command about J: nothing else is done about J until job_action_done says how it went. */
+void job_post(struct control *c, struct cached_job *j, struct action *a);
+void job_action_done(struct control *c, const char *id, const struct err *e);
+
+/* Give free workers to queued jobs, and say of the others why they wait. */
+void control_queue_step(struct control *c);
+struct control_room control_count_room(const struct control *c);
+
+/* ---- Folders -------------------------------------------------------------------------------------------------------
+ */
+
+char *folder_of(const struct control *c, const char *id); /* owned */
+/* A plain file name that cannot leave the folder. */
+bool folder_name_safe(const char *name);
+void folder_remove_file(const struct control *c, const char *id, const char *name);
+/* Delete what no row names.  Only while no worker has the job. */
+void folder_tidy(struct control *c, const char *id);
+/* Delete folders whose job has no row. */
+void folder_sweep(struct control *c);
+/* The last checkpoint whose file is whole; *FILE is NULL and *STEP 0 when there is none. */
+void folder_checkpoint(struct control *c, const char *id, int64_t *step, char **file);
+
+struct holder { /* worker.json: who holds the present attempt */
+	int attempt;
+	pid_t pid;
+	int64_t born;
+	char boot[48], secret_hash[SHA256_TEXT];
+};
+td_status holder_write(struct control *c, const char *id, const struct worker *w, struct err *e);
+bool holder_read(const struct control *c, const char *id, struct holder *out);
+/* Whether the process was started since the machine's last start. */
+bool holder_this_boot(const struct holder *h);
+
+/* ---- Checks and datasets -------------------------------------------------------------------------------------------
+ */
+
+void control_checks_step(struct control *c);
+void control_checks_end(struct control *c);           /* answer all that wait, and all that come: stopping */
+void control_checked(struct control *c, cJSON *body); /* takes BODY */
+void control_checker_lost(struct control *c, const char *how);
+
+void control_data_init(struct control *c);
+void control_data_step(struct control *c);
+/* Folder of the dataset NAME if it is there (owned), else NULL. */
+char *dataset_folder(const struct control *c, const char *name);
+enum dataset_state dataset_want(struct control *c, const char *name, struct err *e);
+
+/* ---- The loop ------------------------------------------------------------------------------------------------------
+ */
+
+struct check; /* control_check.c */
+
+struct dataset_entry {
+	const struct known_dataset *known;
+	bool wanted; /* somebody asked; the loop begins */
+	enum fetch_state state;
+	struct err err;
+	int64_t failed_ms; /* monotonic */
+};
+
+struct control {
+	const struct config *config; /* borrowed */
+	struct store *store;         /* borrowed */
+	struct store_reader *reader;
+	pthread_t thread;
+	int wake; /* eventfd */
+	int listener;
+	char *socket; /* owned; path */
+
+	int64_t now_ms, next_ms; /* monotonic: this round, and the latest time of the next */
+	struct pollfd fds[SLOTS_MOST];
+	int n_fds;
+
+	struct peer *strangers;
+	int n_strangers;
+	struct worker *workers;
+	int64_t spawn_after_ms; /* a start failed, or a worker died before hello */
+	int n_failed_starts;    /* in a row */
+	int spares_wanted;      /* by the queue */
+	bool reasons_pending;   /* a command that says why jobs wait is under way */
+
+	struct map jobs;       /* id -> struct cached_job, owned */
+	int64_t read_seq;      /* rows were read up to this seq */
+	int64_t read_after_ms; /* not again before */
+	bool reread;           /* own commits have changed rows */
+
+	struct action_list outbox; /* waiting for room in the writer's queue */
+	int n_actions;             /* posted or waiting */
+
+	struct fetch *fetch;
+	int64_t data_logged_ms;
+	bool draining;
+	int64_t drain_until_ms;
+
+	atomic_int stops;          /* calls of control_stop */
+	_Atomic int64_t woken_seq; /* newest seq that anybody told us */
+
+	pthread_mutex_t lock;        /* guards what follows */
+	pthread_cond_t checked;      /* a check has ended */
+	struct action_list finished; /* committed, to be finished here */
+	struct check *checks;        /* waiting and sent, oldest first; the callers own them */
+	struct check *sent;          /* the one that the checker has */
+	int64_t check_deadline_ms, check_id;
+	bool checking; /* the checker is at work, even if nobody waits for it any more */
+	bool stopping; /* no more checks */
+	struct dataset_entry datasets[DATASETS_MOST];
+	cJSON *workers_json; /* owned; for control_workers */
+	struct control_room room;
+};
+
+/* The round that follows begins at WHEN_MS at the latest. */
+static inline void control_due(struct control *c, int64_t when_ms)
+{
+	c->next_ms = TD_MIN(c->next_ms, when_ms);
+}
+
+/* Poll FD for EVENTS; returns its slot, or -1. */
+int control_watch(struct control *c, int fd, short events);
+static inline short control_ready(const struct control *c, int slot)
+{
+	return slot >= 0 ? c->fds[slot].revents : 0;
+}
+void control_wake_loop(struct control *c);
+
+#endif

@@ -1,0 +1,250 @@
+/* Who runs next, and handing it over.
+ *
+ * A job gets its worker in two steps: ASSIGN is committed, then the worker is told to run.  Between the two the job's
+ * place is taken already, so nothing is promised twice; if the daemon dies there, the worker leaves (it has no job yet)
+ * and the job is queued again. */
+#include "control_internal.h"
+#include "base/log.h"
+#include "sched/sched.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct control_room control_count_room(const struct control *c)
+{
+	struct control_room room = {
+		.threads = c->config->threads, .workers = c->config->workers, .memory_bytes = c->config->memory_bytes
+	};
+
+	room.threads_free = room.threads;
+	room.workers_free = room.workers;
+	room.memory_free = room.memory_bytes;
+	for (const struct worker *w = c->workers; w; w = w->next)
+		if (w->job) {
+			room.threads_free -= w->job->threads;
+			room.memory_free -= w->job->memory_bytes;
+			room.workers_free--;
+		}
+	return room;
+}
+
+/* ---- Handing over --------------------------------------------------------------------------------------------------
+ */
+
+struct assign_action {
+	struct action action;  /* first */
+	struct worker *worker; /* borrowed: a reserved worker is not freed */
+	char id[ULID_TEXT];
+	int64_t resume_step;
+	char *resume_file; /* owned; NULL: from the beginning */
+	struct job after;
+};
+
+/* The new attempt begins where its checkpoint is: what an earlier attempt wrote after that goes in the same
+ * transaction. */
+static td_status run_assign(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
+{
+	struct assign_action *a = (struct assign_action *)cmd;
+
+	job_release(&a->after);
+	a->after = (struct job){ 0 };
+	if (store_job_event(tx, a->id, JOB_EV_ASSIGN, "assigned", NULL, &a->after, e))
+		return e->status;
+	return a->after.attempt > 1 ? store_rewind(tx, a->id, a->resume_step, e) : TD_OK;
+}
+
+static cJSON *run_body(struct control *c, const struct assign_action *a, const struct cached_job *j)
+{
+	cJSON *body = cJSON_CreateObject(), *resume;
+	char *folder = folder_of(c, a->id), *data = j->dataset ? dataset_folder(c, j->dataset) : NULL;
+
+	cJSON_AddStringToObject(body, "job", a->id);
+	cJSON_AddNumberToObject(body, "attempt", a->after.attempt);
+	cJSON_AddItemToObject(body, "spec", cJSON_Parse(a->after.spec)); /* our own column */
+	cJSON_AddStringToObject(body, "folder", folder);
+	cJSON_AddItemToObject(body, "data", data ? cJSON_CreateString(data) : cJSON_CreateNull());
+	cJSON_AddNumberToObject(body, "threads", a->after.threads);
+	cJSON_AddNumberToObject(body, "memory_bytes", (double)a->after.memory_bytes);
+	if (a->resume_file) {
+		resume = cJSON_AddObjectToObject(body, "resume");
+		cJSON_AddNumberToObject(resume, "step", (double)a->resume_step);
+		cJSON_AddStringToObject(resume, "file", a->resume_file);
+	} else {
+		cJSON_AddNullToObject(body, "resume");
+	}
+	mem_free(folder);
+	mem_free(data);
+	return body;
+}
+
+static void finish_assign(struct control *c, struct action *action)
+{
+	struct assign_action *a = (struct assign_action *)action;
+	struct cached_job *j = control_job(c, a->id);
+	struct worker *w = a->worker;
+	struct err e = action->cmd.err;
+
+	if (!e.status) {
+		w->state = WORKER_BUSY;
+		w->attempt = j->attempt = a->after.attempt;
+		j->acked = 0;
+		j->timeout_at_ms = 0;
+		if (holder_write(c, a->id, w,
+			    &e)) /* nobody could prove to be its worker after a restart; better lose it now */
+			worker_kill(w, e.text);
+		else
+			peer_say(w->peer, PROTO_RUN, run_body(c, a, j));
+		log_line(LOG_INFO, "job started", "job=%s attempt=%d pid=%d from_step=%lld", a->id, w->attempt,
+			w->process.pid, (long long)a->resume_step);
+	} else {
+		w->state = WORKER_READY;
+		w->job = NULL;
+		j->worker = NULL;
+	}
+	job_action_done(c, a->id, &action->cmd.err);
+	job_release(&a->after);
+	mem_free(a->resume_file);
+	mem_free(a);
+}
+
+static void assign(struct control *c, struct cached_job *j, struct worker *w)
+{
+	struct assign_action *a = MEM_NEW(struct assign_action);
+	char *folder = folder_of(c, j->id);
+	struct err e = { 0 };
+
+	if (file_make_folder(folder, &e)) {
+		log_line(LOG_ERROR, "job cannot start", "job=%s: %s", j->id, e.text);
+		j->hold_until_ms = c->now_ms + RETRY_MS;
+		mem_free(a);
+		goto out;
+	}
+	folder_tidy(c, j->id);
+	folder_checkpoint(c, j->id, &a->resume_step, &a->resume_file);
+	a->action = (struct action){ .cmd.run = run_assign, .control = c, .finish = finish_assign };
+	a->worker = w;
+	snprintf(a->id, sizeof a->id, "%s", j->id);
+	w->state = WORKER_RESERVED;
+	w->job = j;
+	j->worker = w;
+	job_post(c, j, &a->action);
+out:
+	mem_free(folder);
+}
+
+/* ---- Why the others wait -------------------------------------------------------------------------------------------
+ */
+
+struct reasons_action {
+	struct action action; /* first */
+	int n;
+	struct {
+		char id[ULID_TEXT];
+		const char *reason;
+	} items[REASONS_MOST];
+};
+
+static td_status run_reasons(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
+{
+	struct reasons_action *a = (struct reasons_action *)cmd;
+	td_status s = TD_OK;
+
+	for (int i = 0; i < a->n && !s; i++)
+		s = store_job_set_reason(tx, a->items[i].id, a->items[i].reason, NULL, e);
+	return s;
+}
+
+static void finish_reasons(struct control *c, struct action *a)
+{
+	c->reread = true;
+	c->reasons_pending = false;
+	mem_free(a);
+}
+
+/* Only what has changed, only for jobs that have waited a while, only one command at a time. */
+static void tell_why(struct control *c, struct cached_job **queued, int n, struct sched_room room)
+{
+	struct reasons_action *a;
+	int64_t now_ms = clock_now_ms();
+
+	if (c->reasons_pending || c->draining)
+		return;
+	a = MEM_NEW(struct reasons_action);
+	for (int i = 0; i < n && a->n < REASONS_MOST; i++) {
+		struct cached_job *j = queued[i];
+		struct sched_job s = { .id = j->id, .threads = j->threads, .memory_bytes = j->memory_bytes };
+		const char *why = sched_why(&s, room);
+		if (j->worker || j->pending || !strcmp(j->reason, why))
+			continue;
+		if (now_ms < j->queued_ms + REASON_AFTER_MS) {
+			control_due(c, c->now_ms + (j->queued_ms + REASON_AFTER_MS - now_ms));
+			continue;
+		}
+		snprintf(a->items[a->n].id, ULID_TEXT, "%s", j->id);
+		a->items[a->n++].reason = why;
+	}
+	if (!a->n) {
+		mem_free(a);
+		return;
+	}
+	a->action = (struct action){ .cmd.run = run_reasons, .control = c, .finish = finish_reasons };
+	c->reasons_pending = true;
+	control_post(c, &a->action);
+}
+
+/* ---- A tick --------------------------------------------------------------------------------------------------------
+ */
+
+static int collect(struct control *c, struct cached_job **queued, struct sched_job *jobs)
+{
+	struct map_entry *entry;
+	int n = 0;
+
+	for (size_t i = 0; (entry = map_next(&c->jobs, &i));) {
+		struct cached_job *j = entry->value;
+		if (j->state != JOB_QUEUED || !j->seen || j->pending || j->worker || c->now_ms < j->hold_until_ms)
+			continue;
+		queued[n] = j;
+		jobs[n++] = (struct sched_job){ .id = j->id,
+			.priority = j->priority,
+			.queued_ms = j->queued_ms,
+			.threads = j->threads,
+			.memory_bytes = j->memory_bytes };
+	}
+	return n;
+}
+
+void control_queue_step(struct control *c)
+{
+	struct control_room now = control_count_room(c);
+	struct sched_room room = {
+		.threads = now.threads_free, .workers = now.workers_free, .memory_bytes = now.memory_free
+	};
+	struct cached_job **queued;
+	struct sched_job *jobs;
+	int n, n_picked, *picked;
+
+	c->spares_wanted = 0;
+	if (!c->jobs.n || c->draining || c->outbox.first)
+		return;
+	queued = MEM_NEW_N(struct cached_job *, c->jobs.n);
+	jobs = MEM_NEW_N(struct sched_job, c->jobs.n);
+	picked = MEM_NEW_N(int, c->jobs.n);
+	n = collect(c, queued, jobs);
+	n_picked = n ? sched_pick(jobs, n, room, clock_now_ms(), picked) : 0;
+	for (int i = 0; i < n_picked; i++) {
+		struct worker *w = worker_spare(c);
+		room.threads -= jobs[picked[i]].threads;
+		room.memory_bytes -= jobs[picked[i]].memory_bytes;
+		room.workers--;
+		if (w)
+			assign(c, queued[picked[i]], w);
+		else
+			c->spares_wanted++;
+	}
+	if (n > n_picked)
+		tell_why(c, queued, n, room);
+	mem_free(queued);
+	mem_free(jobs);
+	mem_free(picked);
+}
