@@ -10,7 +10,7 @@ export function linearLabels(splits) {
   return splits.map((s) => {
     if (!Number.isFinite(s)) return '';
     if (s === 0) return '0';
-    if (exponent) return plain(s.toExponential(Math.max(0, digits(step) - digits(Math.abs(s)) > 0 ? 0 : spread(s, step))));
+    if (exponent) return plain(s.toExponential(spread(s, step)));
     if (biggest >= 10000 && step >= 100) return `${trim((s / 1000).toFixed(Math.max(0, digits(step / 1000))))}k`;
     return s.toFixed(digits(step));
   });
@@ -27,6 +27,7 @@ function digits(step) {
   return n;
 }
 
+/* Digits after the point that the mantissa of S needs to show STEP. */
 function spread(s, step) {
   return Math.min(4, Math.max(0, Math.floor(Math.log10(Math.abs(s))) - Math.floor(Math.log10(step) + 1e-9)));
 }

@@ -1,0 +1,210 @@
+// The computation graph of a job, drawn: layers or single ops, with or without the gradient.  Drag to move, scroll with Ctrl or
+// use the buttons and keys to zoom, press a box to see what it is.
+
+import dagre from '@dagrejs/dagre';
+import { html } from 'htm/preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { jobs } from '../api.js';
+import { model, sizes } from '../lib/graphmodel.js';
+import { setQuery } from '../lib/route.js';
+import { Check, Choice, ErrorBox, isTerminal, useLoaded } from './parts.js';
+
+const ZOOM_STEP = 1.25;
+const ZOOM_MOST = 4;
+const ZOOM_LEAST = 0.05;
+const FIT_MOST = 1.15; // a small graph is not blown up beyond this
+const PAN_STEP = 60; // pixels for an arrow key
+const MARGIN = 16;
+
+const GRAINS = [
+  ['layers', 'Layers'],
+  ['ops', 'Operations'],
+];
+
+export function Graph({ job, query }) {
+  const { data, error, loading, again } = useLoaded(() => jobs.graph(job.id), `${job.id} ${job.started_at}`);
+  const grain = query.get('grain') === 'ops' ? 'ops' : 'layers';
+  const backward = query.get('backward') === '1';
+  const [picked, setPicked] = useState(null);
+  const layout = useMemo(() => data && arrange(model(data.nodes || [], { grain, backward })), [data, grain, backward]);
+  useEffect(() => setPicked(null), [layout]);
+
+  if (error?.status === 404) {
+    return html`<p class="empty small">${isTerminal(job.state) ? 'This job has no recorded graph.' : 'The graph appears when the job has built its model.'}</p>`;
+  }
+  if (error) return html`<${ErrorBox} error=${error} retry=${again} />`;
+  if (loading || !layout) return null;
+  return html`
+    <div class="controls">
+      <${Choice} label="Grain" value=${grain} options=${GRAINS} onChange=${(g) => setQuery({ grain: g === 'layers' ? '' : g })} />
+      <${Check} label="with gradient and update" checked=${backward} onChange=${(on) => setQuery({ backward: on ? 1 : '' })} />
+      <span class="muted">${data.nodes.length} operations</span>
+    </div>
+    <div class="graph-and-detail">
+      <${Canvas} layout=${layout} picked=${picked} pick=${setPicked} />
+      <${Detail} box=${picked} nodes=${data.nodes} />
+    </div>
+  `;
+}
+
+/* Give every box its place. */
+function arrange({ boxes, arrows, groups }) {
+  const g = new dagre.graphlib.Graph({ compound: groups.length > 0, directed: true });
+  g.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 40, marginx: MARGIN, marginy: MARGIN });
+  g.setDefaultEdgeLabel(() => ({}));
+  for (const group of groups) g.setNode(group.id, { width: 0, height: 0 });
+  for (const b of boxes) {
+    g.setNode(b.id, { width: b.width, height: b.height });
+    if (b.group) g.setParent(b.id, b.group);
+  }
+  for (const a of arrows) g.setEdge(a.from, a.to, {});
+  dagre.layout(g);
+  const at = (id) => g.node(id);
+  return {
+    boxes: boxes.map((b) => ({ ...b, x: at(b.id).x, y: at(b.id).y })),
+    arrows: arrows.map((a) => ({ ...a, points: g.edge(a.from, a.to).points })),
+    groups: groups.map((group) => ({ ...group, ...at(group.id) })).filter((group) => group.width > 0),
+    width: g.graph().width || 1,
+    height: g.graph().height || 1,
+  };
+}
+
+function Canvas({ layout, picked, pick }) {
+  const svg = useRef(null);
+  const [camera, setCamera] = useState({ x: 0, y: 0, k: 1 });
+  const drag = useRef(null);
+
+  const fit = () => {
+    const { clientWidth: w, clientHeight: h } = svg.current;
+    const k = Math.max(ZOOM_LEAST, Math.min(FIT_MOST, w / layout.width, h / layout.height));
+    // A tall graph is shown by its width, from the top: squeezed into the height nobody can read it.
+    const readable = k < 0.5 ? Math.min(0.75, w / layout.width) : k;
+    setCamera({ x: (w - layout.width * readable) / 2, y: k < 0.5 ? 0 : (h - layout.height * readable) / 2, k: readable });
+  };
+  useEffect(fit, [layout]);
+
+  const zoom = (factor, cx = svg.current.clientWidth / 2, cy = svg.current.clientHeight / 2) =>
+    setCamera(({ x, y, k }) => {
+      const to = Math.max(ZOOM_LEAST, Math.min(ZOOM_MOST, k * factor));
+      return { k: to, x: cx - ((cx - x) * to) / k, y: cy - ((cy - y) * to) / k };
+    });
+  const move = (dx, dy) => setCamera((c) => ({ ...c, x: c.x + dx, y: c.y + dy }));
+
+  useEffect(() => {
+    const el = svg.current;
+    const wheel = (e) => {
+      if (!e.ctrlKey && !e.metaKey) return; // the page scrolls
+      e.preventDefault();
+      const r = el.getBoundingClientRect();
+      zoom(Math.exp(-e.deltaY / 300), e.clientX - r.left, e.clientY - r.top);
+    };
+    el.addEventListener('wheel', wheel, { passive: false });
+    return () => el.removeEventListener('wheel', wheel);
+  }, []);
+
+  const down = (e) => {
+    if (e.button !== 0 || e.target.closest('.box')) return;
+    drag.current = { x: e.clientX, y: e.clientY };
+    svg.current.setPointerCapture(e.pointerId);
+  };
+  const moved = (e) => {
+    if (!drag.current) return;
+    move(e.clientX - drag.current.x, e.clientY - drag.current.y);
+    drag.current = { x: e.clientX, y: e.clientY };
+  };
+  const up = () => (drag.current = null);
+  const keys = {
+    '+': () => zoom(ZOOM_STEP),
+    '=': () => zoom(ZOOM_STEP),
+    '-': () => zoom(1 / ZOOM_STEP),
+    0: fit,
+    ArrowLeft: () => move(PAN_STEP, 0),
+    ArrowRight: () => move(-PAN_STEP, 0),
+    ArrowUp: () => move(0, PAN_STEP),
+    ArrowDown: () => move(0, -PAN_STEP),
+  };
+  const key = (e) => {
+    if (e.ctrlKey || e.metaKey || !keys[e.key]) return;
+    e.preventDefault();
+    keys[e.key]();
+  };
+
+  return html`
+    <div class="graph">
+      <svg ref=${svg} tabindex="0" role="group" aria-label="Computation graph. Arrow keys move it, plus and minus zoom, 0 fits it." onPointerDown=${down} onPointerMove=${moved} onPointerUp=${up} onPointerCancel=${up} onKeyDown=${key}>
+        <defs>
+          <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0.500 8 4 0 7.500z" /></marker>
+        </defs>
+        <g transform=${`translate(${camera.x} ${camera.y}) scale(${camera.k})`}>
+          ${layout.groups.map((g) => html`<${Group} key=${g.id} group=${g} />`)}
+          ${layout.arrows.map((a) => html`<path key=${`${a.from} ${a.to}`} class=${`arrow ${picked && (a.from === picked.id || a.to === picked.id) ? 'near' : ''}`} d=${curve(a.points)} marker-end="url(#arrow)"><title>${a.text}</title></path>`)}
+          ${layout.boxes.map((b) => html`<${Box} key=${b.id} box=${b} picked=${picked?.id === b.id} pick=${pick} />`)}
+        </g>
+      </svg>
+      <div class="graph-buttons">
+        <button onClick=${() => zoom(ZOOM_STEP)} aria-label="Zoom in">+</button>
+        <button onClick=${() => zoom(1 / ZOOM_STEP)} aria-label="Zoom out">−</button>
+        <button onClick=${fit}>Fit</button>
+      </div>
+    </div>
+  `;
+}
+
+function Group({ group }) {
+  const left = group.x - group.width / 2;
+  const top = group.y - group.height / 2;
+  return html`
+    <g class="group">
+      <rect x=${left} y=${top} width=${group.width} height=${group.height} rx="10" />
+      <text x=${left + 8} y=${top + 14}>${group.title}</text>
+    </g>
+  `;
+}
+
+function Box({ box, picked, pick }) {
+  const press = (e) => {
+    if (e.type === 'keydown' && e.key !== 'Enter' && e.key !== ' ') return;
+    e.preventDefault();
+    e.stopPropagation();
+    pick(picked ? null : box);
+  };
+  return html`
+    <g class=${`box ${picked ? 'picked' : ''}`} data-kind=${box.kind} transform=${`translate(${box.x} ${box.y})`} tabindex="0" role="button" aria-pressed=${String(picked)} aria-label=${`${box.title}, ${box.text}`} onClick=${press} onKeyDown=${press}>
+      <rect x=${-box.width / 2} y=${-box.height / 2} width=${box.width} height=${box.height} rx="7" />
+      <text y="-4">${box.title}</text>
+      <text class="sizes" y="13">${box.text}</text>
+    </g>
+  `;
+}
+
+/* A smooth path through the POINTS of a layout's edge. */
+function curve(points) {
+  const [first, ...rest] = points;
+  let d = `M${first.x} ${first.y}`;
+  for (let i = 0; i < rest.length - 1; i++) {
+    const to = i === rest.length - 2 ? rest[i + 1] : { x: (rest[i].x + rest[i + 1].x) / 2, y: (rest[i].y + rest[i + 1].y) / 2 };
+    d += `Q${rest[i].x} ${rest[i].y} ${to.x} ${to.y}`;
+  }
+  return rest.length === 1 ? `${d}L${rest[0].x} ${rest[0].y}` : d;
+}
+
+function Detail({ box, nodes }) {
+  if (!box) return html`<aside class="graph-detail muted">Press a box to see its operations and shapes.</aside>`;
+  const name = new Map(nodes.map((n) => [n.id, n]));
+  return html`
+    <aside class="graph-detail">
+      <h2>${box.title}</h2>
+      ${box.nodes.map(
+        (n) => html`
+          <dl class="about">
+            <dt>Operation</dt><dd>${n.op}</dd>
+            ${n.layer && html`<dt>Layer</dt><dd>${n.layer}</dd>`}
+            <dt>Shape</dt><dd>${String(n.shape)}</dd>
+            ${n.inputs?.length > 0 && html`<dt>Inputs</dt><dd>${n.inputs.map((i) => html`<div>${name.get(i)?.op ?? i} <small>${sizes(name.get(i)?.shape)}</small></div>`)}</dd>`}
+            ${n.attributes && html`<dt>Attributes</dt><dd><code>${JSON.stringify(n.attributes)}</code></dd>`}
+          </dl>
+        `,
+      )}
+    </aside>
+  `;
+}

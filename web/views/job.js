@@ -1,0 +1,367 @@
+// One job: where it is, what came out of it, and what can be done with it.  Everything here follows the job's events.
+
+import { html, render } from 'htm/preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { follow, jobs } from '../api.js';
+import * as format from '../lib/format.js';
+import { pretty } from '../lib/locate.js';
+import { go, setQuery } from '../lib/route.js';
+import { charts, colour } from '../lib/series.js';
+import { append, columns, emptyColumns, number, rewind } from '../lib/smooth.js';
+import { Chart, Controls, LIVE_MOST, MAX_POINTS, viewOf } from './curves.js';
+import { Files } from './files.js';
+import { Graph } from './graph.js';
+import { Log } from './log.js';
+import { ConfirmButton, ErrorBox, Live, Progress, State, Time, atMostEvery, etaOf, isTerminal, runtimeOf, useNow } from './parts.js';
+import { Report } from './report.js';
+
+const SERIES_MOST = 64; // curves that the page loads
+const DRAW_MS = 150; // between two drawings of live curves
+const REFRESH_MS = 300; // between two looks at the job's row
+
+const TABS = [
+  ['', 'Overview'],
+  ['report', 'Report'],
+  ['graph', 'Graph'],
+  ['spec', 'Spec'],
+  ['log', 'Log'],
+  ['files', 'Files'],
+];
+
+export function title(params) {
+  return `Job ${params.job.slice(-6)}`;
+}
+
+export function mount(el, params) {
+  render(html`<${Job} key=${params.job} id=${params.job} query=${params.query} />`, el);
+  return () => render(null, el);
+}
+
+/* The job's row and its curves, kept up by its events. */
+function useJob(id) {
+  const [job, setJob] = useState(null);
+  const [error, setError] = useState(null);
+  const [status, setStatus] = useState('');
+  const [version, setVersion] = useState(0); // of the curves
+  const [news, setNews] = useState({ log: 0, files: 0 }); // how often each was written to
+  const series = useRef(new Map());
+
+  const refresh = async () => {
+    try {
+      setJob(await jobs.get(id));
+      setError(null);
+    } catch (e) {
+      setError(e);
+    }
+  };
+
+  const ended = job ? isTerminal(job.state) : null; // null: not known yet
+
+  useEffect(() => {
+    refresh();
+  }, [id]);
+  useEffect(() => {
+    if (ended === null) return undefined;
+    const draw = atMostEvery(DRAW_MS, () => setVersion((v) => v + 1));
+    const look = atMostEvery(REFRESH_MS, refresh);
+    const reload = atMostEvery(1000, () => loadSeries(id, series.current).then(draw, () => {}));
+    const bump = (name) => setNews((n) => ({ ...n, [name]: n[name] + 1 }));
+    const bumpLog = atMostEvery(REFRESH_MS, () => bump('log'));
+    const advance = atMostEvery(DRAW_MS, () => setJob((j) => j && { ...j, progress: { ...j.progress, fraction: undefined, eta_s: undefined, ...progress } }));
+    let progress = {}; // the last of many
+    const onEvent = {
+      metrics(data) {
+        if (!series.current.has(data.series)) series.current.set(data.series, emptyColumns());
+        const list = series.current.get(data.series);
+        if (append(list, data.points || []) === 0) return;
+        if (list.step.length > LIVE_MOST) reload();
+        draw();
+      },
+      progress(data) {
+        progress = data;
+        advance();
+      },
+      state: look,
+      log: bumpLog,
+      artifact: () => bump('files'),
+      checkpoint: () => bump('files'),
+      rewind(data) {
+        for (const list of series.current.values()) rewind(list, data.step);
+        draw();
+        reload();
+      },
+    };
+    // The stream begins with the job's first event, so nothing is lost between the answers and it.
+    const end = ended || follow(id, {
+      status: setStatus,
+      event: (kind, data) => onEvent[kind]?.(data),
+      resync() {
+        look();
+        reload();
+        bumpLog();
+      },
+    });
+    reload();
+    bumpLog();
+    return () => {
+      if (!ended) end();
+      for (const timer of [draw, look, reload, bumpLog, advance]) timer.cancel();
+    };
+  }, [id, ended]);
+
+  return { job, error, status, version, news, series: series.current, refresh };
+}
+
+/* Fetch all series of a job into MAP, and keep what came live in the meantime. */
+async function loadSeries(id, map) {
+  const { items } = await jobs.series(id);
+  await Promise.all(
+    items.slice(0, SERIES_MOST).map(async ({ name }) => {
+      const fresh = columns(await jobs.metric(id, name, { max_points: MAX_POINTS }));
+      const old = map.get(name);
+      if (old) append(fresh, old.step.map((step, i) => [step, old.time[i], old.value[i]]));
+      map.set(name, fresh);
+    }),
+  );
+}
+
+function Job({ id, query }) {
+  const { job, error, status, version, news, series, refresh } = useJob(id);
+  const tab = query.get('tab') || '';
+
+  useEffect(() => {
+    if (!job) return;
+    const progress = job.state === 'running' ? `${format.progress(job.progress?.fraction ?? job.progress?.step / job.progress?.n_steps)} ` : '';
+    document.title = `${progress}${job.name || id} · Tandem`;
+  }, [job]);
+
+  if (!job) return html`<${ErrorBox} error=${error} retry=${refresh} />`;
+  const body = {
+    '': () => html`<${Overview} job=${job} series=${series} version=${version} query=${query} logNews=${news.log} />`,
+    report: () => html`<${Report} job=${job} query=${query} />`,
+    graph: () => html`<${Graph} job=${job} query=${query} />`,
+    spec: () => html`<${Spec} job=${job} />`,
+    log: () => html`<${Log} job=${job} news=${news.log} />`,
+    files: () => html`<${Files} job=${job} news=${news.files} series=${[...series.keys()]} />`,
+  };
+  return html`
+    <${Header} job=${job} status=${isTerminal(job.state) ? '' : status} refresh=${refresh} />
+    <${ErrorBox} error=${error} retry=${refresh} />
+    ${job.error && html`<${ErrorBox} error=${{ title: 'The job failed', message: job.error.detail || job.error.title, errors: faultsOf(job.error) }} />`}
+    <nav class="tabs" aria-label="Parts of the job">
+      ${TABS.map(([name, text]) => html`<a href=${tabAddress(query, name)} aria-current=${tab === name ? 'page' : null}>${text}</a>`)}
+    </nav>
+    ${(body[tab] || body[''])()}
+  `;
+}
+
+function faultsOf(error) {
+  return error.errors || (error.pointer ? [{ pointer: error.pointer, detail: '' }] : []);
+}
+
+function tabAddress(query, name) {
+  const q = new URLSearchParams(query);
+  if (name) q.set('tab', name);
+  else q.delete('tab');
+  const text = q.toString();
+  return location.pathname + (text && `?${text}`);
+}
+
+function Header({ job, status, refresh }) {
+  const tags = Array.isArray(job.tags) ? job.tags : [];
+  return html`
+    <div class="head">
+      <div>
+        <p class="crumbs"><a href="/">Jobs</a>${job.project && html` / <a href=${`/?project=${encodeURIComponent(job.project)}`}>${job.project}</a>`}</p>
+        <h1>${job.name || job.id}</h1>
+      </div>
+      <${State} state=${job.state} />
+      <${Live} status=${status} />
+      <span class="grow"></span>
+      <${Actions} job=${job} refresh=${refresh} />
+    </div>
+    ${(job.notes || tags.length > 0) &&
+    html`<p class="notes">${job.notes} ${tags.map((t) => html`<a class="tag" href=${`/?tag=${encodeURIComponent(t)}`}>${t}</a>`)}</p>`}
+    <${Facts} job=${job} />
+  `;
+}
+
+/* What can be done with a job in its state. */
+const ACTIONS = [
+  { name: 'pause', text: 'Pause', when: (s) => s === 'running' || s === 'queued' || s === 'starting' },
+  { name: 'resume', text: 'Resume', when: (s) => s === 'paused' },
+  { name: 'cancel', text: 'Cancel', confirm: 'Cancel it?', when: (s) => !isTerminal(s) && s !== 'cancelling' },
+  { name: 'retry', text: 'Retry', when: (s) => isTerminal(s) && s !== 'succeeded' },
+];
+
+function Actions({ job, refresh }) {
+  const [error, setError] = useState(null);
+  const act = async (name) => {
+    try {
+      setError(null);
+      const answer = await jobs.act(job.id, name);
+      if (answer?.id && answer.id !== job.id) go(`/jobs/${answer.id}`);
+      else await refresh();
+    } catch (e) {
+      setError(e);
+    }
+  };
+  return html`
+    <div class="actions">
+      ${ACTIONS.filter((a) => a.when(job.state)).map((a) =>
+        a.confirm
+          ? html`<${ConfirmButton} key=${a.name} text=${a.text} confirm=${a.confirm} onConfirm=${() => act(a.name)} />`
+          : html`<button key=${a.name} onClick=${() => act(a.name)}>${a.text}</button>`,
+      )}
+      <a class="button" href=${`/new?from=${job.id}`}>Duplicate</a>
+      <${ErrorBox} error=${error} />
+    </div>
+  `;
+}
+
+function Facts({ job }) {
+  const now = useNow(job.started_at || job.created_at);
+  const p = job.progress || {};
+  const s = job.summary || {};
+  const running = !isTerminal(job.state) && job.state !== 'queued';
+  const step = p.n_steps ? `${format.count(p.step)} / ${format.count(p.n_steps)}` : format.count(p.step);
+  const facts = [
+    ['Step', step],
+    Number.isFinite(p.epoch) && p.epoch > 0 && ['Epoch', p.phase && running ? `${p.epoch}, ${p.phase}` : p.epoch],
+    job.state === 'running' && ['Time left', format.duration(etaOf(job, now))],
+    job.started_at && ['Running time', format.duration(runtimeOf(job, now))],
+    'train/loss' in s && ['Train loss', format.value(s['train/loss'])],
+    'val/loss' in s && ['Validation loss', format.value(s['val/loss'])],
+    'val/accuracy' in s && ['Validation accuracy', format.percent(number(s['val/accuracy']), 2)],
+    'test/accuracy' in s && ['Test accuracy', format.percent(number(s['test/accuracy']), 2)],
+  ].filter(Boolean);
+  return html`
+    <div class="facts">
+      <${Progress} job=${job} wide />
+      <dl>${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>
+    </div>
+  `;
+}
+
+function Overview({ job, series, version, query, logNews }) {
+  const view = viewOf(query);
+  const groups = charts([...series.keys()].filter((name) => series.get(name).step.length > 0));
+  const curves = (names) => names.map((name) => ({ label: name, colour: colour(name), columns: series.get(name) }));
+  const detail = (names) => async (from, to) =>
+    Promise.all(
+      names.map(async (name) => ({
+        label: name,
+        colour: colour(name),
+        columns: columns(await jobs.metric(job.id, name, { from, to, max_points: MAX_POINTS })),
+      })),
+    );
+  return html`
+    <div class="with-aside">
+      <div>
+        <${Controls} view=${view} />
+        ${groups.length === 0 && html`<p class="empty small">${isTerminal(job.state) ? 'No points were recorded.' : 'Curves appear here with the first points.'}</p>`}
+        <div class="charts">
+          ${groups.map((g) => html`<${Chart} key=${g.name} title=${g.name} curves=${curves(g.series)} view=${view} version=${version} detail=${detail(g.series)} />`)}
+        </div>
+        <h2>Log</h2>
+        <${Log} job=${job} news=${logNews} lines=${10} />
+      </div>
+      <aside>
+        <h2>History</h2>
+        <${History} job=${job} />
+        <h2>About</h2>
+        <${About} job=${job} />
+      </aside>
+    </div>
+  `;
+}
+
+function History({ job }) {
+  const rows = [...(job.history || [])].reverse();
+  return html`
+    <ol class="history">
+      ${rows.map(
+        (t) => html`
+          <li data-state=${t.to}>
+            <b>${format.words(t.to)}</b> <${Time} at=${t.time} />
+            <p>${format.words(t.reason || t.event)}${t.attempt > 1 ? `, attempt ${t.attempt}` : ''}${t.detail ? `: ${t.detail}` : ''}</p>
+          </li>
+        `,
+      )}
+    </ol>
+  `;
+}
+
+function About({ job }) {
+  const r = job.resources || job.spec?.resources || {};
+  const rows = [
+    ['Id', html`<code>${job.id}</code>`],
+    ['Owner', job.owner],
+    ['Mode', job.spec?.mode],
+    ['Seed', job.spec?.seed],
+    ['Data', job.spec?.data?.dataset],
+    ['Parameters', format.count(job.checked?.parameters)],
+    ['Threads', r.threads],
+    ['Memory', r.memory_mb && `${format.count(r.memory_mb)} MiB`],
+    ['Priority', job.priority],
+    ['Attempt', job.attempt],
+    ['Created', html`<${Time} at=${job.created_at} />`],
+    job.engine?.isa && ['Instructions', job.engine.isa],
+    job.engine && 'exact' in job.engine && ['Bit-exact', job.engine.exact ? 'yes' : 'no: attempts ran on unlike machines'],
+  ].filter((row) => row && row[1] !== undefined && row[1] !== null && row[1] !== '');
+  return html`<dl class="about">${rows.map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`)}</dl>`;
+}
+
+function Spec({ job }) {
+  const [copied, setCopied] = useState(false);
+  const text = pretty(job.spec);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return html`
+    <div class="with-aside even">
+      <div>
+        <div class="head small">
+          <h2>Spec, all defaults filled in</h2>
+          <span class="grow"></span>
+          ${navigator.clipboard && html`<button onClick=${copy}>${copied ? 'Copied' : 'Copy'}</button>`}
+        </div>
+        <pre class="code">${text}</pre>
+      </div>
+      <div>${job.checked && html`<h2>Model</h2><${Layers} checked=${job.checked} />`}</div>
+    </div>
+  `;
+}
+
+/* The model layer by layer, as the checker saw it. */
+export function Layers({ checked, onPick }) {
+  const layers = checked.layers || [];
+  return html`
+    <div class="scroll">
+      <table class="layers">
+        <thead><tr><th>Layer</th><th>Output</th><th class="num">Parameters</th><th class="num">FLOPs</th></tr></thead>
+        <tbody>
+          ${layers.map(
+            (l) => html`
+              <tr>
+                <td>
+                  ${onPick && l.pointer ? html`<button class="link" onClick=${() => onPick(l.pointer)}>${l.type}</button>` : l.type}
+                  ${l.name && l.name !== l.type && html` <small>${l.name}</small>`}
+                </td>
+                <td>${format.shape(l.output_shape)}</td>
+                <td class="num">${format.count(l.parameters)}</td>
+                <td class="num">${format.short(l.flops)}</td>
+              </tr>
+            `,
+          )}
+        </tbody>
+        <tfoot>
+          <tr><th>Together</th><td></td><td class="num">${format.count(checked.parameters)}</td><td class="num">${format.short(checked.flops)}</td></tr>
+        </tfoot>
+      </table>
+    </div>
+    ${Number.isFinite(checked.bytes) && html`<p class="muted">About ${format.bytes(checked.bytes)} of memory for a step.</p>`}
+  `;
+}

@@ -1,0 +1,165 @@
+// Pieces that several views share.
+
+import { html } from 'htm/preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import * as format from '../lib/format.js';
+
+const TERMINAL = ['succeeded', 'failed', 'cancelled', 'timed_out'];
+
+export function isTerminal(state) {
+  return TERMINAL.includes(state);
+}
+
+export function State({ state }) {
+  return html`<span class="state" data-state=${state}>${format.words(state)}</span>`;
+}
+
+/* How far a job is: a bar, the share, and what is left. */
+export function Progress({ job, wide }) {
+  const fraction = fractionOf(job);
+  const known = Number.isFinite(fraction);
+  return html`
+    <div class=${`progress ${wide ? 'wide' : ''}`}>
+      <progress max="1" value=${known ? fraction : 0} data-state=${job.state} aria-label="Progress"></progress>
+      <span>${known ? format.progress(fraction) : format.NOTHING}</span>
+    </div>
+  `;
+}
+
+export function fractionOf(job) {
+  if (job.state === 'succeeded') return 1;
+  const p = job.progress || {};
+  if (Number.isFinite(p.fraction)) return p.fraction;
+  return p.n_steps > 0 ? p.step / p.n_steps : NaN;
+}
+
+/* Seconds that are left: the server's estimate, else from the pace so far. */
+export function etaOf(job, now = Date.now()) {
+  if (job.state !== 'running') return NaN;
+  if (Number.isFinite(job.progress?.eta_s)) return job.progress.eta_s;
+  const fraction = fractionOf(job);
+  const started = format.millis(job.started_at);
+  return fraction > 0.01 && Number.isFinite(started) ? ((now - started) / 1000 / fraction) * (1 - fraction) : NaN;
+}
+
+/* Seconds that a job has run, or ran. */
+export function runtimeOf(job, now = Date.now()) {
+  const from = format.millis(job.started_at);
+  const to = isTerminal(job.state) ? format.millis(job.finished_at) : now;
+  return (to - from) / 1000;
+}
+
+/* A refusal of the server with all that it says. */
+export function ErrorBox({ error, retry }) {
+  if (!error) return null;
+  return html`
+    <div class="error" role="alert">
+      <b>${error.title || 'Something went wrong'}</b>
+      <p>${error.message || error.detail}</p>
+      ${error.errors?.length > 0 &&
+      html`<ul>
+        ${error.errors.map((e) => html`<li><code>${e.pointer}</code> ${e.detail}</li>`)}
+      </ul>`}
+      ${retry && html`<button onClick=${retry}>Try again</button>`}
+    </div>
+  `;
+}
+
+export function Time({ at }) {
+  const now = useNow(at);
+  if (!at) return html`<span class="muted">${format.NOTHING}</span>`;
+  return html`<time datetime=${new Date(format.millis(at)).toISOString()} title=${format.moment(at)}>${format.ago(at, now)}</time>`;
+}
+
+/* The present time, again every few seconds while that can be seen in the text. */
+export function useNow(at) {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const young = Date.now() - format.millis(at) < 60000;
+    const timer = setInterval(() => setNow(Date.now()), young ? 5000 : 30000);
+    return () => clearInterval(timer);
+  }, [at]);
+  return Math.max(now, format.millis(at) || 0);
+}
+
+/* What LOAD answers: {data, error, again}.  Loads anew when KEY changes; an answer that comes late is dropped. */
+export function useLoaded(load, key) {
+  const [state, setState] = useState({ data: null, error: null, loading: true });
+  const turn = useRef(0);
+  const again = () => {
+    const mine = ++turn.current;
+    return load().then(
+      (data) => mine === turn.current && setState({ data, error: null, loading: false }),
+      (error) => mine === turn.current && setState((s) => ({ ...s, error, loading: false })),
+    );
+  };
+  useEffect(() => {
+    setState((s) => ({ ...s, loading: true }));
+    again();
+    return () => turn.current++;
+  }, [key]);
+  return { ...state, again, set: (data) => setState((s) => ({ ...s, data })) };
+}
+
+/* CALL at most once in MS; the last call is never lost. */
+export function atMostEvery(ms, call) {
+  let timer = 0;
+  let last = 0;
+  const run = () => {
+    timer = 0;
+    last = Date.now();
+    call();
+  };
+  const ask = () => {
+    if (!timer) timer = setTimeout(run, Math.max(0, last + ms - Date.now()));
+  };
+  ask.cancel = () => clearTimeout(timer);
+  return ask;
+}
+
+/* A choice among a few, shown side by side. */
+export function Choice({ label, value, options, onChange }) {
+  return html`
+    <fieldset class="choice">
+      <legend>${label}</legend>
+      ${options.map(
+        ([name, text]) => html`<button type="button" aria-pressed=${String(name === value)} onClick=${() => onChange(name)}>${text}</button>`,
+      )}
+    </fieldset>
+  `;
+}
+
+export function Check({ label, checked, onChange }) {
+  return html`<label class="check"><input type="checkbox" checked=${checked} onChange=${(e) => onChange(e.target.checked)} /> ${label}</label>`;
+}
+
+/* The connection to the server's events. */
+export function Live({ status }) {
+  const text = { live: 'Live', waiting: 'Reconnecting…', ended: 'Finished' }[status];
+  return text ? html`<span class="live" data-status=${status} role="status">${text}</span>` : null;
+}
+
+export function saveAs(name, blob) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+const CONFIRM_MS = 4000; // until the second press is no longer taken for an answer
+
+/* A button that asks once before it acts. */
+export function ConfirmButton({ text, confirm, onConfirm }) {
+  const [asking, setAsking] = useState(false);
+  useEffect(() => {
+    if (!asking) return undefined;
+    const timer = setTimeout(() => setAsking(false), CONFIRM_MS);
+    return () => clearTimeout(timer);
+  }, [asking]);
+  const press = () => {
+    if (asking) onConfirm();
+    setAsking(!asking);
+  };
+  return html`<button class=${asking ? 'danger' : ''} onClick=${press}>${asking ? confirm : text}</button>`;
+}

@@ -1,0 +1,152 @@
+// What a finished job is worth: figures by split, where classes are mistaken for others, and the samples behind it.
+
+import { html } from 'htm/preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { jobs } from '../api.js';
+import { drawPicture } from '../charts.js';
+import * as format from '../lib/format.js';
+import { setQuery } from '../lib/route.js';
+import { number } from '../lib/smooth.js';
+import { Choice, ErrorBox, isTerminal, useLoaded } from './parts.js';
+
+const SAMPLES_FIRST = 48;
+const SPLIT_NAMES = { train: 'Train', validation: 'Validation', val: 'Validation', test: 'Test' };
+
+export function Report({ job, query }) {
+  const { data, error, loading, again } = useLoaded(() => jobs.report(job.id), `${job.id} ${isTerminal(job.state)}`);
+  if (error?.status === 404 || (!data && !loading && !error)) {
+    return html`<p class="empty small">${isTerminal(job.state) ? 'This job ended without a report.' : 'The report comes when the job has ended.'}</p>`;
+  }
+  if (error) return html`<${ErrorBox} error=${error} retry=${again} />`;
+  if (!data) return null;
+  const classes = (data.classes || []).map(String);
+  return html`
+    <div class="report">
+      <${Splits} splits=${data.splits || {}} />
+      <${Figures} report=${data} />
+      ${data.confusion && html`<h2>Confusion matrix <small>rows: the true class; columns: what the model said</small></h2><${Confusion} matrix=${data.confusion} classes=${classes} />`}
+      ${data.per_class && html`<h2>By class</h2><${PerClass} rows=${data.per_class} />`}
+      ${data.samples?.length > 0 && html`<${Samples} samples=${data.samples} classes=${classes} query=${query} />`}
+    </div>
+  `;
+}
+
+/* A figure is a number, or {value, standard_error}. */
+function figure(name, given) {
+  const v = number(given?.value ?? given);
+  const error = given?.standard_error;
+  const asShare = /accuracy|top_/.test(name);
+  const text = asShare ? format.percent(v, 2) : format.value(v);
+  if (!Number.isFinite(error)) return text;
+  return html`${text} <small title="standard error">± ${asShare ? format.percent(error, 2) : format.value(error)}</small>`;
+}
+
+function Splits({ splits }) {
+  const names = Object.keys(splits);
+  const metrics = [...new Set(names.flatMap((s) => Object.keys(splits[s] || {})))].filter((m) => m !== 'count' && m !== 'samples');
+  return html`
+    <div class="scroll">
+      <table class="splits">
+        <thead><tr><th></th>${metrics.map((m) => html`<th class="num">${format.words(m)}</th>`)}</tr></thead>
+        <tbody>
+          ${names.map(
+            (s) => html`<tr><th>${SPLIT_NAMES[s] || s}</th>${metrics.map((m) => html`<td class="num">${m in splits[s] ? figure(m, splits[s][m]) : format.NOTHING}</td>`)}</tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+function Figures({ report }) {
+  const facts = [
+    ['Time', format.duration(report.time_s)],
+    ['Samples per second', format.count(report.samples_per_second)],
+    ['Peak memory', format.bytes(report.peak_bytes)],
+  ].filter(([, text]) => text !== format.NOTHING);
+  return facts.length > 0 && html`<div class="facts"><dl>${facts.map(([n, t]) => html`<div><dt>${n}</dt><dd>${t}</dd></div>`)}</dl></div>`;
+}
+
+/* Right answers on the diagonal in one colour, mistakes in another; both by their share of the row. */
+function Confusion({ matrix, classes }) {
+  return html`
+    <div class="scroll">
+      <table class="confusion">
+        <thead><tr><th></th>${matrix.map((_, k) => html`<th scope="col"><span>${classes[k] ?? k}</span></th>`)}</tr></thead>
+        <tbody>
+          ${matrix.map((row, i) => {
+            const sum = row.reduce((a, b) => a + b, 0) || 1;
+            return html`<tr>
+              <th scope="row">${classes[i] ?? i}</th>
+              ${row.map((n, k) => html`<${Cell} n=${n} share=${n / sum} right=${i === k} title=${`${classes[i] ?? i} taken for ${classes[k] ?? k}: ${n} (${format.percent(n / sum, 1)})`} />`)}
+            </tr>`;
+          })}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+function Cell({ n, share, right, title }) {
+  // The root brings small shares of mistakes into sight.
+  const strength = n === 0 ? 0 : Math.round((right ? share : Math.sqrt(share)) * 85 + 8);
+  const paint = `color-mix(in srgb, var(${right ? '--good' : '--bad'}) ${Math.min(90, strength)}%, transparent)`;
+  return html`<td class=${strength > 55 ? 'strong' : ''} title=${title} style=${{ background: n ? paint : '' }}>${n || html`<i>·</i>`}</td>`;
+}
+
+function PerClass({ rows }) {
+  const share = (v) => html`<td class="num"><span class="meter"><i style=${{ width: `${Math.max(0, Math.min(1, number(v) || 0)) * 100}%` }}></i></span>${format.percent(number(v), 1)}</td>`;
+  return html`
+    <div class="scroll">
+      <table>
+        <thead><tr><th>Class</th><th class="num">Precision</th><th class="num">Recall</th><th class="num">F1</th><th class="num">Samples</th></tr></thead>
+        <tbody>
+          ${rows.map((r) => html`<tr><th scope="row">${r.name}</th>${share(r.precision)}${share(r.recall)}${share(r.f1)}<td class="num">${format.count(r.support)}</td></tr>`)}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+/* The wrong ones first, and among those the ones that the model was surest of. */
+function Samples({ samples, classes, query }) {
+  const [most, setMost] = useState(SAMPLES_FIRST);
+  const show = query.get('samples') || 'all';
+  const isWrong = (s) => s.label !== s.prediction;
+  const nWrong = samples.filter(isWrong).length;
+  const list = samples
+    .filter((s) => show === 'all' || (show === 'wrong') === isWrong(s))
+    .sort((a, b) => isWrong(b) - isWrong(a) || (isWrong(a) ? b.probability - a.probability : a.probability - b.probability));
+  const options = [
+    ['all', `All ${samples.length}`],
+    ['wrong', `Wrong ${nWrong}`],
+    ['right', `Right ${samples.length - nWrong}`],
+  ];
+  return html`
+    <div class="head small">
+      <h2>Samples <small>of the test split</small></h2>
+      <span class="grow"></span>
+      <${Choice} label="Which samples" value=${show} options=${options} onChange=${(v) => setQuery({ samples: v === 'all' ? '' : v })} />
+    </div>
+    <ul class="samples">
+      ${list.slice(0, most).map((s) => html`<${Sample} key=${s.index} sample=${s} classes=${classes} wrong=${isWrong(s)} />`)}
+    </ul>
+    ${list.length > most && html`<p class="more"><button onClick=${() => setMost(most + SAMPLES_FIRST)}>Show more</button></p>`}
+  `;
+}
+
+function Sample({ sample, classes, wrong }) {
+  const canvas = useRef(null);
+  const name = (k) => (typeof k === 'number' ? (classes[k] ?? k) : k);
+  useEffect(() => {
+    if (sample.image?.data) drawPicture(canvas.current, sample.image);
+  }, [sample]);
+  const text = `Sample ${sample.index}: is ${name(sample.label)}, taken for ${name(sample.prediction)} with ${format.percent(sample.probability, 1)}`;
+  return html`
+    <li class=${wrong ? 'wrong' : ''} title=${text}>
+      ${sample.image?.data && html`<canvas ref=${canvas} role="img" aria-label=${text}></canvas>`}
+      <b>${name(sample.prediction)}</b>
+      <small>${wrong ? html`is ${name(sample.label)}, ` : ''}${format.percent(sample.probability)}</small>
+    </li>
+  `;
+}
