@@ -7,15 +7,16 @@
 #include "http/listener.h"
 #include "server.h"
 
-#define QUERY_MOST       32          /* parameters of a query */
-#define HEADERS_MOST     20          /* headers that we add to one response */
-#define DISCARD_MOST     (64u << 20) /* bytes of a refused body that are read away so that its sender sees the answer */
-#define STREAMS_MOST     512         /* streams and parked requests at once */
-#define CONNECTIONS_MOST 2048 /* past it libmicrohttpd leaves clients without an answer: keep well above STREAMS_MOST  \
-			       */
-#define IDLE_SECONDS 60       /* a connection on which nothing moves; suspended ones do not count */
-#define HEARTBEAT_MS 15000    /* a stream that is silent for so long says a comment; that also finds out who has left */
-#define STOP_MS      2000     /* for requests under way when the server stops */
+#define QUERY_MOST   32          /* parameters of a query */
+#define HEADERS_MOST 20          /* headers that we add to one response */
+#define DISCARD_MOST (64u << 20) /* bytes of a refused body that are read away so that its sender sees the answer */
+#define STREAMS_MOST 512         /* streams and parked requests at once */
+#define CONNECTIONS_MOST                                                                                               \
+	2048               /* past it libmicrohttpd leaves clients without an answer: keep well above STREAMS_MOST     \
+			    */
+#define IDLE_SECONDS 60    /* a connection on which nothing moves; suspended ones do not count */
+#define HEARTBEAT_MS 15000 /* a stream that is silent for so long says a comment; that also finds out who has left */
+#define STOP_MS      2000  /* for requests under way when the server stops */
 
 struct pair {
 	const char *name, *value;

@@ -69,7 +69,7 @@ void respond_stream(
  * to append. */
 td_status respond_range(
 	struct response *r, const struct request *q, int64_t total, int64_t *first, int64_t *n, struct err *e);
-#define STREAM_PIECE_MOST (1u << 20) /* bytes that one call of a stream_fn may append */
+#define STREAM_PIECE_MOST (2u << 20) /* bytes that one call of a stream_fn may append */
 
 /* ---- The route table -----------------------------------------------------------------------------------------------
  */

@@ -127,7 +127,8 @@ static void respond_attachment(struct response *r, const char *name)
 	for (; *name && out < value + sizeof value - 3; name++)
 		*out++ = (unsigned char)*name < 0x20 || (unsigned char)*name > 0x7e || strchr("\"\\/", *name) ? '_'
 													      : *name;
-	strcpy(out, "\"");
+	*out++ = '"';
+	*out = '\0';
 	respond_header(r, "Content-Disposition", value);
 }
 

@@ -4,7 +4,7 @@
  *(before the body) JSON -> schema of the body -> handler (after it)
  *
  * The route table says for every route what each gate lets pass; no handler repeats one. */
-#include "api/schema.h"
+#include "schema.h"
 #include "http/connection.h"
 #include "http/text.h"
 

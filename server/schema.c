@@ -1,5 +1,5 @@
 /* A validator for JSON Schema: see schema.h. */
-#include "api/schema.h"
+#include "schema.h"
 #include "base/buf.h"
 
 #include <math.h>

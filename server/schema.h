@@ -4,8 +4,8 @@
  * builds a copy in which all defaults are filled in.  Unions are told apart by properties.type.const; a string that
  * stands for an object without options ("relu") becomes that object where a branch for it exists, so the copy says
  * every constant in force. */
-#ifndef API_SCHEMA_H
-#define API_SCHEMA_H
+#ifndef SCHEMA_H
+#define SCHEMA_H
 
 #include "base/json.h"
 

@@ -1,0 +1,135 @@
+/* A job as JSON: the same words everywhere, in answers, lists and columns. */
+#include "api/api.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+cJSON *json_time(int64_t ms)
+{
+	char text[CLOCK_TEXT];
+
+	if (!ms)
+		return cJSON_CreateNull();
+	clock_text(ms, text);
+	return cJSON_CreateString(text);
+}
+
+void json_add_time(cJSON *object, const char *name, int64_t ms)
+{
+	cJSON_AddItemToObject(object, name, json_time(ms));
+}
+
+/* JSON that the store gave, as it is; null for none. */
+static void add_document(cJSON *object, const char *name, const char *json)
+{
+	if (json && *json)
+		cJSON_AddRawToObject(object, name, json);
+	else
+		cJSON_AddNullToObject(object, name);
+}
+
+/* Seconds of running time so far. */
+static double ran_s(const struct job *j, int64_t now_ms)
+{
+	bool runs = job_state_occupies(j->state) && j->started_ms;
+
+	return (double)(j->run_ms + (runs && now_ms > j->started_ms ? now_ms - j->started_ms : 0)) / 1000.0;
+}
+
+static cJSON *progress_json(const struct job *j, int64_t now_ms)
+{
+	cJSON *p = cJSON_CreateObject();
+	double ran = ran_s(j, now_ms);
+
+	cJSON_AddNumberToObject(p, "step", (double)j->step);
+	cJSON_AddNumberToObject(p, "n_steps", (double)j->n_steps);
+	cJSON_AddNumberToObject(p, "fraction", j->n_steps > 0 ? (double)j->step / (double)j->n_steps : 0);
+	cJSON_AddStringToObject(p, "phase", j->phase ? j->phase : "");
+	cJSON_AddNumberToObject(p, "epoch", j->epoch);
+	if (j->state == JOB_RUNNING && j->step > 0 && j->n_steps >= j->step)
+		cJSON_AddNumberToObject(
+			p, "eta_s", round(ran / (double)j->step * (double)(j->n_steps - j->step) * 10) / 10);
+	else
+		cJSON_AddNullToObject(p, "eta_s");
+	cJSON_AddNumberToObject(p, "ran_s", ran);
+	return p;
+}
+
+static cJSON *resources_json(const struct job *j)
+{
+	cJSON *resources = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(resources, "threads", j->threads);
+	cJSON_AddNumberToObject(resources, "memory_mb", (double)(j->memory_bytes >> 20));
+	return resources;
+}
+
+cJSON *job_json(const struct job *j, int64_t now_ms)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "id", j->id);
+	cJSON_AddStringToObject(o, "name", j->name);
+	cJSON_AddStringToObject(o, "project", j->project);
+	add_document(o, "tags", j->tags);
+	cJSON_AddStringToObject(o, "notes", j->notes);
+	cJSON_AddStringToObject(o, "owner", j->owner);
+	cJSON_AddStringToObject(o, "state", job_state_name(j->state));
+	cJSON_AddStringToObject(o, "reason", j->reason ? j->reason : "");
+	if (j->detail)
+		cJSON_AddStringToObject(o, "detail", j->detail);
+	else
+		cJSON_AddNullToObject(o, "detail");
+	cJSON_AddNumberToObject(o, "priority", j->priority);
+	cJSON_AddNumberToObject(o, "attempt", j->attempt);
+	cJSON_AddItemToObject(o, "progress", progress_json(j, now_ms));
+	json_add_time(o, "created_at", j->created_ms);
+	json_add_time(o, "queued_at", j->queued_ms);
+	json_add_time(o, "started_at", j->started_ms);
+	json_add_time(o, "finished_at", j->finished_ms);
+	json_add_time(o, "updated_at", j->updated_ms);
+	cJSON_AddItemToObject(o, "resources", resources_json(j));
+	if (j->summary)
+		cJSON_AddRawToObject(o, "summary", j->summary);
+	else
+		cJSON_AddObjectToObject(o, "summary");
+	add_document(o, "error", j->error);
+	return o;
+}
+
+cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms)
+{
+	static const char *const links[] = { "events", "log", "metrics", "graph", "report", "checkpoints",
+		"artifacts" };
+	cJSON *o = job_json(j, now_ms), *all;
+	char url[700];
+
+	add_document(o, "engine", j->engine);
+	add_document(o, "spec", j->spec);
+	add_document(o, "checked", j->checked);
+	all = cJSON_AddObjectToObject(o, "links");
+	snprintf(url, sizeof url, "%s" API_BASE "/jobs/%s", base, j->id);
+	cJSON_AddStringToObject(all, "self", url);
+	snprintf(url, sizeof url, "%s/#/jobs/%s", base, j->id);
+	cJSON_AddStringToObject(all, "page", url);
+	for (size_t i = 0; i < TD_COUNT(links); i++) {
+		snprintf(url, sizeof url, "%s" API_BASE "/jobs/%s/%s", base, j->id, links[i]);
+		cJSON_AddStringToObject(all, links[i], url);
+	}
+	return o;
+}
+
+cJSON *job_column(const struct job *j, const cJSON *spec, const cJSON *brief, const char *column)
+{
+	const cJSON *found = *column == '/' ? json_at(spec, column) : json_get(brief, column);
+	cJSON *summary = NULL, *out;
+
+	if (!found && *column != '/' && j->summary) {
+		summary = cJSON_Parse(j->summary);
+		found = json_get(summary, column);
+	}
+	out = found ? cJSON_Duplicate(found, true) : cJSON_CreateNull();
+	cJSON_Delete(summary);
+	return out;
+}

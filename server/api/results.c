@@ -1,0 +1,151 @@
+/* What a job leaves behind: its graph, its report, its checkpoints and files. */
+#include "api/api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Documents that the worker made
+ * ---------------------------------------------------------------------------------- */
+
+typedef td_status document_get(struct store_reader *r, const char *id, char **json, struct err *e);
+
+static td_status read_document(struct request *q, document_get *get, char **json, struct err *e)
+{
+	struct job j;
+
+	if (api_job(q, &j, e))
+		return e->status;
+	job_release(&j);
+	return get(q->reader, q->param[0], json, e);
+}
+
+td_status job_graph(struct request *q, struct response *r, struct err *e)
+{
+	char *json;
+
+	if (read_document(q, store_graph_get, &json, e))
+		return e->status;
+	respond_bytes(r, 200, "application/json", json, strlen(json));
+	return TD_OK;
+}
+
+/* Of every list of samples below V, keep those whose prediction is not their label. */
+static void keep_wrong(cJSON *v)
+{
+	cJSON *child, *next;
+
+	for (child = v ? v->child : NULL; child; child = next) {
+		const cJSON *label = json_get(child, "label"), *prediction = json_get(child, "prediction");
+
+		next = child->next;
+		if (cJSON_IsArray(v) && label && prediction && cJSON_Compare(label, prediction, true))
+			cJSON_Delete(cJSON_DetachItemViaPointer(v, child));
+		else if (cJSON_IsObject(child) || cJSON_IsArray(child))
+			keep_wrong(child);
+	}
+}
+
+td_status job_report(struct request *q, struct response *r, struct err *e)
+{
+	const char *filter = request_query(q, "filter");
+	char *json;
+	cJSON *report;
+
+	if (filter && strcmp(filter, "wrong") != 0)
+		return err_set(e, TD_INVALID, "the query's filter is \"%.60s\"; expected \"wrong\"", filter);
+	if (read_document(q, store_report_get, &json, e))
+		return e->status;
+	if (!filter) {
+		respond_bytes(r, 200, "application/json", json, strlen(json));
+		return TD_OK;
+	}
+	report = cJSON_Parse(json);
+	mem_free(json);
+	if (!report)
+		return err_set(e, TD_CORRUPT, "the stored report is not JSON");
+	keep_wrong(report);
+	respond_json(r, 200, report);
+	return TD_OK;
+}
+
+/* ---- Files
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static void add_artifact(void *arg, const struct artifact *a)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "name", a->name);
+	cJSON_AddStringToObject(o, "kind", a->kind);
+	if (a->step >= 0)
+		cJSON_AddNumberToObject(o, "step", (double)a->step);
+	cJSON_AddNumberToObject(o, "bytes", (double)a->n_bytes);
+	cJSON_AddStringToObject(o, "sha256", a->sha256);
+	cJSON_AddStringToObject(o, "media_type", a->media_type ? a->media_type : "application/octet-stream");
+	json_add_time(o, "created_at", a->created_ms);
+	cJSON_AddItemToArray(arg, o);
+}
+
+static td_status respond_artifacts(struct request *q, struct response *r, const char *kind, struct err *e)
+{
+	cJSON *answer, *items, *item;
+	struct job j;
+	char *base;
+
+	if (api_job(q, &j, e))
+		return e->status;
+	job_release(&j);
+	answer = cJSON_CreateObject();
+	items = cJSON_AddArrayToObject(answer, "items");
+	if (store_artifacts(q->reader, q->param[0], kind, add_artifact, items, e)) {
+		cJSON_Delete(answer);
+		return e->status;
+	}
+	base = request_url(q, "");
+	cJSON_ArrayForEach(item, items)
+	{
+		char *url = mem_printf(
+			"%s" API_BASE "/jobs/%s/artifacts/%s", base, q->param[0], json_string(item, "name", ""));
+
+		cJSON_AddStringToObject(cJSON_AddObjectToObject(item, "links"), "self", url);
+		mem_free(url);
+	}
+	mem_free(base);
+	cJSON_AddBoolToObject(answer, "has_more", false);
+	cJSON_AddNullToObject(answer, "next");
+	respond_json(r, 200, answer);
+	return TD_OK;
+}
+
+td_status job_checkpoints(struct request *q, struct response *r, struct err *e)
+{
+	return respond_artifacts(q, r, "checkpoint", e);
+}
+
+td_status job_artifacts(struct request *q, struct response *r, struct err *e)
+{
+	return respond_artifacts(q, r, "artifact", e);
+}
+
+td_status job_artifact(struct request *q, struct response *r, struct err *e)
+{
+	struct artifact a;
+	struct job j;
+	char *path;
+
+	if (api_job(q, &j, e))
+		return e->status;
+	job_release(&j);
+	if (store_artifact_get(q->reader, q->param[0], q->param[1], &a, e))
+		return e->status;
+	if (strstr(a.file, "..") || *a.file == '/') { /* the name came from a worker */
+		err_set(e, TD_CORRUPT, "the file of artifact \"%.80s\" lies outside of its job's folder", q->param[1]);
+	} else {
+		path = mem_printf("%s/jobs/%s/%s", q->srv->config->data_dir, q->param[0], a.file);
+		respond_file(r, q, path, a.media_type && *a.media_type ? a.media_type : "application/octet-stream",
+			a.sha256, a.name, e);
+		mem_free(path);
+	}
+	artifact_release(&a);
+	return e->status;
+}

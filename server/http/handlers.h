@@ -1,0 +1,28 @@
+/* The handlers that the route table names: defined in api/, one file per resource. */
+#ifndef HTTP_HANDLERS_H
+#define HTTP_HANDLERS_H
+
+#include "http/http.h"
+
+typedef td_status http_handler(struct request *q, struct response *r, struct err *e);
+
+/* jobs.c */
+http_handler jobs_create, job_get, job_patch, job_delete, job_cancel, job_pause, job_resume, job_retry;
+/* joblist.c */
+http_handler jobs_list, jobs_compare;
+/* streams.c */
+http_handler job_events, all_events, job_log;
+/* metrics.c */
+http_handler job_metrics, jobs_metrics;
+/* results.c */
+http_handler job_graph, job_report, job_checkpoints, job_artifacts, job_artifact;
+/* examples.c */
+http_handler examples_list, example_get, schema_get;
+/* system.c */
+http_handler healthz, readyz, prometheus, workers_list, system_get;
+/* tokens.c */
+http_handler tokens_list, token_create, token_delete, session_get, session_create, session_delete;
+/* openapi.c */
+http_handler openapi_get;
+
+#endif

@@ -1,0 +1,108 @@
+/* THE route table: every address of the API, what its gates let pass, and who answers.
+ *
+ * The router walks it, the OpenAPI document is made from it, and the tests walk every row of that document.  Of rows
+ * that fit the same path the first wins, so /jobs/compare stands before /jobs/{id}. */
+#include "http/handlers.h"
+
+#define API             "/api/v1"
+#define JOB_BODY_MOST   (1u << 20) /* a spec of a thousand layers has 100 kB */
+#define SMALL_BODY_MOST (64u << 10)
+
+#define OBJECT(properties, required)                                                                                   \
+	"{\"type\":\"object\",\"properties\":{" properties "},\"required\":[" required                                 \
+	"],\"additionalProperties\":false}"
+#define TEXT(name, most) "\"" name "\":{\"type\":\"string\",\"maxLength\":" most "}"
+
+#define PATCH_SCHEMA                                                                                                   \
+	OBJECT("\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200}," TEXT(                               \
+		       "notes", "10000") ","                                                                           \
+					 "\"priority\":{\"type\":\"integer\",\"minimum\":-1000,\"maximum\":1000},"     \
+					 "\"tags\":{\"type\":\"array\",\"maxItems\":50,\"items\":{\"type\":"           \
+					 "\"string\",\"minLength\":1,\"maxLength\":100}}",                             \
+		"")
+#define TOKEN_SCHEMA                                                                                                   \
+	OBJECT("\"owner\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100},"                                    \
+	       "\"scope\":{\"enum\":[\"read\",\"run\",\"admin\"]}," TEXT("note", "1000") "," TEXT("expires", "40"),    \
+		"\"owner\",\"scope\"")
+#define SESSION_SCHEMA OBJECT(TEXT("token", "200"), "\"token\"")
+
+#define GET(where, who, needs, group, text, names, schema)                                                             \
+	{                                                                                                              \
+		.method = "GET", .path = where, .handler = who, .scope = needs, .tag = group, .summary = text,         \
+		.query = names, .success = 200, .response_schema = schema                                              \
+	}
+#define VERB(where, who, text)                                                                                         \
+	{                                                                                                              \
+		.method = "POST", .path = where, .handler = who, .scope = SCOPE_RUN, .tag = "jobs", .summary = text,   \
+		.success = 200, .response_schema = "Job"                                                               \
+	}
+
+/* clang-format off */
+const struct route routes[] = {
+	{ .method = "POST", .path = API "/jobs", .handler = jobs_create, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = JOB_BODY_MOST,
+		.tag = "jobs", .summary = "Submit a job; with dry_run=1 only check it: shapes, parameters, FLOPs and memory per step",
+		.query = "dry_run:int", .success = 201, .response_schema = "Job" },
+	GET(API "/jobs", jobs_list, SCOPE_READ, "jobs", "Jobs, newest first, or as a leaderboard; JSON or CSV",
+		"project:string state:string owner:string tag:string q:string sort:string columns:string limit:int after:string", "JobList"),
+	GET(API "/jobs/compare", jobs_compare, SCOPE_READ, "jobs", "A few jobs side by side: the fields in which their specs differ, and their results",
+		"jobs:string", "Comparison"),
+	GET(API "/jobs/{id}", job_get, SCOPE_READ, "jobs", "One job, with its spec and history; wait=SECONDS answers when it has ended, or then",
+		"wait:int", "Job"),
+	{ .method = "PATCH", .path = API "/jobs/{id}", .handler = job_patch, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
+		.body_schema = PATCH_SCHEMA, .tag = "jobs", .summary = "Change a job's name, tags, notes or priority", .success = 200,
+		.response_schema = "Job" },
+	{ .method = "DELETE", .path = API "/jobs/{id}", .handler = job_delete, .scope = SCOPE_RUN, .tag = "jobs",
+		.summary = "Hide a job that has ended; with purge=1 (admin) remove it and its files for good", .query = "purge:int", .success = 204 },
+	VERB(API "/jobs/{id}/cancel", job_cancel, "Stop a job for good"),
+	VERB(API "/jobs/{id}/pause", job_pause, "Checkpoint a job and give its place to others"),
+	VERB(API "/jobs/{id}/resume", job_resume, "Queue a paused job again; it goes on from its checkpoint"),
+	{ .method = "POST", .path = API "/jobs/{id}/retry", .handler = job_retry, .scope = SCOPE_RUN, .tag = "jobs",
+		.summary = "Submit the spec of a job that has ended once more, as a new job", .success = 201, .response_schema = "Job" },
+
+	GET(API "/events", all_events, SCOPE_READ, "streams", "Everything that happens from now on, as Server-Sent Events", "after:int", NULL),
+	GET(API "/jobs/{id}/events", job_events, SCOPE_READ, "streams",
+		"All that happened to a job and happens, as Server-Sent Events: state, metrics, log, progress, artifact, checkpoint, rewind",
+		"after:int", NULL),
+	GET(API "/jobs/{id}/log", job_log, SCOPE_READ, "streams", "The job's log as text, a Range of it, or with follow=1 as it grows",
+		"follow:int", NULL),
+
+	GET(API "/jobs/{id}/metrics", job_metrics, SCOPE_READ, "metrics",
+		"The job's series; with name a window of one in columns; as text/csv every raw point", "name:string from:int to:int max_points:int",
+		"Metrics"),
+	GET(API "/metrics", jobs_metrics, SCOPE_READ, "metrics", "A window of one series of several jobs",
+		"jobs:string name:string from:int to:int max_points:int", "MetricsOfJobs"),
+
+	GET(API "/jobs/{id}/graph", job_graph, SCOPE_READ, "results", "The computation graph of a job's training step", NULL, NULL),
+	GET(API "/jobs/{id}/report", job_report, SCOPE_READ, "results", "Results on train, validation and test; filter=wrong keeps wrong samples only",
+		"filter:string", NULL),
+	GET(API "/jobs/{id}/checkpoints", job_checkpoints, SCOPE_READ, "results", "The job's checkpoints", NULL, "ArtifactList"),
+	GET(API "/jobs/{id}/artifacts", job_artifacts, SCOPE_READ, "results", "The job's files", NULL, "ArtifactList"),
+	GET(API "/jobs/{id}/artifacts/{name}", job_artifact, SCOPE_READ, "results", "One file, or a Range of it", NULL, NULL),
+
+	GET(API "/examples", examples_list, SCOPE_READ, "examples", "The ready-made jobs", NULL, "List"),
+	GET(API "/examples/{name}", example_get, SCOPE_READ, "examples", "One of them, ready to be posted to /jobs", NULL, NULL),
+	GET(API "/schema/job.json", schema_get, SCOPE_READ, "documents", "The JSON Schema of a job, with every default", NULL, NULL),
+	GET(API "/openapi.json", openapi_get, SCOPE_READ, "documents", "This document", NULL, NULL),
+
+	GET(API "/workers", workers_list, SCOPE_READ, "system", "What runs where", NULL, "List"),
+	GET(API "/system", system_get, SCOPE_READ, "system", "Versions, threads, memory, disk", NULL, NULL),
+
+	GET(API "/tokens", tokens_list, SCOPE_ADMIN, "access", "The tokens, without their text", NULL, "List"),
+	{ .method = "POST", .path = API "/tokens", .handler = token_create, .scope = SCOPE_ADMIN, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
+		.body_schema = TOKEN_SCHEMA, .tag = "access", .summary = "Make a token; its text is in this answer and nowhere else", .success = 201,
+		.response_schema = "Token" },
+	{ .method = "DELETE", .path = API "/tokens/{id}", .handler = token_delete, .scope = SCOPE_ADMIN, .tag = "access",
+		.summary = "Revoke a token and the sessions made with it", .success = 204 },
+	GET(API "/session", session_get, SCOPE_NONE, "access", "Who the server takes you for", NULL, "Session"),
+	{ .method = "POST", .path = API "/session", .handler = session_create, .scope = SCOPE_NONE, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
+		.body_schema = SESSION_SCHEMA, .while_draining = true, .tag = "access", .summary = "Sign a browser in: trades a token for a cookie",
+		.success = 200, .response_schema = "Session" },
+	{ .method = "DELETE", .path = API "/session", .handler = session_delete, .scope = SCOPE_NONE, .while_draining = true, .tag = "access",
+		.summary = "Sign it out", .success = 204 },
+
+	GET("/healthz", healthz, SCOPE_NONE, "health", "The process is there", NULL, NULL),
+	GET("/readyz", readyz, SCOPE_READ, "health", "The scheduler ticks and the database takes writes", NULL, NULL),
+	GET("/metrics", prometheus, SCOPE_READ, "health", "Counters and gauges in Prometheus's text format", NULL, NULL),
+	{ 0 },
+};
+/* clang-format on */
