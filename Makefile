@@ -25,8 +25,9 @@ CFLAGS  = $(CSTD) $(OPT) $(WARN) $(INC) $(SANFLAGS) $(if $(PARANOID),-DTD_PARANO
 LDFLAGS = $(SANFLAGS) -pthread
 
 LIBS_BASE    = -lcjson -lnettle -lm
-BLAS_DIR    := $(firstword $(wildcard /usr/lib/*/openblas-serial))
-# The serial OpenBLAS by its own path, whichever the machine prefers: Tandem splits the work itself, so that bits do not depend on it.
+BLAS_DIR    := $(firstword $(wildcard /usr/lib/*/openblas-pthread))
+# This OpenBLAS by its own path, whichever the machine prefers: the serial build is not safe to call from two threads (seen), and the
+# engine tells this one to use a single thread a call, so that bits do not depend on the number of threads.
 BLAS_PATH    = -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR)
 LIBS_ENGINE  = $(if $(BLAS_DIR),$(BLAS_PATH)) -lopenblas -lz
 LIBS_DAEMON  = -lmicrohttpd -lsqlite3 -lcurl
@@ -62,14 +63,14 @@ $(B)/tandemd: $(DAEMON_OBJ) $(B)/libbase.a
 	$(call Q,ld)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_DAEMON) $(LIBS_BASE)
 
 # ---- What the build derives from the sources -------------------------------------------------------------------------
-# The op table and the builders' prototypes: an op is one block that begins with TD_OP(name, in column 1; a builder is one line
-# that begins with TD_API.  A file that did not change keeps its time, so editing an op compiles that op alone.
+# The op table and the builders' prototypes: an op is one block that begins with TD_OP(name, in column 1; a builder
+# begins with TD_API there.  A file that did not change keeps its time, so editing an op compiles that op alone.
 
 OP_SOURCES = $(sort $(wildcard engine/ops/*.c))
 
 $(B)/gen/td_ops.h: $(OP_SOURCES)
 	@mkdir -p $(@D)
-	@sed -n 's/^TD_API \(.*\)$$/\1;/p' $(OP_SOURCES) > $@.new
+	@sed -n '/^TD_API /{:a; /)$$/!{N; ba}; s/^TD_API //; s/\n[[:space:]]*/ /g; s/$$/;/p}' $(OP_SOURCES) > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(B)/gen/ops.inc: $(OP_SOURCES)
@@ -154,9 +155,10 @@ SERVER_SOURCES = $(shell grep -lE '^.include "(api|config|control|embedded|fetch
 UNIT_TESTS     = $(UNIT_SOURCES:%.c=$(B)/%)
 
 $(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
+$(B)/tests/ops/test_ops: tests/ops/suite.c
 $(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
-	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS_ALL)
+	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS_ALL)
 
 NODE_TEST = TANDEM_BUILD=$(B) node --test --test-reporter=spec
 

@@ -3,8 +3,8 @@
  * The one header that other folders include.  The mental model:
  *
  *   A value has a shape.  A value with storage is a tensor; a value without is a symbol.  An op applied to values gives
- *   values.  Whether it runs now (eager) or is only written down (graph) is the context's mode, which td_apply alone looks
- *   at; everything above and below it is written once for both.
+ *   values.  Whether it runs now (eager) or is only written down (graph) is the context's mode, which td_apply alone
+ *looks at; everything above and below it is written once for both.
  *
  *	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 2, .seed = 7 });
  *	td_step_begin(c);
@@ -17,14 +17,15 @@
  *	td_trace_begin(c, g);                                 // from here on the same calls write into g ...
  *	... the same step, on td_placeholder's instead of tensors ...
  *	td_trace_end(c);
- *	td_session *s = td_session_create(g, fetches, n);     // ... and this replays them: planned, allocated once, no dispatch
- *	td_session_run(s, c, feeds, n_feeds, results);
+ *	td_session *s = td_session_create(g, fetches, n);     // ... and this replays them: planned, allocated once, no
+ *dispatch td_session_run(s, c, feeds, n_feeds, results);
  *
- * Errors are sticky: the first one stays on the context, and every later builder returns NULL at once, so nested calls need
- * one check at their end.  Every builder accepts NULL inputs (an earlier failure) and returns NULL for them.
+ * Errors are sticky: the first one stays on the context, and every later builder returns NULL at once, so nested calls
+ *need one check at their end.  Every builder accepts NULL inputs (an earlier failure) and returns NULL for them.
  *
  * Ownership: a value that a builder returned is borrowed from its context until the step (or the trace's graph) ends;
- * td_ref keeps a tensor longer.  Tensors made by td_tensor and friends outside of a step belong to the caller (td_unref).
+ * td_ref keeps a tensor longer.  Tensors made by td_tensor and friends outside of a step belong to the caller
+ *(td_unref).
  *
  * Numbers: a job's bits depend on its seed and its shapes only, never on the mode or the number of threads. */
 #ifndef TD_TD_H
@@ -38,11 +39,11 @@
 
 typedef enum td_dtype { TD_F32, TD_F64, TD_I32, TD_I64, TD_U8, TD_BOOL, TD_N_DTYPES } td_dtype;
 
-size_t td_dtype_size(td_dtype d);        /* bytes of one element */
-const char *td_dtype_name(td_dtype d);   /* "float32", ... */
+size_t td_dtype_size(td_dtype d);      /* bytes of one element */
+const char *td_dtype_name(td_dtype d); /* "float32", ... */
 
-/* Where the elements of a value lie.  Shapes are logical, [N, C, H, W] for images; the order says how they lie in memory.
- * TD_CHANNELS_LAST moves axis 1 to the end; it exists for rank 3 and more. */
+/* Where the elements of a value lie.  Shapes are logical, [N, C, H, W] for images; the order says how they lie in
+ * memory. TD_CHANNELS_LAST moves axis 1 to the end; it exists for rank 3 and more. */
 typedef enum td_order { TD_ROW_MAJOR, TD_CHANNELS_LAST } td_order;
 
 typedef struct td_shape {
@@ -56,11 +57,11 @@ typedef struct td_shape {
 
 /* A row-major shape.  td_shape_make(TD_F32, 2, 64, 10) */
 td_shape td_shape_make(td_dtype dtype, int rank, ...);
-int64_t td_shape_count(const td_shape *s);                                /* elements */
+int64_t td_shape_count(const td_shape *s); /* elements */
 size_t td_shape_bytes(const td_shape *s);
-bool td_shape_same(const td_shape *a, const td_shape *b);                 /* type and sizes; order does not matter */
-void td_shape_strides(const td_shape *s, int64_t strides[TD_MAX_RANK]);   /* in elements, per logical axis */
-const char *td_shape_text(const td_shape *s, char out[TD_SHAPE_TEXT]);    /* "float32[64, 10]" */
+bool td_shape_same(const td_shape *a, const td_shape *b);               /* type and sizes; order does not matter */
+void td_shape_strides(const td_shape *s, int64_t strides[TD_MAX_RANK]); /* in elements, per logical axis */
+const char *td_shape_text(const td_shape *s, char out[TD_SHAPE_TEXT]);  /* "float32[64, 10]" */
 
 typedef struct td_ctx td_ctx;
 typedef struct td_value td_value;
@@ -68,21 +69,22 @@ typedef struct td_node td_node;
 typedef struct td_graph td_graph;
 typedef struct td_session td_session;
 
-/* ---- Context ------------------------------------------------------------------------------------------------------- */
+/* ---- Context -------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct td_ctx_options {
-	int threads;   /* 0 means 1 */
+	int threads; /* 0 means 1 */
 	uint64_t seed;
 } td_ctx_options;
 
 /* What the context did, so that a job's record can show which mode really ran. */
 typedef struct td_counters {
-	int64_t dispatched; /* ops that td_apply ran (eager) */
-	int64_t recorded;   /* ops that td_apply wrote into a graph */
-	int64_t replayed;   /* ops that sessions ran */
-	int64_t plans;      /* plans built */
-	int64_t bindings;   /* sets of sizes for which a plan was laid out */
-	int64_t arena_bytes; /* largest arena of any binding */
+	int64_t dispatched;             /* ops that td_apply ran (eager) */
+	int64_t recorded;               /* ops that td_apply wrote into a graph */
+	int64_t replayed;               /* ops that sessions ran */
+	int64_t plans;                  /* plans built */
+	int64_t bindings;               /* sets of sizes for which a plan was laid out */
+	int64_t arena_bytes;            /* largest arena of any binding */
 	int64_t live_bytes, peak_bytes; /* eager storage now, and at most */
 } td_counters;
 
@@ -96,11 +98,12 @@ td_counters td_ctx_counters(const td_ctx *c);
 /* "avx2 openblas-0.3.21-Zen tandem-0.1.0": equal text, equal bits. */
 const char *td_fingerprint(void);
 
-/* A step: the unit of randomness and of memory.  Random ops are addressed by (seed, position in the step, step, element). */
-void td_step_begin(td_ctx *c);                 /* advances the step by one */
-void td_step_end(td_ctx *c);                   /* releases the values that the step made */
+/* A step: the unit of randomness and of memory.  Random ops are addressed by (seed, position in the step, step,
+ * element). */
+void td_step_begin(td_ctx *c); /* advances the step by one */
+void td_step_end(td_ctx *c);   /* releases the values that the step made */
 int64_t td_step(const td_ctx *c);
-void td_step_set(td_ctx *c, int64_t step);     /* the next td_step_begin makes it STEP + 1; for resuming */
+void td_step_set(td_ctx *c, int64_t step); /* the next td_step_begin makes it STEP + 1; for resuming */
 
 /* Names for errors and drawings: values and nodes made between push and pop belong to "outer.NAME". */
 void td_name_push(td_ctx *c, const char *name);
@@ -110,43 +113,47 @@ void td_name_pop(td_ctx *c);
 void td_no_grad_begin(td_ctx *c);
 void td_no_grad_end(td_ctx *c);
 
-/* ---- Values -------------------------------------------------------------------------------------------------------- */
+/* ---- Values --------------------------------------------------------------------------------------------------------
+ */
 
-/* A tensor of SHAPE; DATA are its elements in logical row-major order, or NULL for zeros.  The caller's (td_unref), also
- * inside a step.  NULL and a sticky error when there is no memory. */
+/* A tensor of SHAPE; DATA are its elements in logical row-major order, or NULL for zeros.  The caller's (td_unref),
+ * also inside a step.  NULL and a sticky error when there is no memory. */
 td_value *td_tensor(td_ctx *c, const td_shape *shape, const void *data);
 /* A scalar of a floating type.  The caller's. */
 td_value *td_scalar(td_ctx *c, td_dtype dtype, double v);
-td_value *td_ref(td_value *v);    /* returns V */
-void td_unref(td_value *v);       /* NULL is fine; a graph's symbols ignore both */
+td_value *td_ref(td_value *v); /* returns V */
+void td_unref(td_value *v);    /* NULL is fine; a graph's symbols ignore both */
 
 const td_shape *td_shape_of(const td_value *v);
-void *td_data(td_value *v);       /* in V's own order; NULL for a symbol */
-void td_read(const td_value *v, void *out);         /* all elements in logical row-major order */
-void td_write(td_value *v, const void *data);       /* the reverse */
-double td_item(const td_value *v);                  /* the one element of a tensor, as a double */
+void *td_data(td_value *v);                   /* in V's own order; NULL for a symbol */
+void td_read(const td_value *v, void *out);   /* all elements in logical row-major order */
+void td_write(td_value *v, const void *data); /* the reverse */
+double td_item(const td_value *v);            /* the one element of a tensor, as a double */
 
-void td_set_name(td_value *v, const char *name);    /* copied; shown in errors and drawings */
-const char *td_name_of(const td_value *v);          /* never NULL */
-void td_require_grad(td_value *v, bool on);         /* leaves only */
-td_value *td_grad_of(const td_value *v);            /* .grad, borrowed, or NULL */
+void td_set_name(td_value *v, const char *name); /* copied; shown in errors and drawings */
+const char *td_name_of(const td_value *v);       /* never NULL */
+void td_require_grad(td_value *v, bool on);      /* leaves only */
+td_value *td_grad_of(const td_value *v);         /* .grad, borrowed, or NULL */
 
-/* ---- Automatic differentiation ------------------------------------------------------------------------------------- */
+/* ---- Automatic differentiation -------------------------------------------------------------------------------------
+ */
 
 /* Accumulate d(loss)/d(leaf) into .grad of every leaf that requires a gradient.  LOSS is a scalar. */
 void td_backward(td_ctx *c, td_value *loss);
 /* Drop .grad of the N VALUES. */
 void td_zero_grad(td_value *const *values, int n);
-/* GRADS[i] = sum over outputs of seed * d(output)/d(inputs[i]); NULL where there is no dependence.  SEEDS NULL: ones. */
+/* GRADS[i] = sum over outputs of seed * d(output)/d(inputs[i]); NULL where there is no dependence.  SEEDS NULL: ones.
+ */
 void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
 	int n_inputs, td_value **grads);
 
-/* ---- Graphs and sessions ------------------------------------------------------------------------------------------- */
+/* ---- Graphs and sessions -------------------------------------------------------------------------------------------
+ */
 
 td_graph *td_graph_create(void);
-void td_graph_free(td_graph *g);              /* after every session on it */
-void td_trace_begin(td_ctx *c, td_graph *g);  /* graph mode from here on */
-void td_trace_end(td_ctx *c);                 /* eager again; .grad of captured tensors is dropped */
+void td_graph_free(td_graph *g);             /* after every session on it */
+void td_trace_begin(td_ctx *c, td_graph *g); /* graph mode from here on */
+void td_trace_end(td_ctx *c);                /* eager again; .grad of captured tensors is dropped */
 bool td_is_tracing(const td_ctx *c);
 /* An input of the graph.  SHAPE is an example: a session may be fed other sizes, as long as the ops accept them. */
 td_value *td_placeholder(td_ctx *c, const char *name, const td_shape *shape);
@@ -173,24 +180,24 @@ typedef enum td_session_flags {
 } td_session_flags;
 void td_session_set_flags(td_session *s, unsigned flags); /* before the first run */
 
-/* The graph for drawing: calls EACH for every node that the session runs, in order.  Strings and arrays are borrowed for
- * the duration of the call.  Inputs are ids of earlier nodes; captured tensors and placeholders come first, with op NULL. */
+/* The graph for drawing: calls EACH for every node that the session runs, in order.  Strings and arrays are borrowed
+ * for the duration of the call.  Inputs are ids of earlier nodes; captured tensors and placeholders come first, with op
+ * NULL. */
 typedef struct td_node_view {
 	int id;
-	const char *op;    /* NULL: an input of the graph */
-	const char *name;  /* of the input, or of the layer that made the node ("layers.0") */
-	td_shape shape;    /* of the first output */
+	const char *op;   /* NULL: an input of the graph */
+	const char *name; /* of the input, or of the layer that made the node ("layers.0") */
+	td_shape shape;   /* of the first output */
 	const int *inputs;
 	int n_inputs;
-	bool backward;     /* made by a gradient rule */
+	bool backward; /* made by a gradient rule */
 } td_node_view;
 void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_node_view *node), void *arg);
 /* The same for everything that was recorded, session or not. */
 void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node_view *node), void *arg);
 
-/* ---- Ops: one typed builder each, made from the sources by the build ------------------------------------------------ */
-
-#define TD_VERSION "0.1.0"
+/* ---- Ops: one typed builder each, made from the sources by the build ------------------------------------------------
+ */
 
 #define TD_ALL_AXES   0xffffffffu           /* for td_sum, td_mean */
 #define TD_SIZE_OF(i) ((int64_t)(-2 - (i))) /* for td_reshape: the size of axis i of the input */

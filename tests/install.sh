@@ -12,7 +12,7 @@ build   libcjson-dev               deb                   JSON
 build   libsqlite3-dev             deb                   the store
 build   libcurl4-openssl-dev       deb                   fetching datasets
 build   nettle-dev                 deb                   SHA-256 of weights, files and tokens
-build   libopenblas-serial-dev     deb                   matrix products in tandem-worker
+build   libopenblas-pthread-dev    deb                   matrix products in tandem-worker
 build   zlib1g-dev                 deb                   reading compressed datasets
 build   nodejs                     command:node          npm, and the tests in JavaScript
 build   npm                        command:npm           the packages of package-lock.json: charts and views of the dashboard

@@ -16,11 +16,11 @@ struct buf {
 
 void buf_init(struct buf *b, size_t cap);
 void buf_release(struct buf *b);
-void buf_clear(struct buf *b);                                   /* empty, room kept */
-bool buf_append(struct buf *b, const void *bytes, size_t n);     /* false, and nothing is appended: over the cap */
+void buf_clear(struct buf *b);                               /* empty, room kept */
+bool buf_append(struct buf *b, const void *bytes, size_t n); /* false, and nothing is appended: over the cap */
 bool buf_puts(struct buf *b, const char *s);
 bool buf_printf(struct buf *b, const char *fmt, ...) TD_PRINTF(2, 3);
-void buf_drop(struct buf *b, size_t n);                          /* remove the first N bytes */
-char *buf_take(struct buf *b);                                   /* the bytes become the caller's (mem_free); never NULL */
+void buf_drop(struct buf *b, size_t n); /* remove the first N bytes */
+char *buf_take(struct buf *b);          /* the bytes become the caller's (mem_free); never NULL */
 
 #endif

@@ -12,25 +12,25 @@
 #include <stdbool.h>
 
 /* X(name, default text).  Only the router knows which HTTP code each becomes. */
-#define TD_STATUSES(X)                                                     \
-	X(OK, "ok")                                                        \
-	X(INVALID, "the request is not valid")                             \
-	X(SHAPE, "shapes do not fit")                                      \
-	X(DTYPE, "the element type does not fit")                          \
-	X(UNSUPPORTED, "this is not supported")                            \
-	X(UNAUTHORIZED, "a token is needed")                               \
-	X(FORBIDDEN, "this token may not do that")                         \
-	X(NOT_FOUND, "there is no such thing")                             \
-	X(CONFLICT, "this does not fit the present state")                 \
-	X(TOO_LARGE, "this is larger than the limit")                      \
-	X(BUSY, "too much is under way; try again")                        \
-	X(UNAVAILABLE, "this is not available now")                        \
-	X(TIMEOUT, "this took too long")                                   \
-	X(CANCELLED, "this was cancelled")                                 \
-	X(NO_MEMORY, "there is not enough memory")                         \
-	X(NO_SPACE, "there is not enough disk space")                      \
-	X(IO, "reading or writing failed")                                 \
-	X(CORRUPT, "the stored data is damaged")                           \
+#define TD_STATUSES(X)                                                                                                 \
+	X(OK, "ok")                                                                                                    \
+	X(INVALID, "the request is not valid")                                                                         \
+	X(SHAPE, "shapes do not fit")                                                                                  \
+	X(DTYPE, "the element type does not fit")                                                                      \
+	X(UNSUPPORTED, "this is not supported")                                                                        \
+	X(UNAUTHORIZED, "a token is needed")                                                                           \
+	X(FORBIDDEN, "this token may not do that")                                                                     \
+	X(NOT_FOUND, "there is no such thing")                                                                         \
+	X(CONFLICT, "this does not fit the present state")                                                             \
+	X(TOO_LARGE, "this is larger than the limit")                                                                  \
+	X(BUSY, "too much is under way; try again")                                                                    \
+	X(UNAVAILABLE, "this is not available now")                                                                    \
+	X(TIMEOUT, "this took too long")                                                                               \
+	X(CANCELLED, "this was cancelled")                                                                             \
+	X(NO_MEMORY, "there is not enough memory")                                                                     \
+	X(NO_SPACE, "there is not enough disk space")                                                                  \
+	X(IO, "reading or writing failed")                                                                             \
+	X(CORRUPT, "the stored data is damaged")                                                                       \
 	X(INTERNAL, "something went wrong inside")
 
 typedef enum td_status {
@@ -63,10 +63,10 @@ void err_clear(struct err *e);
 
 _Noreturn void td_bug(const char *file, int line, const char *fmt, ...) TD_PRINTF(3, 4);
 #define TD_BUG(...) td_bug(__FILE__, __LINE__, __VA_ARGS__)
-#define TD_ASSERT(cond)                                  \
-	do {                                             \
-		if (!(cond))                             \
-			TD_BUG("broken promise: " #cond); \
+#define TD_ASSERT(cond)                                                                                                \
+	do {                                                                                                           \
+		if (!(cond))                                                                                           \
+			TD_BUG("broken promise: " #cond);                                                              \
 	} while (0)
 
 #endif

@@ -22,7 +22,8 @@ void faults_init(struct faults *f);
 void faults_release(struct faults *f);
 void faults_add(struct faults *f, const char *pointer, const char *fmt, ...) TD_PRINTF(3, 4);
 
-/* The entry of NAMES (N_NAMES) nearest to NAME by edit distance, or NULL when none is near enough to be a typing error. */
+/* The entry of NAMES (N_NAMES) nearest to NAME by edit distance, or NULL when none is near enough to be a typing error.
+ */
 const char *nearest_name(const char *name, const char *const *names, size_t n_names);
 
 #endif

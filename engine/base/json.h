@@ -9,14 +9,15 @@
 #include <stdint.h>
 #include "base/fault.h"
 
-#define JSON_DEPTH_MOST   64                  /* nesting; a job spec needs about 12 */
-#define JSON_INTEGER_MOST 9007199254740991.0  /* 2^53 - 1: the last integer whose neighbours a double can tell apart */
+#define JSON_DEPTH_MOST   64                 /* nesting; a job spec needs about 12 */
+#define JSON_INTEGER_MOST 9007199254740991.0 /* 2^53 - 1: the last integer whose neighbours a double can tell apart */
 
-/* Parse N bytes.  On failure returns NULL and sets E ("line 3, column 7: ...").  The tree is the caller's (cJSON_Delete). */
+/* Parse N bytes.  On failure returns NULL and sets E ("line 3, column 7: ...").  The tree is the caller's
+ * (cJSON_Delete). */
 cJSON *json_parse(const char *text, size_t n, struct err *e);
 
-/* Line and column, from 1, of the value at POINTER in TEXT (which json_parse accepted); of the nearest existing parent if
- * there is no such value.  False: TEXT has no such place at all. */
+/* Line and column, from 1, of the value at POINTER in TEXT (which json_parse accepted); of the nearest existing parent
+ * if there is no such value.  False: TEXT has no such place at all. */
 bool json_locate(const char *text, size_t n, const char *pointer, int *line, int *column);
 
 /* Compact text, one allocation (mem_free).  Numbers print so that they read back as the same double. */

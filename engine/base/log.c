@@ -26,7 +26,8 @@ void log_line(enum log_level level, const char *what, const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	clock_text(clock_now_ms(), time);
-	at = (size_t)snprintf(line, sizeof line, "%s %s %s: %s%s", time, level_names[level], program_name, what, *text ? " " : "");
+	at = (size_t)snprintf(
+		line, sizeof line, "%s %s %s: %s%s", time, level_names[level], program_name, what, *text ? " " : "");
 	for (const char *s = text; *s && at < sizeof line - 6; s++)
 		if ((unsigned char)*s < 0x20)
 			at += (size_t)snprintf(line + at, sizeof line - at, "\\x%02x", (unsigned char)*s);

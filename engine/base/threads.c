@@ -1,9 +1,9 @@
 /* A pool that runs slices: see threads.h.
  *
- * Helpers spin for a short while between pieces of work, because the pieces of one training step follow each other within
- * microseconds, and then sleep.  A piece of work is published by bumping GENERATION; whoever takes the last slice out
- * does not end it: the caller waits until every helper that entered has left, so the next piece cannot be mixed up
- * with this one. */
+ * Helpers spin for a short while between pieces of work, because the pieces of one training step follow each other
+ * within microseconds, and then sleep.  A piece of work is published by bumping GENERATION; whoever takes the last
+ * slice out does not end it: the caller waits until every helper that entered has left, so the next piece cannot be
+ * mixed up with this one. */
 #include "base/threads.h"
 #include "base/mem.h"
 
@@ -21,7 +21,7 @@ struct threads {
 	atomic_uint generation;
 	atomic_int next, inside; /* next slice; helpers inside the present piece */
 	atomic_bool stop;
-	int n_slices;            /* these three: written by the caller before GENERATION is bumped */
+	int n_slices; /* these three: written by the caller before GENERATION is bumped */
 	void (*fn)(void *arg, int slice);
 	void *arg;
 };

@@ -1,7 +1,7 @@
 /* A pool that runs the slices of one piece of work.
  *
- * Work is cut by its caller, by shape; the pool only hands slices to whoever is free.  So which thread runs a slice, and
- * how many threads there are, cannot change a result. */
+ * Work is cut by its caller, by shape; the pool only hands slices to whoever is free.  So which thread runs a slice,
+ * and how many threads there are, cannot change a result. */
 #ifndef TD_BASE_THREADS_H
 #define TD_BASE_THREADS_H
 

@@ -6,16 +6,17 @@
 /* Sizes beyond this are a mistake or an attack, and below it no product of a shape rule overflows. */
 #define ELEMENTS_MOST ((int64_t)1 << 46)
 
-/* ---- Eager cache of prepared handles ------------------------------------------------------------------------------- */
+/* ---- Eager cache of prepared handles -------------------------------------------------------------------------------
+ */
 
 #define HANDLES_MOST 64 /* ops with a handle (convolutions) in one step of a large model */
 
 struct td_handle {
-	const td_op *op; /* NULL: free slot */
+	const td_op *op;        /* NULL: free slot */
 	unsigned char key[256]; /* attributes, then the inputs' shapes */
 	size_t n_key;
-	void *handle;           /* owned */
-	uint64_t used;          /* c->seq of the last use */
+	void *handle;  /* owned */
+	uint64_t used; /* c->seq of the last use */
 };
 
 static size_t handle_key(const td_op *op, const td_call *call, unsigned char *key, size_t room)
@@ -70,7 +71,8 @@ void td__handles_free(td_ctx *c)
 	c->handles = NULL;
 }
 
-/* ---- What both modes do -------------------------------------------------------------------------------------------- */
+/* ---- What both modes do --------------------------------------------------------------------------------------------
+ */
 
 static bool sane(const td_shape *s)
 {
@@ -85,7 +87,8 @@ static bool sane(const td_shape *s)
 }
 
 /* Shapes of all outputs.  False: C has the error. */
-static bool infer(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_infer *q, td_shape *out)
+static bool infer(
+	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_infer *q, td_shape *out)
 {
 	static const td_shape none[TD_MOST_OUT];
 	const td_shape *shapes[TD_MOST_IN] = { 0 };
@@ -129,9 +132,11 @@ static void fill_node(td_ctx *c, td_node *n, const td_op *op)
 	n->backward = c->in_backward;
 }
 
-/* ---- Graph mode ---------------------------------------------------------------------------------------------------- */
+/* ---- Graph mode ----------------------------------------------------------------------------------------------------
+ */
 
-static td_value *record(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *out)
+static td_value *record(
+	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *out)
 {
 	td_graph *g = c->graph;
 	td_node *n = arena_alloc(&g->arena, sizeof *n);
@@ -154,7 +159,8 @@ static td_value *record(td_ctx *c, const td_op *op, const void *attrs, td_value 
 	return op->n_out ? n->out[0] : NULL;
 }
 
-/* ---- Eager mode ---------------------------------------------------------------------------------------------------- */
+/* ---- Eager mode ----------------------------------------------------------------------------------------------------
+ */
 
 /* Storage for the outputs; hidden ones only when a gradient will want them. */
 static bool allocate(td_ctx *c, const td_op *op, td_value *const *in, td_value **out, int n_out)
@@ -206,7 +212,8 @@ static bool run(td_ctx *c, const td_op *op, const void *attrs, td_value *const *
 }
 
 /* The tape entry: outputs own the node, the node owns its inputs and hidden outputs. */
-static void remember(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_value **out, int n_out)
+static void remember(
+	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_value **out, int n_out)
 {
 	td_node *n = mem_alloc(sizeof *n + op->attrs_size);
 
@@ -228,8 +235,8 @@ static void remember(td_ctx *c, const td_op *op, const void *attrs, td_value *co
 	}
 }
 
-static td_value *execute(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *shapes,
-	size_t workspace)
+static td_value *execute(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in,
+	const td_shape *shapes, size_t workspace)
 {
 	bool grad = wants_gradient(c, op, in, n_in);
 	int n_out = op->n_out + (grad ? op->n_hidden : 0);

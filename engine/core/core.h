@@ -1,4 +1,5 @@
-/* The inside of the engine: the structs that td.h keeps opaque.  Shared by core, ops and passes; nobody else includes it.
+/* The inside of the engine: the structs that td.h keeps opaque.  Shared by core, ops and passes; nobody else includes
+ * it.
  *
  *   td_storage  bytes, counted           td_op      what an op is (const, one block in ops/)
  *   td_value    a shape, maybe storage   td_node    one application of an op: tape entry and graph node alike
@@ -16,81 +17,85 @@
 #define TD_MOST_IN  8 /* inputs of one op; adam_update has seven */
 #define TD_MOST_OUT 3
 
-/* ---- Devices and storage ------------------------------------------------------------------------------------------- */
+/* ---- Devices and storage -------------------------------------------------------------------------------------------
+ */
 
 /* Everything that touches memory of a device goes through this table.  The CPU is its first row. */
 enum { TD_CPU, TD_N_DEVICES };
 
 typedef struct td_device {
 	const char *name;
-	void *(*alloc)(size_t n_bytes);                              /* aligned to TD_ALIGN, or NULL */
+	void *(*alloc)(size_t n_bytes); /* aligned to TD_ALIGN, or NULL */
 	void (*release)(void *bytes);
-	void (*copy)(void *to, const void *from, size_t n_bytes);    /* within the device and to the host */
+	void (*copy)(void *to, const void *from, size_t n_bytes); /* within the device and to the host */
 	void (*fill)(void *to, int byte, size_t n_bytes);
-	void (*synchronise)(void);                                   /* wait until everything started is done */
+	void (*synchronise)(void); /* wait until everything started is done */
 } td_device;
 
 extern const td_device td__devices[TD_N_DEVICES];
 
-/* Released storage waits here, by size, for the next tensor of that size: most steps of a job allocate the same sizes again.
- * Lives as long as its context or its last storage. */
+/* Released storage waits here, by size, for the next tensor of that size: most steps of a job allocate the same sizes
+ * again. Lives as long as its context or its last storage. */
 typedef struct td_pool td_pool;
 td_pool *td__pool_create(const td_device *device);
 void td__pool_unref(td_pool *p);
 
 typedef struct td_storage {
 	int refs;
-	uint32_t version;  /* counts in-place writes */
+	uint32_t version; /* counts in-place writes */
 	size_t n_bytes;
-	void *bytes;       /* owned */
-	td_pool *pool;     /* where BYTES go back to; holds a reference */
+	void *bytes;   /* owned */
+	td_pool *pool; /* where BYTES go back to; holds a reference */
 } td_storage;
 
 td_storage *td__storage_create(td_pool *p, size_t n_bytes); /* NULL: no memory */
 void td__storage_unref(td_storage *s);
 void td__pool_count(const td_pool *p, int64_t *live_bytes, int64_t *peak_bytes);
 
-/* ---- Values and nodes ---------------------------------------------------------------------------------------------- */
+/* ---- Values and nodes ----------------------------------------------------------------------------------------------
+ */
 
 struct td_value {
-	int refs;              /* of an eager value; a graph's live and die with its arena */
-	int id;                /* in its graph; -1: eager */
+	int refs; /* of an eager value; a graph's live and die with its arena */
+	int id;   /* in its graph; -1: eager */
 	bool needs_grad;
 	td_shape shape;
-	td_storage *storage;   /* owned reference; NULL: a symbol */
-	td_node *producer;     /* made by; an eager value owns a reference, NULL for leaves */
-	int out;               /* which output of the producer */
-	td_value *grad;        /* of a leaf: eager owns a reference; while tracing a symbol, borrowed from the graph */
-	td_value *captured;    /* of a graph's symbol: the tensor that it stands for (owned reference), or NULL */
-	bool placeholder;      /* of a graph's symbol: fed */
-	const char *name;      /* owned by an eager value; the graph's arena otherwise; NULL: none */
+	td_storage *storage; /* owned reference; NULL: a symbol */
+	td_node *producer;   /* made by; an eager value owns a reference, NULL for leaves */
+	int out;             /* which output of the producer */
+	td_value *grad;      /* of a leaf: eager owns a reference; while tracing a symbol, borrowed from the graph */
+	td_value *captured;  /* of a graph's symbol: the tensor that it stands for (owned reference), or NULL */
+	bool placeholder;    /* of a graph's symbol: fed */
+	const char *name;    /* owned by an eager value; the graph's arena otherwise; NULL: none */
 };
 
 struct td_node {
 	const struct td_op *op;
-	int refs;              /* eager: outputs alive */
-	bool backward;         /* made by a gradient rule */
-	uint64_t seq;          /* order of application, the same in both modes */
-	int n_in, n_out;       /* N_OUT counts hidden ones */
-	void *attrs;           /* copy */
-	const char *layer;     /* interned path, "" outside of any */
+	int refs;                   /* eager: outputs alive */
+	bool backward;              /* made by a gradient rule */
+	uint64_t seq;               /* order of application, the same in both modes */
+	int n_in, n_out;            /* N_OUT counts hidden ones */
+	void *attrs;                /* copy */
+	const char *layer;          /* interned path, "" outside of any */
 	td_value *in[TD_MOST_IN];   /* eager: owned references; NULL: an optional input left out */
-	td_value *out[TD_MOST_OUT]; /* borrowed, NULL once gone or not wanted; eager hidden outputs are owned references */
+	td_value *out[TD_MOST_OUT]; /* borrowed, NULL once gone or not wanted; eager hidden outputs are owned references
+				     */
 };
 
 td_value *td__value_create(const td_shape *shape); /* eager, one reference, no storage */
 bool td__is_float(td_dtype d);
 
-/* ---- Ops ----------------------------------------------------------------------------------------------------------- */
+/* ---- Ops -----------------------------------------------------------------------------------------------------------
+ */
 
 /* What a shape rule sees and fills. */
 typedef struct td_infer {
-	td_ctx *ctx;               /* for td_fail */
+	td_ctx *ctx; /* for td_fail */
 	const void *attrs;
 	const td_shape *const *in; /* NULL entries: optional inputs left out */
 	int n_in;
-	td_shape *out;             /* zeroed; one per output, hidden ones too */
-	size_t workspace;          /* bytes of scratch that forward needs; must follow from shapes alone, not from threads */
+	td_shape *out;    /* zeroed; one per output, hidden ones too */
+	size_t workspace; /* bytes of scratch that forward needs; must follow from shapes alone, not from threads */
 } td_infer;
 
 typedef struct td_view {
@@ -104,7 +109,7 @@ typedef struct td_call {
 	td_view in[TD_MOST_IN];
 	td_view out[TD_MOST_OUT];
 	void *workspace;
-	void *handle;              /* what prepare made */
+	void *handle; /* what prepare made */
 	struct threads *threads;
 	uint64_t seed;
 	uint32_t step;
@@ -121,56 +126,61 @@ enum td_fill {
 typedef struct td_sample {
 	int n_in;
 	struct {
-		td_shape shape;    /* dtype TD_F32: the suite also runs it in float64 */
+		td_shape shape; /* dtype TD_F32: the suite also runs it in float64 */
 		enum td_fill fill;
-		int classes;       /* of TD_FILL_LABELS */
-		bool batched;      /* axis 0 is a batch: the suite replays the sample at other sizes of it */
-		bool variable;     /* written by the op: the suite gives a captured tensor and compares it afterwards */
-		bool fixed;        /* not differentiated even if it is floating (a learning rate, a step counter) */
+		int classes;   /* of TD_FILL_LABELS */
+		bool batched;  /* axis 0 is a batch: the suite replays the sample at other sizes of it */
+		bool variable; /* written by the op: the suite gives a captured tensor and compares it afterwards */
+		bool fixed;    /* not differentiated even if it is floating (a learning rate, a step counter) */
 	} in[TD_MOST_IN];
 	td_value *(*apply)(td_ctx *c, td_value *const *in); /* calls the typed builder; NULL result: only effects */
 } td_sample;
 
 typedef struct td_op {
-	const char *name;          /* unique; used in saved graphs, so never renamed */
-	int n_in;                  /* the most it takes */
-	int n_out;                 /* visible outputs */
-	int n_hidden;              /* trailing outputs kept for backward; NULL when nobody wants them, and no visible bit depends on that */
-	uint32_t optional;         /* bit i: input i may be left out */
-	uint32_t shape_only;       /* bit i: only the shape of input i is read; its bytes may be gone */
-	uint32_t inplace;          /* bit i: output 0 may lie where input i lies, if sizes and orders agree; read by passes/memory.c */
-	uint32_t writes;           /* bit i: input i is written (an effect); such a node is never pruned, merged or moved */
-	bool view;                 /* output 0 has the bytes of input 0 under another shape; forward does not run */
-	size_t attrs_size;         /* bytes of the POD attributes; 0: none */
-	void (*infer)(td_infer *q);                                   /* shape rule; complains by td_fail(q->ctx, ...) */
-	void *(*prepare)(const td_call *call);                        /* optional: a handle for one set of shapes, owned by the binding or the eager cache */
+	const char *name; /* unique; used in saved graphs, so never renamed */
+	int n_in;         /* the most it takes */
+	int n_out;        /* visible outputs */
+	int n_hidden; /* trailing outputs kept for backward; NULL when nobody wants them, and no visible bit depends on
+			 that */
+	uint32_t optional;   /* bit i: input i may be left out */
+	uint32_t shape_only; /* bit i: only the shape of input i is read; its bytes may be gone */
+	uint32_t inplace;    /* bit i: output 0 may lie where input i lies, if sizes and orders agree; read by
+				passes/memory.c */
+	uint32_t writes;     /* bit i: input i is written (an effect); such a node is never pruned, merged or moved */
+	bool view;           /* output 0 has the bytes of input 0 under another shape; forward does not run */
+	size_t attrs_size;   /* bytes of the POD attributes; 0: none */
+	void (*infer)(td_infer *q); /* shape rule; complains by td_fail(q->ctx, ...) */
+	void *(*prepare)(const td_call
+			*call); /* optional: a handle for one set of shapes, owned by the binding or the eager cache */
 	void (*release)(void *handle);
 	void (*forward[TD_N_DEVICES])(const td_call *call);
-	/* Gradient rule, as calls of ops: DX[i] for every input that wants one (td_wants), from DY (NULL entries: zero).  Or td_nodiff. */
+	/* Gradient rule, as calls of ops: DX[i] for every input that wants one (td_wants), from DY (NULL entries:
+	 * zero).  Or td_nodiff. */
 	void (*backward)(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx);
-	bool (*sample)(int i, td_sample *s);                          /* the i-th test input; false: no more.  Compulsory */
+	bool (*sample)(int i, td_sample *s); /* the i-th test input; false: no more.  Compulsory */
 } td_op;
 
 /* Explicit marker: the output does not depend on the inputs in a differentiable way. */
 void td_nodiff(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx);
 
 /* TD_OP(name, .n_in = 1, ...) at the end of an op's block; the build finds it there (column 1). */
-#define TD_OP(op, ...)                    \
-	extern const td_op td_op_##op;    \
+#define TD_OP(op, ...)                                                                                                 \
+	extern const td_op td_op_##op;                                                                                 \
 	const td_op td_op_##op = { .name = #op, __VA_ARGS__ };
-/* Marks a builder, one line, column 1; the build derives td_ops.h from it. */
+/* Marks a builder, in column 1; the build derives td_ops.h from it. */
 #define TD_API
 
 /* The op table, sorted by name; ends with NULL. */
 extern const td_op *const td__ops[];
 const td_op *td__op_find(const char *name);
 
-/* The one dispatch point.  Eager: infer, allocate, run, and if a gradient is wanted make a node.  Graph: infer, make a node.
- * Returns output 0 (NULL when there is none, or on failure). */
+/* The one dispatch point.  Eager: infer, allocate, run, and if a gradient is wanted make a node.  Graph: infer, make a
+ * node. Returns output 0 (NULL when there is none, or on failure). */
 td_value *td_apply(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in);
 /* A call with one to seven inputs, written as a list. */
-#define TD_APPLY(c, op, attrs, ...) \
-	td_apply(c, &td_op_##op, attrs, (td_value *[]){ __VA_ARGS__ }, (int)(sizeof((td_value *[]){ __VA_ARGS__ }) / sizeof(td_value *)))
+#define TD_APPLY(c, op, attrs, ...)                                                                                    \
+	td_apply(c, &td_op_##op, attrs, (td_value *[]){ __VA_ARGS__ },                                                 \
+		(int)(sizeof((td_value *[]){ __VA_ARGS__ }) / sizeof(td_value *)))
 
 /* Whether a gradient rule has to make DX[i]. */
 static inline bool td_wants(const td_node *n, int i)
@@ -178,50 +188,55 @@ static inline bool td_wants(const td_node *n, int i)
 	return n->in[i] && n->in[i]->needs_grad;
 }
 
-/* ---- Graphs, plans, sessions --------------------------------------------------------------------------------------- */
+/* ---- Graphs, plans, sessions ---------------------------------------------------------------------------------------
+ */
 
 struct td_graph {
-	struct arena arena;       /* everything of the graph */
-	td_node **nodes;          /* owned array; order of recording */
+	struct arena arena; /* everything of the graph */
+	td_node **nodes;    /* owned array; order of recording */
 	int n_nodes, nodes_room;
-	td_value **values;        /* owned array; by id */
+	td_value **values; /* owned array; by id */
 	int n_values, values_room;
-	struct { const td_value *tensor; td_value *symbol; } *captures; /* owned array; open addressing by the tensor's address */
+	struct {
+		const td_value *tensor;
+		td_value *symbol;
+	} * captures;                  /* owned array; open addressing by the tensor's address */
 	int n_captures, captures_room; /* power of two */
 	int n_sessions;
-	bool traced;              /* td_trace_end has run: nothing is added any more */
+	bool traced; /* td_trace_end has run: nothing is added any more */
 };
 
 td_value *td__graph_value(td_graph *g, const td_shape *shape);
 td_value *td__graph_capture(td_graph *g, td_value *tensor); /* the symbol that stands for TENSOR */
 void td__graph_add(td_graph *g, td_node *n);
-void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes, void (*each)(void *arg, const td_node_view *node), void *arg);
+void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
+	void (*each)(void *arg, const td_node_view *node), void *arg);
 
 typedef struct td_step_plan { /* one step of a plan */
 	td_node *node;
-	int in[TD_MOST_IN];       /* value ids; -1: left out */
-	int out[TD_MOST_OUT];     /* value ids; -1: not wanted */
+	int in[TD_MOST_IN];   /* value ids; -1: left out */
+	int out[TD_MOST_OUT]; /* value ids; -1: not wanted */
 } td_step_plan;
 
 /* Symbolic: which nodes run, in order.  Made once by the passes; sizes come with a binding. */
 typedef struct td_plan {
 	const td_graph *graph;
-	td_step_plan *steps;      /* owned */
+	td_step_plan *steps; /* owned */
 	int n_steps;
-	int *fetches;             /* owned; value ids */
+	int *fetches; /* owned; value ids */
 	int n_fetches;
-	bool *fetched;            /* owned; by value id */
-	bool in_place;            /* outputs may lie on inputs, and places are used again; off: every value has its own */
+	bool *fetched; /* owned; by value id */
+	bool in_place; /* outputs may lie on inputs, and places are used again; off: every value has its own */
 } td_plan;
 
 /* Where everything lies for one set of feed sizes. */
 typedef struct td_layout {
-	td_shape *shapes;         /* owned; by value id */
-	int64_t *offsets;         /* owned; by value id; -1: not in the arena (fed, captured, or not wanted) */
-	size_t *workspace;        /* owned; bytes, by step */
-	int64_t *workspace_at;    /* owned; offset, by step */
-	int *first, *last;        /* owned; by value id: the steps during which its place is taken; a view's are its base's */
-	int *base;                /* owned; by value id: the value whose place it lies in */
+	td_shape *shapes;      /* owned; by value id */
+	int64_t *offsets;      /* owned; by value id; -1: not in the arena (fed, captured, or not wanted) */
+	size_t *workspace;     /* owned; bytes, by step */
+	int64_t *workspace_at; /* owned; offset, by step */
+	int *first, *last; /* owned; by value id: the steps during which its place is taken; a view's are its base's */
+	int *base;         /* owned; by value id: the value whose place it lies in */
 	size_t arena_bytes;
 } td_layout;
 
@@ -233,32 +248,33 @@ typedef struct td_pass {
 extern const td_pass td__passes[];
 void td__passes_run(td_plan *p, bool verify);
 void td__pass_prune(td_plan *p);
-/* Abort with the neighbourhood of the bad node if the plan is not legal: a value used before it is made or made twice, a wrong
- * count of inputs, a node written after... (a bug of a pass, never of a user). */
+/* Abort with the neighbourhood of the bad node if the plan is not legal: a value used before it is made or made twice,
+ * a wrong count of inputs, a node written after... (a bug of a pass, never of a user). */
 void td__verify_plan(const td_plan *p, const char *after);
 /* passes/memory.c: fill base, first, last, offsets and arena_bytes from shapes and workspace. */
 void td__layout_places(const td_plan *p, td_layout *l);
 /* The independent checker: no two places that are taken at the same time overlap. */
 void td__verify_layout(const td_plan *p, const td_layout *l);
 
-/* ---- Context ------------------------------------------------------------------------------------------------------- */
+/* ---- Context -------------------------------------------------------------------------------------------------------
+ */
 
 struct td_ctx {
-	struct err err;            /* sticky */
-	td_graph *graph;           /* recorder; NULL: eager mode */
-	struct threads *threads;   /* owned */
+	struct err err;          /* sticky */
+	td_graph *graph;         /* recorder; NULL: eager mode */
+	struct threads *threads; /* owned */
 	const td_device *device;
-	td_pool *pool;             /* owned reference */
+	td_pool *pool; /* owned reference */
 	uint64_t seed;
 	int64_t step;
-	uint64_t seq;              /* of the last node */
-	uint32_t n_random;         /* random ops of this step so far: the next one's stream */
-	int no_grad;               /* depth */
+	uint64_t seq;      /* of the last node */
+	uint32_t n_random; /* random ops of this step so far: the next one's stream */
+	int no_grad;       /* depth */
 	bool in_backward;
-	td_value **made;           /* owned array of owned references: what the step made */
+	td_value **made; /* owned array of owned references: what the step made */
 	int n_made, made_room;
-	struct map layers;         /* interned layer paths; values are the keys' copies, owned */
-	const char *layer;         /* present path, interned */
+	struct map layers; /* interned layer paths; values are the keys' copies, owned */
+	const char *layer; /* present path, interned */
 	td_counters counters;
 	struct td_handle *handles; /* owned; eager cache of prepared handles, see apply.c */
 };

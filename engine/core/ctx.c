@@ -11,6 +11,8 @@ td_ctx *td_ctx_create(const td_ctx_options *options)
 {
 	td_ctx *c = MEM_NEW(td_ctx);
 
+	openblas_set_num_threads(
+		1); /* the engine cuts the work; and Debian's serial build is not safe to call from two threads */
 	c->seed = options->seed;
 	c->threads = threads_create(TD_MAX(options->threads, 1));
 	c->device = &td__devices[TD_CPU];
@@ -80,9 +82,9 @@ const char *td_fingerprint(void)
 	static char text[160];
 
 	if (!*text) {
-		const char *isa = __builtin_cpu_supports("avx512f") ? "avx512" :
-			__builtin_cpu_supports("avx2")              ? "avx2" :
-			                                              "sse2";
+		const char *isa = __builtin_cpu_supports("avx512f") ? "avx512"
+				  : __builtin_cpu_supports("avx2")  ? "avx2"
+								    : "sse2";
 		snprintf(text, sizeof text, "%s openblas-%s tandem-%s", isa, openblas_get_corename(), TD_VERSION);
 	}
 	return text;

@@ -27,9 +27,9 @@ const td_device td__devices[TD_N_DEVICES] = {
 
 struct td_pool {
 	const td_device *device;
-	int refs;                  /* the context and every storage */
-	bool closed;               /* the context is gone: keep nothing */
-	int64_t live, peak;        /* bytes in tensors */
+	int refs;           /* the context and every storage */
+	bool closed;        /* the context is gone: keep nothing */
+	int64_t live, peak; /* bytes in tensors */
 	struct {
 		void *blocks[BUCKET_MOST];
 		int n;

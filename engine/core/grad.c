@@ -1,7 +1,7 @@
 /* Automatic differentiation: the one reverse walk, for the tape and for graphs.
  *
- * Nodes are visited in falling order of their sequence number, so contributions to one gradient are added in the same order in
- * both modes.  A rule is made of op calls: eagerly they run, while tracing they are recorded. */
+ * Nodes are visited in falling order of their sequence number, so contributions to one gradient are added in the same
+ * order in both modes.  A rule is made of op calls: eagerly they run, while tracing they are recorded. */
 #include "core/core.h"
 
 #include <string.h>
@@ -29,7 +29,7 @@ struct walk {
 	td_ctx *c;
 	struct pending *heap; /* owned; largest sequence number first */
 	int n_heap, heap_room;
-	struct leaf *leaves;  /* owned */
+	struct leaf *leaves; /* owned */
 	int n_leaves, leaves_room;
 };
 
@@ -128,8 +128,8 @@ static td_value *seen_as(td_ctx *c, td_value *v)
 }
 
 /* Walk back from OUTPUTS; inner nodes whose values are in INPUTS are recorded through WATCH. */
-static void walk_back(struct walk *w, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
-	int n_inputs, td_value **grads)
+static void walk_back(struct walk *w, td_value *const *outputs, td_value *const *seeds, int n_outputs,
+	td_value *const *inputs, int n_inputs, td_value **grads)
 {
 	bool in_backward = w->c->in_backward;
 

@@ -1,5 +1,5 @@
-/* Graphs: what tracing writes into.  Everything lives in the graph's arena; tensors that the trace met are captured, each once,
- * by a symbol that holds a reference. */
+/* Graphs: what tracing writes into.  Everything lives in the graph's arena; tensors that the trace met are captured,
+ * each once, by a symbol that holds a reference. */
 #include "core/core.h"
 
 #include <string.h>
@@ -130,7 +130,8 @@ static void show_input(const td_value *v, void (*each)(void *arg, const td_node_
 }
 
 /* Nodes go by the id of their first output; a node without outputs, by the first id past all values and its place. */
-void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes, void (*each)(void *arg, const td_node_view *node), void *arg)
+void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
+	void (*each)(void *arg, const td_node_view *node), void *arg)
 {
 	bool *used = MEM_NEW_N(bool, g->n_values + 1);
 
@@ -147,8 +148,10 @@ void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes, void 
 
 		for (int i = 0; i < n->n_in; i++)
 			if (n->in[i])
-				inputs[n_inputs++] = n->in[i]->producer ? n->in[i]->producer->n_out ? n->in[i]->producer->out[0]->id : -1 :
-									  n->in[i]->id;
+				inputs[n_inputs++] =
+					n->in[i]->producer
+						? n->in[i]->producer->n_out ? n->in[i]->producer->out[0]->id : -1
+						: n->in[i]->id;
 		each(arg, &(td_node_view){ .id = n->n_out ? n->out[0]->id : g->n_values + k,
 				  .op = n->op->name,
 				  .name = n->layer,

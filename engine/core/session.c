@@ -1,26 +1,26 @@
 /* Sessions: a graph made ready to run again and again.
  *
- * The plan says which nodes run and in what order; it knows no sizes.  A binding lays one set of feed sizes out: shapes inferred,
- * every value's place in the arena, handles prepared, calls filled in.  Running is then a loop over calls. */
+ * The plan says which nodes run and in what order; it knows no sizes.  A binding lays one set of feed sizes out: shapes
+ * inferred, every value's place in the arena, handles prepared, calls filled in.  Running is then a loop over calls. */
 #include "core/core.h"
 
 #include <string.h>
 
 typedef struct td_binding {
-	td_shape *feeds;      /* owned; the key: one shape per placeholder of the plan */
+	td_shape *feeds; /* owned; the key: one shape per placeholder of the plan */
 	td_layout layout;
-	td_call *calls;       /* owned; one per step */
-	uint64_t used;        /* run number of the last use; 0: free slot */
+	td_call *calls; /* owned; one per step */
+	uint64_t used;  /* run number of the last use; 0: free slot */
 } td_binding;
 
 struct td_session {
-	td_graph *graph;      /* borrowed */
+	td_graph *graph; /* borrowed */
 	td_plan plan;
 	unsigned flags;
-	int *placeholders;    /* owned; ids that the plan needs fed */
+	int *placeholders; /* owned; ids that the plan needs fed */
 	int n_placeholders;
 	td_binding bindings[TD_BINDINGS_MOST];
-	char *arena;          /* owned; as large as the largest binding asks */
+	char *arena; /* owned; as large as the largest binding asks */
 	size_t arena_bytes;
 	uint64_t runs;
 	bool planned;
@@ -32,7 +32,8 @@ struct td_session {
 #define FLAGS_ALWAYS 0
 #endif
 
-/* ---- Plan ---------------------------------------------------------------------------------------------------------- */
+/* ---- Plan ----------------------------------------------------------------------------------------------------------
+ */
 
 static void plan_init(td_plan *p, const td_graph *g, td_value *const *fetches, int n_fetches)
 {
@@ -121,7 +122,8 @@ static void finish_plan(td_session *s, td_ctx *c)
 	c->counters.plans++;
 }
 
-/* ---- Bindings ------------------------------------------------------------------------------------------------------ */
+/* ---- Bindings ------------------------------------------------------------------------------------------------------
+ */
 
 static void binding_release(const td_plan *p, td_binding *b)
 {
@@ -181,11 +183,15 @@ static void fill_calls(td_session *s, td_binding *b)
 		call->workspace = l->workspace[k] ? s->arena + l->workspace_at[k] : NULL;
 		for (int i = 0; i < TD_MOST_IN; i++) {
 			int v = step->in[i];
-			call->in[i] = v < 0 ? (td_view){ 0 } : (td_view){ &l->shapes[v], l->offsets[v] >= 0 ? s->arena + l->offsets[v] : NULL };
+			call->in[i] = v < 0 ? (td_view){ 0 }
+					    : (td_view){ &l->shapes[v],
+						      l->offsets[v] >= 0 ? s->arena + l->offsets[v] : NULL };
 		}
 		for (int i = 0; i < TD_MOST_OUT; i++) {
 			int v = step->out[i];
-			call->out[i] = v < 0 ? (td_view){ 0 } : (td_view){ &l->shapes[v], l->offsets[v] >= 0 ? s->arena + l->offsets[v] : NULL };
+			call->out[i] = v < 0 ? (td_view){ 0 }
+					     : (td_view){ &l->shapes[v],
+						       l->offsets[v] >= 0 ? s->arena + l->offsets[v] : NULL };
 		}
 	}
 }
@@ -198,8 +204,12 @@ static bool binding_init(td_session *s, td_ctx *c, td_binding *b, const td_shape
 	b->feeds = MEM_NEW_N(td_shape, s->n_placeholders + 1);
 	memcpy(b->feeds, feeds, sizeof *feeds * (size_t)s->n_placeholders);
 	b->calls = MEM_NEW_N(td_call, n_steps);
-	*l = (td_layout){ .shapes = MEM_NEW_N(td_shape, n), .offsets = MEM_NEW_N(int64_t, n), .workspace = MEM_NEW_N(size_t, n_steps),
-		.workspace_at = MEM_NEW_N(int64_t, n_steps), .first = MEM_NEW_N(int, n), .last = MEM_NEW_N(int, n),
+	*l = (td_layout){ .shapes = MEM_NEW_N(td_shape, n),
+		.offsets = MEM_NEW_N(int64_t, n),
+		.workspace = MEM_NEW_N(size_t, n_steps),
+		.workspace_at = MEM_NEW_N(int64_t, n_steps),
+		.first = MEM_NEW_N(int, n),
+		.last = MEM_NEW_N(int, n),
 		.base = MEM_NEW_N(int, n) };
 	for (int i = 0; i < s->n_placeholders; i++)
 		l->shapes[s->placeholders[i]] = feeds[i];
@@ -259,7 +269,8 @@ static td_binding *binding_for(td_session *s, td_ctx *c, const td_shape *feeds)
 	return oldest;
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running -------------------------------------------------------------------------------------------------------
+ */
 
 /* The bytes of every value that does not lie in the arena, by id: fed tensors and captured ones, and views of these. */
 static bool outside_bytes(td_session *s, td_ctx *c, const td_feed *feeds, int n_feeds, void **bytes, td_shape *shapes)
@@ -270,10 +281,14 @@ static bool outside_bytes(td_session *s, td_ctx *c, const td_feed *feeds, int n_
 	for (int i = 0; i < n_feeds; i++) {
 		TD_ASSERT(feeds[i].placeholder && feeds[i].placeholder->placeholder);
 		if (!feeds[i].tensor)
-			return td_fail(c, TD_INVALID, "the placeholder \"%s\" is fed nothing", td_name_of(feeds[i].placeholder)), false;
+			return td_fail(c, TD_INVALID, "the placeholder \"%s\" is fed nothing",
+				       td_name_of(feeds[i].placeholder)),
+			       false;
 		if (feeds[i].tensor->shape.dtype != feeds[i].placeholder->shape.dtype)
-			return td_fail(c, TD_DTYPE, "the placeholder \"%s\" takes %s, not %s", td_name_of(feeds[i].placeholder),
-				       td_dtype_name(feeds[i].placeholder->shape.dtype), td_dtype_name(feeds[i].tensor->shape.dtype)),
+			return td_fail(c, TD_DTYPE, "the placeholder \"%s\" takes %s, not %s",
+				       td_name_of(feeds[i].placeholder),
+				       td_dtype_name(feeds[i].placeholder->shape.dtype),
+				       td_dtype_name(feeds[i].tensor->shape.dtype)),
 			       false;
 		bytes[feeds[i].placeholder->id] = td_data(feeds[i].tensor);
 	}
@@ -283,13 +298,16 @@ static bool outside_bytes(td_session *s, td_ctx *c, const td_feed *feeds, int n_
 			if (feeds[k].placeholder->id == s->placeholders[i])
 				tensor = feeds[k].tensor;
 		if (!tensor)
-			return td_fail(c, TD_INVALID, "the placeholder \"%s\" is not fed", td_name_of(s->graph->values[s->placeholders[i]])), false;
+			return td_fail(c, TD_INVALID, "the placeholder \"%s\" is not fed",
+				       td_name_of(s->graph->values[s->placeholders[i]])),
+			       false;
 		shapes[i] = tensor->shape;
 	}
 	return true;
 }
 
-/* Paranoia: what a step is about to write, and its scratch, hold NaN before; a kernel that reads them too early shows. */
+/* Paranoia: what a step is about to write, and its scratch, hold NaN before; a kernel that reads them too early shows.
+ */
 static void poison(const td_plan *p, const td_layout *l, int k, const td_call *call)
 {
 	const td_step_plan *step = &p->steps[k];
@@ -300,7 +318,8 @@ static void poison(const td_plan *p, const td_layout *l, int k, const td_call *c
 		bool shared = false;
 		for (int j = 0; j < TD_MOST_IN; j++)
 			shared |= call->in[j].data && call->in[j].data == call->out[i].data;
-		if (step->out[i] >= 0 && call->out[i].data && !shared && l->offsets[step->out[i]] >= 0 && !step->node->op->view)
+		if (step->out[i] >= 0 && call->out[i].data && !shared && l->offsets[step->out[i]] >= 0 &&
+			!step->node->op->view)
 			memset(call->out[i].data, 0xff, td_shape_bytes(call->out[i].shape));
 	}
 }
@@ -357,7 +376,8 @@ td_status td_session_run(td_session *s, td_ctx *c, const td_feed *feeds, int n_f
 			results[i] = r;
 			if (!r)
 				break;
-			c->device->copy(r->storage->bytes, b->layout.offsets[v] >= 0 ? s->arena + b->layout.offsets[v] : bytes[b->layout.base[v]],
+			c->device->copy(r->storage->bytes,
+				b->layout.offsets[v] >= 0 ? s->arena + b->layout.offsets[v] : bytes[b->layout.base[v]],
 				td_shape_bytes(&r->shape));
 			MEM_GROW(c->made, c->n_made, c->made_room);
 			c->made[c->n_made++] = r;

@@ -1,5 +1,5 @@
-/* Shapes, values and what they own.  An eager value and the nodes behind it are counted; freeing one may free a chain as long
- * as the training step, so it is done with a list and not by recursion. */
+/* Shapes, values and what they own.  An eager value and the nodes behind it are counted; freeing one may free a chain
+ * as long as the training step, so it is done with a list and not by recursion. */
 #include "core/core.h"
 
 #include <stdio.h>
@@ -9,8 +9,12 @@ static const struct {
 	const char *name;
 	size_t size;
 } dtypes[TD_N_DTYPES] = {
-	[TD_F32] = { "float32", 4 }, [TD_F64] = { "float64", 8 }, [TD_I32] = { "int32", 4 },
-	[TD_I64] = { "int64", 8 },   [TD_U8] = { "uint8", 1 },    [TD_BOOL] = { "bool", 1 },
+	[TD_F32] = { "float32", 4 },
+	[TD_F64] = { "float64", 8 },
+	[TD_I32] = { "int32", 4 },
+	[TD_I64] = { "int64", 8 },
+	[TD_U8] = { "uint8", 1 },
+	[TD_BOOL] = { "bool", 1 },
 };
 
 size_t td_dtype_size(td_dtype d)
@@ -57,7 +61,8 @@ size_t td_shape_bytes(const td_shape *s)
 
 bool td_shape_same(const td_shape *a, const td_shape *b)
 {
-	return a->dtype == b->dtype && a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof a->dim[0] * (size_t)a->rank);
+	return a->dtype == b->dtype && a->rank == b->rank &&
+	       !memcmp(a->dim, b->dim, sizeof a->dim[0] * (size_t)a->rank);
 }
 
 void td_shape_strides(const td_shape *s, int64_t strides[TD_MAX_RANK])

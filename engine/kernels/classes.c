@@ -34,7 +34,8 @@ void K(k_argmax)(int64_t *y, const void *xv, int64_t n, int64_t stride)
 	int64_t best = 0;
 
 	for (int64_t i = 1; i < n; i++)
-		if (x[i * stride] > x[best * stride] || (x[i * stride] != x[i * stride] && x[best * stride] == x[best * stride]))
+		if (x[i * stride] > x[best * stride] ||
+			(x[i * stride] != x[i * stride] && x[best * stride] == x[best * stride]))
 			best = i;
 	*y = best;
 }

@@ -1,51 +1,65 @@
-/* Elementwise rows.  Contiguous inputs and scalars have a loop of their own, which the compiler makes vectors of; a result may
- * lie exactly on an input, hence ivdep and no restrict. */
+/* Elementwise rows.  Contiguous inputs and scalars have a loop of their own, which the compiler makes vectors of; a
+ * result may lie exactly on an input, hence ivdep and no restrict. */
 #include "kernels/kernels.h"
 
 #include <math.h>
 
 #include "base/rng.h"
 
-#define LOOP                   \
-	_Pragma("GCC ivdep")   \
-	for (int64_t i = 0; i < n; i++)
+#define LOOP _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++)
 
-#define BINARY(name, type, expression)                                                                    \
-	TD_VECTOR void K(name)(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb) \
-	{                                                                                                 \
-		type *y = yv;                                                                             \
-		const real *pa = av, *pb = bv;                                                            \
-		if (sa == 1 && sb == 1) {                                                                 \
-			LOOP { const real a = pa[i], b = pb[i]; y[i] = expression; }                      \
-		} else if (sa == 1 && sb == 0) {                                                          \
-			const real b = *pb;                                                               \
-			LOOP { const real a = pa[i]; y[i] = expression; }                                 \
-		} else if (sa == 0 && sb == 1) {                                                          \
-			const real a = *pa;                                                               \
-			LOOP { const real b = pb[i]; y[i] = expression; }                                 \
-		} else {                                                                                  \
-			for (int64_t i = 0; i < n; i++) {                                                 \
-				const real a = pa[i * sa], b = pb[i * sb];                                \
-				y[i] = expression;                                                        \
-			}                                                                                 \
-		}                                                                                         \
+#define BINARY(name, type, expression)                                                                                 \
+	TD_VECTOR void K(name)(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb)            \
+	{                                                                                                              \
+		type *y = yv;                                                                                          \
+		const real *pa = av, *pb = bv;                                                                         \
+		if (sa == 1 && sb == 1) {                                                                              \
+			LOOP                                                                                           \
+			{                                                                                              \
+				const real a = pa[i], b = pb[i];                                                       \
+				y[i] = expression;                                                                     \
+			}                                                                                              \
+		} else if (sa == 1 && sb == 0) {                                                                       \
+			const real b = *pb;                                                                            \
+			LOOP                                                                                           \
+			{                                                                                              \
+				const real a = pa[i];                                                                  \
+				y[i] = expression;                                                                     \
+			}                                                                                              \
+		} else if (sa == 0 && sb == 1) {                                                                       \
+			const real a = *pa;                                                                            \
+			LOOP                                                                                           \
+			{                                                                                              \
+				const real b = pb[i];                                                                  \
+				y[i] = expression;                                                                     \
+			}                                                                                              \
+		} else {                                                                                               \
+			for (int64_t i = 0; i < n; i++) {                                                              \
+				const real a = pa[i * sa], b = pb[i * sb];                                             \
+				y[i] = expression;                                                                     \
+			}                                                                                              \
+		}                                                                                                      \
 	}
 
-#define UNARY(name, expression)                                                                            \
-	TD_VECTOR void K(name)(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb) \
-	{                                                                                                 \
-		real *y = yv;                                                                             \
-		const real *pa = av;                                                                      \
-		(void)bv;                                                                                 \
-		(void)sb;                                                                                 \
-		if (sa == 1) {                                                                            \
-			LOOP { const real a = pa[i]; y[i] = expression; }                                 \
-		} else {                                                                                  \
-			for (int64_t i = 0; i < n; i++) {                                                 \
-				const real a = pa[i * sa];                                                \
-				y[i] = expression;                                                        \
-			}                                                                                 \
-		}                                                                                         \
+#define UNARY(name, expression)                                                                                        \
+	TD_VECTOR void K(name)(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb)            \
+	{                                                                                                              \
+		real *y = yv;                                                                                          \
+		const real *pa = av;                                                                                   \
+		(void)bv;                                                                                              \
+		(void)sb;                                                                                              \
+		if (sa == 1) {                                                                                         \
+			LOOP                                                                                           \
+			{                                                                                              \
+				const real a = pa[i];                                                                  \
+				y[i] = expression;                                                                     \
+			}                                                                                              \
+		} else {                                                                                               \
+			for (int64_t i = 0; i < n; i++) {                                                              \
+				const real a = pa[i * sa];                                                             \
+				y[i] = expression;                                                                     \
+			}                                                                                              \
+		}                                                                                                      \
 	}
 
 BINARY(k_add, real, a + b)
@@ -90,8 +104,8 @@ TD_VECTOR void K(k_fill)(void *yv, int64_t n, double value)
 	LOOP y[i] = v;
 }
 
-void K(k_dropout)(void *yv, uint8_t *mask, const void *xv, int64_t first, int64_t n, double p, uint64_t seed, uint32_t stream,
-	uint32_t step)
+void K(k_dropout)(void *yv, uint8_t *mask, const void *xv, int64_t first, int64_t n, double p, uint64_t seed,
+	uint32_t stream, uint32_t step)
 {
 	const struct rng_key key = { seed, stream, step };
 	const real *x = xv;

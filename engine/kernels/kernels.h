@@ -1,7 +1,7 @@
 /* Kernels: naked loops over pointers and sizes, and the one user of OpenBLAS.  No td types, no allocation, no context.
  *
- * Every file of this folder is compiled twice, for float32 and for float64 (TD_REAL), so the reference for gradient checks is the
- * same source.  TD_KERNEL declares both; TD_PICK chooses by element type.
+ * Every file of this folder is compiled twice, for float32 and for float64 (TD_REAL), so the reference for gradient
+ * checks is the same source.  TD_KERNEL declares both; TD_PICK chooses by element type.
  *
  * Elements are added in an order that the source fixes (lanes and blocks, never what a compiler might choose), and
  * -ffp-contract=off holds, so the instruction set changes the speed of these loops and not their bits. */
@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TD_KERNEL(name, args) \
-	void name##_f32 args; \
+#define TD_KERNEL(name, args)                                                                                          \
+	void name##_f32 args;                                                                                          \
 	void name##_f64 args;
 #define TD_PICK(dtype, name) ((dtype) == TD_F64 ? name##_f64 : name##_f32)
 
@@ -58,7 +58,8 @@ TD_KERNEL(k_mask, TD_ROW)    /* y = a where the byte b is not 0, else 0 */
 TD_KERNEL(k_scale, (void *y, const void *a, int64_t n, double scale))
 TD_KERNEL(k_fill, (void *y, int64_t n, double value))
 /* mask[i] = whether element first+i survives with probability 1-p; y = x * mask / (1-p).  mask may be NULL. */
-TD_KERNEL(k_dropout, (void *y, uint8_t *mask, const void *x, int64_t first, int64_t n, double p, uint64_t seed, uint32_t stream, uint32_t step))
+TD_KERNEL(k_dropout, (void *y, uint8_t *mask, const void *x, int64_t first, int64_t n, double p, uint64_t seed,
+			     uint32_t stream, uint32_t step))
 
 /* acc[j * so] += x[j * sx] for j < n; with SO == 0 the row's sum, in eight lanes of double. */
 TD_KERNEL(k_accumulate, (double *acc, const void *x, int64_t n, int64_t sx, int64_t so))
@@ -69,16 +70,17 @@ TD_KERNEL(k_store, (void *y, const double *acc, int64_t n, double scale))
 
 /* Rows of N classes: softmax; index of the first largest (NaN counts as larger than all); -log softmax at the label. */
 TD_KERNEL(k_softmax, (void *y, const void *x, int64_t n, int64_t stride))
-TD_KERNEL(k_argmax, (int64_t *y, const void *x, int64_t n, int64_t stride))
+TD_KERNEL(k_argmax, (int64_t * y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_cross_entropy, (void *loss, void *lse, const void *x, int64_t label, int64_t n))
 TD_KERNEL(k_cross_entropy_dx, (void *dx, const void *x, const void *lse, int64_t label, const void *dy, int64_t n))
 
 /* C[m,n] = op(A)[m,k] op(B)[k,n] + beta C, one thread. */
-TD_KERNEL(k_gemm, (bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc))
+TD_KERNEL(k_gemm, (bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
+			  int64_t ldb, double beta, void *c, int64_t ldc))
 
 /* Geometry of a 2-d convolution or pool; images are [H, W, C] in memory. */
 struct k_window {
-	int64_t channels, height, width;      /* of one input image */
+	int64_t channels, height, width; /* of one input image */
 	int64_t out_height, out_width;
 	int64_t kernel[2], stride[2], padding[2];
 };

@@ -1,5 +1,5 @@
-/* Updates of parameters: SGD as torch.optim.SGD defines it, Adam as torch.optim.Adam (Kingma and Ba, 2015; eps outside the root).
- * Scalars are combined in double, once; elements are in the tensor's type. */
+/* Updates of parameters: SGD as torch.optim.SGD defines it, Adam as torch.optim.Adam (Kingma and Ba, 2015; eps outside
+ * the root). Scalars are combined in double, once; elements are in the tensor's type. */
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -10,8 +10,8 @@ TD_VECTOR static void sgd_plain(real *restrict param, const real *restrict grad,
 		param[i] -= lr * (grad[i] + decay * param[i]);
 }
 
-TD_VECTOR static void sgd_momentum(real *restrict param, const real *restrict grad, real *restrict buffer, int64_t n, real lr, real decay,
-	real momentum, real keep, real nesterov)
+TD_VECTOR static void sgd_momentum(real *restrict param, const real *restrict grad, real *restrict buffer, int64_t n,
+	real lr, real decay, real momentum, real keep, real nesterov)
 {
 	for (int64_t i = 0; i < n; i++) {
 		real g = grad[i] + decay * param[i], b = momentum * buffer[i] + keep * g;
@@ -29,8 +29,8 @@ void K(k_sgd)(void *param, const void *grad, void *buffer, int64_t n, const stru
 			(real)(s->first ? 1 : 1 - s->dampening), s->nesterov);
 }
 
-TD_VECTOR static void adam(real *restrict param, const real *restrict grad, real *restrict m, real *restrict v, int64_t n, real beta1,
-	real beta2, real keep1, real keep2, real step, real root, real eps, real decay)
+TD_VECTOR static void adam(real *restrict param, const real *restrict grad, real *restrict m, real *restrict v,
+	int64_t n, real beta1, real beta2, real keep1, real keep2, real step, real root, real eps, real decay)
 {
 	for (int64_t i = 0; i < n; i++) {
 		real g = grad[i] + decay * param[i];
@@ -44,6 +44,6 @@ void K(k_adam)(void *param, const void *grad, void *m, void *v, int64_t n, const
 {
 	double step = s->lr / (1 - pow(s->beta1, s->t)), root = sqrt(1 - pow(s->beta2, s->t));
 
-	adam(param, grad, m, v, n, (real)s->beta1, (real)s->beta2, (real)(1 - s->beta1), (real)(1 - s->beta2), (real)step, (real)root,
-		(real)s->eps, (real)s->weight_decay);
+	adam(param, grad, m, v, n, (real)s->beta1, (real)s->beta2, (real)(1 - s->beta1), (real)(1 - s->beta2),
+		(real)step, (real)root, (real)s->eps, (real)s->weight_decay);
 }

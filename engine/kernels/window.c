@@ -12,11 +12,13 @@ void K(k_im2col)(void *patchesv, const void *imagev, const struct k_window *w)
 	for (int64_t oy = 0; oy < w->out_height; oy++)
 		for (int64_t ox = 0; ox < w->out_width; ox++)
 			for (int64_t ky = 0; ky < w->kernel[0]; ky++) {
-				int64_t y = oy * w->stride[0] + ky - w->padding[0], x = ox * w->stride[1] - w->padding[1];
+				int64_t y = oy * w->stride[0] + ky - w->padding[0],
+					x = ox * w->stride[1] - w->padding[1];
 				bool row = y >= 0 && y < w->height;
 
 				if (row && x >= 0 && x + w->kernel[1] <= w->width) {
-					memcpy(patch, image + (y * w->width + x) * w->channels, pixel * (size_t)w->kernel[1]);
+					memcpy(patch, image + (y * w->width + x) * w->channels,
+						pixel * (size_t)w->kernel[1]);
 					patch += w->kernel[1] * w->channels;
 					continue;
 				}
@@ -37,7 +39,8 @@ TD_VECTOR void K(k_col2im)(void *imagev, const void *patchesv, const struct k_wi
 		for (int64_t ox = 0; ox < w->out_width; ox++)
 			for (int64_t ky = 0; ky < w->kernel[0]; ky++)
 				for (int64_t kx = 0; kx < w->kernel[1]; kx++, patch += w->channels) {
-					int64_t y = oy * w->stride[0] + ky - w->padding[0], x = ox * w->stride[1] + kx - w->padding[1];
+					int64_t y = oy * w->stride[0] + ky - w->padding[0],
+						x = ox * w->stride[1] + kx - w->padding[1];
 					real *to = image + (y * w->width + x) * w->channels;
 
 					if (y < 0 || y >= w->height || x < 0 || x >= w->width)
@@ -60,7 +63,8 @@ void K(k_fill_rows)(void *yv, const void *bias, int64_t m, int64_t n)
 }
 
 /* Fold one pixel of the window into the best so far. */
-TD_VECTOR static void fold(real *restrict best, int32_t *restrict which, const real *restrict x, int64_t n, int32_t place)
+TD_VECTOR static void fold(
+	real *restrict best, int32_t *restrict which, const real *restrict x, int64_t n, int32_t place)
 {
 	if (!which) {
 		for (int64_t c = 0; c < n; c++)
@@ -103,7 +107,8 @@ void K(k_max_pool)(void *yv, int32_t *which, const void *xv, const struct k_wind
 		}
 }
 
-TD_VECTOR static void scatter(real *restrict dx, const int32_t *restrict which, const real *restrict dy, int64_t n, int32_t place)
+TD_VECTOR static void scatter(
+	real *restrict dx, const int32_t *restrict which, const real *restrict dy, int64_t n, int32_t place)
 {
 	for (int64_t c = 0; c < n; c++)
 		dx[c] += which[c] == place ? dy[c] : 0;

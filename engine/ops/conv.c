@@ -1,8 +1,8 @@
 /* 2-d convolution (cross-correlation, as torch.nn.functional.conv2d), through patches and a matrix product per image.
  *
- * Images lie channels-last, [N, H, W, C] in memory, and so do weights, [O, kh, kw, I]: a patch is then a row, and a result pixel
- * too.  Images are independent, so the work is cut by image; the weights' gradient is a sum over images and is cut into a fixed
- * number of slices whose partial sums are added in order. */
+ * Images lie channels-last, [N, H, W, C] in memory, and so do weights, [O, kh, kw, I]: a patch is then a row, and a
+ * result pixel too.  Images are independent, so the work is cut by image; the weights' gradient is a sum over images
+ * and is cut into a fixed number of slices whose partial sums are added in order. */
 #include "ops/ops.h"
 
 #include "td_ops.h"
@@ -13,16 +13,18 @@ struct conv {
 	struct k_window w;
 	int64_t batch, out_channels, pixels, patch; /* pixels of one result, elements of one patch */
 	int n_slices;
-	int64_t per_slice;                          /* images */
+	int64_t per_slice; /* images */
 	td_dtype dtype;
 	size_t size;
 	const char *x, *weight, *bias, *dy;
-	char *y, *dx, *scratch;                     /* scratch: [n_slices, pixels * patch], then partial sums */
+	char *y, *dx, *scratch; /* scratch: [n_slices, pixels * patch], then partial sums */
 };
 
 static void conv_init(struct conv *v, const td_conv2d_attrs *a, const td_shape *x, const td_shape *weight)
 {
-	*v = (struct conv){ .batch = x->dim[0], .out_channels = weight->dim[0], .dtype = x->dtype, .size = td_dtype_size(x->dtype) };
+	*v = (struct conv){
+		.batch = x->dim[0], .out_channels = weight->dim[0], .dtype = x->dtype, .size = td_dtype_size(x->dtype)
+	};
 	v->w = (struct k_window){ .channels = x->dim[1], .height = x->dim[2], .width = x->dim[3] };
 	for (int i = 0; i < 2; i++) {
 		v->w.kernel[i] = weight->dim[2 + i];
@@ -50,23 +52,28 @@ static bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x,
 	td_shape_text(x, tx);
 	td_shape_text(w, tw);
 	if (x->rank != 4 || w->rank != 4) {
-		td_fail(q->ctx, TD_SHAPE, "conv2d needs images [N, C, H, W] and a weight [O, I, kh, kw], not %s and %s", tx, tw);
+		td_fail(q->ctx, TD_SHAPE, "conv2d needs images [N, C, H, W] and a weight [O, I, kh, kw], not %s and %s",
+			tx, tw);
 		return false;
 	}
 	if (x->dim[1] != w->dim[1]) {
-		td_fail(q->ctx, TD_SHAPE, "conv2d: the images %s have %lld channels, the weight %s takes %lld", tx, (long long)x->dim[1], tw,
-			(long long)w->dim[1]);
+		td_fail(q->ctx, TD_SHAPE, "conv2d: the images %s have %lld channels, the weight %s takes %lld", tx,
+			(long long)x->dim[1], tw, (long long)w->dim[1]);
 		return false;
 	}
 	for (int i = 0; i < 2; i++) {
 		if (a->stride[i] < 1 || a->padding[i] < 0 || w->dim[2 + i] < 1) {
-			td_fail(q->ctx, TD_INVALID, "conv2d needs a kernel and a stride of at least 1 and a padding of at least 0");
+			td_fail(q->ctx, TD_INVALID,
+				"conv2d needs a kernel and a stride of at least 1 and a padding of at least 0");
 			return false;
 		}
 		if (w->dim[2 + i] > x->dim[2 + i] + 2 * a->padding[i]) {
-			td_fail(q->ctx, TD_SHAPE, "conv2d: the kernel %lldx%lld is larger than the image %lldx%lld with its padding %lldx%lld; "
-				"use a smaller kernel or more padding", (long long)w->dim[2], (long long)w->dim[3], (long long)x->dim[2],
-				(long long)x->dim[3], (long long)a->padding[0], (long long)a->padding[1]);
+			td_fail(q->ctx, TD_SHAPE,
+				"conv2d: the kernel %lldx%lld is larger than the image %lldx%lld with its padding "
+				"%lldx%lld; "
+				"use a smaller kernel or more padding",
+				(long long)w->dim[2], (long long)w->dim[3], (long long)x->dim[2], (long long)x->dim[3],
+				(long long)a->padding[0], (long long)a->padding[1]);
 			return false;
 		}
 	}
@@ -75,11 +82,14 @@ static bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x,
 
 static void result_shape(const struct conv *v, td_shape *y)
 {
-	*y = (td_shape){ .dtype = v->dtype, .order = TD_CHANNELS_LAST, .rank = 4,
+	*y = (td_shape){ .dtype = v->dtype,
+		.order = TD_CHANNELS_LAST,
+		.rank = 4,
 		.dim = { v->batch, v->out_channels, v->w.out_height, v->w.out_width } };
 }
 
-/* ---- conv2d: y[n,o,p,q] = bias[o] + sum over i,r,s of x[n, i, p*stride+r-padding, q*stride+s-padding] w[o,i,r,s] ------------------ */
+/* ---- conv2d: y[n,o,p,q] = bias[o] + sum over i,r,s of x[n, i, p*stride+r-padding, q*stride+s-padding] w[o,i,r,s]
+ * ------------------ */
 
 static void conv2d_infer(td_infer *q)
 {
@@ -89,7 +99,8 @@ static void conv2d_infer(td_infer *q)
 		return;
 	conv_init(&v, q->attrs, q->in[0], q->in[1]);
 	if (q->in[2] && (q->in[2]->rank != 1 || q->in[2]->dim[0] != v.out_channels)) {
-		td_fail(q->ctx, TD_SHAPE, "conv2d: the bias needs one entry for each of the %lld output channels", (long long)v.out_channels);
+		td_fail(q->ctx, TD_SHAPE, "conv2d: the bias needs one entry for each of the %lld output channels",
+			(long long)v.out_channels);
 		return;
 	}
 	result_shape(&v, &q->out[0]);
@@ -105,9 +116,11 @@ static void conv2d_slice(void *arg, int slice)
 	for (int64_t n = from; n < to; n++) {
 		char *y = v->y + (size_t)(n * v->pixels * v->out_channels) * v->size;
 
-		TD_PICK(v->dtype, k_im2col)(patches, v->x + (size_t)(n * v->w.channels * v->w.height * v->w.width) * v->size, &v->w);
+		TD_PICK(v->dtype, k_im2col)
+		(patches, v->x + (size_t)(n * v->w.channels * v->w.height * v->w.width) * v->size, &v->w);
 		TD_PICK(v->dtype, k_fill_rows)(y, v->bias, v->pixels, v->out_channels);
-		TD_PICK(v->dtype, k_gemm)(false, true, v->pixels, v->out_channels, v->patch, patches, v->patch, v->weight, v->patch, 1, y,
+		TD_PICK(v->dtype, k_gemm)
+		(false, true, v->pixels, v->out_channels, v->patch, patches, v->patch, v->weight, v->patch, 1, y,
 			v->out_channels);
 	}
 }
@@ -147,18 +160,18 @@ static const struct {
 	{ { 19, 2, 6, 6 }, { 3, 2, 2, 3 }, { { 3, 2 }, { 2, 0 } } },
 };
 
-#define CONV_APPLY(k)                                                                      \
-	static td_value *conv2d_apply_##k(td_ctx *c, td_value *const *in)                  \
-	{                                                                                  \
-		return td_conv2d(c, in[0], in[1], in[2], &conv_samples[k].attrs);          \
-	}                                                                                  \
-	static td_value *conv2d_dx_apply_##k(td_ctx *c, td_value *const *in)               \
-	{                                                                                  \
-		return td_conv2d_dx(c, in[0], in[1], in[2], &conv_samples[k].attrs);       \
-	}                                                                                  \
-	static td_value *conv2d_dw_apply_##k(td_ctx *c, td_value *const *in)               \
-	{                                                                                  \
-		return td_conv2d_dw(c, in[0], in[1], in[2], &conv_samples[k].attrs);       \
+#define CONV_APPLY(k)                                                                                                  \
+	static td_value *conv2d_apply_##k(td_ctx *c, td_value *const *in)                                              \
+	{                                                                                                              \
+		return td_conv2d(c, in[0], in[1], in[2], &conv_samples[k].attrs);                                      \
+	}                                                                                                              \
+	static td_value *conv2d_dx_apply_##k(td_ctx *c, td_value *const *in)                                           \
+	{                                                                                                              \
+		return td_conv2d_dx(c, in[0], in[1], in[2], &conv_samples[k].attrs);                                   \
+	}                                                                                                              \
+	static td_value *conv2d_dw_apply_##k(td_ctx *c, td_value *const *in)                                           \
+	{                                                                                                              \
+		return td_conv2d_dw(c, in[0], in[1], in[2], &conv_samples[k].attrs);                                   \
 	}
 CONV_APPLY(0)
 CONV_APPLY(1)
@@ -188,15 +201,18 @@ static bool conv2d_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(conv2d, .n_in = 3, .n_out = 1, .optional = 4, .attrs_size = sizeof(td_conv2d_attrs), .infer = conv2d_infer, .forward = { conv2d_forward }, .backward = conv2d_backward, .sample = conv2d_sample)
+TD_OP(conv2d, .n_in = 3, .n_out = 1, .optional = 4, .attrs_size = sizeof(td_conv2d_attrs), .infer = conv2d_infer,
+	.forward = { conv2d_forward }, .backward = conv2d_backward, .sample = conv2d_sample)
 
-/* x [N, I, H, W], w [O, I, kh, kw], bias [O] or NULL -> [N, O, (H + 2 padding - kh) / stride + 1, ...], channels-last. */
+/* x [N, I, H, W], w [O, I, kh, kw], bias [O] or NULL -> [N, O, (H + 2 padding - kh) / stride + 1, ...], channels-last.
+ */
 TD_API td_value *td_conv2d(td_ctx *c, td_value *x, td_value *w, td_value *bias, const td_conv2d_attrs *attrs)
 {
 	return x && w ? TD_APPLY(c, conv2d, attrs, ops_channels_last(c, x), ops_channels_last(c, w), bias) : NULL;
 }
 
-/* ---- conv2d_dx: the gradient of conv2d by its images, from dy and w; only the shape of x is read ----------------------------------- */
+/* ---- conv2d_dx: the gradient of conv2d by its images, from dy and w; only the shape of x is read
+ * ----------------------------------- */
 
 static void conv2d_dx_infer(td_infer *q)
 {
@@ -209,7 +225,8 @@ static void conv2d_dx_infer(td_infer *q)
 	result_shape(&v, &y);
 	if (!td_shape_same(&y, q->in[0])) {
 		char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_SHAPE, "conv2d_dx needs dy of %s, not %s", td_shape_text(&y, want), td_shape_text(q->in[0], got));
+		td_fail(q->ctx, TD_SHAPE, "conv2d_dx needs dy of %s, not %s", td_shape_text(&y, want),
+			td_shape_text(q->in[0], got));
 	}
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;
@@ -224,8 +241,10 @@ static void conv2d_dx_slice(void *arg, int slice)
 	int64_t from = slice * v->per_slice, to = TD_MIN(from + v->per_slice, v->batch);
 
 	for (int64_t n = from; n < to; n++) {
-		TD_PICK(v->dtype, k_gemm)(false, false, v->pixels, v->patch, v->out_channels,
-			v->dy + (size_t)(n * v->pixels * v->out_channels) * v->size, v->out_channels, v->weight, v->patch, 0, patches, v->patch);
+		TD_PICK(v->dtype, k_gemm)
+		(false, false, v->pixels, v->patch, v->out_channels,
+			v->dy + (size_t)(n * v->pixels * v->out_channels) * v->size, v->out_channels, v->weight,
+			v->patch, 0, patches, v->patch);
 		memset(v->dx + (size_t)n * image, 0, image);
 		TD_PICK(v->dtype, k_col2im)(v->dx + (size_t)n * image, patches, &v->w);
 	}
@@ -280,14 +299,18 @@ static bool conv2d_dx_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(conv2d_dx, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_conv2d_attrs), .infer = conv2d_dx_infer, .forward = { conv2d_dx_forward }, .backward = conv2d_dx_backward, .sample = conv2d_dx_sample)
+TD_OP(conv2d_dx, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_conv2d_attrs),
+	.infer = conv2d_dx_infer, .forward = { conv2d_dx_forward }, .backward = conv2d_dx_backward,
+	.sample = conv2d_dx_sample)
 
 TD_API td_value *td_conv2d_dx(td_ctx *c, td_value *dy, td_value *w, td_value *x, const td_conv2d_attrs *attrs)
 {
-	return dy && w && x ? TD_APPLY(c, conv2d_dx, attrs, ops_channels_last(c, dy), ops_channels_last(c, w), x) : NULL;
+	return dy && w && x ? TD_APPLY(c, conv2d_dx, attrs, ops_channels_last(c, dy), ops_channels_last(c, w), x)
+			    : NULL;
 }
 
-/* ---- conv2d_dw: the gradient of conv2d by its weight, from dy and x; only the shape of w is read ------------------------------------ */
+/* ---- conv2d_dw: the gradient of conv2d by its weight, from dy and x; only the shape of w is read
+ * ------------------------------------ */
 
 static size_t weight_bytes(const struct conv *v)
 {
@@ -305,7 +328,8 @@ static void conv2d_dw_infer(td_infer *q)
 	result_shape(&v, &y);
 	if (!td_shape_same(&y, q->in[0])) {
 		char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_SHAPE, "conv2d_dw needs dy of %s, not %s", td_shape_text(&y, want), td_shape_text(q->in[0], got));
+		td_fail(q->ctx, TD_SHAPE, "conv2d_dw needs dy of %s, not %s", td_shape_text(&y, want),
+			td_shape_text(q->in[0], got));
 	}
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;
@@ -322,9 +346,12 @@ static void conv2d_dw_slice(void *arg, int slice)
 	if (from >= to)
 		memset(partial, 0, weight_bytes(v));
 	for (int64_t n = from; n < to; n++) {
-		TD_PICK(v->dtype, k_im2col)(patches, v->x + (size_t)(n * v->w.channels * v->w.height * v->w.width) * v->size, &v->w);
-		TD_PICK(v->dtype, k_gemm)(true, false, v->out_channels, v->patch, v->pixels,
-			v->dy + (size_t)(n * v->pixels * v->out_channels) * v->size, v->out_channels, patches, v->patch, n > from, partial, v->patch);
+		TD_PICK(v->dtype, k_im2col)
+		(patches, v->x + (size_t)(n * v->w.channels * v->w.height * v->w.width) * v->size, &v->w);
+		TD_PICK(v->dtype, k_gemm)
+		(true, false, v->out_channels, v->patch, v->pixels,
+			v->dy + (size_t)(n * v->pixels * v->out_channels) * v->size, v->out_channels, patches, v->patch,
+			n > from, partial, v->patch);
 	}
 }
 
@@ -341,7 +368,9 @@ static void conv2d_dw_forward(const td_call *call)
 	threads_run(call->threads, v.n_slices, conv2d_dw_slice, &v);
 	memcpy(call->out[0].data, partials, weight_bytes(&v));
 	for (int s = 1; s < v.n_slices; s++)
-		TD_PICK(v.dtype, k_add)(call->out[0].data, call->out[0].data, partials + (size_t)s * weight_bytes(&v), v.out_channels * v.patch, 1, 1);
+		TD_PICK(v.dtype, k_add)
+		(call->out[0].data, call->out[0].data, partials + (size_t)s * weight_bytes(&v),
+			v.out_channels * v.patch, 1, 1);
 }
 
 static void conv2d_dw_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -361,9 +390,12 @@ static bool conv2d_dw_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(conv2d_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_conv2d_attrs), .infer = conv2d_dw_infer, .forward = { conv2d_dw_forward }, .backward = conv2d_dw_backward, .sample = conv2d_dw_sample)
+TD_OP(conv2d_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_conv2d_attrs),
+	.infer = conv2d_dw_infer, .forward = { conv2d_dw_forward }, .backward = conv2d_dw_backward,
+	.sample = conv2d_dw_sample)
 
 TD_API td_value *td_conv2d_dw(td_ctx *c, td_value *dy, td_value *x, td_value *w, const td_conv2d_attrs *attrs)
 {
-	return dy && x && w ? TD_APPLY(c, conv2d_dw, attrs, ops_channels_last(c, dy), ops_channels_last(c, x), w) : NULL;
+	return dy && x && w ? TD_APPLY(c, conv2d_dw, attrs, ops_channels_last(c, dy), ops_channels_last(c, x), w)
+			    : NULL;
 }

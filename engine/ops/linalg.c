@@ -3,7 +3,8 @@
 
 #include "td_ops.h"
 
-/* ---- matmul: y = op(a) op(b), rank 2; op transposes when told ---------------------------------------------------------------- */
+/* ---- matmul: y = op(a) op(b), rank 2; op transposes when told
+ * ---------------------------------------------------------------- */
 
 typedef struct matmul_attrs {
 	bool ta, tb;
@@ -15,11 +16,12 @@ static void matmul_infer(td_infer *q)
 	const td_shape *a = q->in[0], *b = q->in[1];
 	char text_a[TD_SHAPE_TEXT], text_b[TD_SHAPE_TEXT];
 
-	if (!ops_need_float(q, "matmul") || !ops_need_rank(q, "matmul", 0, 2, "[rows, columns]") || !ops_need_rank(q, "matmul", 1, 2, "[rows, columns]"))
+	if (!ops_need_float(q, "matmul") || !ops_need_rank(q, "matmul", 0, 2, "[rows, columns]") ||
+		!ops_need_rank(q, "matmul", 1, 2, "[rows, columns]"))
 		return;
 	if (a->dim[t->ta ? 0 : 1] != b->dim[t->tb ? 1 : 0])
-		td_fail(q->ctx, TD_SHAPE, "matmul: the inner sizes of %s%s and %s%s differ", td_shape_text(a, text_a), t->ta ? " (transposed)" : "",
-			td_shape_text(b, text_b), t->tb ? " (transposed)" : "");
+		td_fail(q->ctx, TD_SHAPE, "matmul: the inner sizes of %s%s and %s%s differ", td_shape_text(a, text_a),
+			t->ta ? " (transposed)" : "", td_shape_text(b, text_b), t->tb ? " (transposed)" : "");
 	q->out[0] = (td_shape){ .dtype = a->dtype, .rank = 2, .dim = { a->dim[t->ta ? 1 : 0], b->dim[t->tb ? 0 : 1] } };
 }
 
@@ -28,8 +30,8 @@ static void matmul_forward(const td_call *call)
 	const matmul_attrs *t = call->attrs;
 	const td_shape *a = call->in[0].shape, *b = call->in[1].shape, *y = call->out[0].shape;
 
-	ops_gemm(call->threads, y->dtype, t->ta, t->tb, y->dim[0], y->dim[1], a->dim[t->ta ? 0 : 1], call->in[0].data, a->dim[1],
-		call->in[1].data, b->dim[1], 0, call->out[0].data, y->dim[1]);
+	ops_gemm(call->threads, y->dtype, t->ta, t->tb, y->dim[0], y->dim[1], a->dim[t->ta ? 0 : 1], call->in[0].data,
+		a->dim[1], call->in[1].data, b->dim[1], 0, call->out[0].data, y->dim[1]);
 }
 
 /* Y = A B: dA = dY B^T, dB = A^T dY; a transposed input gets the transpose of that, by swapping the factors. */
@@ -44,10 +46,10 @@ static void matmul_backward(td_ctx *c, const td_node *n, td_value *const *dy, td
 		dx[1] = t->tb ? td_matmul(c, dy[0], a, true, t->ta) : td_matmul(c, a, dy[0], !t->ta, false);
 }
 
-#define MATMUL_APPLY(name, ta, tb)                                      \
-	static td_value *name(td_ctx *c, td_value *const *in)           \
-	{                                                               \
-		return td_matmul(c, in[0], in[1], ta, tb);              \
+#define MATMUL_APPLY(name, ta, tb)                                                                                     \
+	static td_value *name(td_ctx *c, td_value *const *in)                                                          \
+	{                                                                                                              \
+		return td_matmul(c, in[0], in[1], ta, tb);                                                             \
 	}
 MATMUL_APPLY(matmul_nn, false, false)
 MATMUL_APPLY(matmul_nt, false, true)
@@ -59,9 +61,11 @@ static bool matmul_sample(int i, td_sample *s)
 	static const struct {
 		td_value *(*apply)(td_ctx *, td_value *const *);
 		int64_t a[2], b[2];
-	} rows[] = { { matmul_nn, { 5, 7 }, { 7, 3 } }, { matmul_nt, { 5, 7 }, { 3, 7 } }, { matmul_tn, { 7, 5 }, { 7, 3 } },
-		{ matmul_tt, { 7, 5 }, { 3, 7 } }, { matmul_nn, { 64, 40 }, { 40, 50 } }, { matmul_nn, { 3, 0 }, { 0, 4 } },
-		{ matmul_nn, { 0, 3 }, { 3, 2 } }, { matmul_nn, { 1, 1 }, { 1, 1 } }, { matmul_tn, { 130, 33 }, { 130, 65 } } };
+	} rows[] = { { matmul_nn, { 5, 7 }, { 7, 3 } }, { matmul_nt, { 5, 7 }, { 3, 7 } },
+		{ matmul_tn, { 7, 5 }, { 7, 3 } }, { matmul_tt, { 7, 5 }, { 3, 7 } },
+		{ matmul_nn, { 64, 40 }, { 40, 50 } }, { matmul_nn, { 3, 0 }, { 0, 4 } },
+		{ matmul_nn, { 0, 3 }, { 3, 2 } }, { matmul_nn, { 1, 1 }, { 1, 1 } },
+		{ matmul_tn, { 130, 33 }, { 130, 65 } } };
 
 	if (i >= (int)TD_COUNT(rows))
 		return false;
@@ -73,26 +77,31 @@ static bool matmul_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(matmul, .n_in = 2, .n_out = 1, .attrs_size = sizeof(matmul_attrs), .infer = matmul_infer, .forward = { matmul_forward }, .backward = matmul_backward, .sample = matmul_sample)
+TD_OP(matmul, .n_in = 2, .n_out = 1, .attrs_size = sizeof(matmul_attrs), .infer = matmul_infer,
+	.forward = { matmul_forward }, .backward = matmul_backward, .sample = matmul_sample)
 
 TD_API td_value *td_matmul(td_ctx *c, td_value *a, td_value *b, bool transpose_a, bool transpose_b)
 {
-	return a && b ? TD_APPLY(c, matmul, (&(matmul_attrs){ transpose_a, transpose_b }), ops_row_major(c, a), ops_row_major(c, b)) : NULL;
+	return a && b ? TD_APPLY(c, matmul, (&(matmul_attrs){ transpose_a, transpose_b }), ops_row_major(c, a),
+				ops_row_major(c, b))
+		      : NULL;
 }
 
-/* ---- linear: y = x w^T + bias; x [N, in], w [out, in], bias [out] (torch.nn.functional.linear) -------------------------------- */
+/* ---- linear: y = x w^T + bias; x [N, in], w [out, in], bias [out] (torch.nn.functional.linear)
+ * -------------------------------- */
 
 static void linear_infer(td_infer *q)
 {
 	const td_shape *x = q->in[0], *w = q->in[1], *b = q->in[2];
 	char tx[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
 
-	if (!ops_need_float(q, "linear") || !ops_need_rank(q, "linear", 0, 2, "[N, features] (put a flatten before it)") ||
+	if (!ops_need_float(q, "linear") ||
+		!ops_need_rank(q, "linear", 0, 2, "[N, features] (put a flatten before it)") ||
 		!ops_need_rank(q, "linear", 1, 2, "[out, in]"))
 		return;
 	if (x->dim[1] != w->dim[1] || (b && (b->rank != 1 || b->dim[0] != w->dim[0])))
-		td_fail(q->ctx, TD_SHAPE, "linear: the input %s has %lld features, the weight %s takes %lld", td_shape_text(x, tx),
-			(long long)x->dim[1], td_shape_text(w, tw), (long long)w->dim[1]);
+		td_fail(q->ctx, TD_SHAPE, "linear: the input %s has %lld features, the weight %s takes %lld",
+			td_shape_text(x, tx), (long long)x->dim[1], td_shape_text(w, tw), (long long)w->dim[1]);
 	q->out[0] = (td_shape){ .dtype = x->dtype, .rank = 2, .dim = { x->dim[0], w->dim[0] } };
 }
 
@@ -101,8 +110,8 @@ static void linear_forward(const td_call *call)
 	const td_shape *x = call->in[0].shape, *y = call->out[0].shape;
 
 	TD_PICK(y->dtype, k_fill_rows)(call->out[0].data, call->in[2].data, y->dim[0], y->dim[1]);
-	ops_gemm(call->threads, y->dtype, false, true, y->dim[0], y->dim[1], x->dim[1], call->in[0].data, x->dim[1], call->in[1].data,
-		x->dim[1], 1, call->out[0].data, y->dim[1]);
+	ops_gemm(call->threads, y->dtype, false, true, y->dim[0], y->dim[1], x->dim[1], call->in[0].data, x->dim[1],
+		call->in[1].data, x->dim[1], 1, call->out[0].data, y->dim[1]);
 }
 
 static void linear_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -135,7 +144,8 @@ static bool linear_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(linear, .n_in = 3, .n_out = 1, .optional = 4, .infer = linear_infer, .forward = { linear_forward }, .backward = linear_backward, .sample = linear_sample)
+TD_OP(linear, .n_in = 3, .n_out = 1, .optional = 4, .infer = linear_infer, .forward = { linear_forward },
+	.backward = linear_backward, .sample = linear_sample)
 
 TD_API td_value *td_linear(td_ctx *c, td_value *x, td_value *w, td_value *bias)
 {

@@ -16,7 +16,9 @@ struct axis_rows {
 
 static struct axis_rows rows_along(const td_shape *x, int axis)
 {
-	struct axis_rows r = { .outer = 1, .n = x->dim[axis], .inner = 1, .dtype = x->dtype, .size = td_dtype_size(x->dtype) };
+	struct axis_rows r = {
+		.outer = 1, .n = x->dim[axis], .inner = 1, .dtype = x->dtype, .size = td_dtype_size(x->dtype)
+	};
 
 	for (int i = 0; i < axis; i++)
 		r.outer *= x->dim[i];
@@ -44,7 +46,8 @@ static bool axis_legal(td_infer *q, const char *op, int axis)
 	return false;
 }
 
-/* ---- softmax: y = e^x / sum of e^x along an axis; dx = y (dy - sum of y dy) -------------------------------------------------------- */
+/* ---- softmax: y = e^x / sum of e^x along an axis; dx = y (dy - sum of y dy)
+ * -------------------------------------------------------- */
 
 static void softmax_infer(td_infer *q)
 {
@@ -103,14 +106,16 @@ static bool softmax_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = softmax_infer, .forward = { softmax_forward }, .backward = softmax_backward, .sample = softmax_sample)
+TD_OP(softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = softmax_infer,
+	.forward = { softmax_forward }, .backward = softmax_backward, .sample = softmax_sample)
 
 TD_API td_value *td_softmax(td_ctx *c, td_value *x, int axis)
 {
 	return x ? TD_APPLY(c, softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
 }
 
-/* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest ------------------------------------------ */
+/* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest
+ * ------------------------------------------ */
 
 static void argmax_infer(td_infer *q)
 {
@@ -130,8 +135,9 @@ static void argmax_slice(void *arg, int slice)
 	int64_t from = (int64_t)slice * ROWS_PER_SLICE, to = TD_MIN(from + ROWS_PER_SLICE, r->outer * r->inner);
 
 	for (int64_t i = from; i < to; i++)
-		TD_PICK(r->dtype, k_argmax)((int64_t *)(void *)r->y + i, at_const(r->x, i / r->inner * r->n * r->inner + i % r->inner, r->size), r->n,
-			r->inner);
+		TD_PICK(r->dtype, k_argmax)
+		((int64_t *)(void *)r->y + i, at_const(r->x, i / r->inner * r->n * r->inner + i % r->inner, r->size),
+			r->n, r->inner);
 }
 
 static void argmax_forward(const td_call *call)
@@ -160,23 +166,27 @@ static bool argmax_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(argmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = argmax_infer, .forward = { argmax_forward }, .backward = td_nodiff, .sample = argmax_sample)
+TD_OP(argmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = argmax_infer,
+	.forward = { argmax_forward }, .backward = td_nodiff, .sample = argmax_sample)
 
 TD_API td_value *td_argmax(td_ctx *c, td_value *x, int axis)
 {
 	return x ? TD_APPLY(c, argmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
 }
 
-/* ---- cross_entropy_each: loss[n] = log(sum of e^x[n,:]) - x[n, label[n]].  Hidden output: that logarithm --------------------------------- */
+/* ---- cross_entropy_each: loss[n] = log(sum of e^x[n,:]) - x[n, label[n]].  Hidden output: that logarithm
+ * --------------------------------- */
 
 static bool labels_legal(td_infer *q, const char *op)
 {
 	const td_shape *x = q->in[0], *labels = q->in[1];
 	char tx[TD_SHAPE_TEXT], tl[TD_SHAPE_TEXT];
 
-	if (td__is_float(x->dtype) && x->rank == 2 && labels->dtype == TD_I64 && labels->rank == 1 && labels->dim[0] == x->dim[0])
+	if (td__is_float(x->dtype) && x->rank == 2 && labels->dtype == TD_I64 && labels->rank == 1 &&
+		labels->dim[0] == x->dim[0])
 		return true;
-	td_fail(q->ctx, TD_SHAPE, "%s needs logits float[N, classes] and labels int64[N], not %s and %s", op, td_shape_text(x, tx), td_shape_text(labels, tl));
+	td_fail(q->ctx, TD_SHAPE, "%s needs logits float[N, classes] and labels int64[N], not %s and %s", op,
+		td_shape_text(x, tx), td_shape_text(labels, tl));
 	return false;
 }
 
@@ -196,13 +206,15 @@ static void cross_entropy_slice(void *arg, int slice)
 	const int64_t *labels = call->in[1].data;
 
 	for (int64_t i = (int64_t)slice * ROWS_PER_SLICE; i < TD_MIN(((int64_t)slice + 1) * ROWS_PER_SLICE, n); i++)
-		TD_PICK(call->in[0].shape->dtype, k_cross_entropy)(at(call->out[0].data, i, size), at(call->out[1].data, i, size),
+		TD_PICK(call->in[0].shape->dtype, k_cross_entropy)
+		(at(call->out[0].data, i, size), at(call->out[1].data, i, size),
 			at_const(call->in[0].data, i * classes, size), labels[i], classes);
 }
 
 static void cross_entropy_each_forward(const td_call *call)
 {
-	threads_run(call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_slice, (void *)(uintptr_t)call);
+	threads_run(
+		call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_slice, (void *)(uintptr_t)call);
 }
 
 static void cross_entropy_each_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -234,7 +246,9 @@ static bool cross_entropy_each_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(cross_entropy_each, .n_in = 2, .n_out = 1, .n_hidden = 1, .infer = cross_entropy_each_infer, .forward = { cross_entropy_each_forward }, .backward = cross_entropy_each_backward, .sample = cross_entropy_each_sample)
+TD_OP(cross_entropy_each, .n_in = 2, .n_out = 1, .n_hidden = 1, .infer = cross_entropy_each_infer,
+	.forward = { cross_entropy_each_forward }, .backward = cross_entropy_each_backward,
+	.sample = cross_entropy_each_sample)
 
 /* logits [N, C], labels int64 [N] -> [N]; a label out of range gives NaN. */
 TD_API td_value *td_cross_entropy_each(td_ctx *c, td_value *logits, td_value *labels)
@@ -248,12 +262,20 @@ TD_API td_value *td_cross_entropy(td_ctx *c, td_value *logits, td_value *labels)
 	return td_mean(c, td_cross_entropy_each(c, logits, labels), TD_ALL_AXES, false);
 }
 
-/* ---- cross_entropy_dx: dx[n,k] = (e^(x[n,k] - lse[n]) - [k = label[n]]) dy[n] ------------------------------------------------------------ */
+/* ---- cross_entropy_dx: dx[n,k] = (e^(x[n,k] - lse[n]) - [k = label[n]]) dy[n]
+ * ------------------------------------------------------------ */
 
 static void cross_entropy_dx_infer(td_infer *q)
 {
-	if (labels_legal(q, "cross_entropy_dx"))
-		ops_infer_same(q);
+	td_shape row;
+
+	if (!labels_legal(q, "cross_entropy_dx"))
+		return;
+	row = (td_shape){ .dtype = q->in[0]->dtype, .rank = 1, .dim = { q->in[0]->dim[0] } };
+	if (!td_shape_same(q->in[2], &row) || !td_shape_same(q->in[3], &row))
+		td_fail(q->ctx, TD_SHAPE,
+			"cross_entropy_dx needs one logarithm and one gradient for each row of logits");
+	ops_infer_same(q);
 }
 
 static void cross_entropy_dx_slice(void *arg, int slice)
@@ -264,14 +286,15 @@ static void cross_entropy_dx_slice(void *arg, int slice)
 	const int64_t *labels = call->in[1].data;
 
 	for (int64_t i = (int64_t)slice * ROWS_PER_SLICE; i < TD_MIN(((int64_t)slice + 1) * ROWS_PER_SLICE, n); i++)
-		TD_PICK(call->in[0].shape->dtype, k_cross_entropy_dx)(at(call->out[0].data, i * classes, size),
-			at_const(call->in[0].data, i * classes, size), at_const(call->in[2].data, i, size), labels[i],
-			at_const(call->in[3].data, i, size), classes);
+		TD_PICK(call->in[0].shape->dtype, k_cross_entropy_dx)
+		(at(call->out[0].data, i * classes, size), at_const(call->in[0].data, i * classes, size),
+			at_const(call->in[2].data, i, size), labels[i], at_const(call->in[3].data, i, size), classes);
 }
 
 static void cross_entropy_dx_forward(const td_call *call)
 {
-	threads_run(call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_dx_slice, (void *)(uintptr_t)call);
+	threads_run(call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_dx_slice,
+		(void *)(uintptr_t)call);
 }
 
 static td_value *cross_entropy_dx_apply(td_ctx *c, td_value *const *in)
@@ -294,10 +317,13 @@ static bool cross_entropy_dx_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(cross_entropy_dx, .n_in = 4, .n_out = 1, .inplace = 1, .infer = cross_entropy_dx_infer, .forward = { cross_entropy_dx_forward }, .backward = td_nodiff, .sample = cross_entropy_dx_sample)
+TD_OP(cross_entropy_dx, .n_in = 4, .n_out = 1, .inplace = 1, .infer = cross_entropy_dx_infer,
+	.forward = { cross_entropy_dx_forward }, .backward = td_nodiff, .sample = cross_entropy_dx_sample)
 
 /* lse [N]: cross_entropy_each's hidden output; dy [N]. */
 TD_API td_value *td_cross_entropy_dx(td_ctx *c, td_value *logits, td_value *labels, td_value *lse, td_value *dy)
 {
-	return logits && labels && lse && dy ? TD_APPLY(c, cross_entropy_dx, NULL, logits, labels, lse, ops_row_major(c, dy)) : NULL;
+	return logits && labels && lse && dy
+		       ? TD_APPLY(c, cross_entropy_dx, NULL, logits, labels, lse, ops_row_major(c, dy))
+		       : NULL;
 }

@@ -7,16 +7,18 @@ bool ops_broadcast(td_infer *q, const td_shape *a, const td_shape *b, const char
 	char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
 
 	if (a->dtype != b->dtype) {
-		td_fail(q->ctx, TD_DTYPE, "%s takes two inputs of one type, not %s and %s; cast one", op, td_shape_text(a, ta),
-			td_shape_text(b, tb));
+		td_fail(q->ctx, TD_DTYPE, "%s takes two inputs of one type, not %s and %s; cast one", op,
+			td_shape_text(a, ta), td_shape_text(b, tb));
 		return false;
 	}
 	*y = *longer;
 	for (int i = 1; i <= longer->rank; i++) {
 		int64_t da = i <= a->rank ? a->dim[a->rank - i] : 1, db = i <= b->rank ? b->dim[b->rank - i] : 1;
 		if (da != db && da != 1 && db != 1) {
-			td_fail(q->ctx, TD_SHAPE, "%s: %s and %s do not fit: sizes %lld and %lld, counted from the last axis at %d, are "
-				"neither equal nor 1", op, td_shape_text(a, ta), td_shape_text(b, tb), (long long)da, (long long)db, i);
+			td_fail(q->ctx, TD_SHAPE,
+				"%s: %s and %s do not fit: sizes %lld and %lld, counted from the last axis at %d, are "
+				"neither equal nor 1",
+				op, td_shape_text(a, ta), td_shape_text(b, tb), (long long)da, (long long)db, i);
 			return false;
 		}
 		y->dim[y->rank - i] = da == 1 ? db : da;
@@ -55,17 +57,18 @@ bool ops_need_float(td_infer *q, const char *op)
 	return true;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ----------------------------------------------------------------------------------------------------------
+ */
 
 struct rows {
 	td_row_fn *fn;
-	int rank;                        /* after joining axes */
-	int64_t dim[TD_MAX_RANK];        /* in Y's memory order, slowest first */
-	int64_t stride[3][TD_MAX_RANK];  /* y, a, b */
+	int rank;                       /* after joining axes */
+	int64_t dim[TD_MAX_RANK];       /* in Y's memory order, slowest first */
+	int64_t stride[3][TD_MAX_RANK]; /* y, a, b */
 	size_t size[3];
 	char *y;
 	const char *a, *b;
-	int64_t n_rows, row, per_slice;  /* rows of ROW elements; per slice: rows, or elements of the one row */
+	int64_t n_rows, row, per_slice; /* rows of ROW elements; per slice: rows, or elements of the one row */
 };
 
 /* Strides of X seen as an array of Y's shape: 0 along broadcast axes. */
@@ -115,7 +118,8 @@ static void run_rows(void *arg, int slice)
 	if (r->n_rows == 1) {
 		to = TD_MIN(to, r->row);
 		r->fn(r->y + (size_t)from * r->size[0], at_const(r->a, from * r->stride[1][last], r->size[1]),
-			at_const(r->b, from * r->stride[2][last], r->size[2]), to - from, r->stride[1][last], r->stride[2][last]);
+			at_const(r->b, from * r->stride[2][last], r->size[2]), to - from, r->stride[1][last],
+			r->stride[2][last]);
 		return;
 	}
 	for (int64_t row = from; row < TD_MIN(to, r->n_rows); row++) {
@@ -124,13 +128,13 @@ static void run_rows(void *arg, int slice)
 		for (int i = last - 1; i >= 0; i--, rest /= r->dim[i + 1])
 			for (int k = 0; k < 3; k++)
 				offset[k] += rest % r->dim[i] * r->stride[k][i];
-		r->fn(at(r->y, offset[0], r->size[0]), at_const(r->a, offset[1], r->size[1]), at_const(r->b, offset[2], r->size[2]), r->row,
-			r->stride[1][last], r->stride[2][last]);
+		r->fn(at(r->y, offset[0], r->size[0]), at_const(r->a, offset[1], r->size[1]),
+			at_const(r->b, offset[2], r->size[2]), r->row, r->stride[1][last], r->stride[2][last]);
 	}
 }
 
-void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, const void *a, const int64_t *sa, const void *b,
-	const int64_t *sb, const size_t size[3])
+void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, const void *a, const int64_t *sa,
+	const void *b, const int64_t *sb, const size_t size[3])
 {
 	struct rows r = { .fn = fn, .y = y->data, .a = a, .b = b };
 	int64_t strides[3][TD_MAX_RANK] = { 0 }, count = td_shape_count(y->shape), n_slices;
@@ -150,7 +154,8 @@ void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, cons
 	threads_run(call->threads, (int)n_slices, run_rows, &r);
 }
 
-void ops_rows(const td_call *call, td_row_fn *fn, const td_view *y, const td_view *a, const td_view *b, const size_t size[3])
+void ops_rows(
+	const td_call *call, td_row_fn *fn, const td_view *y, const td_view *a, const td_view *b, const size_t size[3])
 {
 	int64_t sa[TD_MAX_RANK], sb[TD_MAX_RANK] = { 0 };
 
@@ -165,9 +170,10 @@ td_row_fn *ops_copy_row(size_t size)
 	return size == 1 ? k_copy_1 : size == 4 ? k_copy_4 : k_copy_8;
 }
 
-/* ---- Matrix products ----------------------------------------------------------------------------------------------- */
+/* ---- Matrix products -----------------------------------------------------------------------------------------------
+ */
 
-#define GEMM_SLICES 4       /* along the longer side: measured never slower than OpenBLAS' own threads on training shapes */
+#define GEMM_SLICES 4 /* along the longer side: measured never slower than OpenBLAS' own threads on training shapes */
 #define GEMM_SMALL  (1 << 15) /* multiplications below which one slice is quicker than handing work over */
 
 struct gemm {
@@ -188,15 +194,17 @@ static void gemm_slice(void *arg, int slice)
 	if (n <= 0)
 		return;
 	if (g->by_rows)
-		TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, n, g->n, g->k, at_const(g->a, g->ta ? from : from * g->lda, g->size), g->lda, g->b,
+		TD_PICK(g->dtype, k_gemm)
+		(g->ta, g->tb, n, g->n, g->k, at_const(g->a, g->ta ? from : from * g->lda, g->size), g->lda, g->b,
 			g->ldb, g->beta, at(g->c, from * g->ldc, g->size), g->ldc);
 	else
-		TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, g->m, n, g->k, g->a, g->lda, at_const(g->b, g->tb ? from * g->ldb : from, g->size),
+		TD_PICK(g->dtype, k_gemm)
+		(g->ta, g->tb, g->m, n, g->k, g->a, g->lda, at_const(g->b, g->tb ? from * g->ldb : from, g->size),
 			g->ldb, g->beta, at(g->c, from, g->size), g->ldc);
 }
 
-void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
-	const void *b, int64_t ldb, double beta, void *c, int64_t ldc)
+void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
+	int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc)
 {
 	struct gemm g = { dtype, ta, tb, m >= n, m, n, k, lda, ldb, ldc, 0, a, b, c, beta, td_dtype_size(dtype) };
 	int n_slices = m * n * k < GEMM_SMALL ? 1 : GEMM_SLICES;
@@ -213,7 +221,8 @@ void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, in
 	threads_run(t, n_slices, gemm_slice, &g);
 }
 
-/* ---- Orders and samples -------------------------------------------------------------------------------------------- */
+/* ---- Orders and samples --------------------------------------------------------------------------------------------
+ */
 
 td_value *ops_row_major(td_ctx *c, td_value *x)
 {

@@ -1,4 +1,5 @@
-/* What the families of ops share: rows for elementwise work, the fixed split of matrix products, shape rules that recur. */
+/* What the families of ops share: rows for elementwise work, the fixed split of matrix products, shape rules that
+ * recur. */
 #ifndef OPS_OPS_H
 #define OPS_OPS_H
 
@@ -8,7 +9,8 @@
 #include "core/core.h"
 #include "kernels/kernels.h"
 
-/* Elements that one slice of elementwise work holds: large enough that handing it over costs nothing, small enough to share. */
+/* Elements that one slice of elementwise work holds: large enough that handing it over costs nothing, small enough to
+ * share. */
 #define SLICE_ELEMENTS 16384
 
 /* Y's shape by NumPy's broadcasting of A and B; the order is that of the first input with as many axes as Y. */
@@ -16,16 +18,17 @@ bool ops_broadcast(td_infer *q, const td_shape *a, const td_shape *b, const char
 /* Output 0 is like input 0. */
 void ops_infer_same(td_infer *q);
 /* Call FN on rows that cover Y; A and B (NULL: none) are broadcast to it.  SIZE: bytes of an element of y, a and b. */
-void ops_rows(const td_call *call, td_row_fn *fn, const td_view *y, const td_view *a, const td_view *b, const size_t size[3]);
+void ops_rows(
+	const td_call *call, td_row_fn *fn, const td_view *y, const td_view *a, const td_view *b, const size_t size[3]);
 /* The same with given strides of the inputs per logical axis of Y (for transposing). */
-void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, const void *a, const int64_t *sa, const void *b,
-	const int64_t *sb, const size_t size[3]);
+void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, const void *a, const int64_t *sa,
+	const void *b, const int64_t *sb, const size_t size[3]);
 /* The row function that copies elements of SIZE bytes. */
 td_row_fn *ops_copy_row(size_t size);
 
 /* C = op(A) op(B) + beta C, cut by shape alone into slices along the longer side of C. */
-void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
-	const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
+	int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
 
 /* X in row-major order: itself, or through the op reorder. */
 td_value *ops_row_major(td_ctx *c, td_value *x);
@@ -47,7 +50,8 @@ static inline const void *at_const(const void *p, int64_t element, size_t size)
 
 /* Samples: input I of S. */
 void ops_sample_input(td_sample *s, enum td_fill fill, td_dtype dtype, int rank, const int64_t *dim);
-#define SAMPLE_INPUT(s, fill, dtype, ...) \
-	ops_sample_input(s, fill, dtype, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ })
+#define SAMPLE_INPUT(s, fill, dtype, ...)                                                                              \
+	ops_sample_input(s, fill, dtype, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)),                  \
+		(int64_t[]){ __VA_ARGS__ })
 
 #endif

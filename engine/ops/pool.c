@@ -34,31 +34,43 @@ static bool pool_legal(td_infer *q, const td_pool2d_attrs *a, const td_shape *x)
 		return false;
 	}
 	for (int i = 0; i < 2; i++) {
-		if (a->kernel[i] < 1 || a->stride[i] < 1 || a->padding[i] < 0 || a->padding[i] > a->kernel[i] / 2 || a->kernel[i] > INT16_MAX) {
-			td_fail(q->ctx, TD_INVALID, "max_pool2d needs a kernel and a stride of at least 1 and a padding of at most half the kernel");
+		if (a->kernel[i] < 1 || a->stride[i] < 1 || a->padding[i] < 0 || a->padding[i] > a->kernel[i] / 2 ||
+			a->kernel[i] > INT16_MAX) {
+			td_fail(q->ctx, TD_INVALID,
+				"max_pool2d needs a kernel and a stride of at least 1 and a padding of at most half "
+				"the kernel");
 			return false;
 		}
 		if (a->kernel[i] > x->dim[2 + i] + 2 * a->padding[i]) {
-			td_fail(q->ctx, TD_SHAPE, "max_pool2d: the kernel %lldx%lld is larger than the image %lldx%lld with its padding", (long long)a->kernel[0],
-				(long long)a->kernel[1], (long long)x->dim[2], (long long)x->dim[3]);
+			td_fail(q->ctx, TD_SHAPE,
+				"max_pool2d: the kernel %lldx%lld is larger than the image %lldx%lld with its padding",
+				(long long)a->kernel[0], (long long)a->kernel[1], (long long)x->dim[2],
+				(long long)x->dim[3]);
 			return false;
 		}
 	}
 	return true;
 }
 
-/* ---- max_pool2d: the largest of each window; a NaN wins.  Hidden output: its place in the window ------------------------------------ */
+/* ---- max_pool2d: the largest of each window; a NaN wins.  Hidden output: its place in the window
+ * ------------------------------------ */
 
-static void max_pool2d_infer(td_infer *q)
+static td_shape pooled(const td_pool2d_attrs *a, const td_shape *x)
 {
 	struct pool p;
 
+	pool_init(&p, a, x);
+	return (td_shape){ .dtype = p.dtype,
+		.order = TD_CHANNELS_LAST,
+		.rank = 4,
+		.dim = { x->dim[0], p.w.channels, p.w.out_height, p.w.out_width } };
+}
+
+static void max_pool2d_infer(td_infer *q)
+{
 	if (!ops_need_float(q, "max_pool2d") || !pool_legal(q, q->attrs, q->in[0]))
 		return;
-	pool_init(&p, q->attrs, q->in[0]);
-	q->out[0] = (td_shape){ .dtype = p.dtype, .order = TD_CHANNELS_LAST, .rank = 4,
-		.dim = { q->in[0]->dim[0], p.w.channels, p.w.out_height, p.w.out_width } };
-	q->out[1] = q->out[0];
+	q->out[0] = q->out[1] = pooled(q->attrs, q->in[0]);
 	q->out[1].dtype = TD_I32;
 }
 
@@ -67,7 +79,8 @@ static void max_pool2d_image(void *arg, int n)
 	const struct pool *p = arg;
 	int64_t out = n * p->w.channels * p->w.out_height * p->w.out_width;
 
-	TD_PICK(p->dtype, k_max_pool)(p->y + (size_t)out * p->size, p->which ? p->which + out : NULL,
+	TD_PICK(p->dtype, k_max_pool)
+	(p->y + (size_t)out * p->size, p->which ? p->which + out : NULL,
 		p->x + (size_t)(n * p->w.channels * p->w.height * p->w.width) * p->size, &p->w);
 }
 
@@ -97,10 +110,10 @@ static const struct {
 	{ { 2, 3, 4, 4 }, { { 3, 3 }, { 1, 1 }, { 1, 1 } } },
 };
 
-#define POOL_APPLY(k)                                                                \
-	static td_value *max_pool2d_apply_##k(td_ctx *c, td_value *const *in)        \
-	{                                                                            \
-		return td_max_pool2d(c, in[0], &pool_samples[k].attrs);              \
+#define POOL_APPLY(k)                                                                                                  \
+	static td_value *max_pool2d_apply_##k(td_ctx *c, td_value *const *in)                                          \
+	{                                                                                                              \
+		return td_max_pool2d(c, in[0], &pool_samples[k].attrs);                                                \
 	}
 POOL_APPLY(0)
 POOL_APPLY(1)
@@ -108,7 +121,8 @@ POOL_APPLY(2)
 
 static bool max_pool2d_sample(int i, td_sample *s)
 {
-	static td_value *(*const applies[])(td_ctx *, td_value *const *) = { max_pool2d_apply_0, max_pool2d_apply_1, max_pool2d_apply_2 };
+	static td_value *(*const applies[])(
+		td_ctx *, td_value *const *) = { max_pool2d_apply_0, max_pool2d_apply_1, max_pool2d_apply_2 };
 
 	if (i >= 6)
 		return false;
@@ -119,7 +133,9 @@ static bool max_pool2d_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(max_pool2d, .n_in = 1, .n_out = 1, .n_hidden = 1, .attrs_size = sizeof(td_pool2d_attrs), .infer = max_pool2d_infer, .forward = { max_pool2d_forward }, .backward = max_pool2d_backward, .sample = max_pool2d_sample)
+TD_OP(max_pool2d, .n_in = 1, .n_out = 1, .n_hidden = 1, .attrs_size = sizeof(td_pool2d_attrs),
+	.infer = max_pool2d_infer, .forward = { max_pool2d_forward }, .backward = max_pool2d_backward,
+	.sample = max_pool2d_sample)
 
 /* x [N, C, H, W] -> [N, C, (H + 2 padding - kernel) / stride + 1, ...], channels-last. */
 TD_API td_value *td_max_pool2d(td_ctx *c, td_value *x, const td_pool2d_attrs *attrs)
@@ -127,12 +143,23 @@ TD_API td_value *td_max_pool2d(td_ctx *c, td_value *x, const td_pool2d_attrs *at
 	return x ? TD_APPLY(c, max_pool2d, attrs, ops_channels_last(c, x)) : NULL;
 }
 
-/* ---- max_pool2d_dx: dy goes to where the largest stood; only the shape of x is read ---------------------------------------------------- */
+/* ---- max_pool2d_dx: dy goes to where the largest stood; only the shape of x is read
+ * ---------------------------------------------------- */
 
 static void max_pool2d_dx_infer(td_infer *q)
 {
+	char ty[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
+	td_shape y, which;
+
 	if (!pool_legal(q, q->attrs, q->in[2]))
 		return;
+	y = which = pooled(q->attrs, q->in[2]);
+	which.dtype = TD_I32;
+	if (!td_shape_same(q->in[0], &y) || !td_shape_same(q->in[1], &which) || !td__is_float(y.dtype)) {
+		td_fail(q->ctx, TD_SHAPE, "max_pool2d_dx needs dy %s and places %s, floating and int32",
+			td_shape_text(&y, ty), td_shape_text(&which, tw));
+		return;
+	}
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;
 }
@@ -142,7 +169,8 @@ static void max_pool2d_dx_image(void *arg, int n)
 	const struct pool *p = arg;
 	int64_t out = n * p->w.channels * p->w.out_height * p->w.out_width;
 
-	TD_PICK(p->dtype, k_max_pool_dx)(p->dx + (size_t)(n * p->w.channels * p->w.height * p->w.width) * p->size, p->which + out,
+	TD_PICK(p->dtype, k_max_pool_dx)
+	(p->dx + (size_t)(n * p->w.channels * p->w.height * p->w.width) * p->size, p->which + out,
 		p->dy + (size_t)out * p->size, &p->w);
 }
 
@@ -179,10 +207,14 @@ static bool max_pool2d_dx_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(max_pool2d_dx, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_pool2d_attrs), .infer = max_pool2d_dx_infer, .forward = { max_pool2d_dx_forward }, .backward = td_nodiff, .sample = max_pool2d_dx_sample)
+TD_OP(max_pool2d_dx, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_pool2d_attrs),
+	.infer = max_pool2d_dx_infer, .forward = { max_pool2d_dx_forward }, .backward = td_nodiff,
+	.sample = max_pool2d_dx_sample)
 
 /* which: int32, as max_pool2d's hidden output. */
 TD_API td_value *td_max_pool2d_dx(td_ctx *c, td_value *dy, td_value *which, td_value *x, const td_pool2d_attrs *attrs)
 {
-	return dy && which && x ? TD_APPLY(c, max_pool2d_dx, attrs, ops_channels_last(c, dy), which, x) : NULL;
+	return dy && which && x
+		       ? TD_APPLY(c, max_pool2d_dx, attrs, ops_channels_last(c, dy), ops_channels_last(c, which), x)
+		       : NULL;
 }

@@ -1,10 +1,11 @@
-/* Random ops.  A number's address is (seed, stream, step, element): the stream is the op's position among the random ops of its
- * step, fixed when it is applied or recorded; elements count in memory order. */
+/* Random ops.  A number's address is (seed, stream, step, element): the stream is the op's position among the random
+ * ops of its step, fixed when it is applied or recorded; elements count in memory order. */
 #include "ops/ops.h"
 
 #include "td_ops.h"
 
-/* ---- dropout: y = x / (1 - p) where a number of [0, 1) is at least p, else 0.  Hidden output: the mask ----------------------------- */
+/* ---- dropout: y = x / (1 - p) where a number of [0, 1) is at least p, else 0.  Hidden output: the mask
+ * ----------------------------- */
 
 typedef struct dropout_attrs {
 	double p;
@@ -30,18 +31,21 @@ static void dropout_slice(void *arg, int slice)
 {
 	const td_call *call = arg;
 	const dropout_attrs *a = call->attrs;
-	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, td_shape_count(call->in[0].shape) - first);
+	int64_t first = (int64_t)slice * SLICE_ELEMENTS,
+		n = TD_MIN(SLICE_ELEMENTS, td_shape_count(call->in[0].shape) - first);
 	size_t size = td_dtype_size(call->in[0].shape->dtype);
 
-	TD_PICK(call->in[0].shape->dtype, k_dropout)(at(call->out[0].data, first, size), at(call->out[1].data, first, 1),
-		at_const(call->in[0].data, first, size), first, n, a->p, call->seed, a->stream, call->step);
+	TD_PICK(call->in[0].shape->dtype, k_dropout)
+	(at(call->out[0].data, first, size), at(call->out[1].data, first, 1), at_const(call->in[0].data, first, size),
+		first, n, a->p, call->seed, a->stream, call->step);
 }
 
 static void dropout_forward(const td_call *call)
 {
 	int64_t n = td_shape_count(call->in[0].shape);
 
-	threads_run(call->threads, (int)((n + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS), dropout_slice, (void *)(uintptr_t)call);
+	threads_run(call->threads, (int)((n + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS), dropout_slice,
+		(void *)(uintptr_t)call);
 }
 
 static void dropout_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -68,7 +72,8 @@ static bool dropout_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(dropout, .n_in = 1, .n_out = 1, .n_hidden = 1, .inplace = 1, .attrs_size = sizeof(dropout_attrs), .infer = dropout_infer, .forward = { dropout_forward }, .backward = dropout_backward, .sample = dropout_sample)
+TD_OP(dropout, .n_in = 1, .n_out = 1, .n_hidden = 1, .inplace = 1, .attrs_size = sizeof(dropout_attrs),
+	.infer = dropout_infer, .forward = { dropout_forward }, .backward = dropout_backward, .sample = dropout_sample)
 
 /* P: the share of elements that become 0 (torch.nn.functional.dropout in training). */
 TD_API td_value *td_dropout(td_ctx *c, td_value *x, float p)
@@ -83,14 +88,19 @@ TD_API td_value *td_dropout(td_ctx *c, td_value *x, float p)
 	return TD_APPLY(c, dropout, &a, x);
 }
 
-/* ---- dropout_dx: y = x / (1 - p) where the mask is set; linear, so it is its own gradient ----------------------------------------------- */
+/* ---- dropout_dx: y = x / (1 - p) where the mask is set; linear, so it is its own gradient
+ * ----------------------------------------------- */
 
 static void dropout_dx_infer(td_infer *q)
 {
 	char a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT];
 
-	if (q->in[1]->dtype != TD_BOOL || td_shape_count(q->in[0]) != td_shape_count(q->in[1]) || !td__is_float(q->in[0]->dtype))
-		td_fail(q->ctx, TD_SHAPE, "dropout_dx: %s and the mask %s do not fit", td_shape_text(q->in[0], a), td_shape_text(q->in[1], b));
+	td_shape mask = *q->in[0];
+
+	mask.dtype = TD_BOOL;
+	if (!td_shape_same(q->in[1], &mask) || !td__is_float(q->in[0]->dtype))
+		td_fail(q->ctx, TD_SHAPE, "dropout_dx: %s and the mask %s do not fit", td_shape_text(q->in[0], a),
+			td_shape_text(q->in[1], b));
 	q->out[0] = *q->in[1];
 	q->out[0].dtype = q->in[0]->dtype;
 }
@@ -102,7 +112,8 @@ static void dropout_dx_forward(const td_call *call)
 	size_t size = td_dtype_size(d);
 
 	ops_rows(call, TD_PICK(d, k_mask), &call->out[0], &call->in[0], &call->in[1], (size_t[]){ size, size, 1 });
-	TD_PICK(d, k_scale)(call->out[0].data, call->out[0].data, td_shape_count(call->out[0].shape), p < 1 ? 1 / (1 - p) : 0);
+	TD_PICK(d, k_scale)
+	(call->out[0].data, call->out[0].data, td_shape_count(call->out[0].shape), p < 1 ? 1 / (1 - p) : 0);
 }
 
 static void dropout_dx_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -129,7 +140,8 @@ static bool dropout_dx_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(dropout_dx, .n_in = 2, .n_out = 1, .inplace = 1, .attrs_size = sizeof(dropout_attrs), .infer = dropout_dx_infer, .forward = { dropout_dx_forward }, .backward = dropout_dx_backward, .sample = dropout_dx_sample)
+TD_OP(dropout_dx, .n_in = 2, .n_out = 1, .inplace = 1, .attrs_size = sizeof(dropout_attrs), .infer = dropout_dx_infer,
+	.forward = { dropout_dx_forward }, .backward = dropout_dx_backward, .sample = dropout_dx_sample)
 
 TD_API td_value *td_dropout_dx(td_ctx *c, td_value *dy, td_value *mask, float p)
 {

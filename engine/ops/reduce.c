@@ -1,26 +1,26 @@
 /* Sums over axes.
  *
- * One algorithm serves all of them: walk the input in its memory order and add each element, in double, to its result.  When the
- * slowest axis is one that is summed, it is cut into a number of slices that follows from the shape; each has results of its own
- * in the workspace, which are added in order. */
+ * One algorithm serves all of them: walk the input in its memory order and add each element, in double, to its result.
+ * When the slowest axis is one that is summed, it is cut into a number of slices that follows from the shape; each has
+ * results of its own in the workspace, which are added in order. */
 #include "ops/ops.h"
 
 #include "td_ops.h"
 
-#define PARTIALS_MOST  16
-#define PARTIAL_WORK   32768 /* elements worth a slice */
+#define PARTIALS_MOST 16
+#define PARTIAL_WORK  32768 /* elements worth a slice */
 
 struct reduction {
-	int rank;                     /* axes of the input in memory order, joined */
+	int rank; /* axes of the input in memory order, joined */
 	int64_t dim[TD_MAX_RANK];
 	int64_t in_stride[TD_MAX_RANK];
 	int64_t out_stride[TD_MAX_RANK]; /* 0: summed */
 	int64_t count, n_out;
 	int n_slices;
-	bool partial;                 /* slices have results of their own */
+	bool partial; /* slices have results of their own */
 	td_dtype dtype;
 	const char *x;
-	double *acc;                  /* [n_slices or 1, n_out] */
+	double *acc; /* [n_slices or 1, n_out] */
 	char *y;
 	double scale;
 };
@@ -37,7 +37,8 @@ static void reduction_init(struct reduction *r, const td_shape *x, const int64_t
 
 		if (x->dim[axis] == 1)
 			continue;
-		if (!r->rank || r->in_stride[last] != strides[axis] * x->dim[axis] || r->out_stride[last] != out_stride[axis] * x->dim[axis] ||
+		if (!r->rank || r->in_stride[last] != strides[axis] * x->dim[axis] ||
+			r->out_stride[last] != out_stride[axis] * x->dim[axis] ||
 			!r->out_stride[last] != !out_stride[axis]) {
 			last = r->rank++;
 			r->dim[last] = 1;
@@ -77,7 +78,8 @@ static void add_range(const struct reduction *r, double *acc, int64_t from, int6
 		}
 		in += (last ? from + rest : from) * r->in_stride[0];
 		out += (last ? from + rest : from) * r->out_stride[0];
-		TD_PICK(r->dtype, k_accumulate)(acc + out, r->x + in * (int64_t)size, row, r->in_stride[last], r->out_stride[last]);
+		TD_PICK(r->dtype, k_accumulate)
+		(acc + out, r->x + in * (int64_t)size, row, r->in_stride[last], r->out_stride[last]);
 	}
 }
 
@@ -103,7 +105,8 @@ static void reduce(const td_call *call, struct reduction *r, double scale)
 	TD_PICK(r->dtype, k_store)(call->out[0].data, r->acc, r->n_out, scale);
 }
 
-/* ---- sum, mean: y = sum (mean) of x over the axes whose bits are set ------------------------------------------------------ */
+/* ---- sum, mean: y = sum (mean) of x over the axes whose bits are set
+ * ------------------------------------------------------ */
 
 typedef struct sum_attrs {
 	uint32_t axes; /* bit i: axis i; TD_ALL_AXES: all */
@@ -224,8 +227,10 @@ static bool mean_sample(int i, td_sample *s)
 	return i < 8 && sample_images(i % 4, s);
 }
 
-TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(sum_attrs), .infer = sum_infer, .forward = { sum_forward }, .backward = sum_backward, .sample = sum_sample)
-TD_OP(mean, .n_in = 1, .n_out = 1, .attrs_size = sizeof(sum_attrs), .infer = sum_infer, .forward = { mean_forward }, .backward = mean_backward, .sample = mean_sample)
+TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(sum_attrs), .infer = sum_infer, .forward = { sum_forward },
+	.backward = sum_backward, .sample = sum_sample)
+TD_OP(mean, .n_in = 1, .n_out = 1, .attrs_size = sizeof(sum_attrs), .infer = sum_infer, .forward = { mean_forward },
+	.backward = mean_backward, .sample = mean_sample)
 
 static uint32_t axes_of(const td_value *x, uint32_t axes)
 {
@@ -242,7 +247,8 @@ TD_API td_value *td_mean(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 	return x ? TD_APPLY(c, mean, (&(sum_attrs){ axes_of(x, axes), keep }), x) : NULL;
 }
 
-/* ---- spread: the reverse of sum (mean): dy repeated over the summed axes of x, whose shape alone is read ---------------------- */
+/* ---- spread: the reverse of sum (mean): dy repeated over the summed axes of x, whose shape alone is read
+ * ---------------------- */
 
 typedef struct spread_attrs {
 	sum_attrs of;
@@ -257,7 +263,8 @@ static void spread_infer(td_infer *q)
 	sum_shape(&a->of, q->in[1], &y);
 	if (!td_shape_same(&y, q->in[0])) {
 		char got[TD_SHAPE_TEXT], want[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_SHAPE, "spread needs %s, not %s", td_shape_text(&y, want), td_shape_text(q->in[0], got));
+		td_fail(q->ctx, TD_SHAPE, "spread needs %s, not %s", td_shape_text(&y, want),
+			td_shape_text(q->in[0], got));
 	}
 	q->out[0] = *q->in[1];
 	q->workspace = td_shape_bytes(&y);
@@ -275,7 +282,8 @@ static void spread_forward(const td_call *call)
 		return;
 	TD_PICK(x->dtype, k_scale)(call->workspace, call->in[0].data, n, scale);
 	sum_strides(&a->of, x, strides);
-	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->workspace, strides, NULL, NULL, (size_t[]){ size, size, size });
+	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->workspace, strides, NULL, NULL,
+		(size_t[]){ size, size, size });
 }
 
 static void spread_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -306,7 +314,8 @@ static bool spread_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(spread, .n_in = 2, .n_out = 1, .shape_only = 2, .attrs_size = sizeof(spread_attrs), .infer = spread_infer, .forward = { spread_forward }, .backward = spread_backward, .sample = spread_sample)
+TD_OP(spread, .n_in = 2, .n_out = 1, .shape_only = 2, .attrs_size = sizeof(spread_attrs), .infer = spread_infer,
+	.forward = { spread_forward }, .backward = spread_backward, .sample = spread_sample)
 
 /* The sum may come in any order; its rule reads it row by row. */
 static td_value *spread(td_ctx *c, td_value *dy, td_value *x, const sum_attrs *a, bool mean)
@@ -319,7 +328,8 @@ static td_value *spread(td_ctx *c, td_value *dy, td_value *x, const sum_attrs *a
 	return dy ? TD_APPLY(c, spread, &attrs, ops_row_major(c, dy), x) : NULL;
 }
 
-/* ---- sum_like: y in the shape of x, summed over what broadcasting had repeated; only x's shape is read ------------------------- */
+/* ---- sum_like: y in the shape of x, summed over what broadcasting had repeated; only x's shape is read
+ * ------------------------- */
 
 /* Strides into X per axis of G, 0 where G was repeated. */
 static void like_strides(const td_shape *g, const td_shape *x, int64_t *strides)
@@ -344,7 +354,8 @@ static void sum_like_infer(td_infer *q)
 		fits = x->dim[i] == 1 || x->dim[i] == g->dim[i + g->rank - x->rank];
 	if (!fits) {
 		char tg[TD_SHAPE_TEXT], tx[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_SHAPE, "sum_like: %s was not broadcast from %s", td_shape_text(g, tg), td_shape_text(x, tx));
+		td_fail(q->ctx, TD_SHAPE, "sum_like: %s was not broadcast from %s", td_shape_text(g, tg),
+			td_shape_text(x, tx));
 		return;
 	}
 	q->out[0] = *x;
@@ -363,7 +374,8 @@ static void sum_like_forward(const td_call *call)
 
 	if (td_shape_same(g, x)) {
 		if (call->in[0].data != call->out[0].data)
-			ops_rows(call, ops_copy_row(size), &call->out[0], &call->in[0], NULL, (size_t[]){ size, size, size });
+			ops_rows(call, ops_copy_row(size), &call->out[0], &call->in[0], NULL,
+				(size_t[]){ size, size, size });
 		return;
 	}
 	like_strides(g, x, strides);
@@ -397,14 +409,16 @@ static bool sum_like_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(sum_like, .n_in = 2, .n_out = 1, .shape_only = 2, .inplace = 1, .infer = sum_like_infer, .forward = { sum_like_forward }, .backward = sum_like_backward, .sample = sum_like_sample)
+TD_OP(sum_like, .n_in = 2, .n_out = 1, .shape_only = 2, .inplace = 1, .infer = sum_like_infer,
+	.forward = { sum_like_forward }, .backward = sum_like_backward, .sample = sum_like_sample)
 
 TD_API td_value *td_sum_like(td_ctx *c, td_value *g, td_value *x)
 {
 	return g && x ? TD_APPLY(c, sum_like, NULL, g, x) : NULL;
 }
 
-/* ---- sum_squares: y = sum of x^2, a scalar ------------------------------------------------------------------------------------- */
+/* ---- sum_squares: y = sum of x^2, a scalar
+ * ------------------------------------------------------------------------------------- */
 
 static int squares_slices(const td_shape *x)
 {
@@ -428,7 +442,8 @@ static void squares_slice(void *arg, int slice)
 
 	*acc = 0;
 	if (from < n)
-		TD_PICK(x->dtype, k_accumulate_squares)(acc, at_const(call->in[0].data, from, td_dtype_size(x->dtype)), TD_MIN(per, n - from));
+		TD_PICK(x->dtype, k_accumulate_squares)
+		(acc, at_const(call->in[0].data, from, td_dtype_size(x->dtype)), TD_MIN(per, n - from));
 }
 
 static void sum_squares_forward(const td_call *call)
@@ -458,7 +473,8 @@ static bool sum_squares_sample(int i, td_sample *s)
 	return sample_images(i, s);
 }
 
-TD_OP(sum_squares, .n_in = 1, .n_out = 1, .infer = sum_squares_infer, .forward = { sum_squares_forward }, .backward = sum_squares_backward, .sample = sum_squares_sample)
+TD_OP(sum_squares, .n_in = 1, .n_out = 1, .infer = sum_squares_infer, .forward = { sum_squares_forward },
+	.backward = sum_squares_backward, .sample = sum_squares_sample)
 
 TD_API td_value *td_sum_squares(td_ctx *c, td_value *x)
 {

@@ -3,14 +3,16 @@
 
 #include "td_ops.h"
 
-/* ---- reshape: the same elements, row by row, under another shape --------------------------------------------------------------- */
+/* ---- reshape: the same elements, row by row, under another shape
+ * --------------------------------------------------------------- */
 
 typedef struct reshape_attrs {
 	int rank;
 	int64_t dim[TD_MAX_RANK]; /* a size, -1 (what is left), or TD_SIZE_OF(i): the size of axis i of the input */
 } reshape_attrs;
 
-/* A reshape that was recorded at one batch size must fit any other, so sizes of the input stand here by axis, never by number. */
+/* A reshape that was recorded at one batch size must fit any other, so sizes of the input stand here by axis, never by
+ * number. */
 static void reshape_infer(td_infer *q)
 {
 	const reshape_attrs *a = q->attrs;
@@ -32,7 +34,8 @@ static void reshape_infer(td_infer *q)
 	if (left >= 0)
 		q->out[0].dim[left] = known ? count / known : 0;
 	if (td_shape_count(&q->out[0]) != count)
-		td_fail(q->ctx, TD_SHAPE, "reshape: %s has %lld elements, which do not fill the shape that is asked for",
+		td_fail(q->ctx, TD_SHAPE,
+			"reshape: %s has %lld elements, which do not fill the shape that is asked for",
 			td_shape_text(x, text), (long long)count);
 }
 
@@ -66,7 +69,8 @@ static bool reshape_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(reshape, .n_in = 1, .n_out = 1, .view = true, .attrs_size = sizeof(reshape_attrs), .infer = reshape_infer, .forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_sample)
+TD_OP(reshape, .n_in = 1, .n_out = 1, .view = true, .attrs_size = sizeof(reshape_attrs), .infer = reshape_infer,
+	.forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_sample)
 
 /* DIMS: RANK entries, each a size, at most one -1, or TD_SIZE_OF(i). */
 TD_API td_value *td_reshape(td_ctx *c, td_value *x, const int64_t *dims, int rank)
@@ -95,14 +99,17 @@ TD_API td_value *td_flatten(td_ctx *c, td_value *x, int start_axis)
 	if (!x)
 		return NULL;
 	if (start_axis < 0 || start_axis >= x->shape.rank)
-		return td_fail(c, TD_SHAPE, "flatten from axis %d needs a value with more axes than that; this one has %d", start_axis, x->shape.rank);
+		return td_fail(c, TD_SHAPE,
+			"flatten from axis %d needs a value with more axes than that; this one has %d", start_axis,
+			x->shape.rank);
 	for (int i = 0; i < start_axis; i++)
 		dims[i] = TD_SIZE_OF(i);
 	dims[start_axis] = -1;
 	return td_reshape(c, x, dims, start_axis + 1);
 }
 
-/* ---- reshape_like: x's elements in the shape of y, whose shape alone is read --------------------------------------------------- */
+/* ---- reshape_like: x's elements in the shape of y, whose shape alone is read
+ * --------------------------------------------------- */
 
 static void reshape_like_infer(td_infer *q)
 {
@@ -112,8 +119,8 @@ static void reshape_like_infer(td_infer *q)
 	q->out[0].order = TD_ROW_MAJOR;
 	q->out[0].dtype = q->in[0]->dtype;
 	if (td_shape_count(q->in[0]) != td_shape_count(q->in[1]))
-		td_fail(q->ctx, TD_SHAPE, "reshape_like: %s and %s hold different numbers of elements", td_shape_text(q->in[0], tx),
-			td_shape_text(q->in[1], ty));
+		td_fail(q->ctx, TD_SHAPE, "reshape_like: %s and %s hold different numbers of elements",
+			td_shape_text(q->in[0], tx), td_shape_text(q->in[1], ty));
 }
 
 static td_value *reshape_like_apply(td_ctx *c, td_value *const *in)
@@ -133,14 +140,16 @@ static bool reshape_like_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(reshape_like, .n_in = 2, .n_out = 1, .view = true, .shape_only = 2, .infer = reshape_like_infer, .forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_like_sample)
+TD_OP(reshape_like, .n_in = 2, .n_out = 1, .view = true, .shape_only = 2, .infer = reshape_like_infer,
+	.forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_like_sample)
 
 TD_API td_value *td_reshape_like(td_ctx *c, td_value *x, td_value *y)
 {
 	return x && y ? TD_APPLY(c, reshape_like, NULL, ops_row_major(c, x), y) : NULL;
 }
 
-/* ---- transpose: axis i of y is axis perm[i] of x; y is row-major ----------------------------------------------------------------- */
+/* ---- transpose: axis i of y is axis perm[i] of x; y is row-major
+ * ----------------------------------------------------------------- */
 
 typedef struct transpose_attrs {
 	int perm[TD_MAX_RANK];
@@ -164,7 +173,8 @@ static void transpose_forward(const td_call *call)
 	td_shape_strides(call->in[0].shape, own);
 	for (int i = 0; i < call->out[0].shape->rank; i++)
 		strides[i] = own[a->perm[i]];
-	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->in[0].data, strides, NULL, NULL, (size_t[]){ size, size, size });
+	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->in[0].data, strides, NULL, NULL,
+		(size_t[]){ size, size, size });
 }
 
 static void transpose_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -174,16 +184,16 @@ static void transpose_backward(td_ctx *c, const td_node *n, td_value *const *dy,
 
 	for (int i = 0; i < n->in[0]->shape.rank; i++)
 		inverse[a->perm[i]] = i;
-	dx[0] = td_transpose(c, dy[0], inverse);
+	dx[0] = td_transpose(c, dy[0], inverse, n->in[0]->shape.rank);
 }
 
 static td_value *transpose_apply(td_ctx *c, td_value *const *in)
 {
-	return td_transpose(c, in[0], (int[]){ 2, 0, 3, 1 });
+	return td_transpose(c, in[0], (int[]){ 2, 0, 3, 1 }, 4);
 }
 static td_value *transpose_apply_matrix(td_ctx *c, td_value *const *in)
 {
-	return td_transpose(c, in[0], (int[]){ 1, 0 });
+	return td_transpose(c, in[0], (int[]){ 1, 0 }, 2);
 }
 
 static bool transpose_sample(int i, td_sample *s)
@@ -200,10 +210,11 @@ static bool transpose_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(transpose, .n_in = 1, .n_out = 1, .attrs_size = sizeof(transpose_attrs), .infer = transpose_infer, .forward = { transpose_forward }, .backward = transpose_backward, .sample = transpose_sample)
+TD_OP(transpose, .n_in = 1, .n_out = 1, .attrs_size = sizeof(transpose_attrs), .infer = transpose_infer,
+	.forward = { transpose_forward }, .backward = transpose_backward, .sample = transpose_sample)
 
-/* PERM: as many entries as X has axes, each axis once. */
-TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm)
+/* PERM: RANK entries, as many as X has axes, each axis once. */
+TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm, int rank)
 {
 	transpose_attrs a;
 	uint32_t seen = 0;
@@ -211,16 +222,17 @@ TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm)
 	if (!x)
 		return NULL;
 	memset(&a, 0, sizeof a);
-	for (int i = 0; i < x->shape.rank; i++) {
+	for (int i = 0; i < TD_MIN(rank, x->shape.rank); i++) {
 		a.perm[i] = perm[i];
 		seen |= perm[i] >= 0 && perm[i] < x->shape.rank ? 1u << perm[i] : 0;
 	}
-	if (seen != (1u << x->shape.rank) - 1)
+	if (rank != x->shape.rank || seen != (1u << rank) - 1)
 		return td_fail(c, TD_SHAPE, "transpose needs each of the %d axes once", x->shape.rank);
 	return TD_APPLY(c, transpose, &a, x);
 }
 
-/* ---- reorder: the same value, lying otherwise ------------------------------------------------------------------------------------ */
+/* ---- reorder: the same value, lying otherwise
+ * ------------------------------------------------------------------------------------ */
 
 typedef struct reorder_attrs {
 	td_order order;
@@ -240,7 +252,8 @@ static void reorder_forward(const td_call *call)
 	size_t size = td_dtype_size(call->out[0].shape->dtype);
 
 	td_shape_strides(call->in[0].shape, strides);
-	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->in[0].data, strides, NULL, NULL, (size_t[]){ size, size, size });
+	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->in[0].data, strides, NULL, NULL,
+		(size_t[]){ size, size, size });
 }
 
 static void reorder_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -273,14 +286,16 @@ static bool reorder_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(reorder, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reorder_attrs), .infer = reorder_infer, .forward = { reorder_forward }, .backward = reorder_backward, .sample = reorder_sample)
+TD_OP(reorder, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reorder_attrs), .infer = reorder_infer,
+	.forward = { reorder_forward }, .backward = reorder_backward, .sample = reorder_sample)
 
 TD_API td_value *td_reorder(td_ctx *c, td_value *x, td_order order)
 {
 	return x ? TD_APPLY(c, reorder, (&(reorder_attrs){ order }), x) : NULL;
 }
 
-/* ---- fill_like: a constant in the shape, type and order of x ---------------------------------------------------------------------- */
+/* ---- fill_like: a constant in the shape, type and order of x
+ * ---------------------------------------------------------------------- */
 
 typedef struct fill_like_attrs {
 	double value;
@@ -288,7 +303,8 @@ typedef struct fill_like_attrs {
 
 static void fill_like_forward(const td_call *call)
 {
-	TD_PICK(call->out[0].shape->dtype, k_fill)(call->out[0].data, td_shape_count(call->out[0].shape), ((const fill_like_attrs *)call->attrs)->value);
+	TD_PICK(call->out[0].shape->dtype, k_fill)
+	(call->out[0].data, td_shape_count(call->out[0].shape), ((const fill_like_attrs *)call->attrs)->value);
 }
 
 static void fill_like_infer(td_infer *q)
@@ -313,7 +329,8 @@ static bool fill_like_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(fill_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(fill_like_attrs), .infer = fill_like_infer, .forward = { fill_like_forward }, .backward = td_nodiff, .sample = fill_like_sample)
+TD_OP(fill_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(fill_like_attrs),
+	.infer = fill_like_infer, .forward = { fill_like_forward }, .backward = td_nodiff, .sample = fill_like_sample)
 
 TD_API td_value *td_ones_like(td_ctx *c, td_value *x)
 {
@@ -325,7 +342,8 @@ TD_API td_value *td_zeros_like(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, fill_like, (&(fill_like_attrs){ 0 }), x) : NULL;
 }
 
-/* ---- detach: the same bytes, no gradient ------------------------------------------------------------------------------------------ */
+/* ---- detach: the same bytes, no gradient
+ * ------------------------------------------------------------------------------------------ */
 
 static td_value *detach_apply(td_ctx *c, td_value *const *in)
 {
@@ -338,7 +356,8 @@ static bool detach_sample(int i, td_sample *s)
 	return fill_like_sample(i, s) && (s->apply = detach_apply);
 }
 
-TD_OP(detach, .n_in = 1, .n_out = 1, .view = true, .infer = ops_infer_same, .forward = { reshape_forward }, .backward = td_nodiff, .sample = detach_sample)
+TD_OP(detach, .n_in = 1, .n_out = 1, .view = true, .infer = ops_infer_same, .forward = { reshape_forward },
+	.backward = td_nodiff, .sample = detach_sample)
 
 TD_API td_value *td_detach(td_ctx *c, td_value *x)
 {

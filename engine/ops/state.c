@@ -1,5 +1,5 @@
-/* Ops with effects: assignment and the optimizers' updates.  They write variables (captured tensors) and have no results; a gate of
- * 0 lets everything as it is, so a bad step can be stopped before it spoils the weights. */
+/* Ops with effects: assignment and the optimizers' updates.  They write variables (captured tensors) and have no
+ * results; a gate of 0 lets everything as it is, so a bad step can be stopped before it spoils the weights. */
 #include "ops/ops.h"
 
 #include "td_ops.h"
@@ -10,11 +10,13 @@ static bool same_place(td_infer *q, const char *op, int i)
 
 	if (!q->in[i] || td_shape_same(q->in[0], q->in[i]))
 		return true;
-	td_fail(q->ctx, TD_SHAPE, "%s: %s does not fit the variable %s", op, td_shape_text(q->in[i], a), td_shape_text(q->in[0], b));
+	td_fail(q->ctx, TD_SHAPE, "%s: %s does not fit the variable %s", op, td_shape_text(q->in[i], a),
+		td_shape_text(q->in[0], b));
 	return false;
 }
 
-/* ---- assign: the variable takes the value ---------------------------------------------------------------------------------------------- */
+/* ---- assign: the variable takes the value
+ * ---------------------------------------------------------------------------------------------- */
 
 static void assign_infer(td_infer *q)
 {
@@ -46,7 +48,8 @@ static bool assign_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(assign, .n_in = 2, .n_out = 0, .writes = 1, .infer = assign_infer, .forward = { assign_forward }, .backward = td_nodiff, .sample = assign_sample)
+TD_OP(assign, .n_in = 2, .n_out = 0, .writes = 1, .infer = assign_infer, .forward = { assign_forward },
+	.backward = td_nodiff, .sample = assign_sample)
 
 /* Returns VARIABLE. */
 TD_API td_value *td_assign(td_ctx *c, td_value *variable, td_value *value)
@@ -56,7 +59,8 @@ TD_API td_value *td_assign(td_ctx *c, td_value *variable, td_value *value)
 	return variable;
 }
 
-/* ---- Updates: cut into slices of elements; every slice reads the same scalars ------------------------------------------------------------ */
+/* ---- Updates: cut into slices of elements; every slice reads the same scalars
+ * ------------------------------------------------------------ */
 
 static double scalar(const td_view *v)
 {
@@ -119,8 +123,9 @@ static void sample_update(td_sample *s, int n_arrays, int n_scalars, bool channe
 		ops_sample_input(s, TD_FILL_ONES, TD_F32, 0, NULL);
 }
 
-/* ---- sgd_update: g = grad + decay p; b = g at the first update, momentum b + (1 - dampening) g later; p -= lr b, or with Nesterov
- *      p -= lr (g + momentum b) (torch.optim.SGD) --------------------------------------------------------------------------------------- */
+/* ---- sgd_update: g = grad + decay p; b = g at the first update, momentum b + (1 - dampening) g later; p -= lr b, or
+ * with Nesterov p -= lr (g + momentum b) (torch.optim.SGD)
+ * --------------------------------------------------------------------------------------- */
 
 static void sgd_update_infer(td_infer *q)
 {
@@ -134,13 +139,15 @@ static void sgd_slice(void *arg, int slice)
 	const td_view *in = u->call->in;
 	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, u->n - first);
 
-	TD_PICK(u->dtype, k_sgd)(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size), n, &u->sgd);
+	TD_PICK(u->dtype, k_sgd)
+	(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size), n, &u->sgd);
 }
 
 static void sgd_update_forward(const td_call *call)
 {
 	const td_sgd_attrs *a = call->attrs;
-	struct update u = { .sgd = { scalar(&call->in[3]), a->momentum, a->dampening, a->weight_decay, a->nesterov, scalar(&call->in[4]) <= 1 } };
+	struct update u = { .sgd = { scalar(&call->in[3]), a->momentum, a->dampening, a->weight_decay, a->nesterov,
+				    scalar(&call->in[4]) <= 1 } };
 
 	if (scalar(&call->in[5]) != 0)
 		update_run(call, &u, sgd_slice);
@@ -166,10 +173,14 @@ static bool sgd_update_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(sgd_update, .n_in = 6, .n_out = 0, .writes = 5, .optional = 4, .attrs_size = sizeof(td_sgd_attrs), .infer = sgd_update_infer, .forward = { sgd_update_forward }, .backward = td_nodiff, .sample = sgd_update_sample)
+TD_OP(sgd_update, .n_in = 6, .n_out = 0, .writes = 5, .optional = 4, .attrs_size = sizeof(td_sgd_attrs),
+	.infer = sgd_update_infer, .forward = { sgd_update_forward }, .backward = td_nodiff,
+	.sample = sgd_update_sample)
 
-/* buffer: like param, zeros before the first update, or NULL without momentum.  lr, t (the update's number, from 1), gate: scalars. */
-TD_API void td_sgd_update(td_ctx *c, td_value *param, td_value *grad, td_value *buffer, td_value *lr, td_value *t, td_value *gate, const td_sgd_attrs *attrs)
+/* buffer: like param, zeros before the first update, or NULL without momentum.  lr, t (the update's number, from 1),
+ * gate: scalars. */
+TD_API void td_sgd_update(td_ctx *c, td_value *param, td_value *grad, td_value *buffer, td_value *lr, td_value *t,
+	td_value *gate, const td_sgd_attrs *attrs)
 {
 	td_sgd_attrs a;
 
@@ -184,7 +195,8 @@ TD_API void td_sgd_update(td_ctx *c, td_value *param, td_value *grad, td_value *
 }
 
 /* ---- adam_update: g = grad + decay p; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
- *      p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps) (torch.optim.Adam) ------------------------------------------------- */
+ *      p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps) (torch.optim.Adam)
+ * ------------------------------------------------- */
 
 static void adam_update_infer(td_infer *q)
 {
@@ -198,14 +210,16 @@ static void adam_slice(void *arg, int slice)
 	const td_view *in = u->call->in;
 	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, u->n - first);
 
-	TD_PICK(u->dtype, k_adam)(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size),
+	TD_PICK(u->dtype, k_adam)
+	(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size),
 		at(in[3].data, first, u->size), n, &u->adam);
 }
 
 static void adam_update_forward(const td_call *call)
 {
 	const td_adam_attrs *a = call->attrs;
-	struct update u = { .adam = { scalar(&call->in[4]), a->beta1, a->beta2, a->eps, a->weight_decay, scalar(&call->in[5]) } };
+	struct update u = { .adam = { scalar(&call->in[4]), a->beta1, a->beta2, a->eps, a->weight_decay,
+				    scalar(&call->in[5]) } };
 
 	if (scalar(&call->in[6]) != 0)
 		update_run(call, &u, adam_slice);
@@ -226,10 +240,12 @@ static bool adam_update_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(adam_update, .n_in = 7, .n_out = 0, .writes = 13, .attrs_size = sizeof(td_adam_attrs), .infer = adam_update_infer, .forward = { adam_update_forward }, .backward = td_nodiff, .sample = adam_update_sample)
+TD_OP(adam_update, .n_in = 7, .n_out = 0, .writes = 13, .attrs_size = sizeof(td_adam_attrs), .infer = adam_update_infer,
+	.forward = { adam_update_forward }, .backward = td_nodiff, .sample = adam_update_sample)
 
 /* m, v: like param, zeros before the first update.  lr, t (the update's number, from 1), gate: scalars. */
-TD_API void td_adam_update(td_ctx *c, td_value *param, td_value *grad, td_value *m, td_value *v, td_value *lr, td_value *t, td_value *gate, const td_adam_attrs *attrs)
+TD_API void td_adam_update(td_ctx *c, td_value *param, td_value *grad, td_value *m, td_value *v, td_value *lr,
+	td_value *t, td_value *gate, const td_adam_attrs *attrs)
 {
 	if (param && grad && m && v && lr && t && gate)
 		TD_APPLY(c, adam_update, attrs, param, like(c, grad, param), m, v, lr, t, gate);

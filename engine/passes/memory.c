@@ -1,9 +1,10 @@
-/* Where values lie: one arena, offsets by best fit over live ranges, results on top of inputs that are read for the last time.
+/* Where values lie: one arena, offsets by best fit over live ranges, results on top of inputs that are read for the
+ * last time.
  *
- * Values that share a place (a view and what it shows, an in-place result and its input) form one block; a block is taken
- * from the step that makes its first value to the last step that reads any.  Blocks are placed largest first, each into the
- * smallest gap left by the blocks that are alive at the same time (greedy by size: Pisarchyk and Lee, "Efficient memory
- * management for deep neural net inference", 2020). */
+ * Values that share a place (a view and what it shows, an in-place result and its input) form one block; a block is
+ * taken from the step that makes its first value to the last step that reads any.  Blocks are placed largest first,
+ * each into the smallest gap left by the blocks that are alive at the same time (greedy by size: Pisarchyk and Lee,
+ * "Efficient memory management for deep neural net inference", 2020). */
 #include "core/core.h"
 
 #include <stdlib.h>
@@ -61,8 +62,8 @@ static int overwritable(const td_plan *p, const td_layout *l, int k)
 	return -1;
 }
 
-/* Join what shares a place.  Steps go forward, so a base is settled before anything is joined to it; the uses of what is
- * joined count for the base at once, because they decide whether a later step may overwrite it. */
+/* Join what shares a place.  Steps go forward, so a base is settled before anything is joined to it; the uses of what
+ * is joined count for the base at once, because they decide whether a later step may overwrite it. */
 static void join_blocks(const td_plan *p, td_layout *l)
 {
 	for (int k = 0; k < p->n_steps; k++) { /* views first: an overwrite must know every reader of the bytes */
@@ -143,7 +144,10 @@ void td__layout_places(const td_plan *p, td_layout *l)
 				.offset_out = &l->offsets[v] };
 	for (int k = 0; k < p->n_steps; k++)
 		if (l->workspace[k])
-			blocks[n++] = (struct block){ .bytes = rounded(l->workspace[k]), .first = k, .last = k, .offset_out = &l->workspace_at[k] };
+			blocks[n++] = (struct block){ .bytes = rounded(l->workspace[k]),
+				.first = k,
+				.last = k,
+				.offset_out = &l->workspace_at[k] };
 	qsort(blocks, (size_t)n, sizeof *blocks, larger_first);
 	l->arena_bytes = 0;
 	for (int i = 0; i < n; i++) {

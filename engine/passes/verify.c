@@ -6,7 +6,8 @@
 static _Noreturn void refuse(const td_plan *p, const char *after, int k, const char *what, int value)
 {
 	for (int i = TD_MAX(0, k - 2); i < TD_MIN(p->n_steps, k + 3); i++)
-		fprintf(stderr, "%s step %d: %s (%s)\n", i == k ? "->" : "  ", i, p->steps[i].node->op->name, p->steps[i].node->layer);
+		fprintf(stderr, "%s step %d: %s (%s)\n", i == k ? "->" : "  ", i, p->steps[i].node->op->name,
+			p->steps[i].node->layer);
 	TD_BUG("after %s the plan is not legal: step %d, value %d: %s", after, k, value, what);
 }
 
@@ -47,20 +48,29 @@ void td__verify_plan(const td_plan *p, const char *after)
 	mem_free(made);
 }
 
-/* The steps during which a value holds something, found again from the plan alone. */
-static void live_range(const td_plan *p, int value, int *first, int *last)
+/* The steps during which a value holds something, found again from the plan alone; what a view shows lives as long as
+ * the view, and the view itself is not looked at. */
+static void live_ranges(const td_plan *p, int *root, int *first, int *last)
 {
-	*first = -1;
-	for (int k = 0; k < p->n_steps; k++) {
-		for (int i = 0; i < TD_MOST_OUT; i++)
-			if (p->steps[k].out[i] == value)
-				*first = *last = k;
-		for (int i = 0; i < TD_MOST_IN; i++)
-			if (p->steps[k].in[i] == value)
-				*last = k;
+	for (int v = 0; v < p->graph->n_values; v++) {
+		root[v] = v;
+		first[v] = -1;
+		last[v] = -1;
 	}
-	if (p->fetched[value])
-		*last = p->n_steps;
+	for (int k = 0; k < p->n_steps; k++) {
+		const td_step_plan *s = &p->steps[k];
+
+		for (int i = 0; i < TD_MOST_IN; i++)
+			if (s->in[i] >= 0)
+				last[root[s->in[i]]] = k;
+		for (int i = 0; i < TD_MOST_OUT; i++)
+			if (s->out[i] >= 0 && s->node->op->view)
+				root[s->out[i]] = root[s->in[0]];
+			else if (s->out[i] >= 0)
+				first[s->out[i]] = last[s->out[i]] = k;
+	}
+	for (int i = 0; i < p->n_fetches; i++)
+		last[root[p->fetches[i]]] = p->n_steps;
 }
 
 static bool overlap(int64_t a, int64_t n_a, int64_t b, int64_t n_b)
@@ -69,14 +79,14 @@ static bool overlap(int64_t a, int64_t n_a, int64_t b, int64_t n_b)
 }
 
 /* Whether step K may make B on top of A, which it reads for the last time. */
-static bool in_place(const td_plan *p, const td_layout *l, int k, int a, int b)
+static bool in_place(const td_plan *p, const td_layout *l, const int *root, int k, int a, int b)
 {
 	const td_step_plan *s = &p->steps[k];
 
 	if (s->out[0] != b || l->offsets[a] != l->offsets[b])
 		return false;
 	for (int i = 0; i < TD_MOST_IN; i++)
-		if (s->in[i] == a && (s->node->op->inplace >> i & 1))
+		if (s->in[i] >= 0 && root[s->in[i]] == a && (s->node->op->inplace >> i & 1))
 			return true;
 	return false;
 }
@@ -84,25 +94,27 @@ static bool in_place(const td_plan *p, const td_layout *l, int k, int a, int b)
 void td__verify_layout(const td_plan *p, const td_layout *l)
 {
 	int n = p->graph->n_values;
-	int *first = MEM_NEW_N(int, n + 1), *last = MEM_NEW_N(int, n + 1);
+	int *root = MEM_NEW_N(int, n + 1), *first = MEM_NEW_N(int, n + 1), *last = MEM_NEW_N(int, n + 1);
 
-	for (int v = 0; v < n; v++)
-		live_range(p, v, &first[v], &last[v]);
+	live_ranges(p, root, first, last);
 	for (int a = 0; a < n; a++)
 		for (int b = 0; b < n; b++) {
-			if (a == b || first[a] < 0 || first[b] < 0 || l->offsets[a] < 0 || l->offsets[b] < 0 || first[a] > first[b] || last[a] < first[b])
+			if (a == b || first[a] < 0 || first[b] < 0 || first[a] > first[b] || last[a] < first[b])
 				continue;
-			if (!overlap(l->offsets[a], (int64_t)td_shape_bytes(&l->shapes[a]), l->offsets[b], (int64_t)td_shape_bytes(&l->shapes[b])))
+			if (!overlap(l->offsets[a], (int64_t)td_shape_bytes(&l->shapes[a]), l->offsets[b],
+				    (int64_t)td_shape_bytes(&l->shapes[b])))
 				continue;
-			if (l->base[a] == l->base[b] || (last[a] == first[b] && in_place(p, l, first[b], a, b)))
+			if (last[a] == first[b] && in_place(p, l, root, first[b], a, b))
 				continue;
 			refuse(p, "laying out", first[b], "lies on a value that is still alive", a);
 		}
 	for (int k = 0; k < p->n_steps; k++)
 		for (int v = 0; v < n && l->workspace[k]; v++)
-			if (first[v] >= 0 && first[v] <= k && k <= last[v] && l->offsets[v] >= 0 &&
-				overlap(l->offsets[v], (int64_t)td_shape_bytes(&l->shapes[v]), l->workspace_at[k], (int64_t)l->workspace[k]))
+			if (first[v] >= 0 && first[v] <= k && k <= last[v] &&
+				overlap(l->offsets[v], (int64_t)td_shape_bytes(&l->shapes[v]), l->workspace_at[k],
+					(int64_t)l->workspace[k]))
 				refuse(p, "laying out", k, "lies in the scratch of this step", v);
+	mem_free(root);
 	mem_free(first);
 	mem_free(last);
 }

@@ -1,0 +1,520 @@
+/* The op suite's checks: see suite.h. */
+#include "suite.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static char report[1024];
+
+#define WRONG(...) (snprintf(report, sizeof report, __VA_ARGS__), report)
+
+/* ---- Inputs --------------------------------------------------------------------------------------------------------
+ */
+
+/* Distinct numbers, none near 0 or near another, in an order that depends on the seed: no kink of relu or max is met.
+ */
+static double number_at(enum td_fill fill, int classes, int64_t i, int64_t n, uint32_t seed)
+{
+	struct rng_key key = { seed, rng_stream("suite"), 0 };
+	int64_t place = (int64_t)(((uint64_t)i * 7919u + seed) % (uint64_t)TD_MAX(n, 1));
+
+	switch (fill) {
+	case TD_FILL_POSITIVE: return 0.5 + 1.5 * ((double)place + 0.5) / (double)n;
+	case TD_FILL_LABELS: return (double)(rng_u32(&key, (uint64_t)i) % (uint32_t)TD_MAX(classes, 1));
+	case TD_FILL_ONES: return 1;
+	default:
+		return (((double)place + 0.5) / (double)n - 0.5) * 4 +
+		       (n % 2 && 2 * place + 1 == n ? 0.37 / (double)n : 0);
+	}
+}
+
+static td_value *make_input(td_ctx *c, const td_sample *s, int k, int64_t batch, bool f64, uint32_t seed)
+{
+	td_shape shape = s->in[k].shape, row;
+	td_value *wide, *v;
+	double *data;
+	int64_t n;
+
+	if (batch >= 0 && s->in[k].batched)
+		shape.dim[0] = batch;
+	n = td_shape_count(&shape);
+	data = MEM_NEW_N(double, n + 1);
+	for (int64_t i = 0; i < n; i++)
+		data[i] = number_at(s->in[k].fill, s->in[k].classes, i, n, seed + (uint32_t)k);
+	if (f64 && shape.dtype == TD_F32)
+		shape.dtype = TD_F64;
+	row = shape;
+	row.dtype = TD_F64;
+	wide = td_tensor(c, &row, data);
+	v = td_ref(td_cast(c, wide,
+		shape.dtype)); /* a cast keeps the order; its node is not kept, for nothing here wants a gradient */
+	td_unref(wide);
+	mem_free(data);
+	return v;
+}
+
+static void make_inputs(td_ctx *c, const td_sample *s, int64_t batch, bool f64, uint32_t seed, td_value **in)
+{
+	for (int k = 0; k < s->n_in; k++)
+		in[k] = make_input(c, s, k, batch, f64, seed);
+}
+
+static void drop(td_value **values, int n)
+{
+	for (int i = 0; i < n; i++)
+		td_unref(values[i]);
+}
+
+static bool differentiable(const td_op *op, const td_sample *s, int k)
+{
+	return op->backward != td_nodiff && s->in[k].shape.dtype == TD_F32 && !s->in[k].fixed &&
+	       !(op->shape_only >> k & 1) && !s->in[k].variable;
+}
+
+static bool has_gradient(const td_op *op, const td_sample *s)
+{
+	for (int k = 0; k < s->n_in; k++)
+		if (differentiable(op, s, k))
+			return true;
+	return false;
+}
+
+/* Casts to integers have no gradient to check. */
+static bool gives_floats(const td_op *op, const td_sample *s)
+{
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ 0 });
+	td_value *in[TD_MOST_IN] = { 0 }, *y;
+	bool floats;
+
+	make_inputs(c, s, -1, false, 1, in);
+	y = s->apply(c, in);
+	floats = op->n_out && y && td__is_float(y->shape.dtype);
+	drop(in, s->n_in);
+	td_ctx_free(c);
+	return floats;
+}
+
+/* A projection of Y on fixed pseudo-random weights: a plain sum is blind to whatever keeps its sum, as softmax does. */
+static td_value *project(td_ctx *c, td_value *y)
+{
+	td_shape shape;
+	td_value *w, *p;
+	double *data;
+	int64_t n;
+
+	if (!y)
+		return NULL;
+	shape = y->shape;
+	n = td_shape_count(&shape);
+	data = MEM_NEW_N(double, n + 1);
+	for (int64_t i = 0; i < n; i++)
+		data[i] = sin(1.7 * (double)i + 0.3) + 0.1;
+	shape.dtype = TD_F64;
+	shape.order = TD_ROW_MAJOR;
+	w = td_tensor(c, &shape, data);
+	mem_free(data);
+	p = td_sum(c, td_mul(c, td_cast(c, y, TD_F64), w), TD_ALL_AXES, false);
+	td_unref(w);
+	return p;
+}
+
+/* ---- What a run leaves ----------------------------------------------------------------------------------------------
+ */
+
+#define MOST_VALUES (2 * TD_MOST_IN + 1)
+
+/* Result, gradients of the inputs, variables afterwards: copies of their bytes. */
+struct outcome {
+	int n;
+	td_shape shape[MOST_VALUES];
+	void *bytes[MOST_VALUES];
+};
+
+static void keep(struct outcome *o, const td_value *v)
+{
+	int i = o->n++;
+
+	if (!v) {
+		o->bytes[i] = NULL;
+		return;
+	}
+	o->shape[i] = v->shape;
+	o->bytes[i] = mem_alloc(td_shape_bytes(&v->shape));
+	td_read(v, o->bytes[i]);
+}
+
+static void outcome_release(struct outcome *o)
+{
+	for (int i = 0; i < o->n; i++)
+		mem_free(o->bytes[i]);
+	o->n = 0;
+}
+
+static bool outcomes_equal(const struct outcome *a, const struct outcome *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (int i = 0; i < a->n; i++) {
+		if (!a->bytes[i] != !b->bytes[i])
+			return false;
+		if (a->bytes[i] && (!td_shape_same(&a->shape[i], &b->shape[i]) ||
+					   memcmp(a->bytes[i], b->bytes[i], td_shape_bytes(&a->shape[i])) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* Forward and, if there is one, the gradient of the sum of squares (which fits any batch size), written once for both
+ * modes. */
+static td_value *whole_step(td_ctx *c, const td_op *op, const td_sample *s, td_value *const *in, td_value **grads)
+{
+	td_value *y = s->apply(c, in), *loss;
+
+	memset(grads, 0, sizeof *grads * (size_t)s->n_in);
+	if (has_gradient(op, s) && y && td__is_float(y->shape.dtype)) {
+		loss = td_sum_squares(c, y);
+		td_gradients(c, &loss, NULL, 1, in, s->n_in, grads);
+	}
+	return y;
+}
+
+static td_ctx *context(int threads)
+{
+	return td_ctx_create(&(td_ctx_options){ .threads = threads, .seed = 99 });
+}
+
+static void run_eager(const td_op *op, const td_sample *s, int64_t batch, int threads, struct outcome *o)
+{
+	td_ctx *c = context(threads);
+	td_value *in[TD_MOST_IN] = { 0 }, *grads[TD_MOST_IN], *y;
+
+	make_inputs(c, s, batch, false, 5, in);
+	for (int k = 0; k < s->n_in; k++)
+		if (differentiable(op, s, k))
+			td_require_grad(in[k], true);
+	td_step_end(c);
+	td_step_begin(c);
+	y = whole_step(c, op, s, in, grads);
+	keep(o, y);
+	for (int k = 0; k < s->n_in; k++)
+		keep(o, grads[k]);
+	for (int k = 0; k < s->n_in; k++)
+		if (s->in[k].variable)
+			keep(o, in[k]);
+	td_step_end(c);
+	drop(in, s->n_in);
+	td_ctx_free(c);
+}
+
+/* Record at the sample's own size, run at BATCH. */
+static const char *run_graph(
+	const td_op *op, const td_sample *s, int64_t batch, int threads, unsigned flags, struct outcome *o)
+{
+	td_ctx *c = context(threads);
+	td_graph *g = td_graph_create();
+	td_value *in[TD_MOST_IN] = { 0 }, *symbols[TD_MOST_IN] = { 0 }, *grads[TD_MOST_IN], *fetches[MOST_VALUES],
+		 *results[MOST_VALUES] = { 0 }, *y;
+	td_feed feeds[TD_MOST_IN];
+	int n_feeds = 0, n_fetches = 0, taken = 0;
+	const char *wrong = NULL;
+	td_session *session;
+
+	make_inputs(c, s, batch, false, 5, in);
+	td_step_end(c);
+	td_trace_begin(c, g);
+	for (int k = 0; k < s->n_in; k++) {
+		symbols[k] = s->in[k].variable ? in[k] : td_placeholder(c, "input", &s->in[k].shape);
+		if (!s->in[k].variable) {
+			symbols[k]->needs_grad = differentiable(op, s, k);
+			feeds[n_feeds++] = (td_feed){ symbols[k], in[k] };
+		}
+	}
+	y = whole_step(c, op, s, symbols, grads);
+	td_trace_end(c);
+	if (y)
+		fetches[n_fetches++] = y;
+	for (int k = 0; k < s->n_in; k++)
+		if (grads[k])
+			fetches[n_fetches++] = grads[k];
+	session = td_session_create(c, g, fetches, n_fetches);
+	if (session) {
+		td_session_set_flags(session, flags);
+		td_step_begin(c);
+		td_session_run(session, c, feeds, n_feeds, results);
+	}
+	if (c->err.status) {
+		wrong = WRONG("as a graph: %s", c->err.text);
+	} else {
+		keep(o, y ? results[taken++] : NULL);
+		for (int k = 0; k < s->n_in; k++)
+			keep(o, grads[k] ? results[taken++] : NULL);
+		for (int k = 0; k < s->n_in; k++)
+			if (s->in[k].variable)
+				keep(o, in[k]);
+	}
+	td_step_end(c);
+	td_session_free(session);
+	td_graph_free(g);
+	drop(in, s->n_in);
+	td_ctx_free(c);
+	return wrong;
+}
+
+/* ---- The checks
+ * ------------------------------------------------------------------------------------------------------ */
+
+const char *suite_infer_agrees(const td_op *op, const td_sample *s, int i)
+{
+	td_ctx *c = context(1);
+	td_value *in[TD_MOST_IN] = { 0 }, *y;
+	const char *wrong = NULL;
+
+	make_inputs(c, s, -1, false, 5, in);
+	y = s->apply(c, in);
+	if (c->err.status)
+		wrong = WRONG("%s sample %d: %s", op->name, i, c->err.text);
+	else if (!y && op->n_out)
+		wrong = WRONG("%s sample %d: no result", op->name, i);
+	else if (y && !y->storage)
+		wrong = WRONG("%s sample %d: a result without storage", op->name, i);
+	else if (y && td__is_float(y->shape.dtype))
+		for (int64_t k = 0; k < td_shape_count(&y->shape) && !wrong; k++) {
+			double v =
+				y->shape.dtype == TD_F32 ? (double)((float *)td_data(y))[k] : ((double *)td_data(y))[k];
+			if (v != v)
+				wrong = WRONG("%s sample %d: element %lld is NaN", op->name, i, (long long)k);
+		}
+	drop(in, s->n_in);
+	td_ctx_free(c);
+	return wrong;
+}
+
+const char *suite_same_bits(const td_op *op, const td_sample *s, int i)
+{
+	static const int64_t batches[] = { -1, 1, 5, 37 };
+	static const struct {
+		int threads;
+		unsigned flags;
+		const char *name;
+	} runs[] = { { 1, TD_SESSION_UNOPTIMISED, "unoptimised graph" }, { 1, TD_SESSION_PARANOID, "planned graph" },
+		{ 2, TD_SESSION_PARANOID, "planned graph, 2 threads" } };
+	bool batched = false;
+	const char *wrong = NULL;
+
+	for (int k = 0; k < s->n_in; k++)
+		batched |= s->in[k].batched;
+	for (size_t b = 0; b < (batched ? TD_COUNT(batches) : 1) && !wrong; b++) {
+		struct outcome eager = { 0 }, other = { 0 };
+
+		run_eager(op, s, batches[b], 1, &eager);
+		run_eager(op, s, batches[b], 2, &other);
+		if (!outcomes_equal(&eager, &other))
+			wrong = WRONG("%s sample %d, batch %lld: 2 threads give other bits", op->name, i,
+				(long long)batches[b]);
+		outcome_release(&other);
+		for (size_t r = 0; r < TD_COUNT(runs) && !wrong; r++) {
+			wrong = run_graph(op, s, batches[b], runs[r].threads, runs[r].flags, &other);
+			if (!wrong && !outcomes_equal(&eager, &other))
+				wrong = WRONG("%s sample %d, batch %lld: the %s gives other bits than eager mode",
+					op->name, i, (long long)batches[b], runs[r].name);
+			outcome_release(&other);
+		}
+		outcome_release(&eager);
+	}
+	return wrong;
+}
+
+/* The projection (or, for second order, the projected gradients) as a number, with element E of input K moved by STEP.
+ */
+static double moved(
+	td_ctx *c, const td_op *op, const td_sample *s, td_value **in, int k, int64_t e, double step, bool second)
+{
+	double *p = (double *)td_data(in[k]) + e, before = *p, result = 0;
+	td_value *y, *loss, *grads[TD_MOST_IN];
+
+	*p += step;
+	td_step_begin(c);
+	td_step_set(c, 0);
+	c->n_random = 0;
+	y = s->apply(c, in);
+	loss = project(c, y);
+	if (!second) {
+		result = loss ? td_item(loss) : NAN;
+	} else {
+		td_gradients(c, &loss, NULL, 1, in, s->n_in, grads);
+		for (int g = 0; g < s->n_in; g++)
+			if (differentiable(op, s, g) && grads[g])
+				result += td_item(project(c, grads[g]));
+	}
+	td_step_end(c);
+	*p = before;
+	return result;
+}
+
+/* Compare the analytic GRAD of input K with central differences. */
+static const char *compare(
+	td_ctx *c, const td_op *op, const td_sample *s, int i, td_value **in, int k, const double *grad, bool second)
+{
+	const double step = 1e-5, bound = second ? 1e-5 : 1e-6;
+	int64_t n = td_shape_count(&in[k]->shape), stride = n / 40 + 1;
+	double largest = 1e-3;
+
+	for (int64_t e = 0; e < n; e++)
+		largest = TD_MAX(largest, fabs(grad ? grad[e] : 0));
+	for (int64_t e = 0; e < n; e += stride) {
+		double numeric = (moved(c, op, s, in, k, e, step, second) - moved(c, op, s, in, k, e, -step, second)) /
+				 (2 * step);
+		double analytic = grad ? grad[e] : 0;
+		if (!(fabs(numeric - analytic) <= bound * TD_MAX(largest, 1)))
+			return WRONG("%s sample %d: the %sgradient of input %d at %lld is %.9g, differences say %.9g",
+				op->name, i, second ? "second " : "", k, (long long)e, analytic, numeric);
+	}
+	return NULL;
+}
+
+static const char *check_gradient(td_ctx *c, const td_op *op, const td_sample *s, int i, td_value **in, bool second)
+{
+	td_value *loss, *grads[TD_MOST_IN] = { 0 }, *outer = NULL, *inner[TD_MOST_IN];
+	double *copies[TD_MOST_IN] = { 0 };
+	const char *wrong = NULL;
+
+	td_step_begin(c);
+	td_step_set(c, 0);
+	c->n_random = 0;
+	loss = project(c, s->apply(c, in));
+	td_gradients(c, &loss, NULL, 1, in, s->n_in, second ? inner : grads);
+	for (int k = 0; second && k < s->n_in; k++)
+		if (differentiable(op, s, k) && inner[k])
+			outer = outer ? td_add(c, outer, project(c, inner[k])) : project(c, inner[k]);
+	if (second && outer && outer->needs_grad)
+		td_gradients(c, &outer, NULL, 1, in, s->n_in, grads);
+	for (int k = 0; k < s->n_in; k++)
+		if (grads[k] && !c->err.status) { /* in the input's own order, as moved() addresses elements */
+			td_value *g = grads[k]->shape.order == in[k]->shape.order
+					      ? grads[k]
+					      : td_reorder(c, grads[k], in[k]->shape.order);
+			copies[k] = mem_alloc(td_shape_bytes(&g->shape));
+			memcpy(copies[k], td_data(g), td_shape_bytes(&g->shape));
+		}
+	td_step_end(c);
+	if (c->err.status)
+		wrong = WRONG("%s sample %d: %s", op->name, i, c->err.text);
+	for (int k = 0; k < s->n_in && !wrong; k++)
+		if (differentiable(op, s, k))
+			wrong = compare(c, op, s, i, in, k, copies[k], second);
+	for (int k = 0; k < s->n_in; k++)
+		mem_free(copies[k]);
+	return wrong;
+}
+
+/* Whether the gradient rule is made of ops that have gradients themselves. */
+static bool second_order(const td_op *op)
+{
+	static const char *const no[] = { "max_pool2d",
+		"cross_entropy_each" }; /* their rules end in an op that is marked so */
+
+	for (size_t i = 0; i < TD_COUNT(no); i++)
+		if (!strcmp(op->name, no[i]))
+			return false;
+	return op->backward != td_nodiff;
+}
+
+const char *suite_gradient(const td_op *op, const td_sample *s, int i)
+{
+	td_ctx *c;
+	td_value *in[TD_MOST_IN] = { 0 };
+	const char *wrong;
+
+	if (!has_gradient(op, s) || !gives_floats(op, s))
+		return NULL;
+	c = context(1);
+	make_inputs(c, s, -1, true, 11, in);
+	for (int k = 0; k < s->n_in; k++)
+		if (differentiable(op, s, k))
+			td_require_grad(in[k], true);
+	td_step_end(c);
+	wrong = check_gradient(c, op, s, i, in, false);
+	if (!wrong && second_order(op))
+		wrong = check_gradient(c, op, s, i, in, true);
+	drop(in, s->n_in);
+	td_ctx_free(c);
+	return wrong;
+}
+
+const char *suite_precision(const td_op *op, const td_sample *s, int i)
+{
+	td_ctx *c = context(1);
+	td_value *in[2][TD_MOST_IN] = { 0 }, *y[2], *wide;
+	const char *wrong = NULL;
+
+	make_inputs(c, s, -1, false, 23, in[0]);
+	for (int k = 0; k < s->n_in; k++) /* the very numbers that float32 sees */
+		in[1][k] = td_ref(s->in[k].shape.dtype == TD_F32 ? td_cast(c, in[0][k], TD_F64) : in[0][k]);
+	for (int f = 0; f < 2; f++) {
+		c->n_random = 0;
+		y[f] = s->apply(c, in[f]);
+		for (int k = 0; k < s->n_in && !y[f]; k++)
+			if (s->in[k].variable && !y[f])
+				y[f] = in[f][k];
+	}
+	if (c->err.status) {
+		wrong = WRONG("%s sample %d: %s", op->name, i, c->err.text);
+	} else if (y[0] && y[0]->shape.dtype == TD_F32 && y[1]->shape.dtype == TD_F64) {
+		int64_t n = td_shape_count(&y[0]->shape);
+		double largest = 1;
+
+		wide = y[1];
+		for (int64_t e = 0; e < n; e++)
+			largest = TD_MAX(largest, fabs(((double *)td_data(wide))[e]));
+		for (int64_t e = 0; e < n && !wrong; e++) {
+			double narrow = (double)((float *)td_data(y[0]))[e], exact = ((double *)td_data(wide))[e];
+			if (!(fabs(narrow - exact) <= 64 * 5.96e-8 * largest))
+				wrong = WRONG("%s sample %d: element %lld is %.9g in float32 and %.12g in float64",
+					op->name, i, (long long)e, narrow, exact);
+		}
+	} else if (y[0] && !td__is_float(y[0]->shape.dtype) &&
+		   memcmp(td_data(y[0]), td_data(y[1]), td_shape_bytes(&y[0]->shape)) != 0) {
+		wrong = WRONG("%s sample %d: float32 and float64 give other integers", op->name, i);
+	}
+	drop(in[0], s->n_in);
+	drop(in[1], s->n_in);
+	td_ctx_free(c);
+	return wrong;
+}
+
+/* Every input in turn with a wrong type, one axis too many, one too few, and every size one larger. */
+const char *suite_refuses(const td_op *op, const td_sample *s, int i)
+{
+	int refused = 0, tried = 0;
+
+	for (int k = 0; k < s->n_in; k++)
+		for (int fault = 0; fault < 4; fault++) {
+			td_sample bad = *s;
+			td_shape *shape = &bad.in[k].shape;
+			td_ctx *c = context(1);
+			td_value *in[TD_MOST_IN] = { 0 };
+
+			if (fault == 0)
+				shape->dtype = TD_U8;
+			else if (fault == 1 && shape->rank < TD_MAX_RANK)
+				shape->dim[shape->rank++] = 2;
+			else if (fault == 2 && shape->rank > 0)
+				shape->rank--;
+			else if (fault == 3 && shape->rank > 0)
+				shape->dim[shape->rank - 1]++;
+			if (shape->rank < 3)
+				shape->order = TD_ROW_MAJOR;
+			make_inputs(c, &bad, -1, false, 3, in);
+			bad.apply(c, in);
+			tried++;
+			refused += c->err.status != TD_OK;
+			if (c->err.status && !*c->err.text)
+				return WRONG("%s sample %d: a refusal without a word", op->name, i);
+			drop(in, s->n_in);
+			td_ctx_free(c);
+		}
+	return refused || op->view || op->n_in == 1
+		       ? NULL
+		       : WRONG("%s sample %d: none of %d wrong inputs was refused", op->name, i, tried);
+}

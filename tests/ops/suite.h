@@ -1,0 +1,19 @@
+/* The checks that every op must pass, and the samples they run on.  A check returns NULL or what is wrong, so that the
+ * suite's own test can see each of them fail on an op that was broken on purpose. */
+#ifndef OPS_SUITE_H
+#define OPS_SUITE_H
+
+#include "core/core.h"
+
+typedef const char *suite_check(const td_op *op, const td_sample *s, int i);
+
+/* Run the I-th sample of OP through one check. */
+suite_check suite_infer_agrees; /* eager results have the inferred shapes, every element is written */
+suite_check suite_same_bits; /* eager = unoptimised graph = planned graph on a NaN-filled arena, 1 and 2 threads, other
+				batch sizes */
+suite_check suite_gradient;  /* against central differences in float64 of a random projection; second order too where
+				there is one */
+suite_check suite_precision; /* float32 against float64 */
+suite_check suite_refuses;   /* wrong rank, type: a status, never a crash */
+
+#endif

@@ -1,0 +1,174 @@
+/* Every op of the table through every check.  An op without samples fails. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "suite.h"
+
+static void every_sample_through(suite_check *check)
+{
+	for (const td_op *const *op = td__ops; *op; op++) {
+		td_sample s = { 0 };
+		int n = 0;
+
+		for (; (*op)->sample(n, &s); n++) {
+			const char *wrong = check(*op, &s, n);
+			if (wrong)
+				fail_msg("%s", wrong);
+			s = (td_sample){ 0 };
+		}
+		if (!n)
+			fail_msg("the op %s has no samples", (*op)->name);
+	}
+}
+
+static void shape_rules_agree_with_forward(void **state)
+{
+	(void)state;
+	every_sample_through(suite_infer_agrees);
+}
+
+static void eager_and_graphs_give_the_same_bits(void **state)
+{
+	(void)state;
+	every_sample_through(suite_same_bits);
+}
+
+static void gradients_agree_with_central_differences(void **state)
+{
+	(void)state;
+	every_sample_through(suite_gradient);
+}
+
+static void float32_agrees_with_float64(void **state)
+{
+	(void)state;
+	every_sample_through(suite_precision);
+}
+
+static void wrong_inputs_are_refused_with_a_word(void **state)
+{
+	(void)state;
+	every_sample_through(suite_refuses);
+}
+
+/* ---- The gates themselves: each must see an op that is broken on purpose
+ * ------------------------------------------------ */
+
+/* A copy of mul that a test may break. */
+static td_op broken;
+static td_sample sample_of_broken;
+
+static td_value *apply_broken(td_ctx *c, td_value *const *in)
+{
+	return td_apply(c, &broken, NULL, in, 2);
+}
+
+static const td_sample *break_mul(void)
+{
+	broken = *td__op_find("mul");
+	sample_of_broken = (td_sample){ 0 };
+	assert_true(broken.sample(0, &sample_of_broken));
+	sample_of_broken.apply = apply_broken;
+	return &sample_of_broken;
+}
+
+static void wrong_gradient(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	for (int i = 0; i < 2; i++)
+		dx[i] = td_mul(c, dy[0], n->in[i]); /* the other factor would be right */
+}
+
+static void a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes(void **state)
+{
+	const td_sample *s = break_mul();
+
+	(void)state;
+	assert_null(suite_gradient(&broken, s, 0));
+	broken.backward = wrong_gradient;
+	assert_non_null(suite_gradient(&broken, s, 0));
+	assert_null(suite_same_bits(&broken, s, 0)); /* both modes share the rule: equality is no proof */
+}
+
+static void unclean_forward(const td_call *call) /* reads what it has not written */
+{
+	float *y = call->out[0].data;
+	const float *a = call->in[0].data;
+
+	for (int64_t i = 0; i < td_shape_count(call->out[0].shape); i++)
+		y[i] = i % 2 ? a[i] : y[i] + a[i];
+}
+
+static void a_read_of_unwritten_memory_is_caught_by_the_nan_filled_arena(void **state)
+{
+	const td_sample *s = break_mul();
+
+	(void)state;
+	assert_null(suite_same_bits(&broken, s, 0));
+	broken.forward[TD_CPU] = unclean_forward;
+	broken.backward = td_nodiff;
+	assert_non_null(suite_same_bits(&broken, s, 0));
+}
+
+static void imprecise_forward(const td_call *call)
+{
+	const float *a = call->in[0].data, *b = call->in[1].data;
+
+	for (int64_t i = 0; i < td_shape_count(call->out[0].shape); i++)
+		if (call->out[0].shape->dtype == TD_F32)
+			((float *)call->out[0].data)[i] = a[i] * b[i] * 1.00001f;
+		else
+			((double *)call->out[0].data)[i] =
+				((const double *)call->in[0].data)[i] * ((const double *)call->in[1].data)[i];
+}
+
+static void a_kernel_off_by_ten_parts_in_a_million_is_caught(void **state)
+{
+	const td_sample *s = break_mul();
+
+	(void)state;
+	assert_null(suite_precision(&broken, s, 0));
+	broken.forward[TD_CPU] = imprecise_forward;
+	assert_non_null(suite_precision(&broken, s, 0));
+}
+
+static void careless_infer(td_infer *q)
+{
+	q->out[0] = *q->in[0];
+}
+
+static void nothing_forward(const td_call *call)
+{
+	(void)call;
+}
+
+static void a_shape_rule_that_accepts_anything_is_caught(void **state)
+{
+	const td_sample *s = break_mul();
+
+	(void)state;
+	assert_null(suite_refuses(&broken, s, 0));
+	broken.infer = careless_infer;
+	broken.forward[TD_CPU] = nothing_forward;
+	assert_non_null(suite_refuses(&broken, s, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(shape_rules_agree_with_forward),
+		cmocka_unit_test(eager_and_graphs_give_the_same_bits),
+		cmocka_unit_test(gradients_agree_with_central_differences),
+		cmocka_unit_test(float32_agrees_with_float64),
+		cmocka_unit_test(wrong_inputs_are_refused_with_a_word),
+		cmocka_unit_test(a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes),
+		cmocka_unit_test(a_read_of_unwritten_memory_is_caught_by_the_nan_filled_arena),
+		cmocka_unit_test(a_kernel_off_by_ten_parts_in_a_million_is_caught),
+		cmocka_unit_test(a_shape_rule_that_accepts_anything_is_caught),
+	};
+
+	return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
+}
