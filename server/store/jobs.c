@@ -70,8 +70,7 @@ td_status store_job_set_graph(struct store_tx *tx, const char *id, const char *g
 	return set_document(tx, id, "graph", graph_json, e);
 }
 
-/* ---- States --------------------------------------------------------------------------------------------------------
- */
+/* ---- States ----------------------------------------------------------------------------------------------------- */
 
 /* What the row says about the job's state; kept apart from struct job, which has everything. */
 struct standing {
@@ -279,8 +278,25 @@ bool store_job_accept(struct store_tx *tx, const char *id, int attempt, int64_t 
 	return query_run(&q) == TD_OK;
 }
 
-/* ---- What a user may change ----------------------------------------------------------------------------------------
- */
+td_status store_job_set_reason(
+	struct store_tx *tx, const char *id, const char *reason, const char *detail, struct err *e)
+{
+	cJSON *data, *list;
+	struct query q;
+
+	query_begin(&q, tx->db, e, "UPDATE jobs SET reason = ?, detail = ? WHERE id = ? AND state = 'queued'");
+	query_text(&q, reason);
+	query_text(&q, detail);
+	query_text(&q, id);
+	if (query_run(&q) != TD_OK || !query_changes(&q))
+		return q.status;
+	data = cJSON_CreateObject();
+	list = cJSON_AddArrayToObject(data, "changed");
+	cJSON_AddItemToArray(list, cJSON_CreateString("reason"));
+	return tx_event(tx, id, "job", data, e);
+}
+
+/* ---- What a user may change ------------------------------------------------------------------------------------- */
 
 td_status store_job_patch(struct store_tx *tx, const char *id, const struct job_patch *p, struct err *e)
 {
@@ -339,8 +355,7 @@ td_status store_job_delete(struct store_tx *tx, const char *id, bool purge, stru
 	return tx_event(tx, id, "deleted", data, e);
 }
 
-/* ---- How far it is -------------------------------------------------------------------------------------------------
- */
+/* ---- How far it is ---------------------------------------------------------------------------------------------- */
 
 td_status store_job_progress(
 	struct store_tx *tx, const char *id, int64_t step, int64_t n_steps, const char *phase, int epoch, struct err *e)
