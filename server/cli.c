@@ -190,7 +190,7 @@ static td_status create_directly(struct store *s, const cJSON *order, cJSON **an
 		err_set(e, TD_INVALID, "--scope is \"%.40s\"; expected read, run or admin",
 			json_string(order, "scope", ""));
 	else if (expires)
-		time_parse(expires, &t.expires_ms, e);
+		api_parse_time(expires, &t.expires_ms, e);
 	token_make(text, hash);
 	if (!e->status && !token_store(s, &t, hash, e)) {
 		*answer = token_json(&t);

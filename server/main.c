@@ -102,13 +102,13 @@ static void stop(struct server *srv, struct schema *schema)
 		listener_drain(srv->http);
 	if (srv->control)
 		drain(srv->control);
-	if (srv->store && srv->http)
+	if (srv->http) {
 		access_withdraw(srv);
-	if (srv->store && srv->http)
-		store_on_commit(srv->store, NULL, NULL);
-	listener_stop(srv->http);
+		listener_stop(srv->http);
+	}
 	if (srv->store)
 		store_close(srv->store);
+	listener_free(srv->http); /* after the writer, which wakes it */
 	schema_free(schema);
 }
 

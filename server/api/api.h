@@ -20,8 +20,8 @@ cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms);
  * nothing. */
 cJSON *job_column(const struct job *j, const cJSON *spec, const cJSON *brief, const char *column);
 /* "2026-01-02T03:04:05.678Z", or null for 0. */
-cJSON *json_time(int64_t ms);
-void json_add_time(cJSON *object, const char *name, int64_t ms);
+cJSON *api_time(int64_t ms);
+void api_add_time(cJSON *object, const char *name, int64_t ms);
 
 /* ---- tokens.c ------------------------------------------------------------------------------------------------------
  */
@@ -33,7 +33,7 @@ td_status token_store(struct store *s, struct token *t, const char *hash, struct
 /* Revoke it and the sessions that were made with it. */
 td_status token_revoke(struct store *s, struct store_reader *reader, const char *id, struct err *e);
 cJSON *token_json(const struct token *t);
-td_status time_parse(const char *text, int64_t *ms, struct err *e);
+td_status api_parse_time(const char *text, int64_t *ms, struct err *e);
 
 /* ---- csv.c ---------------------------------------------------------------------------------------------------------
  */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-cJSON *json_time(int64_t ms)
+cJSON *api_time(int64_t ms)
 {
 	char text[CLOCK_TEXT];
 
@@ -15,9 +15,9 @@ cJSON *json_time(int64_t ms)
 	return cJSON_CreateString(text);
 }
 
-void json_add_time(cJSON *object, const char *name, int64_t ms)
+void api_add_time(cJSON *object, const char *name, int64_t ms)
 {
-	cJSON_AddItemToObject(object, name, json_time(ms));
+	cJSON_AddItemToObject(object, name, api_time(ms));
 }
 
 /* JSON that the store gave, as it is; null for none. */
@@ -84,11 +84,11 @@ cJSON *job_json(const struct job *j, int64_t now_ms)
 	cJSON_AddNumberToObject(o, "priority", j->priority);
 	cJSON_AddNumberToObject(o, "attempt", j->attempt);
 	cJSON_AddItemToObject(o, "progress", progress_json(j, now_ms));
-	json_add_time(o, "created_at", j->created_ms);
-	json_add_time(o, "queued_at", j->queued_ms);
-	json_add_time(o, "started_at", j->started_ms);
-	json_add_time(o, "finished_at", j->finished_ms);
-	json_add_time(o, "updated_at", j->updated_ms);
+	api_add_time(o, "created_at", j->created_ms);
+	api_add_time(o, "queued_at", j->queued_ms);
+	api_add_time(o, "started_at", j->started_ms);
+	api_add_time(o, "finished_at", j->finished_ms);
+	api_add_time(o, "updated_at", j->updated_ms);
 	cJSON_AddItemToObject(o, "resources", resources_json(j));
 	if (j->summary)
 		cJSON_AddRawToObject(o, "summary", j->summary);

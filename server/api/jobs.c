@@ -286,7 +286,7 @@ static void add_transition(void *arg, const struct transition *t)
 {
 	cJSON *item = cJSON_CreateObject();
 
-	json_add_time(item, "time", t->time_ms);
+	api_add_time(item, "time", t->time_ms);
 	cJSON_AddStringToObject(item, "from", job_state_name(t->from));
 	cJSON_AddStringToObject(item, "to", job_state_name(t->to));
 	cJSON_AddStringToObject(item, "event", t->event);

@@ -82,7 +82,7 @@ static void add_artifact(void *arg, const struct artifact *a)
 	cJSON_AddNumberToObject(o, "bytes", (double)a->n_bytes);
 	cJSON_AddStringToObject(o, "sha256", a->sha256);
 	cJSON_AddStringToObject(o, "media_type", a->media_type ? a->media_type : "application/octet-stream");
-	json_add_time(o, "created_at", a->created_ms);
+	api_add_time(o, "created_at", a->created_ms);
 	cJSON_AddItemToArray(arg, o);
 }
 

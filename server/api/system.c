@@ -64,8 +64,8 @@ td_status system_get(struct request *q, struct response *r, struct err *e)
 	statvfs(q->srv->config->data_dir, &disk);
 	cJSON_AddStringToObject(o, "version", TD_VERSION);
 	cJSON_AddStringToObject(o, "host", host);
-	json_add_time(o, "started_at", q->srv->started_ms);
-	json_add_time(o, "now", clock_now_ms());
+	api_add_time(o, "started_at", q->srv->started_ms);
+	api_add_time(o, "now", clock_now_ms());
 	cJSON_AddNumberToObject(o, "cores", (double)sysconf(_SC_NPROCESSORS_ONLN));
 	add_pair(o, "workers", room.workers, room.workers_free);
 	add_pair(o, "threads", room.threads, room.threads_free);

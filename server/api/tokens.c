@@ -55,13 +55,13 @@ cJSON *token_json(const struct token *t)
 	cJSON_AddStringToObject(o, "owner", t->owner);
 	cJSON_AddStringToObject(o, "scope", token_scope_name(t->scope));
 	cJSON_AddStringToObject(o, "note", t->note ? t->note : "");
-	json_add_time(o, "created_at", t->created_ms);
-	json_add_time(o, "expires_at", t->expires_ms);
-	json_add_time(o, "used_at", t->used_ms);
+	api_add_time(o, "created_at", t->created_ms);
+	api_add_time(o, "expires_at", t->expires_ms);
+	api_add_time(o, "used_at", t->used_ms);
 	return o;
 }
 
-td_status time_parse(const char *text, int64_t *ms, struct err *e)
+td_status api_parse_time(const char *text, int64_t *ms, struct err *e)
 {
 	struct tm tm = { 0 };
 	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
@@ -110,7 +110,7 @@ static td_status read_expiry(struct request *q, struct response *r, int64_t *ms,
 	*ms = 0;
 	if (!text)
 		return TD_OK;
-	if (!time_parse(text, ms, &wrong) && *ms <= clock_now_ms())
+	if (!api_parse_time(text, ms, &wrong) && *ms <= clock_now_ms())
 		err_set(&wrong, TD_INVALID, "\"%.60s\" has passed; such a token would open nothing", text);
 	if (!wrong.status)
 		return TD_OK;
@@ -245,7 +245,7 @@ td_status session_create(struct request *q, struct response *r, struct err *e)
 		cJSON_AddBoolToObject(answer, "signed_in", true);
 		cJSON_AddStringToObject(answer, "owner", t.owner);
 		cJSON_AddStringToObject(answer, "scope", token_scope_name(t.scope));
-		json_add_time(answer, "expires_at", t.expires_ms);
+		api_add_time(answer, "expires_at", t.expires_ms);
 		respond_cookie(q, r, text, (t.expires_ms - now) / 1000);
 		respond_json(r, 200, answer);
 	}

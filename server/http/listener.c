@@ -402,13 +402,12 @@ static void end_requests(struct listener *l)
 
 void listener_stop(struct listener *l)
 {
-	if (!l)
-		return;
 	if (l->mhd) {
 		MHD_quiesce_daemon(l->mhd);
 		shutdown(l->fd, SHUT_RDWR); /* clients are refused at once, not left in the backlog */
 		end_requests(l);
 		MHD_stop_daemon(l->mhd);
+		l->mhd = NULL;
 	}
 	if (l->ticking) {
 		pthread_mutex_lock(&l->lock);
@@ -417,9 +416,16 @@ void listener_stop(struct listener *l)
 		pthread_mutex_unlock(&l->lock);
 		pthread_join(l->ticker, NULL);
 	}
+	for (; l->n_readers; l->n_readers--)
+		store_reader_close(l->readers[l->n_readers - 1]);
+}
+
+void listener_free(struct listener *l)
+{
+	if (!l)
+		return;
+	listener_stop(l);
 	close(l->fd);
-	for (int i = 0; i < l->n_readers; i++)
-		store_reader_close(l->readers[i]);
 	pthread_key_delete(l->reader_key);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
