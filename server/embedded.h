@@ -6,10 +6,9 @@
 #include <stddef.h>
 
 struct embedded_file {
-	const char *path;       /* "web/index.html", "migrations/0001_init.sql", "schema/job.json" */
-	const char *media_type; /* by the file's extension */
-	const unsigned char
-		*data; /* followed by a zero byte that N_BYTES does not count, so text can be read as a string */
+	const char *path;          /* "web/index.html", "migrations/0001_init.sql", "schema/job.json" */
+	const char *media_type;    /* by the file's extension */
+	const unsigned char *data; /* a zero byte follows that N_BYTES does not count: text is a string */
 	size_t n_bytes;
 };
 

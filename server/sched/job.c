@@ -17,12 +17,13 @@
  * - A state in capitals is terminal and never changes: cancel after done loses, and done after a timeout too.
  * - Work that is finished is not thrown away: a worker that was done before it heard of pause or cancel has succeeded.
  * - What a user asked for wins over what goes wrong meanwhile: a worker that dies or fails while it cancels has
- * cancelled, one that dies while it pauses has paused (it goes on from the last checkpoint).  Only a job that cannot
- * succeed still fails.
- * - A worker may say "started" after the user has asked it to pause or cancel: noted (running time counts), state
- * unchanged.
+ *   cancelled, one that dies while it pauses has paused (it goes on from the last checkpoint).  Only a job that
+ *   cannot succeed still fails.
+ * - A worker may say "started" after the user has asked it to pause or cancel: noted (running time counts), and the
+ *   state stays.
  * - Stopped without having been asked by a user means drained: interrupted, and queued again.
  * - Where no worker has the job, cancel and pause happen at once.
+ *
  * A retry of a failed job is a new job, so no move leads out of a terminal state. */
 #include "sched/job.h"
 #include "base/mem.h"

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Tokens --------------------------------------------------------------------------------------------------------
- */
+/* ---- Tokens ----------------------------------------------------------------------------------------------------- */
 
 #define TOKEN_COLUMNS "id, owner, note, scope, created_ms, expires_ms, used_ms"
 
@@ -136,8 +135,7 @@ td_status store_token_count(struct store_reader *r, int64_t *n, struct err *e)
 	return query_end(&q);
 }
 
-/* ---- Idempotency keys ----------------------------------------------------------------------------------------------
- */
+/* ---- Idempotency keys ------------------------------------------------------------------------------------------- */
 
 static td_status drop_lapsed(struct store_tx *tx, struct err *e)
 {

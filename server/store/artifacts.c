@@ -14,8 +14,7 @@ void artifact_release(struct artifact *a)
 	*a = (struct artifact){ 0 };
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------------------------
- */
+/* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
 static td_status insert(struct store_tx *tx, const char *id, const struct artifact *a, struct err *e)
 {
@@ -122,8 +121,7 @@ td_status store_checkpoint_add(
 	return status;
 }
 
-/* ---- Reading -------------------------------------------------------------------------------------------------------
- */
+/* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
 static void take_columns(struct query *q, struct artifact *a)
 {

@@ -10,9 +10,9 @@
 #include "store/downsample.h"
 #include "store/store.h"
 
-#define CHUNK_POINTS  1024 /* in a chunk of level 0: DOWNSAMPLE_FAN buckets of level 1, which become one of level 2 */
-#define CHUNK_BUCKETS 32   /* in a chunk of level 1 and up */
-#define CHUNK_BYTES   (64 << 10) /* cap of a packed chunk; the worst is 1024 points of 28 bytes */
+#define CHUNK_POINTS  1024           /* in a chunk of level 0; one bucket of level 2 */
+#define CHUNK_BUCKETS DOWNSAMPLE_FAN /* in a chunk of level 1 and up; one bucket of the next level */
+#define CHUNK_BYTES   (64 << 10)     /* cap of a packed chunk; the worst is 1024 points of 28 bytes */
 
 /* Append N points to OUT (cap at least CHUNK_BYTES). */
 void chunk_pack_points(const struct point *points, int n, struct buf *out);

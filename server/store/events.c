@@ -19,8 +19,7 @@ void json_add_time(cJSON *object, const char *name, int64_t ms)
 	cJSON_AddStringToObject(object, name, text);
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------------------------
- */
+/* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
 /* Drop the oldest eighth of a job's events until the rest is within the caps. */
 static td_status prune(struct store_tx *tx, const char *job, int64_t n_events, int64_t n_bytes, struct err *e)
@@ -177,8 +176,7 @@ td_status tx_event_points(
 	return status;
 }
 
-/* ---- Reading -------------------------------------------------------------------------------------------------------
- */
+/* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
 #define RESET_DATA "'{\"detail\":\"earlier events are no longer kept; read the job again, and go on from here\"}'"
 

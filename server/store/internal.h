@@ -16,8 +16,7 @@ struct store_tx {
 	struct err err; /* of functions that have no other way to report; fails the command */
 };
 
-/* ---- migrate.c -----------------------------------------------------------------------------------------------------
- */
+/* ---- migrate.c -------------------------------------------------------------------------------------------------- */
 
 struct migration {
 	const char *path; /* "migrations/0001_init.sql": version 1 */
@@ -29,8 +28,7 @@ td_status store_migrate(struct db *db, const char *path, const struct migration 
 /* Those that the program carries: calls store_migrate. */
 td_status store_migrate_embedded(struct db *db, const char *path, struct err *e);
 
-/* ---- events.c ------------------------------------------------------------------------------------------------------
- */
+/* ---- events.c --------------------------------------------------------------------------------------------------- */
 
 /* Record an event of a job: numbers it, stamps the job's row, drops what is over the caps.  Takes DATA (json_print). */
 td_status tx_event(struct store_tx *tx, const char *job, const char *kind, cJSON *data, struct err *e);
@@ -40,8 +38,7 @@ td_status tx_event_points(
 /* Add a member NAME with MS as RFC 3339 text. */
 void json_add_time(cJSON *object, const char *name, int64_t ms);
 
-/* ---- jobs.c, jobread.c ---------------------------------------------------------------------------------------------
- */
+/* ---- jobs.c, jobread.c ------------------------------------------------------------------------------------------ */
 
 td_status job_missing(const char *id, struct err *e); /* TD_NOT_FOUND, with the sentence */
 td_status job_read(struct db *db, const char *id, struct job *out, struct err *e);
@@ -57,8 +54,7 @@ td_status job_read(struct db *db, const char *id, struct job *out, struct err *e
  * queries that this needs see Q's moment. */
 void job_visit(struct query *q, void (*each)(void *arg, const struct job *j), void *arg);
 
-/* ---- metrics.c -----------------------------------------------------------------------------------------------------
- */
+/* ---- metrics.c -------------------------------------------------------------------------------------------------- */
 
 /* Append to the tables alone, without an event. */
 td_status metrics_append(

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The order of the list -----------------------------------------------------------------------------------------
- */
+/* ---- The order of the list -------------------------------------------------------------------------------------- */
 
 /* Names a user may sort by, and what they are in SQL. */
 static const struct {
@@ -102,8 +101,7 @@ static td_status order_of(const char *sort, struct order *out, struct err *e)
 		sort, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
 }
 
-/* ---- The cursor ----------------------------------------------------------------------------------------------------
- */
+/* ---- The cursor ------------------------------------------------------------------------------------------------- */
 
 /* JSON {"sort", "id", "type": "null"|"integer"|"real"|"text", "value": text}, in hexadecimal: nobody is tempted to
  * build one. */
@@ -196,27 +194,33 @@ static void bind_cursor(struct query *q, const struct cursor *c)
 		query_text(q, c->value);
 }
 
-/* ---- The list ------------------------------------------------------------------------------------------------------
- */
+/* ---- The list --------------------------------------------------------------------------------------------------- */
+
+/* What the rows of the list must satisfy, whatever their order. */
+#define FILTERS                                                                                                        \
+	"(?4 IS NULL OR j.project = ?4) AND (?5 IS NULL OR j.owner = ?5) AND "                                         \
+	"(?6 IS NULL OR instr(',' || ?6 || ',', ',' || j.state || ',')) AND "                                          \
+	"(?7 IS NULL OR EXISTS (SELECT 1 FROM json_each(j.tags) WHERE value = ?7)) AND "                               \
+	"(?8 IS NULL OR j.id LIKE ?8 ESCAPE '\\' OR j.name LIKE ?8 ESCAPE '\\' OR "                                    \
+	"j.project LIKE ?8 ESCAPE '\\' OR j.notes LIKE ?8 ESCAPE '\\') AND (?9 OR NOT j.deleted)"
 
 /* Texts that are the same for every query of one kind of order, so that the statements stay in the cache.  Rows without
  * a value come last in either direction; equal values are ordered newest first. */
 static char *list_sql(const struct order *o)
 {
-	char way = o->descending ? '<' : '>';
+	const char *way = o->descending ? "DESC" : "ASC";
+	char beyond = o->descending ? '<' : '>';
 
-	return mem_printf(
-		"SELECT * FROM (SELECT " JOB_COLUMNS ", %s AS sort_value FROM jobs j WHERE "
-		"(?4 IS NULL OR j.project = ?4) AND (?5 IS NULL OR j.owner = ?5) AND "
-		"(?6 IS NULL OR instr(',' || ?6 || ',', ',' || j.state || ',')) AND "
-		"(?7 IS NULL OR EXISTS (SELECT 1 FROM json_each(j.tags) WHERE value = ?7)) AND "
-		"(?8 IS NULL OR j.id LIKE ?8 ESCAPE '\\' OR j.name LIKE ?8 ESCAPE '\\' OR "
-		"j.project LIKE ?8 ESCAPE '\\' OR j.notes LIKE ?8 ESCAPE '\\') AND "
-		"(?9 OR NOT j.deleted) AND (?1 IS NULL OR 1)) "
-		"WHERE ?2 IS NULL OR (?3 IS NULL AND sort_value IS NULL AND id < ?2) OR "
-		"(?3 IS NOT NULL AND (sort_value IS NULL OR sort_value %c ?3 OR (sort_value = ?3 AND id < ?2))) "
-		"ORDER BY sort_value IS NULL, sort_value %s, id DESC LIMIT ?10",
-		o->sql, way, o->descending ? "DESC" : "ASC");
+	/* The id has no equals and is never missing, and the primary key has the order already: nothing is sorted. */
+	if (!strcmp(o->sql, "j.id"))
+		return mem_printf("SELECT " JOB_COLUMNS ", j.id FROM jobs j WHERE " FILTERS
+				  " AND (?2 IS NULL OR j.id %c ?2) ORDER BY j.id %s LIMIT ?10",
+			beyond, way);
+	return mem_printf("SELECT * FROM (SELECT " JOB_COLUMNS ", %s AS sort_value FROM jobs j WHERE " FILTERS ") "
+			  "WHERE ?2 IS NULL OR (?3 IS NULL AND sort_value IS NULL AND id < ?2) OR (?3 IS NOT NULL AND "
+			  "(sort_value IS NULL OR sort_value %c ?3 OR (sort_value = ?3 AND id < ?2))) "
+			  "ORDER BY sort_value IS NULL, sort_value %s, id DESC LIMIT ?10",
+		o->sql, beyond, way);
 }
 
 /* TEXT anywhere, as a pattern of LIKE with every wildcard escaped; NULL stays NULL. */

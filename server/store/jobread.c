@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- One job -------------------------------------------------------------------------------------------------------
- */
+/* ---- One job ---------------------------------------------------------------------------------------------------- */
 
 /* The columns of JOB_COLUMNS, in their order. */
 static void take_columns(struct query *q, struct job *j)
@@ -155,8 +154,7 @@ td_status store_job_active(
 	return q.status;
 }
 
-/* ---- What belongs to a job -----------------------------------------------------------------------------------------
- */
+/* ---- What belongs to a job -------------------------------------------------------------------------------------- */
 
 td_status store_transitions(struct store_reader *r, const char *id, void (*each)(void *arg, const struct transition *t),
 	void *arg, struct err *e)

@@ -8,8 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Declaring -----------------------------------------------------------------------------------------------------
- */
+/* ---- Declaring -------------------------------------------------------------------------------------------------- */
 
 static td_status check_new_series(struct store_tx *tx, const char *job, const char *name, struct err *e)
 {
@@ -66,8 +65,7 @@ td_status store_series(
 	return status;
 }
 
-/* ---- Chunks and the pyramid ----------------------------------------------------------------------------------------
- */
+/* ---- Chunks and the pyramid ------------------------------------------------------------------------------------- */
 
 static td_status insert_chunk(struct store_tx *tx, int64_t series, int level, int64_t first, int64_t last_step,
 	const struct buf *data, struct err *e)
@@ -129,8 +127,7 @@ static td_status write_chunk(struct store_tx *tx, struct series *s, const struct
 	return status;
 }
 
-/* ---- The tail ------------------------------------------------------------------------------------------------------
- */
+/* ---- The tail --------------------------------------------------------------------------------------------------- */
 
 static td_status tail_add(
 	struct store_tx *tx, int64_t series, int64_t position, const struct point *points, int64_t n, struct err *e)
@@ -263,8 +260,7 @@ td_status store_points_add(
 	return status == TD_OK ? tx_event_points(tx, id, series_name, points, n, e) : status;
 }
 
-/* ---- Rewind --------------------------------------------------------------------------------------------------------
- */
+/* ---- Rewind ----------------------------------------------------------------------------------------------------- */
 
 /* Drop every chunk that reaches past CUT, and give the points before CUT that were in one back to the tail. */
 static td_status unfold(struct store_tx *tx, struct series *s, int64_t cut, struct err *e)
@@ -301,7 +297,7 @@ static td_status truncate_series(struct store_tx *tx, const char *job, const cha
 {
 	struct bucket all = bucket_empty;
 	struct series s;
-	int64_t cut;
+	int64_t cut = 0;
 	td_status status = series_find(tx->db, job, name, &s, e);
 
 	if (status == TD_OK)

@@ -74,8 +74,7 @@ td_status series_position(struct db *db, const struct series *s, int64_t step, i
 	return query_end(&q);
 }
 
-/* ---- Points --------------------------------------------------------------------------------------------------------
- */
+/* ---- Points ----------------------------------------------------------------------------------------------------- */
 
 static td_status folded_points(struct db *db, const struct series *s, int64_t first, int64_t end,
 	void (*each)(void *arg, int64_t position, const struct point *p), void *arg, struct err *e)
@@ -132,8 +131,7 @@ td_status series_points(struct db *db, const struct series *s, int64_t first, in
 	return query_end(&q);
 }
 
-/* ---- Buckets -------------------------------------------------------------------------------------------------------
- */
+/* ---- Buckets ---------------------------------------------------------------------------------------------------- */
 
 struct points_as_buckets {
 	void (*each)(void *arg, int64_t position, const struct bucket *b);

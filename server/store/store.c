@@ -37,8 +37,7 @@ struct store {
 	bool closing; /* nothing more is taken; the writer leaves when the queue is empty */
 };
 
-/* ---- The writer ----------------------------------------------------------------------------------------------------
- */
+/* ---- The writer ------------------------------------------------------------------------------------------------- */
 
 /* Take up to GROUP_MOST commands, waiting for the first.  NULL: closing, and nothing is left. */
 static struct store_cmd *take_group(struct store *s)
@@ -154,8 +153,7 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------
- */
+/* ---- Commands --------------------------------------------------------------------------------------------------- */
 
 /* Under the mutex, with room in the queue. */
 static void enqueue(struct store *s, struct store_cmd *c)
@@ -216,8 +214,7 @@ bool store_post(struct store *s, struct store_cmd *cmd)
 	return taken;
 }
 
-/* ---- Life ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
 
 static td_status lock_folder(struct store *s, const char *data_dir, struct err *e)
 {
@@ -346,8 +343,7 @@ void store_reader_close(struct store_reader *r)
 	mem_free(r);
 }
 
-/* ---- Health --------------------------------------------------------------------------------------------------------
- */
+/* ---- Health ----------------------------------------------------------------------------------------------------- */
 
 static td_status run_probe(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
 {

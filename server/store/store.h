@@ -5,7 +5,8 @@
  * Everything that can be streamed is an event with a number of its own, its seq, counted up from 1 over the life of the
  * database and across restarts: the SSE id.  (One number per event, not per commit: a stream that breaks in the middle
  * of a commit can go on in the middle.)  A commit's seq is that of its last event, made known through the wake-up
- * function. Reads: every HTTP thread has a reader of its own, read-only; rows come out as structs or through callbacks.
+ * function.
+ * Reads: every HTTP thread has a reader of its own, read-only; rows come out as structs or through callbacks.
  *
  * Persist, then act, then answer: when store_write returns TD_OK, it is on disk. */
 #ifndef STORE_STORE_H
@@ -19,8 +20,7 @@ struct store;
 struct store_reader; /* a read-only connection; one thread at a time */
 struct store_tx;     /* the write connection inside a transaction; exists only inside a command */
 
-/* ---- Life ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
 
 /* Open DATA/tandem.db (copying it aside and migrating when it is older), start the writer.  A database that is newer
  * than this program is refused.  Only one daemon per folder (a lock file), else TD_CONFLICT. */
@@ -34,8 +34,7 @@ int64_t store_seq(const struct store *s); /* of the last commit; thread-safe */
 td_status store_reader_open(struct store *s, struct store_reader **out, struct err *e);
 void store_reader_close(struct store_reader *r);
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------
- */
+/* ---- Commands --------------------------------------------------------------------------------------------------- */
 
 struct store_cmd {
 	/* Runs on the writer, inside the transaction.  A status other than TD_OK rolls this command back. */
@@ -56,8 +55,7 @@ struct store_cmd {
 td_status store_write(struct store *s, struct store_cmd *cmd);
 bool store_post(struct store *s, struct store_cmd *cmd); /* false: the queue is full or closing, nothing happened */
 
-/* ---- Jobs (writes) -------------------------------------------------------------------------------------------------
- */
+/* ---- Jobs (writes) ---------------------------------------------------------------------------------------------- */
 
 /* New row with its first transition (event and reason "submitted", from and to J's state: QUEUED or PREPARING).  J's
  * id, times and seq are filled in by this; NULL texts are stored as empty ones. */
@@ -111,8 +109,7 @@ td_status store_artifact_add(struct store_tx *tx, const char *id, const struct a
 /* Forget every point after STEP (deterministic or not) and the report, set progress back, and record a rewind event. */
 td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct err *e);
 
-/* ---- Metrics -------------------------------------------------------------------------------------------------------
- */
+/* ---- Metrics ---------------------------------------------------------------------------------------------------- */
 
 struct point {
 	int64_t step;
@@ -161,8 +158,7 @@ void window_release(struct window *w);
 td_status store_points_read(struct store_reader *r, const char *id, const char *name, int64_t after_step,
 	struct point *out, int n, int *got, struct err *e);
 
-/* ---- Jobs (reads) --------------------------------------------------------------------------------------------------
- */
+/* ---- Jobs (reads) ----------------------------------------------------------------------------------------------- */
 
 td_status store_job_get(struct store_reader *r, const char *id, struct job *out, struct err *e); /* TD_NOT_FOUND */
 struct job_query {
@@ -205,27 +201,31 @@ td_status store_artifacts(struct store_reader *r, const char *id, const char *ki
 td_status store_artifact_get(
 	struct store_reader *r, const char *id, const char *name, struct artifact *out, struct err *e);
 
-/* ---- The event stream ----------------------------------------------------------------------------------------------
- */
+/* ---- The event stream ------------------------------------------------------------------------------------------- */
 
 /* Everything about a job (or all jobs: ID NULL) that committed after SEQ, in order, at most N events; *GOT says how
  * many (fewer than N: there is no more now).  DATA is one line of JSON, borrowed.  Going on after the last seq seen
- * misses nothing and repeats nothing.  Kinds: state       {"from", "to", "event", "reason", "detail", "attempt",
- * "time"} metrics     {"series", "points": [[step, time_ms, value], ...]} log         {"offset", "time", "level",
- * "text"}: OFFSET of the line in the log's bytes progress    {"step", "n_steps", "phase", "epoch", "time"}: only the
- * newest of a job is kept, it replaces the ones before artifact, checkpoint   {"name", "kind", "step", "sha256",
- * "bytes", "media_type", "time"} rewind      {"step"}: forget the points after it job         {"changed": ["name",
- * ...]}: read the job again deleted     {"purged"} reset       {"detail"}: events after the one that was asked for are
- * no longer kept; read the job again, and go on from here. Of each job the newest STORE_EVENTS_MOST events are kept,
- * and at most STORE_EVENTS_BYTES of their text: the tables, not the events, are the truth. */
+ * misses nothing and repeats nothing.  The kinds:
+ *
+ * - state: {"from", "to", "event", "reason", "detail", "attempt", "time"}
+ * - metrics: {"series", "points": [[step, time_ms, value], ...]}
+ * - log: {"offset", "time", "level", "text"}, where OFFSET is the line's place in the bytes of the log
+ * - progress: {"step", "n_steps", "phase", "epoch", "time"}; only the newest of a job is kept
+ * - artifact, checkpoint: {"name", "kind", "step", "sha256", "bytes", "media_type", "time"}
+ * - rewind: {"step"}; forget the points after it
+ * - job: {"changed": ["name", ...]}; read the job again
+ * - deleted: {"purged"}
+ * - reset: {"detail"}; what came before is no longer kept: read the job again, and go on from here
+ *
+ * Of each job the newest STORE_EVENTS_MOST events are kept, and at most STORE_EVENTS_BYTES of their text: the tables,
+ * not the events, are the truth. */
 #define STORE_EVENTS_MOST  8192
 #define STORE_EVENTS_BYTES (1 << 20)
 td_status store_events(struct store_reader *r, const char *id, int64_t after_seq, int n,
 	void (*each)(void *arg, int64_t seq, const char *job, const char *kind, const char *data), void *arg, int *got,
 	struct err *e);
 
-/* ---- Tokens, sessions, idempotency ---------------------------------------------------------------------------------
- */
+/* ---- Tokens, sessions, idempotency ------------------------------------------------------------------------------ */
 
 enum token_scope { SCOPE_NONE, SCOPE_READ, SCOPE_RUN, SCOPE_ADMIN };
 struct token {
@@ -259,8 +259,7 @@ td_status store_idempotency_begin(struct store_tx *tx, const char *owner, const 
 td_status store_idempotency_end(
 	struct store_tx *tx, const char *owner, const char *key, int status, const char *body, struct err *e);
 
-/* ---- Datasets being fetched ----------------------------------------------------------------------------------------
- */
+/* ---- Datasets being fetched ------------------------------------------------------------------------------------- */
 
 struct dataset_file {
 	const char *dataset, *file, *url, *sha256;
@@ -272,8 +271,7 @@ td_status store_dataset_file_set(struct store_tx *tx, const struct dataset_file 
 td_status store_dataset_files(struct store_reader *r, const char *dataset,
 	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
 
-/* ---- Health --------------------------------------------------------------------------------------------------------
- */
+/* ---- Health ----------------------------------------------------------------------------------------------------- */
 
 /* A write that reaches the disk, for /readyz. */
 td_status store_probe(struct store *s, struct err *e);

@@ -29,8 +29,7 @@ td_status store_series_each(struct store_reader *r, const char *id,
 	return query_end(&q);
 }
 
-/* ---- Windows -------------------------------------------------------------------------------------------------------
- */
+/* ---- Windows ---------------------------------------------------------------------------------------------------- */
 
 static void window_room(struct window *w, int64_t n)
 {
@@ -133,8 +132,7 @@ td_status store_window(struct store_reader *r, const char *id, const char *name,
 	return status;
 }
 
-/* ---- Raw points ----------------------------------------------------------------------------------------------------
- */
+/* ---- Raw points ------------------------------------------------------------------------------------------------- */
 
 struct copy {
 	struct point *out; /* borrowed */

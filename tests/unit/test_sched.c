@@ -95,8 +95,7 @@ static void each_want_has_its_reason(void **state)
 	assert_string_equal(sched_why(&j, (struct sched_room){ 2, 1, 200 }), "waiting_for_turn");
 }
 
-/* ---- Against a naive model -----------------------------------------------------------------------------------------
- */
+/* ---- Against a naive model -------------------------------------------------------------------------------------- */
 
 /* Whether A goes before B, by the words of sched.h. */
 static bool before(const struct sched_job *a, const struct sched_job *b, int64_t now)
@@ -166,8 +165,7 @@ static void random_queues_agree_with_the_model(void **state)
 	}
 }
 
-/* ---- In a simulation -----------------------------------------------------------------------------------------------
- */
+/* ---- In a simulation -------------------------------------------------------------------------------------------- */
 
 /* A large job waits among a stream of small, urgent ones: it must start before its waiting has outgrown their priority
  * by much. */

@@ -6,8 +6,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
-/* ---- Opening -------------------------------------------------------------------------------------------------------
- */
+/* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
 static void a_second_daemon_on_the_same_folder_is_refused(void **state)
 {
@@ -59,8 +58,7 @@ static void a_file_that_is_no_database_is_said_to_be_damaged(void **state)
 	box_open(b);
 }
 
-/* ---- Migrations ----------------------------------------------------------------------------------------------------
- */
+/* ---- Migrations ------------------------------------------------------------------------------------------------- */
 
 static const struct migration versions[] = {
 	{ "migrations/0001_a.sql", "CREATE TABLE a (x); INSERT INTO a VALUES (1);" },
@@ -162,8 +160,7 @@ static void the_program_refuses_a_database_of_its_future(void **state)
 	box_open(b);
 }
 
-/* ---- The writer ----------------------------------------------------------------------------------------------------
- */
+/* ---- The writer ------------------------------------------------------------------------------------------------- */
 
 static td_status fn_fail_after_writing(struct store_tx *tx, void *arg, struct err *e)
 {
@@ -357,8 +354,7 @@ static void a_probe_reaches_the_disk_and_moves_no_seq(void **state)
 	assert_true(store_bytes(b->store) > 4096);
 }
 
-/* ---- Trouble -------------------------------------------------------------------------------------------------------
- */
+/* ---- Trouble ---------------------------------------------------------------------------------------------------- */
 
 static td_status fn_limit_pages(struct store_tx *tx, void *arg, struct err *e)
 {

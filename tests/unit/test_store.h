@@ -69,8 +69,7 @@ static inline int teardown_box(void **state)
 
 #define box_test(name) cmocka_unit_test_setup_teardown(name, setup_box, teardown_box)
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------
- */
+/* ---- Commands --------------------------------------------------------------------------------------------------- */
 
 struct call {
 	struct store_cmd cmd;

@@ -1,8 +1,7 @@
 /* Tokens, idempotency keys, and downloads that go on. */
 #include "test_store.h"
 
-/* ---- Tokens and idempotency ----------------------------------------------------------------------------------------
- */
+/* ---- Tokens and idempotency ------------------------------------------------------------------------------------- */
 
 struct token_args {
 	struct token t;

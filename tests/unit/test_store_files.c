@@ -1,8 +1,7 @@
 /* Logs, checkpoints and artifacts. */
 #include "test_store.h"
 
-/* ---- Log -----------------------------------------------------------------------------------------------------------
- */
+/* ---- Log -------------------------------------------------------------------------------------------------------- */
 
 static void the_log_is_one_stream_of_bytes_from_any_offset(void **state)
 {
@@ -87,8 +86,7 @@ static void a_full_log_says_so_once_and_takes_no_more(void **state)
 	assert_int_equal(size, again);
 }
 
-/* ---- Checkpoints and artifacts -------------------------------------------------------------------------------------
- */
+/* ---- Checkpoints and artifacts ---------------------------------------------------------------------------------- */
 
 struct checkpoint_args {
 	const char *id;

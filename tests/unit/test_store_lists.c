@@ -8,8 +8,7 @@ static td_status fn_delete(struct store_tx *tx, void *arg, struct err *e)
 	return store_job_delete(tx, arg, false, e);
 }
 
-/* ---- Lists ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Lists ------------------------------------------------------------------------------------------------------ */
 
 static void collect_name(void *arg, const struct job *j)
 {

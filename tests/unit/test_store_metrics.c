@@ -97,8 +97,7 @@ static void exports_page_through_every_point_once(void **state)
 	mem_free(in);
 }
 
-/* ---- Windows against a naive model ---------------------------------------------------------------------------------
- */
+/* ---- Windows against a naive model ------------------------------------------------------------------------------ */
 
 /* Check a window of POINTS (all N of the series) over FROM..TO. */
 static void check_window(
@@ -203,8 +202,7 @@ static void a_window_out_of_range_is_refused_or_empty(void **state)
 	window_release(&w);
 }
 
-/* ---- Rewind --------------------------------------------------------------------------------------------------------
- */
+/* ---- Rewind ----------------------------------------------------------------------------------------------------- */
 
 static void check_info(void *arg, const struct series_info *s)
 {
@@ -256,8 +254,7 @@ static void a_rewind_leaves_the_series_as_if_the_rest_had_never_been(void **stat
 	}
 }
 
-/* ---- Speed ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Speed ------------------------------------------------------------------------------------------------------ */
 
 struct bulk {
 	const char *id;
