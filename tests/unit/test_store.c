@@ -83,13 +83,14 @@ static void an_older_schema_is_copied_aside_and_brought_forward(void **state)
 	struct box *b = *state;
 	struct db db, copy;
 	struct err e = { 0 };
-	char path[128], before[160];
+	char path[128], before[160], never[160];
 
 	snprintf(path, sizeof path, "%s/m.db", b->folder);
 	snprintf(before, sizeof before, "%s.before-2", path);
+	snprintf(never, sizeof never, "%s.before-1", path);
 	assert_int_equal(db_open(&db, path, false, &e), TD_OK);
 	assert_int_equal(store_migrate(&db, path, versions, 1, &e), TD_OK);
-	assert_int_not_equal(access(before, F_OK), 0); /* a new database needs no copy */
+	assert_int_not_equal(access(never, F_OK), 0); /* a new database needs no copy */
 	assert_int_equal(store_migrate(&db, path, versions, 2, &e), TD_OK);
 	assert_int_equal(number(&db, "SELECT y FROM a"), 2);
 	assert_int_equal(number(&db, "SELECT max(version) FROM migrations"), 2);
@@ -342,6 +343,27 @@ static void many_threads_write_and_read_their_own_writes(void **state)
 	assert_int_equal(number(&b->reader->db, "SELECT count(DISTINCT seq) FROM jobs"), 8 * 40);
 }
 
+static td_status fn_modes(struct store_tx *tx, void *arg, struct err *e)
+{
+	int64_t *modes = arg;
+
+	(void)e;
+	modes[0] = number(tx->db, "PRAGMA synchronous");
+	modes[1] = number(tx->db, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'");
+	modes[2] = number(tx->db, "PRAGMA foreign_keys");
+	return TD_OK;
+}
+
+static void every_commit_is_synced(void **state)
+{
+	int64_t modes[3];
+
+	assert_int_equal(do_tx(*state, fn_modes, modes), TD_OK);
+	assert_int_equal(modes[0], 2); /* FULL: the log is synced at every commit */
+	assert_int_equal(modes[1], 1);
+	assert_int_equal(modes[2], 1);
+}
+
 static void a_probe_reaches_the_disk_and_moves_no_seq(void **state)
 {
 	struct box *b = *state;
@@ -471,6 +493,7 @@ int main(void)
 		box_test(a_command_that_fails_takes_back_only_itself),
 		box_test(what_waits_is_committed_together_and_the_queue_is_bounded),
 		box_test(many_threads_write_and_read_their_own_writes),
+		box_test(every_commit_is_synced),
 		box_test(a_probe_reaches_the_disk_and_moves_no_seq),
 		box_test(a_full_disk_fails_the_command_and_the_daemon_lives_on),
 		box_test(what_was_acknowledged_before_a_crash_is_there_after_it),
