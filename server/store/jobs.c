@@ -281,7 +281,6 @@ bool store_job_accept(struct store_tx *tx, const char *id, int attempt, int64_t 
 td_status store_job_set_reason(
 	struct store_tx *tx, const char *id, const char *reason, const char *detail, struct err *e)
 {
-	cJSON *data, *list;
 	struct query q;
 
 	query_begin(&q, tx->db, e, "UPDATE jobs SET reason = ?, detail = ? WHERE id = ? AND state = 'queued'");
@@ -290,10 +289,7 @@ td_status store_job_set_reason(
 	query_text(&q, id);
 	if (query_run(&q) != TD_OK || !query_changes(&q))
 		return q.status;
-	data = cJSON_CreateObject();
-	list = cJSON_AddArrayToObject(data, "changed");
-	cJSON_AddItemToArray(list, cJSON_CreateString("reason"));
-	return tx_event(tx, id, "job", data, e);
+	return tx_event(tx, id, "job", changed("reason"), e);
 }
 
 /* ---- What a user may change ------------------------------------------------------------------------------------- */

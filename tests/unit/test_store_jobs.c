@@ -256,6 +256,53 @@ static void only_a_finished_job_is_deleted_and_a_purge_leaves_no_row(void **stat
 	}
 }
 
+static td_status fn_reason(struct store_tx *tx, void *arg, struct err *e)
+{
+	return store_job_set_reason(tx, arg, "waiting_for_threads", "2 of 4", e);
+}
+
+static void a_queued_job_says_why_it_waits_and_no_other_does(void **state)
+{
+	struct box *b = *state;
+	char id[ULID_TEXT];
+	struct job j;
+	int64_t seq;
+
+	add_job(b, id);
+	assert_int_equal(do_tx(b, fn_reason, id), TD_OK);
+	j = get(b, id);
+	assert_string_equal(j.reason, "waiting_for_threads");
+	assert_string_equal(j.detail, "2 of 4");
+	assert_int_equal(j.state, JOB_QUEUED);
+	job_release(&j);
+	assert_int_equal(happen(b, id, JOB_EV_ASSIGN), TD_OK);
+	seq = store_seq(b->store);
+	assert_int_equal(do_tx(b, fn_reason, id), TD_OK);
+	assert_int_equal(store_seq(b->store), seq);
+	j = get(b, id);
+	assert_string_equal(j.reason, "test");
+	job_release(&j);
+}
+
+static void jobs_are_counted_by_state_without_the_deleted(void **state)
+{
+	struct box *b = *state;
+	int64_t counts[JOB_N_STATES];
+	char id[ULID_TEXT];
+
+	add_job(b, id);
+	add_job(b, id);
+	add_job(b, id);
+	happen(b, id, JOB_EV_CANCEL);
+	add_job(b, id);
+	happen(b, id, JOB_EV_CANCEL);
+	assert_int_equal(do_tx(b, fn_delete, id), TD_OK);
+	assert_int_equal(store_job_counts(b->reader, counts, NULL), TD_OK);
+	assert_int_equal(counts[JOB_QUEUED], 2);
+	assert_int_equal(counts[JOB_CANCELLED], 1);
+	assert_int_equal(counts[JOB_RUNNING], 0);
+}
+
 static void count_job(void *arg, const struct job *j)
 {
 	assert_false(job_state_terminal(j->state));
@@ -293,6 +340,8 @@ int main(void)
 		box_test(a_patch_changes_what_it_names_and_nothing_else),
 		box_test(documents_are_kept_and_the_last_one_counts),
 		box_test(only_a_finished_job_is_deleted_and_a_purge_leaves_no_row),
+		box_test(a_queued_job_says_why_it_waits_and_no_other_does),
+		box_test(jobs_are_counted_by_state_without_the_deleted),
 		box_test(the_active_jobs_are_those_not_at_their_end_and_the_summary_has_last_values),
 	};
 
