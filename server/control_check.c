@@ -16,8 +16,7 @@ struct check {
 	bool ended;
 };
 
-/* ---- The waiting thread --------------------------------------------------------------------------------------------
- */
+/* ---- The waiting thread ---------------------------------------------------------------------------------------- */
 
 static td_status append(struct control *c, struct check *k, struct err *e)
 {
@@ -83,8 +82,7 @@ td_status control_check(struct control *c, const char *spec_json, cJSON **checke
 	return k.checked ? TD_OK : err_set(e, k.err.status, "%s", k.err.text);
 }
 
-/* ---- The loop's side; these run under the lock where they touch a request -------------------------------------------
- */
+/* ---- The loop's side; these run under the lock where they touch a request -------------------------------------- */
 
 static void answer(struct control *c, struct check *k)
 {

@@ -46,8 +46,7 @@ char *dataset_folder(const struct control *c, const char *name)
 	return folder ? folder : folder_if_there(c->config->data_dir, "/datasets", name);
 }
 
-/* ---- Asking --------------------------------------------------------------------------------------------------------
- */
+/* ---- Asking ---------------------------------------------------------------------------------------------------- */
 
 static struct dataset_entry *entry_of(struct control *c, const struct known_dataset *k)
 {
@@ -100,8 +99,7 @@ enum dataset_state control_dataset(struct control *c, const char *name, struct e
 	return state;
 }
 
-/* ---- What downloads tell -------------------------------------------------------------------------------------------
- */
+/* ---- What downloads tell --------------------------------------------------------------------------------------- */
 
 struct report_action {
 	struct action action;    /* first */
@@ -179,8 +177,7 @@ static void report(void *arg, const struct fetch_report *r)
 	control_post(c, &a->action);
 }
 
-/* ---- The loop's side -----------------------------------------------------------------------------------------------
- */
+/* ---- The loop's side ------------------------------------------------------------------------------------------- */
 
 void control_data_init(struct control *c)
 {

@@ -40,8 +40,7 @@ void folder_remove_file(const struct control *c, const char *id, const char *nam
 	mem_free(path);
 }
 
-/* ---- What rows name ------------------------------------------------------------------------------------------------
- */
+/* ---- What rows name -------------------------------------------------------------------------------------------- */
 
 static void keep_file(void *arg, const struct artifact *a)
 {
@@ -136,8 +135,7 @@ void folder_checkpoint(struct control *c, const char *id, int64_t *step, char **
 	mem_free(folder);
 }
 
-/* ---- Who holds the attempt -----------------------------------------------------------------------------------------
- */
+/* ---- Who holds the attempt ------------------------------------------------------------------------------------- */
 
 /* The kernel's name for this start of the machine: pids and start times begin anew with each. */
 static void boot_name(char out[48])

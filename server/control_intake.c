@@ -28,8 +28,7 @@ struct batch {
 
 typedef td_status (*intake_fn)(struct store_tx *tx, struct batch *b, const cJSON *body, struct err *e);
 
-/* ---- One function per kind, on the writer's thread -----------------------------------------------------------------
- */
+/* ---- One function per kind, on the writer's thread ------------------------------------------------------------- */
 
 /* An event that comes too late for the state is no failure: what the user asked for meanwhile stands. */
 static td_status move(struct store_tx *tx, struct batch *b, enum job_event event, const char *reason,
@@ -278,8 +277,7 @@ static td_status run_batch(struct store_tx *tx, struct store_cmd *cmd, struct er
 	return TD_OK;
 }
 
-/* ---- On the loop's thread ------------------------------------------------------------------------------------------
- */
+/* ---- On the loop's thread -------------------------------------------------------------------------------------- */
 
 void batch_free(struct batch *b)
 {

@@ -26,8 +26,7 @@
 #include "proto.h"
 #include "sched/local.h"
 
-/* ---- Limits, with their reasons ------------------------------------------------------------------------------------
- */
+/* ---- Limits, with their reasons -------------------------------------------------------------------------------- */
 
 #define TICK_MS         1000  /* between rounds when nothing happens: ageing of waiting jobs, /readyz */
 #define MEMORY_MS       250   /* between looks at a job's memory */
@@ -42,14 +41,14 @@
 #define SLOTS_MOST      1024  /* descriptors polled */
 #define BACKOFF_MS      250   /* after a worker's death, doubled for each that follows ... */
 #define BACKOFF_MOST_MS 15000 /* ... up to this */
+#define SOUND_MS        1000  /* an attempt that has run for so long starts the count anew */
 #define REASONS_MOST    32    /* waiting jobs whose reason is rewritten in one command */
 #define REASON_AFTER_MS 1000  /* a job that waits for less needs no reason */
 #define CHECKS_MOST     64    /* specs waiting for the checker: HTTP threads are fewer */
 #define DATASETS_MOST   16    /* rows of the table of known datasets */
 #define DATASET_REST_MS 10000 /* a dataset whose download failed is not tried again before */
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------
- */
+/* ---- Commands -------------------------------------------------------------------------------------------------- */
 
 /* A command on its way to the writer and back. */
 struct action {
@@ -66,8 +65,7 @@ struct action_list {
 /* Hand A to the writer; when its queue is full A waits in the outbox, and no worker is read meanwhile. */
 void control_post(struct control *c, struct action *a);
 
-/* ---- Connections ---------------------------------------------------------------------------------------------------
- */
+/* ---- Connections ----------------------------------------------------------------------------------------------- */
 
 struct peer {
 	struct peer *next; /* among strangers */
@@ -89,8 +87,7 @@ void peer_say_stop(struct peer *p, const char *why);
 /* Read strangers, find out who they are, send away those that are nobody. */
 void control_strangers_step(struct control *c);
 
-/* ---- Workers -------------------------------------------------------------------------------------------------------
- */
+/* ---- Workers --------------------------------------------------------------------------------------------------- */
 
 enum worker_role { ROLE_JOB, ROLE_CHECKER };
 enum worker_state {
@@ -113,6 +110,7 @@ struct worker {
 	int64_t deadline_ms;      /* killed then; 0: none */
 	const char *deadline_why; /* for people */
 	const char *stop;         /* what it was told: "cancel", "pause", "drain", "timeout"; NULL: nothing */
+	bool met;                 /* it has said hello to this daemon */
 	bool stopped, done;       /* it said so; it leaves by itself */
 	bool exited;              /* its process is gone */
 	bool over_memory;
@@ -137,8 +135,7 @@ struct worker *worker_spare(struct control *c); /* ready and without a job, or N
 void control_intake_step(struct control *c, struct worker *w);
 void batch_free(struct batch *b);
 
-/* ---- Jobs ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Jobs ------------------------------------------------------------------------------------------------------ */
 
 /* What the loop remembers of a row whose state is not terminal. */
 struct cached_job {
@@ -182,8 +179,7 @@ void job_action_done(struct control *c, const char *id, const struct err *e);
 void control_queue_step(struct control *c);
 struct control_room control_count_room(const struct control *c);
 
-/* ---- Folders -------------------------------------------------------------------------------------------------------
- */
+/* ---- Folders --------------------------------------------------------------------------------------------------- */
 
 char *folder_of(const struct control *c, const char *id); /* owned */
 /* A plain file name that cannot leave the folder. */
@@ -207,8 +203,7 @@ bool holder_read(const struct control *c, const char *id, struct holder *out);
 /* Whether the process was started since the machine's last start. */
 bool holder_this_boot(const struct holder *h);
 
-/* ---- Checks and datasets -------------------------------------------------------------------------------------------
- */
+/* ---- Checks and datasets --------------------------------------------------------------------------------------- */
 
 void control_checks_step(struct control *c);
 void control_checks_end(struct control *c);           /* answer all that wait, and all that come: stopping */
@@ -221,8 +216,7 @@ void control_data_step(struct control *c);
 char *dataset_folder(const struct control *c, const char *name);
 enum dataset_state dataset_want(struct control *c, const char *name, struct err *e);
 
-/* ---- The loop ------------------------------------------------------------------------------------------------------
- */
+/* ---- The loop -------------------------------------------------------------------------------------------------- */
 
 struct check; /* control_check.c */
 

@@ -13,8 +13,7 @@
 #define READ_SHARE   10
 #define READ_MOST_MS 500
 
-/* ---- The cache -----------------------------------------------------------------------------------------------------
- */
+/* ---- The cache ------------------------------------------------------------------------------------------------- */
 
 struct cached_job *control_job(const struct control *c, const char *id)
 {
@@ -147,8 +146,7 @@ bool control_jobs_occupied(const struct control *c)
 	return false;
 }
 
-/* ---- Commands about a job ------------------------------------------------------------------------------------------
- */
+/* ---- Commands about a job -------------------------------------------------------------------------------------- */
 
 void job_post(struct control *c, struct cached_job *j, struct action *a)
 {
@@ -236,11 +234,12 @@ static struct event_action *post_event(
 	return a;
 }
 
-/* ---- The end of an attempt -----------------------------------------------------------------------------------------
- */
+/* ---- The end of an attempt ------------------------------------------------------------------------------------- */
 
 /* Losses that are the job's own fault, as far as anybody can tell; these use up its retries. */
 static const char reason_died[] = "worker_died", reason_failed[] = "worker_failed";
+/* This one does not. */
+static const char reason_restarted[] = "daemon_restarted";
 
 static void judge(struct control *c, struct verdict *v, const struct cached_job *j, const struct worker *w,
 	const struct local_exit *x)
@@ -266,6 +265,11 @@ static void judge(struct control *c, struct verdict *v, const struct cached_job 
 		v->reason = "drained";
 		v->again = true;
 		snprintf(v->detail, sizeof v->detail, "%s", w->stopped ? "it stopped with a checkpoint" : how);
+	} else if (!w->met) {
+		v->event = JOB_EV_LOST;
+		v->reason = reason_restarted;
+		v->again = true;
+		snprintf(v->detail, sizeof v->detail, "its worker did not come back after the daemon had restarted");
 	} else if (w->broken) {
 		v->event = JOB_EV_LOST;
 		v->reason = reason_failed;
@@ -314,18 +318,25 @@ static void conclude(struct control *c, struct cached_job *j)
 }
 
 struct losses {
-	int n;
+	int n;          /* that count against the retries */
+	int n_in_a_row; /* of attempts that got nowhere: each makes the rest before the next one longer */
 	int64_t last_ms;
+	int64_t started_ms; /* of the attempt; 0: it has not begun */
 };
 
 static void count_loss(void *arg, const struct transition *t)
 {
 	struct losses *l = arg;
 
+	if (!strcmp(t->event, job_event_name(JOB_EV_ASSIGN)))
+		l->started_ms = 0;
+	if (!strcmp(t->event, job_event_name(JOB_EV_STARTED)))
+		l->started_ms = t->time_ms;
 	if (strcmp(t->event, job_event_name(JOB_EV_LOST)) ||
 		(strcmp(t->reason, reason_died) && strcmp(t->reason, reason_failed)))
 		return;
 	l->n++;
+	l->n_in_a_row = l->started_ms && t->time_ms - l->started_ms >= SOUND_MS ? 1 : l->n_in_a_row + 1;
 	l->last_ms = t->time_ms;
 }
 
@@ -345,7 +356,7 @@ static void retry(struct control *c, struct cached_job *j)
 		}
 		j->judged = true;
 		j->give_up = losses.n > j->retries;
-		rest = losses.n ? TD_MIN((int64_t)BACKOFF_MS << TD_MIN(losses.n - 1, 10), BACKOFF_MOST_MS) : 0;
+		rest = losses.n ? TD_MIN((int64_t)BACKOFF_MS << TD_MIN(losses.n_in_a_row - 1, 10), BACKOFF_MOST_MS) : 0;
 		rest -= TD_MAX(clock_now_ms() - losses.last_ms, 0);
 		if (rest > 0 && !j->give_up) {
 			j->hold_until_ms = c->now_ms + rest;
@@ -362,8 +373,7 @@ static void retry(struct control *c, struct cached_job *j)
 	}
 }
 
-/* ---- Running -------------------------------------------------------------------------------------------------------
- */
+/* ---- Running --------------------------------------------------------------------------------------------------- */
 
 static void find_start(void *arg, const struct transition *t)
 {

@@ -42,8 +42,7 @@ bool control_listen(struct control *c, struct err *e)
 	return true;
 }
 
-/* ---- Bytes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Bytes ----------------------------------------------------------------------------------------------------- */
 
 void peer_accept_all(struct control *c)
 {
@@ -124,8 +123,7 @@ void peer_say_stop(struct peer *p, const char *why)
 	peer_say(p, PROTO_STOP, body);
 }
 
-/* ---- Who is who ----------------------------------------------------------------------------------------------------
- */
+/* ---- Who is who ------------------------------------------------------------------------------------------------ */
 
 /* The worker to whom SECRET was given, and who is where the hello says: a spare or checker at its first hello, or one
  * that has a job and comes back for just that attempt. */
@@ -151,6 +149,7 @@ static void welcome(struct control *c, struct worker *w, struct peer *p)
 {
 	peer_free(w->peer); /* a connection that broke, whose end we have not seen yet */
 	w->peer = p;
+	w->met = true;
 	w->deadline_ms = 0;
 	if (w->state == WORKER_BORN) {
 		w->state = WORKER_READY;

@@ -11,8 +11,7 @@
 
 static const char *const role_names[] = { [ROLE_JOB] = "job", [ROLE_CHECKER] = "checker" };
 
-/* ---- Beginning -----------------------------------------------------------------------------------------------------
- */
+/* ---- Beginning ------------------------------------------------------------------------------------------------- */
 
 static struct worker *worker_create(struct control *c, enum worker_role role, enum worker_state state)
 {
@@ -121,8 +120,7 @@ struct worker *worker_spare(struct control *c)
 	return NULL;
 }
 
-/* ---- Ending --------------------------------------------------------------------------------------------------------
- */
+/* ---- Ending ---------------------------------------------------------------------------------------------------- */
 
 void worker_kill(struct worker *w, const char *why)
 {
@@ -183,8 +181,7 @@ static void bury(struct control *c, struct worker *w)
 	worker_free(c, w);
 }
 
-/* ---- Watching ------------------------------------------------------------------------------------------------------
- */
+/* ---- Watching -------------------------------------------------------------------------------------------------- */
 
 static void look_at_memory(struct control *c, struct worker *w)
 {

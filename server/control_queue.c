@@ -28,8 +28,7 @@ struct control_room control_count_room(const struct control *c)
 	return room;
 }
 
-/* ---- Handing over --------------------------------------------------------------------------------------------------
- */
+/* ---- Handing over ---------------------------------------------------------------------------------------------- */
 
 struct assign_action {
 	struct action action;  /* first */
@@ -132,8 +131,7 @@ out:
 	mem_free(folder);
 }
 
-/* ---- Why the others wait -------------------------------------------------------------------------------------------
- */
+/* ---- Why the others wait --------------------------------------------------------------------------------------- */
 
 struct reasons_action {
 	struct action action; /* first */
@@ -192,8 +190,7 @@ static void tell_why(struct control *c, struct cached_job **queued, int n, struc
 	control_post(c, &a->action);
 }
 
-/* ---- A tick --------------------------------------------------------------------------------------------------------
- */
+/* ---- A tick ---------------------------------------------------------------------------------------------------- */
 
 static int collect(struct control *c, struct cached_job **queued, struct sched_job *jobs)
 {

@@ -105,8 +105,7 @@ static void report(struct download *d, const char *state, const char *detail)
 	mem_free(url);
 }
 
-/* ---- The end of a transfer, a file, a dataset ----------------------------------------------------------------------
- */
+/* ---- The end of a transfer, a file, a dataset ------------------------------------------------------------------ */
 
 static void end_transfer(struct download *d)
 {
@@ -218,8 +217,7 @@ static void finish_file(struct download *d)
 	mem_free(path);
 }
 
-/* ---- A transfer ----------------------------------------------------------------------------------------------------
- */
+/* ---- A transfer ------------------------------------------------------------------------------------------------ */
 
 static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
 {
@@ -318,8 +316,7 @@ static void end_of_transfer(struct download *d, CURLcode code)
 	try_again(d, may_pass(code, http, d->err.status));
 }
 
-/* ---- Steps ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Steps ----------------------------------------------------------------------------------------------------- */
 
 /* Open the part that an earlier try, or an earlier daemon, has left.  Its bytes are hashed before more are added. */
 static bool open_part(struct download *d)
@@ -433,8 +430,7 @@ int fetch_wait(struct fetch *f, struct pollfd *fds, int n, int timeout_ms)
 	return n_ready;
 }
 
-/* ---- For the caller ------------------------------------------------------------------------------------------------
- */
+/* ---- For the caller -------------------------------------------------------------------------------------------- */
 
 static struct download *find(struct fetch *f, const char *name)
 {

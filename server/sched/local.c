@@ -40,8 +40,7 @@ void local_release(struct local_process *p)
 	buf_release(&p->words);
 }
 
-/* ---- What /proc tells ----------------------------------------------------------------------------------------------
- */
+/* ---- What /proc tells ------------------------------------------------------------------------------------------ */
 
 static bool read_proc(const char *path, char *out, size_t size)
 {
@@ -97,8 +96,7 @@ static int64_t oom_kills(void)
 	return n;
 }
 
-/* ---- Starting ------------------------------------------------------------------------------------------------------
- */
+/* ---- Starting -------------------------------------------------------------------------------------------------- */
 
 struct environment {
 	char *entries[ENVIRONMENT_MOST + 1]; /* owned */
@@ -213,8 +211,7 @@ td_status local_adopt(struct local_process *p, pid_t pid, int64_t born, struct e
 	return TD_OK;
 }
 
-/* ---- Watching and ending -------------------------------------------------------------------------------------------
- */
+/* ---- Watching and ending --------------------------------------------------------------------------------------- */
 
 void local_signal(struct local_process *p, int signal)
 {

@@ -65,8 +65,7 @@ static void wake_thread(const struct link *l)
 	(void)n; /* fails only when the counter is full, and then the thread wakes anyway */
 }
 
-/* ---- Connections ---------------------------------------------------------------------------------------------------
- */
+/* ---- Connections ----------------------------------------------------------------------------------------------- */
 
 static int connect_to(const char *path, struct err *e)
 {
@@ -128,8 +127,7 @@ static void lose(struct link *l)
 		finish(l, LINK_GO);
 }
 
-/* ---- What arrives --------------------------------------------------------------------------------------------------
- */
+/* ---- What arrives ---------------------------------------------------------------------------------------------- */
 
 /* Remove the frames up to the acknowledged number.  They have been sent, so the cut is never behind SENT, except right
  * after a reconnection, when the daemon names what it had committed before the break. */
@@ -226,8 +224,7 @@ static bool read_all(struct link *l)
 	}
 }
 
-/* ---- What leaves ---------------------------------------------------------------------------------------------------
- */
+/* ---- What leaves ----------------------------------------------------------------------------------------------- */
 
 static bool write_some(struct link *l, const char *bytes, size_t n, size_t *taken)
 {
@@ -260,8 +257,7 @@ static bool write_all(struct link *l)
 	return true;
 }
 
-/* ---- The thread ----------------------------------------------------------------------------------------------------
- */
+/* ---- The thread ------------------------------------------------------------------------------------------------ */
 
 /* Wait for the socket or a wake-up, with the lock released. */
 static short wait_events(struct link *l, int timeout_ms)
@@ -322,8 +318,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* ---- For the training thread ---------------------------------------------------------------------------------------
- */
+/* ---- For the training thread ----------------------------------------------------------------------------------- */
 
 td_status link_open(const char *socket, const char *secret, const char *role, const char *fingerprint,
 	int grace_seconds, struct link **out, struct err *e)
