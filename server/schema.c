@@ -518,8 +518,11 @@ static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
 	if (name) {
 		fault_unknown_name(w, schema, name, true);
 	} else {
+		size_t before = json_get(v, "type") ? step_down(w, "type") : w->pointer.len;
+
 		hint("", names, n, text, sizeof text);
-		fault(w, "the field \"type\" is missing or not a string; %s", text);
+		fault(w, "the field \"type\" %s; %s", json_get(v, "type") ? "is not a string" : "is missing", text);
+		step_up(w, before);
 	}
 	return cJSON_Duplicate(v, true);
 }

@@ -37,22 +37,28 @@ void faults_add(struct faults *f, const char *pointer, const char *fmt, ...)
 
 #define NAME_MOST 64
 
-/* Levenshtein's distance, letters compared without case. */
+/* Changes that make A into B: a letter more, less or other, or two neighbours swapped (optimal string alignment); letters are
+ * compared without case. */
 static size_t distance(const char *a, const char *b)
 {
-	size_t row[NAME_MOST + 1], n = strlen(b);
+	size_t rows[3][NAME_MOST + 1], n = strlen(b);
+	size_t *above2 = rows[0], *above = rows[1], *row = rows[2];
 
 	for (size_t j = 0; j <= n; j++)
 		row[j] = j;
 	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diagonal = row[0];
+		size_t *oldest = above2;
 
+		above2 = above;
+		above = row;
+		row = oldest;
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t substitute = diagonal + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0);
+			bool same = !strncasecmp(&a[i - 1], &b[j - 1], 1);
 
-			diagonal = row[j];
-			row[j] = TD_MIN(substitute, TD_MIN(row[j], row[j - 1]) + 1);
+			row[j] = TD_MIN(above[j - 1] + !same, TD_MIN(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && !strncasecmp(&a[i - 1], &b[j - 2], 1) && !strncasecmp(&a[i - 2], &b[j - 1], 1))
+				row[j] = TD_MIN(row[j], above2[j - 2] + 1);
 		}
 	}
 	return row[n];
@@ -67,7 +73,9 @@ const char *nearest_name(const char *name, const char *const *names, size_t n_na
 		return NULL;
 	for (size_t i = 0; i < n_names; i++) {
 		size_t d = strlen(names[i]) > NAME_MOST ? best_distance : distance(name, names[i]);
-		if (d < best_distance) {
+		bool tie = best && d == best_distance && strlen(names[i]) == strlen(name); /* letters swapped, rather than lost */
+
+		if (d < best_distance || tie) {
 			best_distance = d;
 			best = names[i];
 		}

@@ -114,6 +114,7 @@ static void fill_job(struct job *j, const cJSON *spec, const struct request *q)
 	j->timeout_ms = json_int(spec, "timeout_s", 0) * 1000;
 	j->retries = (int)json_int(spec, "retries", 0);
 	j->state = JOB_QUEUED;
+	j->reason = mem_strdup("submitted");
 }
 
 /* Everything that can be wrong with SPEC (defaults filled in) beyond its schema.  J and *CHECKED are filled. */
