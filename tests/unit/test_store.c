@@ -1,4 +1,5 @@
 /* The store's life: opening, migrating, the writer, crashes, a full disk. */
+#include "store/store.h"
 #include "test_store.h"
 
 #include <fcntl.h>

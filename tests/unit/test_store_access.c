@@ -1,4 +1,5 @@
 /* Tokens, idempotency keys, and downloads that go on. */
+#include "store/store.h"
 #include "test_store.h"
 
 /* ---- Tokens and idempotency ------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 /* The event stream: a client that comes back gets what it missed, once. */
+#include "store/store.h"
 #include "test_store.h"
 
 #include <math.h>

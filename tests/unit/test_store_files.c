@@ -1,4 +1,5 @@
 /* Logs, checkpoints and artifacts. */
+#include "store/store.h"
 #include "test_store.h"
 
 /* ---- Log -------------------------------------------------------------------------------------------------------- */

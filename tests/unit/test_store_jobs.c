@@ -1,4 +1,5 @@
 /* Jobs: their states, documents and end. */
+#include "store/store.h"
 #include "test_store.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
 /* Lists of jobs: orders, filters and pages. */
+#include "store/store.h"
 #include "test_store.h"
 
 #include <math.h>
