@@ -18,8 +18,7 @@
 #define ANSWER_MOST (4u << 20) /* bytes: ten thousand tokens */
 #define WAIT_S      5          /* for a server that does not answer */
 
-/* ---- One HTTP request
- * ------------------------------------------------------------------------------------------------ */
+/* ---- One HTTP request -------------------------------------------------------------------------------------------- */
 
 /* "http://127.0.0.1:8080" into its halves; an address that means "all of them" is reached by the loopback one. */
 static bool split_url(const char *url, char *host, size_t room, char port[8])
@@ -116,8 +115,7 @@ out:
 	return code;
 }
 
-/* ---- Tokens
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Tokens ------------------------------------------------------------------------------------------------------ */
 
 static void print_token(const cJSON *t)
 {
@@ -286,8 +284,7 @@ out:
 	return e->status;
 }
 
-/* ---- Health
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Health ------------------------------------------------------------------------------------------------------ */
 
 static td_status health_command(int argc, char **argv, struct err *e)
 {

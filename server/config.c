@@ -54,8 +54,7 @@ static const struct setting {
 #undef AT
 };
 
-/* ---- What this machine gives
- * ----------------------------------------------------------------------------------------- */
+/* ---- What this machine gives ------------------------------------------------------------------------------------- */
 
 /* Up to two numbers of a one-line file of the kernel; "max" counts as -1.  Returns how many. */
 static int read_numbers(const char *path, long long out[2])
@@ -118,8 +117,7 @@ static char *beside_this_program(const char *name)
 	return slash ? mem_printf("%.*s/%s", (int)(slash - path), path, name) : mem_strdup(name);
 }
 
-/* ---- One value
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- One value --------------------------------------------------------------------------------------------------- */
 
 static char *absolute(const char *path)
 {
@@ -190,8 +188,7 @@ static td_status assign(struct config *c, const struct setting *s, const char *n
 	return TD_OK;
 }
 
-/* ---- All of them
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 static const char *environment_name(const struct setting *s, char out[FLAG_MOST])
 {

@@ -48,8 +48,7 @@ static td_status start(struct server *srv, struct schema **schema, struct err *e
 	return listener_start(srv->http, e);
 }
 
-/* ---- Signals
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Signals ----------------------------------------------------------------------------------------------------- */
 
 static sigset_t stop_signals(void)
 {

@@ -22,8 +22,7 @@ struct walk {
 
 static cJSON *check(struct walk *w, const cJSON *schema, const cJSON *v);
 
-/* ---- Names, types and what a schema expects, in words
- * ---------------------------------------------------------------- */
+/* ---- Names, types and what a schema expects, in words ------------------------------------------------------------ */
 
 static const char *type_of(const cJSON *v)
 {
@@ -187,8 +186,7 @@ static void describe(const struct walk *w, const cJSON *schema, struct buf *out)
 	}
 }
 
-/* ---- Faults
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
 static void fault(struct walk *w, const char *fmt, ...) TD_PRINTF(2, 3);
 
@@ -234,8 +232,7 @@ static void step_up(struct walk *w, size_t before)
 	w->pointer.full = false;
 }
 
-/* ---- Objects
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Objects ----------------------------------------------------------------------------------------------------- */
 
 static void fault_unknown_member(struct walk *w, const cJSON *properties, const char *name)
 {
@@ -306,8 +303,7 @@ static cJSON *check_object(struct walk *w, const cJSON *schema, const cJSON *v)
 	return copy;
 }
 
-/* ---- Arrays, strings, numbers
- * ---------------------------------------------------------------------------------------- */
+/* ---- Arrays, strings, numbers ------------------------------------------------------------------------------------ */
 
 static cJSON *check_array(struct walk *w, const cJSON *schema, const cJSON *v)
 {
@@ -361,8 +357,7 @@ static void check_number(struct walk *w, const cJSON *schema, const cJSON *v)
 		fault_unexpected(w, schema, v);
 }
 
-/* ---- Unions
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Unions ------------------------------------------------------------------------------------------------------ */
 
 /* The branch for objects whose type is NAME; unions may stand in unions. */
 static const cJSON *branch_by_name(const struct walk *w, const cJSON *schema, const char *name)
@@ -527,8 +522,7 @@ static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
 	return cJSON_Duplicate(v, true);
 }
 
-/* ---- One value
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- One value --------------------------------------------------------------------------------------------------- */
 
 static bool type_fits(const cJSON *type, const cJSON *v)
 {
@@ -605,8 +599,7 @@ cJSON *schema_check(const struct schema *s, const cJSON *document, struct faults
 	return copy;
 }
 
-/* ---- Reading a schema
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Reading a schema -------------------------------------------------------------------------------------------- */
 
 /* Keywords, and what stands behind them: 's' a schema, 'l' a list of schemas, 'm' schemas by name, ' ' a plain value.
  */

@@ -36,8 +36,7 @@ td_status api_own_job(struct request *q, struct job *j, struct err *e)
 	return e->status;
 }
 
-/* ---- Checking a submission
- * ------------------------------------------------------------------------------------------- */
+/* ---- Checking a submission --------------------------------------------------------------------------------------- */
 
 static enum dataset_state check_dataset(struct request *q, const cJSON *spec, struct faults *f)
 {
@@ -134,8 +133,7 @@ static td_status check_spec(
 	return TD_OK;
 }
 
-/* ---- Storing it
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Storing it -------------------------------------------------------------------------------------------------- */
 
 struct submit {
 	struct store_cmd cmd;
@@ -280,8 +278,7 @@ td_status job_retry(struct request *q, struct response *r, struct err *e)
 	return e->status;
 }
 
-/* ---- Reading one
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Reading one ------------------------------------------------------------------------------------------------- */
 
 static void add_transition(void *arg, const struct transition *t)
 {
@@ -340,8 +337,7 @@ static td_status respond_changed(struct request *q, struct response *r, struct e
 	return e->status;
 }
 
-/* ---- Changing one
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Changing one ------------------------------------------------------------------------------------------------ */
 
 struct change {
 	struct store_cmd cmd;

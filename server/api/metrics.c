@@ -11,8 +11,7 @@
 #define PIECE_BYTES    (128u << 10)
 #define SERIES_MOST    512 /* names in one export */
 
-/* ---- What there is
- * --------------------------------------------------------------------------------------------------- */
+/* ---- What there is ----------------------------------------------------------------------------------------------- */
 
 static void add_series(void *arg, const struct series_info *s)
 {
@@ -46,8 +45,7 @@ static td_status respond_index(struct request *q, struct response *r, const char
 	return TD_OK;
 }
 
-/* ---- Windows
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Windows ----------------------------------------------------------------------------------------------------- */
 
 struct view {
 	const char *name;
@@ -116,8 +114,7 @@ static td_status read_window(struct request *q, const char *id, const struct vie
 	return TD_OK;
 }
 
-/* ---- CSV: every point, page by page
- * ---------------------------------------------------------------------------------- */
+/* ---- CSV: every point, page by page ------------------------------------------------------------------------------ */
 
 struct export
 {
@@ -210,8 +207,7 @@ static td_status respond_export(struct request *q, struct response *r, const cha
 	return e->status;
 }
 
-/* ---- Handlers
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Handlers ---------------------------------------------------------------------------------------------------- */
 
 td_status job_metrics(struct request *q, struct response *r, struct err *e)
 {

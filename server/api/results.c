@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Documents that the worker made
- * ---------------------------------------------------------------------------------- */
+/* ---- Documents that the worker made ------------------------------------------------------------------------------ */
 
 typedef td_status document_get(struct store_reader *r, const char *id, char **json, struct err *e);
 
@@ -68,8 +67,7 @@ td_status job_report(struct request *q, struct response *r, struct err *e)
 	return TD_OK;
 }
 
-/* ---- Files
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 static void add_artifact(void *arg, const struct artifact *a)
 {

@@ -14,8 +14,7 @@
 #define LOG_PAGE    32768
 #define RETRY_MS    2000 /* after which a browser comes back */
 
-/* ---- Server-Sent Events
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Server-Sent Events ------------------------------------------------------------------------------------------ */
 
 struct events {
 	char id[ULID_TEXT]; /* empty: all jobs */
@@ -109,8 +108,7 @@ td_status all_events(struct request *q, struct response *r, struct err *e)
 	return respond_events(q, r, "", store_seq(q->srv->store), e);
 }
 
-/* ---- Logs
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Logs -------------------------------------------------------------------------------------------------------- */
 
 struct log_stream {
 	char id[ULID_TEXT];

@@ -80,8 +80,7 @@ td_status system_get(struct request *q, struct response *r, struct err *e)
 	return TD_OK;
 }
 
-/* ---- Prometheus
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Prometheus -------------------------------------------------------------------------------------------------- */
 
 static void head(struct buf *out, const char *name, const char *type, const char *help)
 {

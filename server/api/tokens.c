@@ -11,8 +11,7 @@
 
 #define SESSION_MS (7LL * 24 * 3600 * 1000)
 
-/* ---- Making one
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Making one -------------------------------------------------------------------------------------------------- */
 
 void token_make(char text[TOKEN_TEXT], char hash[SHA256_TEXT])
 {
@@ -78,8 +77,7 @@ td_status api_parse_time(const char *text, int64_t *ms, struct err *e)
 	return TD_OK;
 }
 
-/* ---- Tokens
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Tokens ------------------------------------------------------------------------------------------------------ */
 
 static void add_token(void *arg, const struct token *t)
 {
@@ -192,8 +190,7 @@ td_status token_delete(struct request *q, struct response *r, struct err *e)
 	return TD_OK;
 }
 
-/* ---- Sessions
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
 static void respond_cookie(const struct request *q, struct response *r, const char *text, int64_t seconds)
 {

@@ -69,8 +69,7 @@ td_status auth_identify(struct connection *c, struct err *e)
 	return let_in_without(c, e); /* an old cookie, perhaps of another server on this host, is no credential */
 }
 
-/* ---- Host and Origin
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Host and Origin --------------------------------------------------------------------------------------------- */
 
 /* Names that we answer to.  Addresses in digits are safe: only a name can be made to point elsewhere (DNS rebinding).
  */

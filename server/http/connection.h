@@ -69,8 +69,7 @@ struct connection {
 	void *mhd; /* struct MHD_Connection */
 };
 
-/* ---- listener.c
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- listener.c -------------------------------------------------------------------------------------------------- */
 struct server *listener_server(const struct listener *l);
 /* This thread's reader; NULL: none can be opened. */
 struct store_reader *listener_reader(struct listener *l, struct err *e);
@@ -84,14 +83,12 @@ bool listener_admit(struct listener *l, struct connection *c);
 void listener_count(struct listener *l, struct connection *c);            /* C has come */
 void listener_forget(struct listener *l, struct connection *c, int code); /* C has ended */
 
-/* ---- serve.c
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- serve.c ----------------------------------------------------------------------------------------------------- */
 /* Start libmicrohttpd on the bound socket FD. */
 struct MHD_Daemon;
 struct MHD_Daemon *serve_start(struct listener *l, int fd, int n_threads);
 
-/* ---- router.c
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- router.c ---------------------------------------------------------------------------------------------------- */
 /* The gates that need no body.  False: c->r holds the refusal. */
 bool router_begin(struct connection *c, int64_t declared_bytes);
 /* The gates that do, and the handler. */
@@ -101,15 +98,13 @@ void router_fail(struct connection *c, const struct err *e);
 /* Compile the schemas of the route table's bodies, once. */
 td_status router_init(struct err *e);
 
-/* ---- respond.c
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- respond.c --------------------------------------------------------------------------------------------------- */
 void response_init(struct response *r, struct arena *arena);
 void response_reset(struct response *r); /* forget everything; what it owns is released */
 /* If-None-Match, headers that every response has. */
 void response_finish(struct connection *c);
 
-/* ---- auth.c
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- auth.c ------------------------------------------------------------------------------------------------------ */
 #define SESSION_COOKIE "tandem_session"
 #define SESSION_NOTE   "session of " /* a session is a token whose note names the one it was made with */
 /* Who asks?  Fills q->token; scope SCOPE_NONE for nobody.  A bearer token that is not known is TD_UNAUTHORIZED. */
@@ -117,8 +112,7 @@ td_status auth_identify(struct connection *c, struct err *e);
 /* Host allow-list and, for writes, Origin.  False: c->r holds the refusal. */
 bool auth_same_site(struct connection *c);
 
-/* ---- static.c
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- static.c ---------------------------------------------------------------------------------------------------- */
 /* A file of the dashboard; TD_NOT_FOUND. */
 td_status static_serve(struct request *q, struct response *r, struct err *e);
 

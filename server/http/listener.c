@@ -45,8 +45,7 @@ struct listener {
 	pthread_t ticker;
 };
 
-/* ---- Binding
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Binding ----------------------------------------------------------------------------------------------------- */
 
 /* "HOST:PORT", "[V6]:PORT" or ":PORT" into its halves. */
 static bool split_address(const char *text, char *host, size_t room, const char **port)
@@ -159,8 +158,7 @@ struct server *listener_server(const struct listener *l)
 	return l->srv;
 }
 
-/* ---- Readers
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Readers ----------------------------------------------------------------------------------------------------- */
 
 struct store_reader *listener_reader(struct listener *l, struct err *e)
 {
@@ -178,8 +176,7 @@ struct store_reader *listener_reader(struct listener *l, struct err *e)
 	return reader;
 }
 
-/* ---- Sleeping and waking
- * --------------------------------------------------------------------------------------------- */
+/* ---- Sleeping and waking ----------------------------------------------------------------------------------------- */
 
 uint64_t listener_wakes(struct listener *l)
 {
@@ -291,8 +288,7 @@ void listener_wake(struct listener *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* ---- Counting
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Counting ---------------------------------------------------------------------------------------------------- */
 
 bool listener_admit(struct listener *l, struct connection *c)
 {
@@ -335,8 +331,7 @@ void listener_stats(struct listener *l, struct listener_stats *out)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* ---- Life
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
 
 /* Descriptors for every connection, besides what the rest of the daemon needs. */
 static void raise_file_limit(void)

@@ -103,8 +103,7 @@ td_status respond_faults(struct response *r, const struct request *q, const stru
 	return TD_OK;
 }
 
-/* ---- Statuses
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Statuses ---------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	int code;

@@ -84,8 +84,7 @@ void respond_empty(struct response *r, int code)
 	r->n = 0;
 }
 
-/* ---- Ranges and files
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Ranges and files -------------------------------------------------------------------------------------------- */
 
 td_status respond_range(
 	struct response *r, const struct request *q, int64_t total, int64_t *first, int64_t *n, struct err *e)
@@ -174,8 +173,7 @@ void respond_stream(
 	respond_header(r, "Content-Type", media_type);
 }
 
-/* ---- What all responses have in common
- * ------------------------------------------------------------------------------- */
+/* ---- What all responses have in common --------------------------------------------------------------------------- */
 
 static void make_etag(struct response *r)
 {

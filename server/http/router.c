@@ -32,8 +32,7 @@ td_status router_init(struct err *e)
 	return TD_OK;
 }
 
-/* ---- Path
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Path -------------------------------------------------------------------------------------------------------- */
 
 /* Does PATH (escapes still in it) fit PATTERN?  What stands for {..} is decoded into C's request. */
 static bool match(struct connection *c, const char *pattern, const char *path, size_t n_path)
@@ -104,8 +103,7 @@ static bool find_route(struct connection *c, size_t n_path)
 	return false;
 }
 
-/* ---- Query
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Query ------------------------------------------------------------------------------------------------------- */
 
 /* Is NAME in a row's "limit:int after:string"? */
 static bool is_known_name(const char *known, const char *name)
@@ -171,8 +169,7 @@ static td_status read_query(struct connection *c, const char *text, struct err *
 	return TD_OK;
 }
 
-/* ---- Who, and may they
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Who, and may they ------------------------------------------------------------------------------------------- */
 
 static td_status check_scope(struct connection *c, struct err *e)
 {
@@ -192,8 +189,7 @@ static td_status check_scope(struct connection *c, struct err *e)
 		token_scope_name(c->q.token.scope), c->q.method, c->q.path, token_scope_name(needed));
 }
 
-/* ---- Body
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Body -------------------------------------------------------------------------------------------------------- */
 
 static bool check_size(struct connection *c, int64_t declared)
 {
@@ -279,8 +275,7 @@ static bool check_no_body(struct connection *c)
 	return false;
 }
 
-/* ---- The two halves
- * -------------------------------------------------------------------------------------------------- */
+/* ---- The two halves ---------------------------------------------------------------------------------------------- */
 
 bool router_begin(struct connection *c, int64_t declared_bytes)
 {

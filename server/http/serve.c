@@ -15,8 +15,7 @@
 #define STREAM_BLOCK          (32u << 10)
 #define TARGET_MOST           (16u << 10)
 
-/* ---- Requests as handlers see them
- * ----------------------------------------------------------------------------------- */
+/* ---- Requests as handlers see them ------------------------------------------------------------------------------- */
 
 const char *request_header(const struct request *q, const char *name)
 {
@@ -82,8 +81,7 @@ bool request_park(struct request *q, int timeout_ms)
 	return true;
 }
 
-/* ---- In
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- In ---------------------------------------------------------------------------------------------------------- */
 
 /* The id that the client gave, if it is one that a log can bear; else one of our own. */
 static void choose_id(struct request *q)
@@ -131,8 +129,7 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **state, en
 	mem_free(c);
 }
 
-/* ---- Out
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Out --------------------------------------------------------------------------------------------------------- */
 
 /* One piece of a stream: what NEXT has appended, asked again only when all of it is out. */
 static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t room)
@@ -305,8 +302,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
 	return c->refused ? send_response(c) : run(c);
 }
 
-/* ---- Start
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Start ------------------------------------------------------------------------------------------------------- */
 
 static void on_log(void *arg, const char *fmt, va_list ap)
 {
