@@ -203,7 +203,7 @@ static td_status run_event(struct store_tx *tx, struct store_cmd *cmd, struct er
 
 	if (!s && a->words)
 		s = store_log_append(tx, a->id, clock_now_ms(), "error", a->words, e);
-	if (!s && after.state == JOB_FAILED)
+	if (!s && (after.state == JOB_FAILED || after.state == JOB_TIMED_OUT))
 		s = set_error(tx, a->id, a->reason, a->detail, e);
 	if (!s && a->again && after.state == JOB_INTERRUPTED)
 		s = store_job_event(tx, a->id, JOB_EV_REQUEUE, a->reason, a->detail, NULL, e);

@@ -1,0 +1,542 @@
+/* Downloads against a server played by the test, which breaks every promise that a server can break. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/file.h"
+#include "fetch/address.h"
+#include "fetch/fetch.h"
+
+#define WAIT_MS    20000
+#define BODY_MOST  300000
+#define EXTRA_MOST 16
+
+/* ---- The server ----------------------------------------------------------------------------------------------------
+ */
+
+static struct {
+	pthread_t thread;
+	int listener, port;
+	char body[BODY_MOST + EXTRA_MOST], other[BODY_MOST + EXTRA_MOST];
+	/* How it behaves. */
+	int n_failures;     /* answer so many requests with STATUS first */
+	const char *status; /* "500 Broken" */
+	int cut_after;      /* close after so many bytes of a body, CUTS times; 0: never */
+	int n_cuts;
+	bool no_ranges;       /* ignore Range */
+	int extra;            /* bytes too many at the end */
+	bool wrong;           /* another body than the right one */
+	const char *location; /* redirect there; NULL: no */
+	/* What it has seen. */
+	int n_accepted, n_requests, n_resumed;
+} server;
+
+static void answer(int fd)
+{
+	char request[4096] = "", head[512];
+	const char *range;
+	long from = 0, n;
+	size_t at = 0;
+
+	while (at < sizeof request - 1 && !strstr(request, "\r\n\r\n")) {
+		ssize_t got = read(fd, request + at, sizeof request - 1 - at);
+		if (got <= 0)
+			return;
+		at += (size_t)got;
+		request[at] = '\0';
+	}
+	server.n_requests++;
+	if (server.location) {
+		dprintf(fd, "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+			server.location);
+		return;
+	}
+	if (server.n_failures) {
+		server.n_failures--;
+		dprintf(fd, "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", server.status);
+		return;
+	}
+	if ((range = strstr(request, "Range: bytes=")) && !server.no_ranges) {
+		from = strtol(range + 13, NULL, 10);
+		server.n_resumed++;
+	}
+	n = BODY_MOST + server.extra - from;
+	snprintf(head, sizeof head,
+		"HTTP/1.1 %s\r\nContent-Length: %ld\r\nContent-Range: bytes %ld-%ld/%d\r\nConnection: close\r\n\r\n",
+		from ? "206 Partial Content" : "200 OK", n, from, from + n - 1, BODY_MOST);
+	if (write(fd, head, strlen(head)) < 0)
+		return;
+	if (server.n_cuts && server.cut_after < n) {
+		server.n_cuts--;
+		n = server.cut_after;
+	}
+	while (n > 0) { /* many small pieces */
+		ssize_t put = send(
+			fd, (server.wrong ? server.other : server.body) + from, (size_t)TD_MIN(n, 1000), MSG_NOSIGNAL);
+		if (put < 0)
+			return;
+		from += put;
+		n -= put;
+	}
+}
+
+static void *serve(void *arg)
+{
+	int fd;
+
+	(void)arg;
+	while ((fd = accept(server.listener, NULL, NULL)) >= 0) {
+		server.n_accepted++;
+		answer(fd);
+		shutdown(fd, SHUT_WR);
+		close(fd);
+	}
+	return NULL;
+}
+
+static int server_up(void **state)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof address;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof server.body; i++) {
+		server.body[i] = (char)(i * 31 + i / 251);
+		server.other[i] = (char)(i * 37 + i / 241);
+	}
+	server.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(server.listener, (struct sockaddr *)&address, n) || listen(server.listener, 8) ||
+		getsockname(server.listener, (struct sockaddr *)&address, &n))
+		return -1;
+	server.port = ntohs(address.sin_port);
+	return pthread_create(&server.thread, NULL, serve, NULL);
+}
+
+static int server_down(void **state)
+{
+	(void)state;
+	shutdown(server.listener, SHUT_RDWR);
+	pthread_join(server.thread, NULL);
+	close(server.listener);
+	return 0;
+}
+
+/* ---- One download --------------------------------------------------------------------------------------------------
+ */
+
+struct trial {
+	char folder[64], mirror[64], sha256[SHA256_TEXT];
+	struct known_dataset dataset;
+	struct fetch *fetch;
+	int n_ready, n_failed, n_retried;
+	int64_t n_fetched;
+};
+
+static void count(void *arg, const struct fetch_report *r)
+{
+	struct trial *t = arg;
+
+	t->n_ready += !strcmp(r->state, "ready");
+	t->n_failed += !strcmp(r->state, "failed");
+	t->n_retried += !strcmp(r->state, "fetching") && r->detail;
+	t->n_fetched = r->n_fetched;
+	assert_true(r->n_fetched <= r->n_bytes);
+}
+
+static void trial_begin(struct trial *t, bool mirrored)
+{
+	*t = (struct trial){ .dataset = { .name = "tiny", .base_url = "https://tandem.invalid/", .n_files = 1 } };
+	server.n_failures = server.cut_after = server.n_cuts = server.extra = server.n_accepted = server.n_requests =
+		server.n_resumed = 0;
+	server.no_ranges = server.wrong = false;
+	server.location = NULL;
+	snprintf(t->folder, sizeof t->folder, "/tmp/tandem-fetch-XXXXXX");
+	assert_non_null(mkdtemp(t->folder));
+	snprintf(t->mirror, sizeof t->mirror, "http://127.0.0.1:%d/sets", server.port);
+	sha256_of(server.body, BODY_MOST, t->sha256);
+	t->dataset.files[0] = (struct known_file){ .name = "a.gz", .sha256 = t->sha256, .n_bytes = BODY_MOST };
+	t->fetch = fetch_create(&(struct fetch_options){ .folder = t->folder,
+		.mirror = mirrored ? t->mirror : NULL,
+		.retry_ms = 10,
+		.report = count,
+		.arg = t });
+}
+
+static void trial_end(struct trial *t)
+{
+	fetch_free(t->fetch);
+	assert_int_equal(file_remove_tree(t->folder, NULL), TD_OK);
+}
+
+static enum fetch_state trial_run(struct trial *t, struct err *e)
+{
+	int64_t end = clock_monotonic_ms() + WAIT_MS;
+
+	assert_int_equal(fetch_start(t->fetch, &t->dataset, e), TD_OK);
+	while (fetch_state(t->fetch, "tiny", e) == FETCH_RUNNING && clock_monotonic_ms() < end) {
+		fetch_step(t->fetch, clock_monotonic_ms());
+		fetch_wait(t->fetch, NULL, 0, 100);
+	}
+	return fetch_state(t->fetch, "tiny", e);
+}
+
+static void expect_whole(struct trial *t)
+{
+	char path[128], sha256[SHA256_TEXT];
+	struct err e = { 0 };
+	int64_t n;
+
+	snprintf(path, sizeof path, "%s/tiny", t->folder);
+	assert_true(known_complete(&t->dataset, path));
+	snprintf(path, sizeof path, "%s/tiny/a.gz", t->folder);
+	assert_int_equal(sha256_of_file(path, sha256, &n, &e), TD_OK);
+	assert_string_equal(sha256, t->sha256);
+	snprintf(path, sizeof path, "%s/tiny/a.gz.part", t->folder);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(t->n_ready, 1);
+}
+
+static void expect_failure(struct trial *t, const char *says)
+{
+	struct err e = { 0 };
+	char path[128];
+
+	assert_int_equal(trial_run(t, &e), FETCH_FAILED);
+	if (!strstr(e.text, says))
+		fail_msg("\"%s\" does not say \"%s\"", e.text, says);
+	assert_int_equal(t->n_failed, 1);
+	snprintf(path, sizeof path, "%s/tiny/a.gz", t->folder);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* ---- Tests ---------------------------------------------------------------------------------------------------------
+ */
+
+static void a_file_is_fetched_checked_and_gets_its_name(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	expect_whole(&t);
+	assert_int_equal(server.n_requests, 1);
+	trial_end(&t);
+}
+
+static void a_file_that_is_there_is_not_fetched_again(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	assert_int_equal(server.n_requests, 1);
+	trial_end(&t);
+}
+
+static void a_broken_line_goes_on_where_it_broke(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.cut_after = 30000;
+	server.n_cuts = 8; /* more than the tries without progress */
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	expect_whole(&t);
+	assert_int_equal(server.n_resumed, 8);
+	assert_int_equal(t.n_retried, 8);
+	trial_end(&t);
+}
+
+static void the_part_of_an_earlier_daemon_is_gone_on_from(void **state)
+{
+	struct err e = { 0 };
+	char path[128];
+	struct trial t;
+	FILE *f;
+
+	(void)state;
+	trial_begin(&t, true);
+	snprintf(path, sizeof path, "%s/tiny", t.folder);
+	assert_int_equal(file_make_folder(path, &e), TD_OK);
+	snprintf(path, sizeof path, "%s/tiny/a.gz.part", t.folder);
+	f = fopen(path, "w");
+	assert_int_equal(fwrite(server.body, 1, 200000, f), 200000);
+	fclose(f);
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	expect_whole(&t);
+	assert_int_equal(server.n_requests, 1);
+	assert_int_equal(server.n_resumed, 1);
+	trial_end(&t);
+}
+
+static void a_damaged_part_is_found_and_fetched_anew(void **state)
+{
+	struct err e = { 0 };
+	char path[128];
+	struct trial t;
+	FILE *f;
+
+	(void)state;
+	trial_begin(&t, true);
+	snprintf(path, sizeof path, "%s/tiny", t.folder);
+	assert_int_equal(file_make_folder(path, &e), TD_OK);
+	snprintf(path, sizeof path, "%s/tiny/a.gz.part", t.folder);
+	f = fopen(path, "w");
+	for (int i = 0; i < 200000; i++)
+		fputc('z', f);
+	fclose(f);
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	expect_whole(&t);
+	assert_int_equal(server.n_requests, 2);
+	trial_end(&t);
+}
+
+static void a_server_without_ranges_sends_all_of_it_again(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.no_ranges = true;
+	server.cut_after = 100000;
+	server.n_cuts = 2;
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	expect_whole(&t);
+	trial_end(&t);
+}
+
+static void a_server_that_is_busy_is_asked_again(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.n_failures = 3;
+	server.status = "503 Busy";
+	assert_int_equal(trial_run(&t, &e), FETCH_NONE);
+	expect_whole(&t);
+	assert_int_equal(server.n_requests, 4);
+	trial_end(&t);
+}
+
+static void a_server_that_stays_broken_is_given_up(void **state)
+{
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.n_failures = 1000;
+	server.status = "500 Broken";
+	expect_failure(&t, "500");
+	assert_in_range(server.n_requests, 2, 20);
+	trial_end(&t);
+}
+
+static void a_file_that_is_not_there_is_not_asked_for_twice(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.n_failures = 1000;
+	server.status = "404 Not Found";
+	expect_failure(&t, "404");
+	assert_int_equal(server.n_requests, 1);
+	assert_int_not_equal(fetch_start(t.fetch, &t.dataset, &e), TD_OK); /* it rests */
+	assert_non_null(strstr(e.text, "404"));
+	trial_end(&t);
+}
+
+static void wrong_bytes_never_get_the_name(void **state)
+{
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.wrong = true;
+	expect_failure(&t, "SHA-256");
+	assert_in_range(server.n_requests, 2, 20);
+	trial_end(&t);
+}
+
+static void a_file_larger_than_promised_is_cut_off(void **state)
+{
+	char path[128];
+	struct stat st;
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.extra = 5;
+	expect_failure(&t, "more than the 300000 bytes");
+	snprintf(path, sizeof path, "%s/tiny/a.gz.part", t.folder);
+	assert_true(stat(path, &st) || st.st_size <= BODY_MOST);
+	trial_end(&t);
+}
+
+static void without_a_mirror_only_public_addresses_are_connected_to(void **state)
+{
+	struct trial t;
+	char base[64];
+
+	(void)state;
+	trial_begin(&t, false);
+	snprintf(base, sizeof base, "https://127.0.0.1:%d/", server.port);
+	t.dataset.base_url = base;
+	expect_failure(&t, "onnect");
+	assert_int_equal(server.n_accepted, 0);
+	trial_end(&t);
+}
+
+static void without_a_mirror_plain_http_is_refused(void **state)
+{
+	struct trial t;
+	char base[64];
+
+	(void)state;
+	trial_begin(&t, false);
+	snprintf(base, sizeof base, "http://127.0.0.1:%d/", server.port);
+	t.dataset.base_url = base;
+	expect_failure(&t, "rotocol");
+	assert_int_equal(server.n_requests, 0);
+	trial_end(&t);
+}
+
+static void a_redirect_without_end_is_given_up(void **state)
+{
+	struct trial t;
+	char location[64];
+
+	(void)state;
+	trial_begin(&t, true);
+	snprintf(location, sizeof location, "http://127.0.0.1:%d/again", server.port);
+	server.location = location;
+	expect_failure(&t, "redirect");
+	assert_in_range(server.n_requests, 2, 10);
+	trial_end(&t);
+}
+
+static void a_redirect_to_a_file_of_this_machine_is_refused(void **state)
+{
+	struct trial t;
+
+	(void)state;
+	trial_begin(&t, true);
+	server.location = "file:///etc/passwd";
+	expect_failure(&t, "rotocol");
+	trial_end(&t);
+}
+
+static void other_descriptors_are_polled_while_a_download_runs(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+	struct pollfd fd = { .events = POLLIN };
+	int ends[2];
+
+	(void)state;
+	trial_begin(&t, true);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	fd.fd = ends[0];
+	server.n_failures = 1;
+	server.status = "503 Busy";
+	assert_int_equal(fetch_start(t.fetch, &t.dataset, &e), TD_OK);
+	fetch_step(t.fetch, clock_monotonic_ms());
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	for (int i = 0; i < 100 && !fd.revents; i++)
+		fetch_wait(t.fetch, &fd, 1, 1000);
+	assert_true(fd.revents & POLLIN);
+	close(ends[0]);
+	close(ends[1]);
+	trial_end(&t);
+}
+
+static void addresses_inside_are_told_from_public_ones(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_public;
+	} rows[] = { { "8.8.8.8", true }, { "185.199.108.133", true }, { "127.0.0.1", false }, { "10.1.2.3", false },
+		{ "172.16.0.1", false }, { "172.32.0.1", true }, { "192.168.1.1", false }, { "169.254.169.254", false },
+		{ "100.64.0.1", false }, { "0.0.0.0", false }, { "224.0.0.1", false }, { "255.255.255.255", false },
+		{ "2606:50c0:8000::154", true }, { "::1", false }, { "::", false }, { "fe80::1", false },
+		{ "fd00::1", false }, { "::ffff:127.0.0.1", false }, { "::ffff:8.8.8.8", true },
+		{ "64:ff9b::a00:1", false }, { "2002:7f00:1::", false }, { "ff02::1", false } };
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct sockaddr_in v4 = { .sin_family = AF_INET };
+		struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+		bool is_v4 = inet_pton(AF_INET, rows[i].text, &v4.sin_addr) == 1;
+		if (!is_v4)
+			assert_int_equal(inet_pton(AF_INET6, rows[i].text, &v6.sin6_addr), 1);
+		if (address_is_public(is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6) != rows[i].is_public)
+			fail_msg("%s is %spublic", rows[i].text, rows[i].is_public ? "" : "not ");
+	}
+}
+
+static void the_table_of_known_datasets_is_sound(void **state)
+{
+	const struct known_dataset *d = known_dataset("fashion-mnist");
+
+	(void)state;
+	assert_null(known_dataset("Fashion-MNIST"));
+	assert_non_null(d);
+	for (int i = 0; i < d->n_files; i++) {
+		assert_int_equal(strlen(d->files[i].sha256), SHA256_TEXT - 1);
+		assert_int_equal(strspn(d->files[i].sha256, "0123456789abcdef"), SHA256_TEXT - 1);
+		assert_true(d->files[i].n_bytes > 0);
+	}
+	assert_false(known_complete(d, "/nowhere"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_is_fetched_checked_and_gets_its_name),
+		cmocka_unit_test(a_file_that_is_there_is_not_fetched_again),
+		cmocka_unit_test(a_broken_line_goes_on_where_it_broke),
+		cmocka_unit_test(the_part_of_an_earlier_daemon_is_gone_on_from),
+		cmocka_unit_test(a_damaged_part_is_found_and_fetched_anew),
+		cmocka_unit_test(a_server_without_ranges_sends_all_of_it_again),
+		cmocka_unit_test(a_server_that_is_busy_is_asked_again),
+		cmocka_unit_test(a_server_that_stays_broken_is_given_up),
+		cmocka_unit_test(a_file_that_is_not_there_is_not_asked_for_twice),
+		cmocka_unit_test(wrong_bytes_never_get_the_name),
+		cmocka_unit_test(a_file_larger_than_promised_is_cut_off),
+		cmocka_unit_test(without_a_mirror_only_public_addresses_are_connected_to),
+		cmocka_unit_test(without_a_mirror_plain_http_is_refused),
+		cmocka_unit_test(a_redirect_without_end_is_given_up),
+		cmocka_unit_test(a_redirect_to_a_file_of_this_machine_is_refused),
+		cmocka_unit_test(other_descriptors_are_polled_while_a_download_runs),
+		cmocka_unit_test(addresses_inside_are_told_from_public_ones),
+		cmocka_unit_test(the_table_of_known_datasets_is_sound),
+	};
+	static const char *const proxies[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+
+	for (size_t i = 0; i < TD_COUNT(proxies); i++)
+		unsetenv(proxies[i]);
+	return cmocka_run_group_tests(tests, server_up, server_down);
+}
