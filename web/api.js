@@ -96,20 +96,22 @@ export async function metricCsv(job, name) {
   return answer.blob();
 }
 
-/* The log from byte FROM on (a negative FROM: so many last bytes): {text, end}; END is where to go on. */
-export async function logPart(job, from) {
-  const range = from < 0 ? `bytes=${from}` : `bytes=${from}-`;
-  try {
-    const answer = await request('GET', `/jobs/${id(job)}/log`, { headers: { range } });
-    const body = new Uint8Array(await answer.arrayBuffer());
-    const match = /bytes (\d+)-(\d+)/.exec(answer.headers.get('content-range') || '');
-    const start = match ? Number(match[1]) : 0;
-    const skip = answer.status === 200 && from > 0 ? from : 0; // the server sent all of it
-    return { text: new TextDecoder().decode(body.subarray(skip)), start: start + skip, end: start + body.length };
-  } catch (e) {
-    if (e.status === 416 || e.status === 404) return { text: '', start: Math.max(0, from), end: Math.max(0, from) };
-    throw e;
+/* The log from byte FROM on: {text, end}; END is where to go on.  FROM null: about the last MOST bytes, from a line's beginning. */
+export async function logPart(job, from, most) {
+  const path = `/jobs/${id(job)}/log`;
+  let start = from;
+  if (start === null) {
+    const length = Number((await request('HEAD', path)).headers.get('content-length')) || 0;
+    if (length === 0) return { text: '', end: null };
+    start = Math.max(0, length - most);
   }
+  // One byte that is known already comes along, so the range is never empty, which would be an error.
+  const first = Math.max(0, start - 1);
+  const answer = await request('GET', path, { headers: { range: `bytes=${first}-` } });
+  const body = new Uint8Array(await answer.arrayBuffer());
+  const skip = start - (answer.status === 206 ? first : 0);
+  const text = new TextDecoder().decode(body.subarray(skip));
+  return { text: from === null && start > 0 ? text.slice(text.indexOf('\n') + 1) : text, end: start + body.length - skip };
 }
 
 // ---- The rest ---------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ function make(tag, className, parent) {
 }
 
 /* A chart of CURVES in EL.  Returns {set(curves, view), zoomTo(range), destroy()}.
- *   curve: {label, colour: number of a colour, columns: see lib/smooth.js}
+ *   curve: {label, colour: number of a colour, columns: see lib/smooth.js, origin: when relative time begins}
  *   view:  {axis: "step" | "relative" | "wall", logX, logY, smoothing}
  * ON.zoom(range) is called with [from, to] of the x axis, or null for all, when the reader drags or double-clicks. */
 export function lineChart(el, title, on = {}) {
@@ -122,7 +122,7 @@ export function lineChart(el, title, on = {}) {
 function table(curves, view) {
   const tables = curves.map((c) => {
     const { columns } = c;
-    const x = positions(columns, view.axis);
+    const x = positions(columns, view.axis, c.origin);
     const y = (list) => list.map((v) => (Number.isFinite(v) && !(view.logY && v <= 0) ? v : null));
     const band = columns.raw ? columns.value.map(() => null) : null;
     const line = y(smooth(columns.value, view.smoothing));
@@ -164,7 +164,7 @@ function options(curves, colours, view, size, hooks) {
     bands,
     axes: [
       view.axis === 'wall' && !view.logX ? { ...axis, size: 40 } : { ...axis, size: 30, values: (_, splits) => xLabels(splits) },
-      { ...axis, size: 56, values: (_, splits) => (view.logY ? logLabels(splits) : linearLabels(splits)) },
+      { ...axis, size: widthOf, values: (_, splits) => (view.logY ? logLabels(splits) : linearLabels(splits)) },
     ],
     cursor: {
       drag: { x: true, y: false, setScale: false },
@@ -187,6 +187,16 @@ function options(curves, colours, view, size, hooks) {
   };
 }
 
+/* The room that the labels of the vertical axis need. */
+function widthOf(u, labels, axis) {
+  const longest = (labels || []).reduce((a, b) => (b && b.length > a.length ? b : a), '');
+  u.ctx.save();
+  u.ctx.font = u.axes[axis].font[0];
+  const width = u.ctx.measureText(longest).width / devicePixelRatio;
+  u.ctx.restore();
+  return Math.ceil(width) + 16;
+}
+
 function xRange(zoom, low, high, view) {
   if (zoom) return zoom;
   if (low === null || low === undefined) return view.logX ? [1, 10] : [0, 1];
@@ -199,7 +209,7 @@ function drawMarks(u, curves, colours, view) {
   const { ctx, bbox } = u;
   const half = MARK_SIZE * devicePixelRatio;
   curves.forEach((c, k) => {
-    const x = positions(c.columns, view.axis);
+    const x = positions(c.columns, view.axis, c.origin);
     ctx.fillStyle = colours[k];
     c.columns.bad.forEach((bad, i) => {
       if (!bad || x[i] < u.scales.x.min || x[i] > u.scales.x.max) return;

@@ -32,7 +32,7 @@ function byLayer(nodes) {
   for (const n of nodes) {
     const id = n.layer ? groupId(n) : `n${n.id}`;
     place.set(n.id, id);
-    if (!boxes.has(id)) boxes.set(id, { id, title: n.layer || n.op, kind: kindOf(n), nodes: [], group: null });
+    if (!boxes.has(id)) boxes.set(id, { id, title: n.layer || n.op, nodes: [], group: null });
     boxes.get(id).nodes.push(n);
   }
   const all = new Map(nodes.map((n) => [n.id, n]));
@@ -43,7 +43,8 @@ function byLayer(nodes) {
     }
   }
   return {
-    boxes: [...boxes.values()].map((b) => box({ ...b, text: sizes(b.nodes[b.nodes.length - 1].shape) })),
+    // A layer is known by its last op: the ones before prepare what that needs.
+    boxes: [...boxes.values()].map((b) => box({ ...b, kind: kindOf(b.nodes[b.nodes.length - 1]), text: sizes(b.nodes[b.nodes.length - 1].shape) })),
     arrows: unique(arrows),
     groups: [],
   };

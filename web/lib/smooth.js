@@ -78,12 +78,19 @@ export function rewind(columns_, step) {
   return dropped;
 }
 
-/* The horizontal position of every point.  AXIS: "step", "relative" (seconds since the first point), "wall" (milliseconds). */
-export function positions(columns_, axis) {
+/* The horizontal position of every point.  AXIS: "step", "relative" (seconds since ORIGIN, or the first point), "wall"
+ * (milliseconds). */
+export function positions(columns_, axis, origin) {
   if (axis === 'wall') return columns_.time;
   if (axis === 'relative') {
-    const start = columns_.time[0];
+    const start = origin ?? columns_.time[0];
     return columns_.time.map((t) => (t - start) / 1000);
   }
   return columns_.step;
+}
+
+/* When the earliest point of several columns was made; undefined: there is none. */
+export function earliest(all) {
+  const times = [...all].map((c) => c.time[0]).filter(Number.isFinite);
+  return times.length ? Math.min(...times) : undefined;
 }

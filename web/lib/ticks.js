@@ -6,7 +6,7 @@ export function linearLabels(splits) {
   if (finite.length === 0) return splits.map(() => '');
   const biggest = Math.max(...finite.map(Math.abs));
   const step = finite.length > 1 ? Math.abs(finite[1] - finite[0]) : biggest || 1;
-  const exponent = biggest > 0 && (biggest < 1e-3 || biggest >= 1e7);
+  const exponent = biggest > 0 && (biggest < 1e-2 || biggest >= 1e7);
   return splits.map((s) => {
     if (!Number.isFinite(s)) return '';
     if (s === 0) return '0';
@@ -29,7 +29,7 @@ function digits(step) {
 
 /* Digits after the point that the mantissa of S needs to show STEP. */
 function spread(s, step) {
-  return Math.min(4, Math.max(0, Math.floor(Math.log10(Math.abs(s))) - Math.floor(Math.log10(step) + 1e-9)));
+  return Math.min(6, digits(step / 10 ** Math.floor(Math.log10(Math.abs(s)) + 1e-9)));
 }
 
 function trim(text) {

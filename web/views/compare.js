@@ -8,7 +8,7 @@ import { compare, text } from '../lib/diff.js';
 import * as format from '../lib/format.js';
 import { setQuery } from '../lib/route.js';
 import { charts, parts } from '../lib/series.js';
-import { append, columns, number, rewind } from '../lib/smooth.js';
+import { append, columns, earliest, number, rewind } from '../lib/smooth.js';
 import { Chart, Controls, LIVE_MOST, MAX_POINTS, viewOf } from './curves.js';
 import { Check, ErrorBox, State, atMostEvery, isTerminal } from './parts.js';
 
@@ -84,8 +84,11 @@ function Compare({ ids, query }) {
   if (!list) return html`<h1>Compare</h1><${ErrorBox} error=${error} retry=${load} />`;
   const view = viewOf(query);
   const names = charts([...series.keys()]).flatMap((g) => g.series);
+  const origins = list.map((job) => earliest([...series.values()].map((byJob) => byJob.get(job.id)).filter(Boolean)));
   const curves = (byJob) =>
-    list.map((job, k) => ({ label: labelOf(job, list), colour: k, columns: byJob.get(job.id) })).filter((c) => c.columns?.step.length);
+    list
+      .map((job, k) => ({ label: labelOf(job, list), colour: k, columns: byJob.get(job.id), origin: origins[k] }))
+      .filter((c) => c.columns?.step.length);
   const detail = (name) => async (from, to) => {
     const answer = await compareMetric(ids, name, { from, to, max_points: MAX_POINTS });
     return curves(new Map(answer.series.map((s) => [s.job, columns(s)])));
@@ -145,9 +148,9 @@ function Table({ list, all }) {
 }
 
 function Result({ name, list }) {
-  const values = list.map((j) => number(j.summary?.[name]));
+  const values = list.map((j) => (name in (j.summary || {}) ? number(j.summary[name]) : undefined));
   const finite = values.filter(Number.isFinite);
   const best = finite.length > 1 ? (/loss/.test(name) ? Math.min(...finite) : Math.max(...finite)) : NaN;
   const show = /accuracy/.test(name) ? (v) => format.percent(v, 2) : format.value;
-  return html`<tr><th>${name}</th>${values.map((v) => html`<td class=${v === best ? 'best' : ''}>${Number.isNaN(v) && !finite.length ? format.NOTHING : show(v)}</td>`)}</tr>`;
+  return html`<tr><th>${name}</th>${values.map((v) => html`<td class=${v === best ? 'best' : ''}>${v === undefined ? format.NOTHING : show(v)}</td>`)}</tr>`;
 }

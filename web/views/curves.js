@@ -77,8 +77,8 @@ export function Chart({ title, curves, view, version, detail }) {
 function stepsWithin(curves, axis, [from, to]) {
   let low = Infinity;
   let high = -Infinity;
-  for (const { columns } of curves) {
-    const x = positions(columns, axis);
+  for (const { columns, origin } of curves) {
+    const x = positions(columns, axis, origin);
     x.forEach((v, i) => {
       if (v < from || v > to) return;
       low = Math.min(low, columns.step[Math.max(0, i - 1)]);

@@ -22,14 +22,14 @@ const GRAINS = [
 ];
 
 export function Graph({ job, query }) {
-  const { data, error, loading, again } = useLoaded(() => jobs.graph(job.id), `${job.id} ${job.started_at}`);
+  const { data, error, loading, again } = useLoaded(async () => (job.started_at ? jobs.graph(job.id) : null), `${job.id} ${job.started_at} ${job.progress?.step > 0}`);
   const grain = query.get('grain') === 'ops' ? 'ops' : 'layers';
   const backward = query.get('backward') === '1';
   const [picked, setPicked] = useState(null);
   const layout = useMemo(() => data && arrange(model(data.nodes || [], { grain, backward })), [data, grain, backward]);
   useEffect(() => setPicked(null), [layout]);
 
-  if (error?.status === 404) {
+  if (!job.started_at || error?.status === 404) {
     return html`<p class="empty small">${isTerminal(job.state) ? 'This job has no recorded graph.' : 'The graph appears when the job has built its model.'}</p>`;
   }
   if (error) return html`<${ErrorBox} error=${error} retry=${again} />`;

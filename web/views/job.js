@@ -7,7 +7,7 @@ import * as format from '../lib/format.js';
 import { pretty } from '../lib/locate.js';
 import { go, setQuery } from '../lib/route.js';
 import { charts, colour } from '../lib/series.js';
-import { append, columns, emptyColumns, number, rewind } from '../lib/smooth.js';
+import { append, columns, earliest, emptyColumns, number, rewind } from '../lib/smooth.js';
 import { Chart, Controls, LIVE_MOST, MAX_POINTS, viewOf } from './curves.js';
 import { Files } from './files.js';
 import { Graph } from './graph.js';
@@ -92,7 +92,7 @@ function useJob(id) {
       },
     };
     // The stream begins with the job's first event, so nothing is lost between the answers and it.
-    const end = ended || follow(id, {
+    const end = ended ? () => {} : follow(id, {
       status: setStatus,
       event: (kind, data) => onEvent[kind]?.(data),
       resync() {
@@ -104,7 +104,7 @@ function useJob(id) {
     reload();
     bumpLog();
     return () => {
-      if (!ended) end();
+      end();
       for (const timer of [draw, look, reload, bumpLog, advance]) timer.cancel();
     };
   }, [id, ended]);
@@ -147,16 +147,12 @@ function Job({ id, query }) {
   return html`
     <${Header} job=${job} status=${isTerminal(job.state) ? '' : status} refresh=${refresh} />
     <${ErrorBox} error=${error} retry=${refresh} />
-    ${job.error && html`<${ErrorBox} error=${{ title: 'The job failed', message: job.error.detail || job.error.title, errors: faultsOf(job.error) }} />`}
+    ${job.error && html`<${ErrorBox} error=${{ title: isTerminal(job.state) ? 'The job failed' : 'An attempt failed', ...job.error }} />`}
     <nav class="tabs" aria-label="Parts of the job">
       ${TABS.map(([name, text]) => html`<a href=${tabAddress(query, name)} aria-current=${tab === name ? 'page' : null}>${text}</a>`)}
     </nav>
     ${(body[tab] || body[''])()}
   `;
-}
-
-function faultsOf(error) {
-  return error.errors || (error.pointer ? [{ pointer: error.pointer, detail: '' }] : []);
 }
 
 function tabAddress(query, name) {
@@ -246,13 +242,15 @@ function Facts({ job }) {
 function Overview({ job, series, version, query, logNews }) {
   const view = viewOf(query);
   const groups = charts([...series.keys()].filter((name) => series.get(name).step.length > 0));
-  const curves = (names) => names.map((name) => ({ label: name, colour: colour(name), columns: series.get(name) }));
+  const origin = earliest(series.values());
+  const curves = (names) => names.map((name) => ({ label: name, colour: colour(name), columns: series.get(name), origin }));
   const detail = (names) => async (from, to) =>
     Promise.all(
       names.map(async (name) => ({
         label: name,
         colour: colour(name),
         columns: columns(await jobs.metric(job.id, name, { from, to, max_points: MAX_POINTS })),
+        origin,
       })),
     );
   return html`

@@ -12,7 +12,7 @@ const KEEP_CHARS = 524288; // of the text on the page; all of it is a download a
 export function Log({ job, news, lines }) {
   const [text, setText] = useState('');
   const [error, setError] = useState(null);
-  const at = useRef(-FIRST_BYTES);
+  const at = useRef(null); // bytes that are here already
   const busy = useRef(Promise.resolve());
   const pre = useRef(null);
   const atEnd = useRef(true);
@@ -20,13 +20,9 @@ export function Log({ job, news, lines }) {
   useEffect(() => {
     busy.current = busy.current.then(async () => {
       try {
-        const part = await logPart(job.id, at.current);
-        const wasFirst = at.current < 0;
-        if (wasFirst && part.text === '') return;
+        const part = await logPart(job.id, at.current, FIRST_BYTES);
         at.current = part.end;
-        // The first piece may begin in the middle of a line.
-        const piece = wasFirst && part.start > 0 ? part.text.slice(part.text.indexOf('\n') + 1) : part.text;
-        if (piece) setText((t) => (t + piece).slice(-KEEP_CHARS));
+        if (part.text) setText((t) => (t + part.text).slice(-KEEP_CHARS));
         setError(null);
       } catch (e) {
         setError(e);

@@ -55,7 +55,7 @@ export function ErrorBox({ error, retry }) {
   return html`
     <div class="error" role="alert">
       <b>${error.title || 'Something went wrong'}</b>
-      <p>${error.message || error.detail}</p>
+      <p>${error.message || error.detail} ${error.pointer && html`<code>${error.pointer}</code>`}</p>
       ${error.errors?.length > 0 &&
       html`<ul>
         ${error.errors.map((e) => html`<li><code>${e.pointer}</code> ${e.detail}</li>`)}

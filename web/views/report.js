@@ -13,8 +13,9 @@ const SAMPLES_FIRST = 48;
 const SPLIT_NAMES = { train: 'Train', validation: 'Validation', val: 'Validation', test: 'Test' };
 
 export function Report({ job, query }) {
-  const { data, error, loading, again } = useLoaded(() => jobs.report(job.id), `${job.id} ${isTerminal(job.state)}`);
-  if (error?.status === 404 || (!data && !loading && !error)) {
+  const done = job.state === 'succeeded';
+  const { data, error, again } = useLoaded(async () => (done ? jobs.report(job.id) : null), `${job.id} ${done}`);
+  if (!done) {
     return html`<p class="empty small">${isTerminal(job.state) ? 'This job ended without a report.' : 'The report comes when the job has ended.'}</p>`;
   }
   if (error) return html`<${ErrorBox} error=${error} retry=${again} />`;
@@ -24,8 +25,10 @@ export function Report({ job, query }) {
     <div class="report">
       <${Splits} splits=${data.splits || {}} />
       <${Figures} report=${data} />
-      ${data.confusion && html`<h2>Confusion matrix <small>rows: the true class; columns: what the model said</small></h2><${Confusion} matrix=${data.confusion} classes=${classes} />`}
-      ${data.per_class && html`<h2>By class</h2><${PerClass} rows=${data.per_class} />`}
+      <div class="pair">
+        ${data.confusion && html`<section><h2>Confusion matrix <small>rows: the true class; columns: what the model said</small></h2><${Confusion} matrix=${data.confusion} classes=${classes} /></section>`}
+        ${data.per_class && html`<section><h2>By class</h2><${PerClass} rows=${data.per_class} /></section>`}
+      </div>
       ${data.samples?.length > 0 && html`<${Samples} samples=${data.samples} classes=${classes} query=${query} />`}
     </div>
   `;
