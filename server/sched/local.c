@@ -118,8 +118,6 @@ static void environment_make(struct environment *v, const struct local_options *
 		if (getenv(kept_names[i]))
 			environment_add(v, kept_names[i], getenv(kept_names[i]));
 	snprintf(grace, sizeof grace, "%d", o->grace_seconds);
-	environment_add(v, "TANDEM_SOCKET", o->socket);
-	environment_add(v, "TANDEM_ROLE", o->role);
 	environment_add(v, "TANDEM_SECRET", o->secret);
 	environment_add(v, "TANDEM_GRACE_SECONDS", grace);
 	environment_add(
@@ -136,7 +134,8 @@ static void environment_release(struct environment *v)
 /* posix_spawn, because fork in a process with threads may only do what is async-signal-safe.  Returns an errno. */
 static int spawn(pid_t *pid, const struct local_options *o, char *const *environment, int words)
 {
-	char *argv[] = { (char *)o->program, NULL };
+	char *argv[] = { (char *)o->program, (char *)o->role, (char *)o->socket,
+		NULL }; /* so that ps tells whose it is */
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t how;
 	sigset_t none, all;

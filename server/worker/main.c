@@ -124,19 +124,16 @@ static char *take_environment(const char *name)
 	return value;
 }
 
-static int work(void)
+static int work(const char *role, const char *socket)
 {
-	char *socket = take_environment("TANDEM_SOCKET"), *secret = take_environment("TANDEM_SECRET");
-	char *role = take_environment("TANDEM_ROLE"), *grace = take_environment("TANDEM_GRACE_SECONDS");
+	char *secret = take_environment("TANDEM_SECRET"), *grace = take_environment("TANDEM_GRACE_SECONDS");
 	long grace_seconds = grace ? strtol(grace, NULL, 10) : GRACE_DEFAULT;
 	struct err e = { 0 };
 	struct link *l = NULL;
 	int code = 1;
 
-	if (!socket || !secret || !role) {
-		fprintf(stderr, "tandem-worker is started by tandemd; the only thing to do by hand is: tandem-worker "
-				"--schema\n");
-		code = 2;
+	if (!secret) {
+		log_line(LOG_ERROR, "no secret", "TANDEM_SECRET is not set: only tandemd starts workers");
 		goto out;
 	}
 	limit_process();
@@ -151,9 +148,7 @@ static int work(void)
 	link_of_signal = NULL;
 	link_close(l);
 out:
-	mem_free(socket);
 	mem_free(secret);
-	mem_free(role);
 	mem_free(grace);
 	return code;
 }
@@ -163,5 +158,9 @@ int main(int argc, char **argv)
 	log_init("tandem-worker", LOG_INFO);
 	if (argc == 2 && !strcmp(argv[1], "--schema"))
 		return print_schema();
-	return work();
+	if (argc == 3)
+		return work(argv[1], argv[2]);
+	fprintf(stderr, "tandemd starts this program as: tandem-worker ROLE SOCKET\nby hand it does one thing: "
+			"tandem-worker --schema\n");
+	return 2;
 }
