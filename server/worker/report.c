@@ -1,18 +1,16 @@
-/* The report: what a trained model is worth, on numbers and on samples; and what the engine did.
+/* The report: what a trained model is worth, on numbers and on samples; what it cost; and what was computed.
  *
- *	{"loss": "cross_entropy", "classes": [names],
- *	 "splits": {"test": {"samples", "of", "loss": {"mean", "standard_error"}, "metrics": {"accuracy": {...}}}, ...},
- *	 "confusion": {"split": "test", "matrix": [[row: label, column: prediction]]},
- *	 "per_class": [{"class", "samples", "precision", "recall", "f1"}],
- *	 "samples": [{"split", "index", "label", "prediction", "probability", "wrong", "image": {"width", "height",
- *"channels", "data"}}], "time": {...}, "throughput": {...}, "memory": {...}} An image's data are its bytes (rows of
- *pixels, channel after channel) in base64. */
+ * "splits" has figures {value, standard_error} for each split, "confusion" counts test samples (row: label, column:
+ * prediction), "per_class" says how well each class is found, "samples" shows the first test samples and those wrong
+ * ones that the model was surest of, with their pictures: bytes in base64, row by row, a pixel's channels together. */
 #include "worker/run.h"
 #include "base/clock.h"
 
 #include <math.h>
 #include <nettle/base64.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #define SAMPLES_FIRST 32          /* samples from the split's beginning, right or wrong */
@@ -36,21 +34,19 @@ static cJSON *figure_json(const struct figure *f)
 {
 	cJSON *o = cJSON_CreateObject();
 
-	cJSON_AddItemToObject(o, "mean", json_number(figure_mean(f)));
+	cJSON_AddItemToObject(o, "value", json_number(figure_mean(f)));
 	cJSON_AddItemToObject(o, "standard_error", json_number(figure_error(f)));
 	return o;
 }
 
 static void add_split(const struct run *r, cJSON *splits, const char *name, const struct evaluation *e)
 {
-	cJSON *o = cJSON_AddObjectToObject(splits, name), *metrics;
+	cJSON *o = cJSON_AddObjectToObject(splits, name);
 
 	cJSON_AddNumberToObject(o, "samples", (double)e->n);
-	cJSON_AddNumberToObject(o, "of", (double)e->view->n);
 	cJSON_AddItemToObject(o, "loss", figure_json(&e->loss));
-	metrics = cJSON_AddObjectToObject(o, "metrics");
 	for (int i = 0; i < r->spec.metrics.n; i++)
-		cJSON_AddItemToObject(metrics, r->spec.metrics.items[i].type->name, figure_json(&e->metric[i]));
+		cJSON_AddItemToObject(o, r->spec.metrics.items[i].type->name, figure_json(&e->metric[i]));
 }
 
 /* ---- Classes
@@ -67,17 +63,15 @@ static int64_t *count_confusion(const struct evaluation *e, int n_classes)
 
 static cJSON *confusion_json(const int64_t *count, int n_classes)
 {
-	cJSON *o = cJSON_CreateObject(), *rows;
+	cJSON *rows = cJSON_CreateArray();
 
-	cJSON_AddStringToObject(o, "split", "test");
-	rows = cJSON_AddArrayToObject(o, "matrix");
 	for (int i = 0; i < n_classes; i++) {
 		cJSON *row = cJSON_CreateArray();
 		for (int k = 0; k < n_classes; k++)
 			cJSON_AddItemToArray(row, cJSON_CreateNumber((double)count[i * n_classes + k]));
 		cJSON_AddItemToArray(rows, row);
 	}
-	return o;
+	return rows;
 }
 
 /* 0 where nothing was predicted or nothing was there, as scikit-learn has it. */
@@ -99,8 +93,8 @@ static cJSON *classes_json(const int64_t *count, const struct data_info *info)
 			labelled += count[i * n + k];
 			predicted += count[k * n + i];
 		}
-		cJSON_AddStringToObject(o, "class", info->class_names[i]);
-		cJSON_AddNumberToObject(o, "samples", (double)labelled);
+		cJSON_AddStringToObject(o, "name", info->class_names[i]);
+		cJSON_AddNumberToObject(o, "support", (double)labelled);
 		cJSON_AddNumberToObject(o, "precision", ratio(right, predicted));
 		cJSON_AddNumberToObject(o, "recall", ratio(right, labelled));
 		cJSON_AddNumberToObject(o, "f1", ratio(2 * right, labelled + predicted));
@@ -112,18 +106,22 @@ static cJSON *classes_json(const int64_t *count, const struct data_info *info)
 /* ---- Samples
  * --------------------------------------------------------------------------------------------------------- */
 
-static cJSON *image_json(const struct data_info *info, const uint8_t *pixels)
+static cJSON *image_json(const struct data_info *info, const uint8_t *planes)
 {
-	size_t n = (size_t)(info->channels * info->height * info->width);
-	char *text = mem_alloc(BASE64_ENCODE_RAW_LENGTH(n) + 1);
+	int64_t area = info->height * info->width, n = info->channels * area;
+	uint8_t *pixels = mem_alloc((size_t)n);
+	char *text = mem_alloc(BASE64_ENCODE_RAW_LENGTH((size_t)n) + 1);
 	cJSON *o = cJSON_CreateObject();
 
-	base64_encode_raw(text, n, pixels);
+	for (int64_t i = 0; i < n; i++)
+		pixels[i] = planes[i % info->channels * area + i / info->channels];
+	base64_encode_raw(text, (size_t)n, pixels);
 	cJSON_AddNumberToObject(o, "width", (double)info->width);
 	cJSON_AddNumberToObject(o, "height", (double)info->height);
 	cJSON_AddNumberToObject(o, "channels", (double)info->channels);
 	cJSON_AddStringToObject(o, "data", text);
 	mem_free(text);
+	mem_free(pixels);
 	return o;
 }
 
@@ -182,19 +180,14 @@ static cJSON *samples_json(const struct data_info *info, const struct evaluation
 
 static void add_costs(const struct run *r, cJSON *report)
 {
-	td_counters counters = td_ctx_counters(r->c);
-	cJSON *time = cJSON_AddObjectToObject(report, "time"), *memory;
 	struct rusage usage;
 
-	cJSON_AddNumberToObject(time, "seconds", (double)(clock_monotonic_ms() - r->began_ms) / 1e3);
-	cJSON_AddNumberToObject(time, "train_seconds", (double)r->train_ns / 1e9);
-	cJSON_AddNumberToObject(cJSON_AddObjectToObject(report, "throughput"), "samples_per_second",
-		r->train_ns ? (double)r->train_samples * 1e9 / (double)r->train_ns : 0);
-	memory = cJSON_AddObjectToObject(report, "memory");
 	getrusage(RUSAGE_SELF, &usage);
-	cJSON_AddNumberToObject(memory, "peak_bytes", (double)usage.ru_maxrss * 1024);
-	cJSON_AddNumberToObject(memory, "arena_bytes", (double)counters.arena_bytes);
-	cJSON_AddNumberToObject(memory, "eager_peak_bytes", (double)counters.peak_bytes);
+	cJSON_AddNumberToObject(report, "time_s", (double)(clock_monotonic_ms() - r->began_ms) / 1e3);
+	cJSON_AddNumberToObject(report, "train_s", (double)r->train_ns / 1e9);
+	cJSON_AddNumberToObject(
+		report, "samples_per_second", r->train_ns ? (double)r->train_samples * 1e9 / (double)r->train_ns : 0);
+	cJSON_AddNumberToObject(report, "peak_bytes", (double)usage.ru_maxrss * 1024);
 }
 
 cJSON *report_json(struct run *r, const struct evaluation *train, const struct evaluation *validation,
@@ -239,33 +232,81 @@ cJSON *engine_json(const struct run *r)
 	return o;
 }
 
-/* ---- The graph
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- The graph --------------------------------------------------------------------------------------------------- */
+
+struct drawing {
+	const struct run *run;
+	cJSON *nodes;
+};
+
+/* "conv2d 0" for the path "0" of a layer; other paths ("loss", "optimizer") as they are. */
+static const char *layer_title(const struct run *r, const char *path, char *out, size_t size)
+{
+	for (int i = 0; i < r->model->n_layers; i++) {
+		const struct nn_layer *l = &r->model->layers[i];
+		if (!strcmp(l->name, path)) {
+			snprintf(out, size, "%s %s", l->type->type.name, l->name);
+			return out;
+		}
+	}
+	return path;
+}
+
+/* What an input of the graph is, and to which layer it belongs: its parameter, the optimizer's state, or fed at each
+ * step. */
+static void describe_input(const struct run *r, const char *name, cJSON *o)
+{
+	const char *op = "input";
+	char title[64];
+
+	for (int i = 0; i < r->model->n_params; i++) {
+		const char *param = r->model->params[i].name;
+		size_t n = strlen(param);
+
+		if (!strcmp(param, name)) {
+			char *layer = mem_strndup(name, strcspn(name, "."));
+			op = "parameter";
+			cJSON_AddStringToObject(o, "layer", layer_title(r, layer, title, sizeof title));
+			mem_free(layer);
+		} else if (!strncmp(param, name, n) && name[n] == '.') {
+			op = "state";
+			cJSON_AddStringToObject(o, "layer", "optimizer");
+		}
+	}
+	cJSON_AddStringToObject(o, "op", op);
+	cJSON_AddStringToObject(o, "name", name);
+}
 
 static void add_node(void *arg, const td_node_view *n)
 {
+	const struct drawing *d = arg;
 	cJSON *o = cJSON_CreateObject(), *list;
+	char title[64];
 
 	cJSON_AddNumberToObject(o, "id", n->id);
-	if (n->op)
+	if (n->op) {
 		cJSON_AddStringToObject(o, "op", n->op);
-	else
-		cJSON_AddNullToObject(o, "op");
-	cJSON_AddStringToObject(o, n->op ? "layer" : "name", n->name);
+		cJSON_AddStringToObject(o, "layer", layer_title(d->run, n->name, title, sizeof title));
+	} else {
+		describe_input(d->run, n->name, o);
+	}
 	cJSON_AddStringToObject(o, "dtype", td_dtype_name(n->shape.dtype));
 	list = cJSON_AddArrayToObject(o, "shape");
 	for (int i = 0; i < n->shape.rank; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateNumber((double)n->shape.dim[i]));
-	cJSON_AddItemToObject(o, "inputs", cJSON_CreateIntArray(n->inputs, n->n_inputs));
+	list = cJSON_AddArrayToObject(o, "inputs");
+	for (int i = 0; i < n->n_inputs; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateNumber(n->inputs[i]));
 	cJSON_AddBoolToObject(o, "backward", n->backward);
-	cJSON_AddItemToArray(arg, o);
+	cJSON_AddItemToArray(d->nodes, o);
 }
 
 cJSON *graph_json(struct run *r, const struct batch *b)
 {
-	cJSON *graph = cJSON_CreateObject(), *nodes = cJSON_AddArrayToObject(graph, "nodes");
+	cJSON *graph = cJSON_CreateObject();
+	struct drawing d = { .run = r, .nodes = cJSON_AddArrayToObject(graph, "nodes") };
 
-	if (!nn_trainer_draw(r->trainer, b->images, b->labels, add_node, nodes, &r->err))
+	if (!nn_trainer_draw(r->trainer, b->images, b->labels, add_node, &d, &r->err))
 		return graph;
 	cJSON_Delete(graph);
 	return NULL;
