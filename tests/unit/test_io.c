@@ -47,14 +47,14 @@ static void refused(const char *header, size_t n_data, const char *text)
 	assert_null(file.items);
 }
 
-#define ENTRY(name, dtype, shape, from, to)                                                                                \
+#define ENTRY(name, dtype, shape, from, to)                                                                            \
 	"\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #from "," #to "]}"
 
 static void a_good_file_is_read_whatever_the_order_of_its_entries(void **state)
 {
-	static const char header[] = "{" ENTRY("b", "F32", "[2]", 4, 12) "," ENTRY("a", "U8", "[2,2]", 0, 4) ","
-				     ENTRY("empty", "F64", "[0,9007199254740991,7]", 4, 4) ","
-				     ENTRY("scalar", "I64", "[]", 12, 20) ",\"__metadata__\":{\"k\":\"v\"}} ";
+	static const char header[] = "{" ENTRY("b", "F32", "[2]", 4, 12) "," ENTRY("a", "U8", "[2,2]", 0, 4) "," ENTRY(
+		"empty", "F64", "[0,9007199254740991,7]", 4, 4) "," ENTRY("scalar", "I64", "[]", 12,
+		20) ",\"__metadata__\":{\"k\":\"v\"}} ";
 	struct safetensors file;
 	struct err e = { 0 };
 
@@ -130,8 +130,15 @@ static void release_fixture(struct fixture *f)
 static void a_checkpoint_comes_back_bit_for_bit(void **state)
 {
 	float weight[24], zeros[24] = { 0 }, back[24];
-	struct checkpoint ck = { .step = 1234567890123, .epoch = 3, .batch = 17, .seed = UINT64_MAX, .fingerprint = "avx2",
-		.window_loss = 0.1 + 0.2, .window_metric = { 17, -0.0, 1e-320, INFINITY }, .window_samples = 640, .best = NAN,
+	struct checkpoint ck = { .step = 1234567890123,
+		.epoch = 3,
+		.batch = 17,
+		.seed = UINT64_MAX,
+		.fingerprint = "avx2",
+		.window_loss = 0.1 + 0.2,
+		.window_metric = { 17, -0.0, 1e-320, INFINITY },
+		.window_samples = 640,
+		.best = NAN,
 		.finished = true };
 	struct checkpoint read;
 	struct file_facts facts, again;
@@ -226,7 +233,8 @@ static void a_checkpoint_of_something_else_is_refused_and_touches_nothing(void *
 	assert_int_equal(read_changed("\"finished\":\"false\"", "\"finished\":\"maybe\"", &f, NULL), TD_CORRUPT);
 
 	assert_int_equal(checkpoint_write(path_of("ck"), &ck, f.tensors, 1, &facts, NULL), TD_OK);
-	assert_int_equal(checkpoint_read(path_of("ck"), NULL, &ck, f.tensors, 2, NULL), TD_CORRUPT); /* one is missing */
+	assert_int_equal(
+		checkpoint_read(path_of("ck"), NULL, &ck, f.tensors, 2, NULL), TD_CORRUPT); /* one is missing */
 	assert_int_equal(checkpoint_write(path_of("ck"), &ck, f.tensors, 2, &facts, NULL), TD_OK);
 	assert_int_equal(checkpoint_read(path_of("ck"), NULL, &ck, f.tensors, 1, NULL), TD_CORRUPT); /* one too many */
 	facts.sha256[0] ^= 1;

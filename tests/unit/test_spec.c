@@ -1,0 +1,381 @@
+/* What a job may say, what is refused and in which words, and that the schema and the reader say the same. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "worker/spec.h"
+#include "worker/worker.h"
+
+#define DATA  "\"data\":{\"dataset\":\"fashion-mnist\"}"
+#define MODEL "\"model\":{\"layers\":[\"flatten\",{\"type\":\"linear\",\"out_features\":10}]}"
+#define LOSS  "\"loss\":\"cross_entropy\""
+#define LEAST "{" DATA "," MODEL "," LOSS "}"
+
+/* The answer to a CHECK message about the spec TEXT. */
+static cJSON *check(const char *text)
+{
+	cJSON *message = cJSON_CreateObject(), *spec = cJSON_Parse(text), *answer;
+
+	if (!spec)
+		fail_msg("not JSON: %s", text);
+	cJSON_AddItemToObject(message, "spec", spec);
+	cJSON_AddNumberToObject(message, "id", 5);
+	answer = worker_check(message);
+	assert_int_equal(json_int(answer, "id", 0), 5);
+	cJSON_Delete(message);
+	return answer;
+}
+
+static void accepted(const char *text)
+{
+	cJSON *answer = check(text), *fault = cJSON_GetArrayItem(json_get(answer, "faults"), 0);
+
+	if (fault)
+		fail_msg("%s: %s: %s", text, json_string(fault, "pointer", ""), json_string(fault, "detail", ""));
+	cJSON_Delete(answer);
+}
+
+/* Refused, first at POINTER, in words that hold WORDS. */
+static void refused(const char *text, const char *pointer, const char *words)
+{
+	cJSON *answer = check(text), *fault = cJSON_GetArrayItem(json_get(answer, "faults"), 0);
+
+	if (!fault)
+		fail_msg("accepted: %s", text);
+	if (strcmp(json_string(fault, "pointer", ""), pointer) != 0 || !strstr(json_string(fault, "detail", ""), words))
+		fail_msg("%s\n  wanted %s: %s\n  got    %s: %s", text, pointer, words,
+			json_string(fault, "pointer", ""), json_string(fault, "detail", ""));
+	cJSON_Delete(answer);
+}
+
+static void refused_layers(const char *layers, const char *pointer, const char *words)
+{
+	char *text = mem_printf("{" DATA ",\"model\":{\"layers\":%s}," LOSS "}", layers);
+
+	refused(text, pointer, words);
+	mem_free(text);
+}
+
+/* ---- What is read ---- */
+
+static void only_data_model_and_loss_are_required_and_the_rest_has_defaults(void **state)
+{
+	cJSON *document = cJSON_Parse(LEAST);
+	struct faults faults;
+	struct spec s;
+
+	(void)state;
+	faults_init(&faults);
+	spec_read(document, &s, &faults);
+	assert_int_equal(faults.n_found, 0);
+	assert_int_equal(s.mode, SPEC_GRAPH);
+	assert_int_equal(s.data.batch_size, 64);
+	assert_true(s.data.shuffle);
+	assert_int_equal(s.train.epochs, 1);
+	assert_int_equal(s.train.steps, 0);
+	assert_int_equal(s.train.validate_every, SPEC_EVERY_EPOCH);
+	assert_int_equal(spec_steps(&s), 938);
+	assert_string_equal(s.optimizer.type->name, "adam");
+	assert_true(((const struct nn_optimizer_options *)s.optimizer.options)->lr == 0.001);
+	assert_int_equal(s.metrics.n, 1);
+	assert_int_equal(s.resources.threads, 1);
+	spec_release(&s);
+	faults_release(&faults);
+	cJSON_Delete(document);
+}
+
+static void steps_do_not_meet_the_default_of_epochs(void **state)
+{
+	cJSON *document =
+		cJSON_Parse("{" DATA "," MODEL "," LOSS ",\"train\":{\"steps\":7,\"validate_every\":\"never\"}}");
+	struct faults faults;
+	struct spec s;
+
+	(void)state;
+	faults_init(&faults);
+	spec_read(document, &s, &faults);
+	assert_int_equal(faults.n_found, 0);
+	assert_int_equal(spec_steps(&s), 7);
+	assert_int_equal(s.train.epochs, 0);
+	assert_int_equal(s.train.validate_every, SPEC_NEVER);
+	spec_release(&s);
+	faults_release(&faults);
+	cJSON_Delete(document);
+}
+
+static void a_check_tells_shapes_parameters_and_costs(void **state)
+{
+	cJSON *answer = check(
+		"{\"data\":{\"dataset\":\"fashion-mnist\",\"batch_size\":32}," LOSS ",\"model\":{\"layers\":["
+		"{\"type\":\"conv2d\",\"out_channels\":32,\"kernel_size\":[3,5],\"padding\":[1,0],\"stride\":[1,2]},"
+		"\"relu\","
+		"{\"type\":\"max_pool2d\",\"kernel_size\":2},\"flatten\",{\"type\":\"linear\",\"out_features\":10}]}}");
+	const cJSON *layers = json_get(answer, "layers"), *conv = cJSON_GetArrayItem(layers, 0),
+		    *last = cJSON_GetArrayItem(layers, 4);
+	char *shape = json_print(json_get(conv, "output"));
+
+	(void)state;
+	assert_int_equal(cJSON_GetArraySize(json_get(answer, "faults")), 0);
+	assert_int_equal(cJSON_GetArraySize(layers), 5);
+	assert_string_equal(shape, "[32,32,28,12]");
+	mem_free(shape);
+	assert_int_equal(json_int(conv, "parameters", 0), 32 * 15 + 32);
+	assert_int_equal(json_int(last, "parameters", 0), 32 * 14 * 6 * 10 + 10);
+	assert_int_equal(json_int(answer, "parameters", 0), 32 * 15 + 32 + 32 * 14 * 6 * 10 + 10);
+	assert_int_equal(json_int(conv, "flops", 0), 2ll * 32 * 32 * 28 * 12 * 15);
+	assert_true(json_double(answer, "flops", 0) > 3 * 2.0 * 32 * 32 * 28 * 12 * 15);
+	assert_true(json_double(answer, "bytes", 0) > 70000.0 * 784);
+	shape = json_print(json_get(last, "input"));
+	assert_string_equal(shape, "[32,2688]");
+	mem_free(shape);
+	cJSON_Delete(answer);
+}
+
+/* ---- What is refused ---- */
+
+static void an_unknown_name_is_refused_with_the_nearest_known_one(void **state)
+{
+	(void)state;
+	refused("{" DATA "," MODEL "," LOSS ",\"optimiser\":\"adam\"}", "/optimiser", "did you mean \"optimizer\"");
+	refused("{" DATA "," MODEL "," LOSS ",\"augment\":[]}", "/augment", "has no option");
+	refused("{" DATA "," MODEL ",\"loss\":\"cross_entropi\"}", "/loss", "did you mean \"cross_entropy\"");
+	refused("{" DATA "," MODEL "," LOSS ",\"optimizer\":{\"type\":\"adm\"}}", "/optimizer/type",
+		"did you mean \"adam\"");
+	refused("{" DATA "," MODEL "," LOSS ",\"optimizer\":{\"type\":\"sgd\",\"momentun\":0.9}}",
+		"/optimizer/momentun", "did you mean \"momentum\"");
+	refused("{\"data\":{\"dataset\":\"fashion_mnist\"}," MODEL "," LOSS "}", "/data/dataset",
+		"did you mean \"fashion-mnist\"");
+	refused("{" DATA "," MODEL "," LOSS ",\"mode\":\"eagre\"}", "/mode", "did you mean \"eager\"");
+	refused_layers("[\"rellu\"]", "/model/layers/0", "did you mean \"relu\"");
+	refused_layers("[\"flatten\",{\"type\":\"linear\",\"out_feature\":10}]", "/model/layers/1/out_feature",
+		"did you mean \"out_features\"");
+	refused_layers("[\"lstm\"]", "/model/layers/0", "not a known layer");
+	refused_layers("[{\"type\":\"relu\",\"inplace\":true}]", "/model/layers/0/inplace", "it has none");
+}
+
+static void what_is_missing_is_named(void **state)
+{
+	(void)state;
+	refused("{" MODEL "," LOSS "}", "", "\"data\" is missing");
+	refused("{" DATA "," LOSS "}", "", "\"model\" is missing");
+	refused("{" DATA "," MODEL "}", "", "\"loss\" is missing");
+	refused("{\"data\":{}," MODEL "," LOSS "}", "/data", "\"dataset\" is missing");
+	refused_layers("[\"conv2d\"]", "/model/layers/0", "\"out_channels\" is missing from conv2d");
+	refused_layers("[{\"type\":\"max_pool2d\"}]", "/model/layers/0", "\"kernel_size\" is missing");
+	refused_layers("[{}]", "/model/layers/0", "a known layer");
+	refused("{" DATA "," MODEL "," LOSS ",\"train\":{}}", "/train", "give one");
+	refused("[]", "", "an object");
+	refused("{" DATA "," MODEL "," LOSS ",\"train\":5}", "/train", "5 is not an object");
+}
+
+static void every_value_has_a_type_and_bounds(void **state)
+{
+	static const struct {
+		const char *member, *pointer, *words;
+	} rows[] = {
+		{ "\"seed\":-1", "/seed", "-1 is not an integer of at least 0" },
+		{ "\"seed\":1.5", "/seed", "an integer" },
+		{ "\"seed\":\"7\"", "/seed", "an integer" },
+		{ "\"name\":5", "/name", "a string of at most 200 characters" },
+		{ "\"tags\":\"a\"", "/tags", "an array" },
+		{ "\"tags\":[\"a\",5]", "/tags/1", "a string" },
+		{ "\"mode\":null", "/mode", "\"graph\" or \"eager\"" },
+		{ "\"optimizer\":{\"type\":\"adam\",\"lr\":-0.1}", "/optimizer/lr",
+			"-0.1 is not a number of at least 0" },
+		{ "\"optimizer\":{\"type\":\"adam\",\"lr\":\"0.1\"}", "/optimizer/lr", "a number" },
+		{ "\"optimizer\":{\"type\":\"adam\",\"betas\":[0.9,1]}", "/optimizer/betas/1", "below 1" },
+		{ "\"optimizer\":{\"type\":\"adam\",\"betas\":[0.9]}", "/optimizer/betas", "an array of 2 numbers" },
+		{ "\"optimizer\":{\"type\":\"sgd\",\"nesterov\":true}", "/optimizer", "nesterov needs a momentum" },
+		{ "\"train\":{\"epochs\":0}", "/train/epochs", "0 is not" },
+		{ "\"train\":{\"epochs\":1e15}", "/train/epochs", "at most 1000000" },
+		{ "\"train\":{\"epochs\":1,\"steps\":5}", "/train", "keep one" },
+		{ "\"train\":{\"epochs\":1,\"validate_every\":\"hourly\"}", "/train/validate_every", "known" },
+		{ "\"train\":{\"epochs\":1,\"validate_every\":0}", "/train/validate_every", "0 is not" },
+		{ "\"train\":{\"epochs\":1,\"keep\":{\"last\":2}}", "/train/keep/last", "2 is not" },
+		{ "\"train\":{\"epochs\":1,\"keep\":{\"best\":\"val/loss\"}}", "/train/keep/best",
+			"needs a validation split" },
+		{ "\"metrics\":[\"accuracy\",\"accuracy\"]", "/metrics/1", "stands twice" },
+		{ "\"log\":{\"every\":0}", "/log/every", "0 is not" },
+		{ "\"resources\":{\"threads\":0}", "/resources/threads", "0 is not" },
+		{ "\"resources\":{\"device\":\"cuda\"}", "/resources/device", "known: \"auto\" or \"cpu\"" },
+		{ "\"resources\":{\"memory_mb\":64}", "/resources/memory_mb", "this job needs about" },
+		{ "\"defaults\":\"keras\"", "/defaults", "known: \"pytorch\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		char *text = mem_printf("{" DATA "," MODEL "," LOSS ",%s}", rows[i].member);
+		refused(text, rows[i].pointer, rows[i].words);
+		mem_free(text);
+	}
+}
+
+static void data_sections_are_checked_against_the_dataset(void **state)
+{
+	static const struct {
+		const char *member, *pointer, *words;
+	} rows[] = {
+		{ "\"limit\":60001", "/data/limit", "60001 is more than the 60000 training samples" },
+		{ "\"limit\":10,\"split\":{\"validation\":10}", "/data/split/validation", "leave none of the 10" },
+		{ "\"split\":{\"validation\":1.5}", "/data/split/validation", "1.5 is not a count" },
+		{ "\"split\":{\"validation\":-1}", "/data/split/validation", "-1 is not a count" },
+		{ "\"split\":{\"by\":\"stratified\"}", "/data/split/by", "known" },
+		{ "\"batch_size\":0", "/data/batch_size", "0 is not" },
+		{ "\"batch_size\":1e9", "/data/batch_size", "1000000000 is not" },
+		{ "\"transforms\":[{\"type\":\"normalize\",\"mean\":[0.1,0.2],\"std\":[1]}]", "/data/transforms/0/mean",
+			"1 channel;" },
+		{ "\"transforms\":[{\"type\":\"normalize\",\"mean\":[0.1],\"std\":[0]}]", "/data/transforms/0/std/0",
+			"0 is not" },
+		{ "\"transforms\":[\"normalize\"]", "/data/transforms/0", "\"mean\" is missing" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		char *text =
+			mem_printf("{\"data\":{\"dataset\":\"fashion-mnist\",%s}," MODEL "," LOSS "}", rows[i].member);
+		refused(text, rows[i].pointer, rows[i].words);
+		mem_free(text);
+	}
+	refused("{\"data\":{\"dataset\":\"fashion-mnist\",\"batch_size\":1}," MODEL "," LOSS
+		",\"train\":{\"epochs\":1000000}}",
+		"/train/epochs", "60000000000 steps; at most 1000000000");
+	accepted("{\"data\":{\"dataset\":\"fashion-mnist\",\"limit\":10,\"split\":{\"validation\":0.5,\"by\":"
+		 "\"random\"}}," MODEL "," LOSS ",\"train\":{\"epochs\":1,\"keep\":{\"best\":\"val/accuracy\"}}}");
+}
+
+static void layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix(void **state)
+{
+	(void)state;
+	refused_layers("[{\"type\":\"linear\",\"out_features\":10}]", "/model/layers/0",
+		"gets float32[64, 1, 28, 28] from the data; put \"flatten\" before it");
+	refused_layers("[\"flatten\",{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}]", "/model/layers/1",
+		"gets float32[64, 784] from layer 0 (flatten)");
+	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":29}]", "/model/layers/0",
+		"kernel_size [29, 29] is larger than the padded input [28, 28]");
+	refused_layers("[{\"type\":\"max_pool2d\",\"kernel_size\":[2,31],\"padding\":[0,1]}]", "/model/layers/0",
+		"larger than the padded input [28, 30]");
+	refused_layers(
+		"[{\"type\":\"max_pool2d\",\"kernel_size\":2,\"padding\":2}]", "/model/layers/0", "more than half");
+	refused_layers(
+		"[\"flatten\",{\"type\":\"linear\",\"out_features\":7}]", "/model/layers/1", "\"out_features\": 10");
+	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}]", "/model/layers/0",
+		"put \"flatten\" and");
+	refused_layers("[\"flatten\"]", "/model/layers", "nothing to train");
+	refused_layers("[]", "/model/layers", "[] is not an array of 1 to 1000");
+}
+
+static void absurd_sizes_are_faults_and_not_crashes(void **state)
+{
+	(void)state;
+	refused_layers(
+		"[\"flatten\",{\"type\":\"linear\",\"out_features\":1e9},{\"type\":\"linear\",\"out_features\":1e9}]",
+		"/model/layers/2", "more than the 1099511627776 elements");
+	refused_layers(
+		"[\"flatten\",{\"type\":\"linear\",\"out_features\":1e8},{\"type\":\"linear\",\"out_features\":10}]",
+		"/resources/memory_mb", "this job needs about");
+	refused_layers(
+		"[\"flatten\",{\"type\":\"linear\",\"out_features\":9e15}]", "/model/layers/1/out_features", "at most");
+	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":1e9,\"kernel_size\":65536,\"padding\":65536}]",
+		"/model/layers/0", "more than the 1099511627776 elements");
+	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":100000,\"kernel_size\":1,\"padding\":65536}]",
+		"/model/layers/0", "larger than any memory");
+	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3,\"stride\":0}]",
+		"/model/layers/0/stride", "0 is not");
+	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":-8,\"kernel_size\":3}]", "/model/layers/0/out_channels",
+		"-8 is not");
+	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":[3,3,3]}]",
+		"/model/layers/0/kernel_size", "an array of 2");
+}
+
+static void every_fault_is_reported_and_not_only_the_first(void **state)
+{
+	cJSON *answer = check(
+		"{\"seed\":-1,\"nane\":\"x\",\"data\":{\"dataset\":\"x\",\"batch_size\":\"y\"},\"model\":{\"layers\":["
+		"\"rellu\",{\"type\":\"dropout\",\"p\":2}]}}");
+
+	(void)state;
+	assert_int_equal(cJSON_GetArraySize(json_get(answer, "faults")), 7);
+	cJSON_Delete(answer);
+}
+
+/* ---- The schema ---- */
+
+/* Every object of SCHEMA is closed and described, every reference leads somewhere; returns how many options it has. */
+static int walk(const cJSON *schema, const cJSON *root)
+{
+	const char *ref = json_string(schema, "$ref", NULL);
+	const cJSON *child;
+	int n = 0;
+
+	if (ref)
+		assert_non_null(json_at(root, ref + 1));
+	if (!strcmp(json_string(schema, "type", ""), "object")) {
+		assert_true(cJSON_IsFalse(json_get(schema, "additionalProperties")));
+		cJSON_ArrayForEach(child, json_get(schema, "properties"))
+		{
+			assert_true(json_get(child, "description") || json_get(child, "const"));
+			n += 1 + walk(child, root);
+		}
+	}
+	cJSON_ArrayForEach(child, json_get(schema, "oneOf")) n += walk(child, root);
+	if (json_get(schema, "items"))
+		n += walk(json_get(schema, "items"), root);
+	return n;
+}
+
+static void the_schema_is_closed_and_complete(void **state)
+{
+	cJSON *schema = worker_schema();
+	const cJSON *def;
+	char *required = json_print(json_get(schema, "required"));
+	int n = walk(schema, schema);
+
+	(void)state;
+	cJSON_ArrayForEach(def, json_get(schema, "$defs")) n += walk(def, schema);
+	assert_true(n > 60);
+	assert_string_equal(required, "[\"data\",\"model\",\"loss\"]");
+	assert_string_equal(json_string(json_at(schema, "/properties/mode"), "default", ""), "graph");
+	assert_non_null(json_at(schema, "/properties/train/default/epochs"));
+	assert_non_null(json_at(schema, "/properties/log/default"));
+	assert_null(json_at(schema, "/properties/data/default"));
+	mem_free(required);
+	cJSON_Delete(schema);
+}
+
+static void a_name_that_needs_no_options_may_stand_alone_and_others_may_not(void **state)
+{
+	cJSON *schema = worker_schema();
+	char *names = json_print(json_at(schema, "/$defs/layer/oneOf/0/enum"));
+
+	(void)state;
+	assert_string_equal(names, "[\"relu\",\"flatten\",\"dropout\"]");
+	assert_string_equal(
+		json_string(json_at(schema, "/$defs/layer/oneOf/2/properties/type"), "const", ""), "conv2d");
+	mem_free(names);
+	cJSON_Delete(schema);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_data_model_and_loss_are_required_and_the_rest_has_defaults),
+		cmocka_unit_test(steps_do_not_meet_the_default_of_epochs),
+		cmocka_unit_test(a_check_tells_shapes_parameters_and_costs),
+		cmocka_unit_test(an_unknown_name_is_refused_with_the_nearest_known_one),
+		cmocka_unit_test(what_is_missing_is_named),
+		cmocka_unit_test(every_value_has_a_type_and_bounds),
+		cmocka_unit_test(data_sections_are_checked_against_the_dataset),
+		cmocka_unit_test(layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix),
+		cmocka_unit_test(absurd_sizes_are_faults_and_not_crashes),
+		cmocka_unit_test(every_fault_is_reported_and_not_only_the_first),
+		cmocka_unit_test(the_schema_is_closed_and_complete),
+		cmocka_unit_test(a_name_that_needs_no_options_may_stand_alone_and_others_may_not),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
