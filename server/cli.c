@@ -255,7 +255,7 @@ static td_status token_command(int argc, char **argv, struct err *e)
 	cJSON *order = cJSON_CreateObject();
 	char *url = NULL, *secret = NULL;
 	struct err none = { 0 };
-	struct config c;
+	struct config c = { 0 };
 
 	if ((!creates && !revokes && strcmp(verb, "list") != 0) || (revokes && (argc < 4 || *argv[3] == '-'))) {
 		err_set(e, TD_INVALID,
@@ -278,6 +278,7 @@ static td_status token_command(int argc, char **argv, struct err *e)
 	else if (none.status != TD_CONFLICT)
 		*e = none;
 out:
+	config_release(&c);
 	cJSON_Delete(order);
 	mem_free(url);
 	mem_free(secret);
@@ -294,14 +295,17 @@ static td_status health_command(int argc, char **argv, struct err *e)
 	struct buf body;
 	int code;
 
-	if (config_load(&c, argc - 1, argv + 1, e))
+	if (config_load(&c, argc - 1, argv + 1, e)) {
+		config_release(&c);
 		return e->status;
+	}
 	if (access_read(c.data_dir, &url, &secret, &none)) /* not ours to read, or not there: ask where it should be */
 		url = mem_printf("http://%s", c.listen);
 	buf_init(&body, ANSWER_MOST);
 	code = call(url, NULL, "GET", "/healthz", NULL, &body, e);
 	if (code && code != 200)
 		err_set(e, TD_UNAVAILABLE, "the server at %s answers %d", url, code);
+	config_release(&c);
 	buf_release(&body);
 	mem_free(url);
 	mem_free(secret);

@@ -161,6 +161,13 @@ static td_status read_switch(const char *name, const char *text, bool *out, stru
 	return TD_OK;
 }
 
+/* Texts of a configuration are its own. */
+static void set_text(char **field, char *text)
+{
+	mem_free(*field);
+	*field = text;
+}
+
 /* NAME is what the user called it: "--threads" or "TANDEM_THREADS". */
 static td_status assign(struct config *c, const struct setting *s, const char *name, const char *text, struct err *e)
 {
@@ -170,8 +177,8 @@ static td_status assign(struct config *c, const struct setting *s, const char *n
 	if (!*text && s->kind != SWITCH)
 		return err_set(e, TD_INVALID, "%s is empty; expected %s", name, s->value);
 	switch (s->kind) {
-	case TEXT: *(const char **)field = mem_strdup(text); return TD_OK;
-	case FOLDER: *(const char **)field = absolute(text); return TD_OK;
+	case TEXT: set_text(field, mem_strdup(text)); return TD_OK;
+	case FOLDER: set_text(field, absolute(text)); return TD_OK;
 	case LEVEL: return read_level(name, text, field, e);
 	case SWITCH: return read_switch(name, text, field, e);
 	case INTEGER:
@@ -285,6 +292,7 @@ static void print_help(void)
 
 td_status config_load(struct config *c, int argc, char **argv, struct err *e)
 {
+	*c = (struct config){ 0 };
 	for (int i = 1; i < argc; i++) {
 		bool help = !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
 
@@ -296,8 +304,8 @@ td_status config_load(struct config *c, int argc, char **argv, struct err *e)
 			continue;
 		return TD_CANCELLED;
 	}
-	*c = (struct config){ .listen = "127.0.0.1:8080",
-		.data_root = "/usr/share/datasets",
+	*c = (struct config){ .listen = mem_strdup("127.0.0.1:8080"),
+		.data_root = mem_strdup("/usr/share/datasets"),
 		.drain_seconds = 8,
 		.grace_seconds = 60,
 		.http_threads = 4,
@@ -315,4 +323,11 @@ td_status config_load(struct config *c, int argc, char **argv, struct err *e)
 	if (!c->memory_bytes)
 		c->memory_bytes = memory_here();
 	return TD_OK;
+}
+
+void config_release(struct config *c)
+{
+	for (size_t i = 0; i < TD_COUNT(settings); i++)
+		if (settings[i].kind == TEXT || settings[i].kind == FOLDER)
+			set_text((char **)((char *)c + settings[i].at), NULL);
 }

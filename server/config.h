@@ -23,7 +23,8 @@ struct config {
 	bool insecure;             /* serve others without tokens (not advised) */
 };
 
-/* Fill C from ARGV and the environment (flags win).  TD_CANCELLED: --help or --version was printed. */
+/* Fill C (config_release) from ARGV and the environment (flags win).  TD_CANCELLED: --help or --version was printed. */
 td_status config_load(struct config *c, int argc, char **argv, struct err *e);
+void config_release(struct config *c); /* also after config_load has failed */
 
 #endif

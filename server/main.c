@@ -125,6 +125,7 @@ int main(int argc, char **argv)
 	if (config_load(&config, argc, argv, &e)) {
 		if (e.status)
 			fprintf(stderr, "tandemd: %s\n", e.text);
+		config_release(&config);
 		return e.status ? 2 : 0;
 	}
 	log_init("tandemd", config.log_level);
@@ -133,6 +134,7 @@ int main(int argc, char **argv)
 	if (start(&srv, &schema, &e)) {
 		fprintf(stderr, "tandemd: %s\n", e.text);
 		stop(&srv, schema);
+		config_release(&config);
 		return 1;
 	}
 	printf("listening on %s\n", listener_url(srv.http));
@@ -143,5 +145,6 @@ int main(int argc, char **argv)
 	log_line(LOG_INFO, "stopping", "signal=%d drain_seconds=%d", signal_number, config.drain_seconds);
 	stop(&srv, schema);
 	log_line(LOG_INFO, "stopped", "ran_s=%lld", (long long)(clock_now_ms() - srv.started_ms) / 1000);
+	config_release(&config);
 	return 0;
 }

@@ -1,14 +1,12 @@
 /* A validator for JSON Schema: see schema.h. */
 #include "schema.h"
-#include "base/buf.h"
+#include "schema_words.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define POINTER_MOST 2048 /* bytes of a pointer in a fault; a deeper place is reported at its ancestor */
-#define NAMES_MOST   128  /* alternatives that a hint chooses from */
-#define REF_MOST     32   /* $ref to $ref without going down in the document: a loop in the schema */
 
 struct schema {
 	cJSON *root; /* owned */
@@ -21,170 +19,6 @@ struct walk {
 };
 
 static cJSON *check(struct walk *w, const cJSON *schema, const cJSON *v);
-
-/* ---- Names, types and what a schema expects, in words ------------------------------------------------------------ */
-
-static const char *type_of(const cJSON *v)
-{
-	return cJSON_IsObject(v)   ? "object"
-	       : cJSON_IsArray(v)  ? "array"
-	       : cJSON_IsString(v) ? "string"
-	       : cJSON_IsNumber(v) ? "number"
-	       : cJSON_IsBool(v)   ? "boolean"
-				   : "null";
-}
-
-static bool is_type(const cJSON *v, const char *type)
-{
-	return !strcmp(type, "integer") ? json_is_integer(v) : !strcmp(type, type_of(v));
-}
-
-/* The value for a message: scalars as they are, shortened; of the others the kind. */
-static const char *show(const cJSON *v, char *out, size_t room)
-{
-	if (cJSON_IsObject(v) || cJSON_IsArray(v)) {
-		snprintf(out, room, "an %s", type_of(v));
-	} else {
-		char *text = json_print(v);
-
-		snprintf(out, room, strlen(text) > 60 ? "%.57s..." : "%.60s", text);
-		mem_free(text);
-	}
-	return out;
-}
-
-/* Follow $ref ("#/$defs/layer").  NULL: it leads nowhere. */
-static const cJSON *resolve(const struct walk *w, const cJSON *schema)
-{
-	for (int i = 0; i < REF_MOST && schema; i++) {
-		const char *ref = json_string(schema, "$ref", NULL);
-
-		if (!ref)
-			return schema;
-		schema = *ref == '#' ? json_at(w->root, ref + 1) : NULL;
-	}
-	return NULL;
-}
-
-/* The name that tells an object branch of a union from its sisters: properties.type.const, or NULL. */
-static const char *branch_name(const cJSON *branch)
-{
-	return json_string(json_get(json_get(branch, "properties"), "type"), "const", NULL);
-}
-
-static const cJSON *branches_of(const cJSON *schema)
-{
-	const cJSON *branches = json_get(schema, "oneOf");
-
-	return branches ? branches : json_get(schema, "anyOf");
-}
-
-/* Every name that a union knows, from its object branches and the enums of its string branches. */
-static size_t union_names(const struct walk *w, const cJSON *schema, const char **names, size_t most)
-{
-	const cJSON *branch, *word;
-	size_t n = 0;
-
-	cJSON_ArrayForEach(branch, branches_of(schema))
-	{
-		const cJSON *b = resolve(w, branch);
-		const char *name = branch_name(b);
-		const cJSON *words = json_get(b, "enum");
-
-		if (name && n < most)
-			names[n++] = name;
-		if (branches_of(b))
-			n += union_names(w, b, names + n, most - n);
-		cJSON_ArrayForEach(word, words) if (cJSON_IsString(word) && n < most) names[n++] = word->valuestring;
-	}
-	return n;
-}
-
-static bool listed_before(const char *const *names, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (!strcmp(names[k], names[i]))
-			return true;
-	return false;
-}
-
-/* "did you mean "conv2d"?" or, where nothing is near, "known are a, b, c". */
-static void hint(const char *name, const char *const *names, size_t n, char *out, size_t room)
-{
-	const char *near = nearest_name(name, names, n);
-	int at;
-
-	if (near) {
-		snprintf(out, room, "did you mean \"%s\"?", near);
-		return;
-	}
-	at = snprintf(out, room, "known %s", n ? "are " : "is nothing here");
-	for (size_t i = 0; i < n && at > 0 && (size_t)at < room; i++)
-		if (!listed_before(names, i))
-			at += snprintf(out + at, room - (size_t)at, "%s%s", i ? ", " : "", names[i]);
-}
-
-static void describe_bounds(const cJSON *schema, struct buf *out)
-{
-	static const struct {
-		const char *keyword, *text;
-	} rows[] = { { "minimum", ">=" }, { "exclusiveMinimum", ">" }, { "maximum", "<=" },
-		{ "exclusiveMaximum", "<" } };
-	const char *glue = " ";
-
-	for (size_t i = 0; i < TD_COUNT(rows); i++) {
-		const cJSON *bound = json_get(schema, rows[i].keyword);
-
-		if (!bound)
-			continue;
-		buf_printf(out, "%s%s %.15g", glue, rows[i].text, bound->valuedouble);
-		glue = " and ";
-	}
-}
-
-/* What SCHEMA wants, in words: "an integer >= 1", "one of "a", "b"", "a string or an object". */
-static void describe(const struct walk *w, const cJSON *schema, struct buf *out)
-{
-	const cJSON *s = resolve(w, schema), *type = json_get(s, "type"), *item, *words = json_get(s, "enum");
-	const char *glue = "";
-	char text[80];
-
-	if (json_get(s, "const")) {
-		buf_puts(out, show(json_get(s, "const"), text, sizeof text));
-	} else if (words) {
-		buf_puts(out, cJSON_GetArraySize(words) > 1 ? "one of " : "");
-		cJSON_ArrayForEach(item, words)
-		{
-			buf_printf(out, "%s%s", glue, show(item, text, sizeof text));
-			glue = ", ";
-		}
-	} else if (branches_of(s)) {
-		cJSON_ArrayForEach(item, branches_of(s))
-		{
-			const char *name = branch_name(resolve(w, item));
-
-			buf_puts(out, glue);
-			if (name)
-				buf_printf(out, "{\"type\": \"%s\"}", name);
-			else
-				describe(w, item, out);
-			glue = " or ";
-		}
-	} else if (cJSON_IsArray(type)) {
-		cJSON_ArrayForEach(item, type)
-		{
-			buf_printf(out, "%s%s%s", glue, strchr("aio", *item->valuestring) ? "an " : "a ",
-				item->valuestring);
-			glue = " or ";
-		}
-		describe_bounds(s, out);
-	} else if (cJSON_IsString(type)) {
-		buf_printf(out, "%s%s", strchr("aio", *type->valuestring) ? "an " : "a ", type->valuestring);
-		describe_bounds(s, out);
-	} else {
-		buf_puts(out, "any value");
-	}
-}
 
 /* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
@@ -207,8 +41,8 @@ static void fault_unexpected(struct walk *w, const cJSON *schema, const cJSON *v
 	char text[80];
 
 	buf_init(&wanted, 500);
-	describe(w, schema, &wanted);
-	fault(w, "%s does not fit here; expected %s", show(v, text, sizeof text),
+	schema_describe(w->root, schema, &wanted);
+	fault(w, "%s does not fit here; expected %s", schema_show(v, text, sizeof text),
 		wanted.data ? wanted.data : "another value");
 	buf_release(&wanted);
 }
@@ -242,7 +76,7 @@ static void fault_unknown_member(struct walk *w, const cJSON *properties, const 
 	char text[400];
 
 	cJSON_ArrayForEach(p, properties) if (n < NAMES_MOST) names[n++] = p->string;
-	hint(name, names, n, text, sizeof text);
+	schema_hint(name, names, n, text, sizeof text);
 	fault(w, "there is no field \"%.60s\" here; %s", name, text);
 	step_up(w, before);
 }
@@ -259,14 +93,14 @@ static void fill_absent(struct walk *w, const cJSON *schema, const cJSON *v, cJS
 		if (json_get(v, required->valuestring))
 			continue;
 		buf_init(&wanted, 500);
-		describe(w, json_get(properties, required->valuestring), &wanted);
+		schema_describe(w->root, json_get(properties, required->valuestring), &wanted);
 		fault(w, "the field \"%s\" is missing; expected %s", required->valuestring,
 			wanted.data ? wanted.data : "a value");
 		buf_release(&wanted);
 	}
 	cJSON_ArrayForEach(p, properties)
 	{
-		const cJSON *s = resolve(w, p), *otherwise = json_get(p, "default");
+		const cJSON *s = schema_resolve(w->root, p), *otherwise = json_get(p, "default");
 		size_t before;
 
 		if (!otherwise)
@@ -364,11 +198,11 @@ static const cJSON *branch_by_name(const struct walk *w, const cJSON *schema, co
 {
 	const cJSON *branch;
 
-	cJSON_ArrayForEach(branch, branches_of(schema))
+	cJSON_ArrayForEach(branch, schema_branches(schema))
 	{
-		const cJSON *b = resolve(w, branch);
-		const char *own = branch_name(b);
-		const cJSON *found = branches_of(b) ? branch_by_name(w, b, name) : NULL;
+		const cJSON *b = schema_resolve(w->root, branch);
+		const char *own = schema_branch_name(b);
+		const cJSON *found = schema_branches(b) ? branch_by_name(w, b, name) : NULL;
 
 		if (own && !strcmp(own, name))
 			return b;
@@ -400,13 +234,15 @@ static cJSON *try_branch(struct walk *w, const cJSON *branch, const cJSON *v, si
 /* Whether V has the JSON type that BRANCH asks for, whatever is wrong inside. */
 static bool same_kind(const struct walk *w, const cJSON *branch, const cJSON *v)
 {
-	const cJSON *b = resolve(w, branch), *type = json_get(b, "type"), *words = json_get(b, "enum"), *item;
+	const cJSON *b = schema_resolve(w->root, branch), *type = json_get(b, "type"), *words = json_get(b, "enum"),
+		    *item;
 
 	if (!type && words)
-		return !strcmp(type_of(words->child), type_of(v));
+		return !strcmp(schema_type_of(words->child), schema_type_of(v));
 	if (cJSON_IsString(type))
-		return is_type(v, type->valuestring) || (cJSON_IsNumber(v) && !strcmp(type->valuestring, "integer"));
-	cJSON_ArrayForEach(item, type) if (is_type(v, item->valuestring)) return true;
+		return schema_is_type(v, type->valuestring) ||
+		       (cJSON_IsNumber(v) && !strcmp(type->valuestring, "integer"));
+	cJSON_ArrayForEach(item, type) if (schema_is_type(v, item->valuestring)) return true;
 	return !type;
 }
 
@@ -418,7 +254,7 @@ static cJSON *check_plain_union(struct walk *w, const cJSON *schema, const cJSON
 	size_t n_candidates = 0, n_faults;
 	cJSON *copy;
 
-	cJSON_ArrayForEach(branch, branches_of(schema))
+	cJSON_ArrayForEach(branch, schema_branches(schema))
 	{
 		if (same_kind(w, branch, v)) {
 			candidate = branch;
@@ -427,7 +263,7 @@ static cJSON *check_plain_union(struct walk *w, const cJSON *schema, const cJSON
 	}
 	if (n_candidates == 1 && (cJSON_IsObject(v) || cJSON_IsArray(v)))
 		return check(w, candidate, v);
-	cJSON_ArrayForEach(branch, branches_of(schema))
+	cJSON_ArrayForEach(branch, schema_branches(schema))
 	{
 		copy = same_kind(w, branch, v) ? try_branch(w, branch, v, &n_faults) : NULL;
 		if (copy)
@@ -440,10 +276,11 @@ static cJSON *check_plain_union(struct walk *w, const cJSON *schema, const cJSON
 static void fault_unknown_name(struct walk *w, const cJSON *schema, const char *name, bool in_type)
 {
 	const char *names[NAMES_MOST], *what = json_string(schema, "title", "");
-	size_t n = union_names(w, schema, names, NAMES_MOST), before = in_type ? step_down(w, "type") : w->pointer.len;
+	size_t n = schema_names(w->root, schema, names, NAMES_MOST),
+	       before = in_type ? step_down(w, "type") : w->pointer.len;
 	char text[400];
 
-	hint(name, names, n, text, sizeof text);
+	schema_hint(name, names, n, text, sizeof text);
 	fault(w, "unknown %s%stype \"%.60s\"; %s", what, *what ? " " : "", name, text);
 	step_up(w, before);
 }
@@ -453,11 +290,11 @@ static bool is_word(const struct walk *w, const cJSON *schema, const char *name)
 {
 	const cJSON *branch, *word;
 
-	cJSON_ArrayForEach(branch, branches_of(schema))
+	cJSON_ArrayForEach(branch, schema_branches(schema))
 	{
-		const cJSON *b = resolve(w, branch);
+		const cJSON *b = schema_resolve(w->root, branch);
 
-		if (branches_of(b) && is_word(w, b, name))
+		if (schema_branches(b) && is_word(w, b, name))
 			return true;
 		cJSON_ArrayForEach(word,
 			json_get(b, "enum")) if (cJSON_IsString(word) && !strcmp(word->valuestring, name)) return true;
@@ -491,7 +328,7 @@ static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
 {
 	const char *names[NAMES_MOST], *name = json_string(v, "type", NULL);
 	const cJSON *branch = cJSON_IsObject(v) && name ? branch_by_name(w, schema, name) : NULL;
-	size_t n_faults, n = union_names(w, schema, names, NAMES_MOST);
+	size_t n_faults, n = schema_names(w->root, schema, names, NAMES_MOST);
 	bool named = false;
 	char text[400];
 
@@ -506,16 +343,19 @@ static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
 
 	cJSON *copy = NULL; /* an object: a branch without a name may still fit it ({"name": "resnet18"}) */
 	const cJSON *other;
-	cJSON_ArrayForEach(other, branches_of(schema)) if (!copy && !branch_name(resolve(w, other))) copy =
+	cJSON_ArrayForEach(
+		other, schema_branches(schema)) if (!copy && !schema_branch_name(schema_resolve(w->root, other))) copy =
 		try_branch(w, other, v, &n_faults);
 	if (copy)
 		return copy;
-	if (name) {
+	if (name && is_word(w, schema, name)) {
+		fault(w, "\"%s\" takes no options; write it as a string", name);
+	} else if (name) {
 		fault_unknown_name(w, schema, name, true);
 	} else {
 		size_t before = json_get(v, "type") ? step_down(w, "type") : w->pointer.len;
 
-		hint("", names, n, text, sizeof text);
+		schema_hint("", names, n, text, sizeof text);
 		fault(w, "the field \"type\" %s; %s", json_get(v, "type") ? "is not a string" : "is missing", text);
 		step_up(w, before);
 	}
@@ -531,8 +371,8 @@ static bool type_fits(const cJSON *type, const cJSON *v)
 	if (!type)
 		return true;
 	if (cJSON_IsString(type))
-		return is_type(v, type->valuestring);
-	cJSON_ArrayForEach(item, type) if (is_type(v, item->valuestring)) return true;
+		return schema_is_type(v, type->valuestring);
+	cJSON_ArrayForEach(item, type) if (schema_is_type(v, item->valuestring)) return true;
 	return false;
 }
 
@@ -564,10 +404,11 @@ static void check_enum(struct walk *w, const cJSON *schema, const cJSON *words, 
 /* Check V; the copy with defaults is returned also when there were faults. */
 static cJSON *check(struct walk *w, const cJSON *given, const cJSON *v)
 {
-	const cJSON *schema = resolve(w, given), *words = json_get(schema, "enum"), *only = json_get(schema, "const");
+	const cJSON *schema = schema_resolve(w->root, given), *words = json_get(schema, "enum"),
+		    *only = json_get(schema, "const");
 
 	TD_ASSERT(schema); /* schema_create has followed every reference */
-	if (branches_of(schema))
+	if (schema_branches(schema))
 		return check_union(w, schema, v);
 	if (!type_fits(json_get(schema, "type"), v)) {
 		fault_unexpected(w, schema, v);
@@ -644,7 +485,7 @@ static td_status read_schema(const struct walk *w, const cJSON *schema, struct e
 		return TD_OK;
 	if (!cJSON_IsObject(schema))
 		return err_set(e, TD_INVALID, "a schema is an object, true or false");
-	if (!resolve(w, schema))
+	if (!schema_resolve(w->root, schema))
 		return err_set(e, TD_INVALID, "the reference %s leads nowhere", json_string(schema, "$ref", ""));
 	cJSON_ArrayForEach(member, schema)
 	{
