@@ -356,18 +356,19 @@ static void initial_weights_depend_on_seed_and_name_alone(void **state)
 
 	(void)state;
 	rig_init(&a,
-		"{\"layers\":[{\"type\":\"linear\",\"out_features\":30},\"relu\",{\"type\":\"linear\",\"out_features\":"
-		"3}]}",
+		"{\"layers\":[{\"type\":\"linear\",\"out_features\":50},\"relu\",{\"type\":\"linear\",\"out_features\":"
+		"50}]}",
 		in, false, 1);
-	/* Another layer in front of a name does not move it, another kind behind it neither. */
+	/* Another layer between two weights does not move them, and neither does one behind. */
 	rig_init(&b,
-		"{\"layers\":[{\"type\":\"linear\",\"out_features\":30},{\"type\":\"dropout\",\"p\":0.1},"
-		"{\"type\":\"linear\",\"out_features\":3},\"relu\"]}",
+		"{\"layers\":[{\"type\":\"linear\",\"out_features\":50},{\"type\":\"dropout\",\"p\":0.1},"
+		"{\"type\":\"linear\",\"out_features\":50},\"relu\"]}",
 		in, true, 2);
 	assert_string_equal(a.model->params[2].name, "2.weight");
 	assert_same_weights(&a, &b);
+	/* Alike in all but their names. */
 	assert_memory_not_equal(
-		td_data(a.model->params[0].value), td_data(a.model->params[2].value), 30 * 3 * sizeof(float));
+		td_data(a.model->params[0].value), td_data(a.model->params[2].value), 50 * sizeof(float));
 	rig_release(&a);
 	rig_release(&b);
 }
