@@ -23,6 +23,7 @@ struct batch {
 	cJSON *engine; /* owned; of the row when the batch began, or NULL */
 	/* Results, made anew by each run. */
 	struct buf obsolete; /* names, newline-terminated */
+	bool moved;          /* the job's state changed, or was meant to */
 	bool ended;          /* DONE or FAILED: the worker has nothing more to say */
 };
 
@@ -37,6 +38,7 @@ static td_status move(struct store_tx *tx, struct batch *b, enum job_event event
 	struct err mine = { 0 };
 	td_status s = store_job_event(tx, b->job, event, reason, detail, NULL, &mine);
 
+	b->moved = true;
 	return s && s != TD_CONFLICT ? err_set(e, s, "%s", mine.text) : TD_OK;
 }
 
@@ -343,8 +345,8 @@ static void finish_batch(struct control *c, struct action *a)
 		peer_say(w->peer, PROTO_ACK, ack);
 		if (w->job)
 			w->job->acked = TD_MAX(w->job->acked, b->messages[b->n - 1].number);
+		c->reread |= b->moved || b->ended; /* the job's state, and soon its worker's place */
 		if (b->ended) {
-			c->reread = true; /* the job's state, and soon its worker's place */
 			w->deadline_ms = c->now_ms + STOP_MS;
 			w->deadline_why = "it had ended its job, but not itself";
 		}
