@@ -8,7 +8,7 @@ describe("a job that diverges", () => {
 	let job;
 	before(async () => {
 		await tandem.up();
-		const { id } = await tandem.submit(quick({ optimizer: { type: "sgd", lr: 1e12 }, train: { epochs: 1 } }));
+		const { id } = await tandem.submit(quick({ optimizer: { type: "sgd", lr: 1e6 }, train: { epochs: 1 } }));
 		job = await tandem.until(id, ["succeeded", "failed"]);
 	});
 	after(() => tandem.close());

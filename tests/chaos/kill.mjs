@@ -7,7 +7,7 @@ import { Tandem, sleep } from "../api/harness.mjs";
 // A small congruential generator: a failure can be repeated from its seed.
 export function randoms(seed) {
 	let state = seed >>> 0;
-	return (n) => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) % n;
+	return (n) => (((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 8) % n); // its low bits hardly vary
 }
 
 // Kill N times at random moments, at most EVERY_MS apart, while job ID lives.  Returns how often whom.
