@@ -83,6 +83,9 @@ void folder_sweep(struct control *c)
 		if (strlen(d->d_name) != ULID_TEXT - 1)
 			continue;
 		if (store_job_get(c->reader, d->d_name, &j, &e) == TD_OK) {
+			/* Of another job a worker may be writing: it is tidied before its next attempt. */
+			if (job_state_terminal(j.state))
+				folder_tidy(c, d->d_name);
 			job_release(&j);
 		} else if (e.status == TD_NOT_FOUND) {
 			char *folder = folder_of(c, d->d_name);
