@@ -87,7 +87,7 @@ export const jobs = {
   metricsAddress: (job) => `${BASE}/jobs/${id(job)}/metrics`,
 };
 
-/* One series of several jobs: {name, series: [{job, step, time, value, min, max}]}. */
+/* One series of several jobs: {items: [{job, step, time, value, min, max}]}. */
 export const compareMetric = (ids, name, window = {}) => get(`/metrics${query({ jobs: ids.join(','), name, ...window })}`);
 
 /* All raw points of one series, as a CSV file. */
@@ -138,7 +138,7 @@ export const workers = () => get('/workers');
 
 // ---- Live -------------------------------------------------------------------------------------------------------------
 
-const KINDS = ['state', 'metrics', 'log', 'progress', 'artifact', 'checkpoint', 'rewind', 'reset'];
+const KINDS = ['state', 'job', 'metrics', 'log', 'progress', 'artifact', 'checkpoint', 'rewind', 'reset'];
 
 /* Follow the events of one job, from its first on, or of all from now on (JOB null).  ON has event(kind, data), resync() when
  * events may have been lost (a break; a "reset": older ones are no longer kept), and status("live" | "waiting").  A hidden page holds no connection (browsers allow six to a

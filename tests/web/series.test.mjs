@@ -20,10 +20,11 @@ test('train and validation never have one colour', () => {
 
 const NODES = [
   { id: 1, op: 'input', layer: null, shape: 'float32[64, 4]', inputs: [] },
-  { id: 2, op: 'variable', layer: 'a', shape: 'float32[8, 4]', inputs: [] },
+  { id: 2, op: 'parameter', name: 'a.weight', layer: 'a', shape: 'float32[8, 4]', inputs: [] },
   { id: 3, op: 'linear', layer: 'a', shape: 'float32[64, 8]', inputs: [1, 2, null] },
   { id: 4, op: 'cross_entropy', layer: null, shape: 'float32[]', inputs: [3] },
-  { id: 5, op: 'matmul', layer: 'a', shape: 'float32[8, 4]', inputs: [4, 3, 99], backward: true },
+  { id: 6, op: 'state', name: 'a.weight.exp_avg', layer: 'optimizer', shape: 'float32[8, 4]', inputs: [] },
+  { id: 5, op: 'matmul', layer: 'a', shape: 'float32[8, 4]', inputs: [4, 3, 6, 99], backward: true },
 ];
 
 test('layers are one box each, with arrows between them only', () => {
@@ -37,8 +38,9 @@ test('layers are one box each, with arrows between them only', () => {
 
 test('ops stand in the group of their layer, the gradient apart from it', () => {
   const { boxes, arrows, groups } = model(NODES, { grain: 'ops', backward: true });
-  assert.equal(boxes.length, 5);
-  assert.deepEqual(groups.map((g) => g.title), ['a', 'a (gradient)']);
+  assert.equal(boxes.length, 6);
+  assert.equal(boxes.find((b) => b.id === 'n2').title, 'a.weight');
+  assert.deepEqual(groups.map((g) => g.title), ['a', 'optimizer', 'a (gradient)']);
   assert.ok(arrows.every((a) => boxes.some((b) => b.id === a.from) && boxes.some((b) => b.id === a.to)), 'every arrow has two ends');
 });
 

@@ -117,7 +117,7 @@ export function words(name) {
   return String(name ?? '').replaceAll('_', ' ');
 }
 
-/* A shape for people: [null, 32, 28, 28] is B × 32 × 28 × 28. */
+/* A shape for people: [64, 32, 28, 28] is 64 × 32 × 28 × 28; a size that is not known is B, as the batch. */
 export function shape(sizes) {
   if (!Array.isArray(sizes)) return sizes === undefined || sizes === null ? NOTHING : String(sizes);
   return sizes.map((n) => (n === null || n < 0 ? 'B' : n)).join(' × ') || 'scalar';

@@ -4,14 +4,21 @@ const CHAR = 7.2; // width of a letter in the boxes, pixels
 const BOX_HEIGHT = 44;
 const BOX_PADDING = 24;
 
-/* NODES: [{id, op, layer, shape, inputs: [ids], backward}].  Returns {boxes, arrows, groups}:
+/* NODES: [{id, op, name, layer, shape, inputs: [ids], backward}].  Returns {boxes, arrows, groups}:
  *   boxes  {id, title, text, kind, node | nodes, group, width, height}
  *   arrows {from, to, text}
  *   groups {id, title}: layers around boxes, when GRAIN is "ops".
  * GRAIN "layers" draws one box for each layer; BACKWARD adds the gradient's nodes. */
 export function model(nodes, { grain = 'layers', backward = false } = {}) {
-  const shown = nodes.filter((n) => backward || !n.backward);
+  const shown = backward ? nodes : forward(nodes);
   return grain === 'ops' ? byOp(shown) : byLayer(shown);
+}
+
+/* The model alone: without gradient and update, and without the inputs that only those read. */
+function forward(nodes) {
+  const own = nodes.filter((n) => !n.backward && n.layer !== 'optimizer');
+  const read = new Set(own.flatMap((n) => n.inputs || []));
+  return own.filter((n) => read.has(n.id) || kindOf(n) !== 'source');
 }
 
 function byOp(nodes) {
@@ -20,7 +27,7 @@ function byOp(nodes) {
   const boxes = nodes.map((n) => {
     const group = n.layer ? groupId(n) : null;
     if (group) names.add(group);
-    return box({ id: `n${n.id}`, title: n.op, text: sizes(n.shape), kind: kindOf(n), nodes: [n], group });
+    return box({ id: `n${n.id}`, title: titleOf(n), text: sizes(n.shape), kind: kindOf(n), nodes: [n], group });
   });
   const arrows = nodes.flatMap((n) => inputsOf(n, ids).map((i) => ({ from: `n${i}`, to: `n${n.id}`, text: '' })));
   return { boxes, arrows: unique(arrows), groups: [...names].map((id) => ({ id, title: id.slice(2) })) };
@@ -32,7 +39,7 @@ function byLayer(nodes) {
   for (const n of nodes) {
     const id = n.layer ? groupId(n) : `n${n.id}`;
     place.set(n.id, id);
-    if (!boxes.has(id)) boxes.set(id, { id, title: n.layer || n.op, nodes: [], group: null });
+    if (!boxes.has(id)) boxes.set(id, { id, title: n.layer ? groupId(n).slice(2) : titleOf(n), nodes: [], group: null });
     boxes.get(id).nodes.push(n);
   }
   const all = new Map(nodes.map((n) => [n.id, n]));
@@ -54,14 +61,19 @@ function groupId(n) {
   return `${n.backward ? 'b' : 'f'}:${n.layer}${n.backward ? ' (gradient)' : ''}`;
 }
 
+/* Inputs and weights are known by their names, all others by what they do. */
+function titleOf(n) {
+  return kindOf(n) === 'source' && n.name ? n.name : n.op;
+}
+
 function inputsOf(n, known) {
   return (n.inputs || []).filter((i) => i !== null && known.has(i));
 }
 
 function kindOf(n) {
   if (n.backward) return 'backward';
-  if (/^(input|placeholder|variable|parameter|constant|feed|param)/.test(n.op)) return 'source';
-  return /loss|entropy/.test(n.op) ? 'loss' : 'op';
+  if (/^(input|parameter|state|constant|variable|placeholder)$/.test(n.op)) return 'source';
+  return n.layer === 'loss' || /loss|entropy/.test(n.op) ? 'loss' : 'op';
 }
 
 function box(b) {

@@ -41,7 +41,7 @@ function useComparison(ids) {
       await Promise.all(
         wanted.map(async (name) => {
           const answer = await compareMetric(ids, name, { max_points: MAX_POINTS });
-          series.current.set(name, new Map(answer.series.map((s) => [s.job, columns(s)])));
+          series.current.set(name, new Map(answer.items.map((s) => [s.job, columns(s)])));
         }),
       );
       setVersion((v) => v + 1);
@@ -91,7 +91,7 @@ function Compare({ ids, query }) {
       .filter((c) => c.columns?.step.length);
   const detail = (name) => async (from, to) => {
     const answer = await compareMetric(ids, name, { from, to, max_points: MAX_POINTS });
-    return curves(new Map(answer.series.map((s) => [s.job, columns(s)])));
+    return curves(new Map(answer.items.map((s) => [s.job, columns(s)])));
   };
   return html`
     <div class="head"><h1>Compare ${list.length} jobs</h1></div>

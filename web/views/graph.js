@@ -198,9 +198,10 @@ function Detail({ box, nodes }) {
         (n) => html`
           <dl class="about">
             <dt>Operation</dt><dd>${n.op}</dd>
+            ${n.name && html`<dt>Name</dt><dd>${n.name}</dd>`}
             ${n.layer && html`<dt>Layer</dt><dd>${n.layer}</dd>`}
-            <dt>Shape</dt><dd>${String(n.shape)}</dd>
-            ${n.inputs?.length > 0 && html`<dt>Inputs</dt><dd>${n.inputs.map((i) => html`<div>${name.get(i)?.op ?? i} <small>${sizes(name.get(i)?.shape)}</small></div>`)}</dd>`}
+            <dt>Shape</dt><dd>${sizes(n.shape)} <small>${n.dtype}</small></dd>
+            ${n.inputs?.length > 0 && html`<dt>Inputs</dt><dd>${n.inputs.map((i) => html`<div>${name.get(i)?.name || name.get(i)?.op || i} <small>${sizes(name.get(i)?.shape)}</small></div>`)}</dd>`}
             ${n.attributes && html`<dt>Attributes</dt><dd><code>${JSON.stringify(n.attributes)}</code></dd>`}
           </dl>
         `,

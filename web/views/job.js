@@ -82,6 +82,7 @@ function useJob(id) {
         advance();
       },
       state: look,
+      job: look,
       log: bumpLog,
       artifact: () => bump('files'),
       checkpoint: () => bump('files'),
@@ -304,10 +305,16 @@ function About({ job }) {
     ['Priority', job.priority],
     ['Attempt', job.attempt],
     ['Created', html`<${Time} at=${job.created_at} />`],
-    job.engine?.isa && ['Instructions', job.engine.isa],
+    ['Numerics', job.engine?.fingerprint],
+    job.engine?.counters && ['Operations', countersText(job.engine.counters)],
     job.engine && 'exact' in job.engine && ['Bit-exact', job.engine.exact ? 'yes' : 'no: attempts ran on unlike machines'],
   ].filter((row) => row && row[1] !== undefined && row[1] !== null && row[1] !== '');
   return html`<dl class="about">${rows.map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`)}</dl>`;
+}
+
+/* How the engine ran: one by one, or replayed from a recording. */
+function countersText(c) {
+  return `${format.count(c.dispatched)} run one by one, ${format.count(c.recorded)} recorded, ${format.count(c.replayed)} replayed by ${format.count(c.plans)} plans`;
 }
 
 function Spec({ job }) {
@@ -348,7 +355,7 @@ export function Layers({ checked, onPick }) {
                   ${onPick && l.pointer ? html`<button class="link" onClick=${() => onPick(l.pointer)}>${l.type}</button>` : l.type}
                   ${l.name && l.name !== l.type && html` <small>${l.name}</small>`}
                 </td>
-                <td>${format.shape(l.output_shape)}</td>
+                <td>${format.shape(l.output)}</td>
                 <td class="num">${format.count(l.parameters)}</td>
                 <td class="num">${format.short(l.flops)}</td>
               </tr>

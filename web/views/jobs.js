@@ -79,7 +79,7 @@ function useJobs(filters) {
       status: setStatus,
       resync: refresh,
       event(kind, data) {
-        if (kind === 'state') return refresh();
+        if (kind === 'state' || kind === 'job') return refresh();
         if (kind !== 'progress' && kind !== 'metrics') return;
         const change = pending.get(data.job) || { progress: null, summary: {} };
         if (kind === 'progress') change.progress = data;

@@ -53,7 +53,7 @@ function Splits({ splits }) {
         <thead><tr><th></th>${metrics.map((m) => html`<th class="num">${format.words(m)}</th>`)}</tr></thead>
         <tbody>
           ${names.map(
-            (s) => html`<tr><th>${SPLIT_NAMES[s] || s}</th>${metrics.map((m) => html`<td class="num">${m in splits[s] ? figure(m, splits[s][m]) : format.NOTHING}</td>`)}</tr>`,
+            (s) => html`<tr><th>${SPLIT_NAMES[s] || s} <small>${Number.isFinite(splits[s].samples) && `${format.count(splits[s].samples)} samples`}</small></th>${metrics.map((m) => html`<td class="num">${m in splits[s] ? figure(m, splits[s][m]) : format.NOTHING}</td>`)}</tr>`,
           )}
         </tbody>
       </table>

@@ -70,16 +70,18 @@ function Workers({ items }) {
   return html`
     <div class="scroll">
       <table>
-        <thead><tr><th>Process</th><th>Role</th><th>State</th><th>Job</th><th>Since</th></tr></thead>
+        <thead><tr><th>Process</th><th>Role</th><th>State</th><th>Job</th><th class="num">Threads</th><th class="num">Memory</th><th class="num">Age</th></tr></thead>
         <tbody>
           ${items.map(
             (w) => html`
               <tr>
-                <td class="num left">${w.pid ?? w.id}</td>
+                <td class="num left">${w.pid}</td>
                 <td>${w.role}</td>
                 <td>${w.state ? html`<${State} state=${w.state} />` : format.NOTHING}</td>
-                <td>${w.job ? html`<a href=${`/jobs/${w.job}`}>${w.job_name || w.job}</a>` : format.NOTHING}</td>
-                <td><${Time} at=${w.since || w.started_at} /></td>
+                <td>${w.job ? html`<a href=${`/jobs/${w.job}`}>${w.job_name || w.job.slice(-6)}</a>` : format.NOTHING}</td>
+                <td class="num">${w.threads || format.NOTHING}</td>
+                <td class="num">${w.memory_bytes ? format.bytes(w.memory_bytes) : format.NOTHING}</td>
+                <td class="num">${format.duration(w.age_ms / 1000)}</td>
               </tr>
             `,
           )}
