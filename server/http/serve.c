@@ -6,10 +6,12 @@
 #include "http/connection.h"
 #include "http/text.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define MEMORY_PER_CONNECTION (64u << 10) /* request line and headers; past it libmicrohttpd answers 431 */
 #define STREAM_BLOCK          (32u << 10)
@@ -131,6 +133,17 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **state, en
 
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
+/* Has the client left?  While it is suspended the library does not look, and a stream of plain text has no heartbeat to
+ * fail on. */
+static bool has_left(struct connection *c)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	char byte;
+	ssize_t n = info ? recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 1;
+
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 /* One piece of a stream: what NEXT has appended, asked again only when all of it is out. */
 static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t room)
 {
@@ -143,6 +156,7 @@ static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t room)
 		size_t n = TD_MIN(room, r->out.len - r->n_sent);
 		uint64_t seen;
 		int64_t now;
+		bool silent;
 
 		if (n) {
 			memcpy(out, r->out.data + r->n_sent, n);
@@ -157,11 +171,13 @@ static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t room)
 		seen = listener_wakes(c->listener);
 		now = clock_monotonic_ms();
 		c->q.reader = listener_reader(c->listener, &e);
-		r->ended = !c->q.reader || !r->next(r->state, c->q.reader, now - c->said_ms >= HEARTBEAT_MS, &r->out) ||
+		silent = now - c->said_ms >= HEARTBEAT_MS;
+		r->ended = !c->q.reader || (silent && has_left(c)) ||
+			   !r->next(r->state, c->q.reader, silent, &r->out) ||
 			   (r->length < 0 && listener_stopping(c->listener));
 		if (r->out.full)
 			r->ended = true; /* a gap in a stream would be a lie: end it, and let the client come back */
-		if (r->out.len || now - c->said_ms >= HEARTBEAT_MS)
+		if (r->out.len || silent)
 			c->said_ms = now;
 		if (!r->out.len && !r->ended && listener_sleep(c->listener, c, seen, c->said_ms + HEARTBEAT_MS))
 			return 0;
