@@ -15,13 +15,15 @@
 
 struct idx {
 	int rank;
-	int64_t dim[IDX_RANK_MOST];
-	uint8_t *bytes; /* owned; mem_free */
+	int64_t dim[IDX_RANK_MOST]; /* as the header says */
+	int64_t n;                  /* entries of the first axis that were read */
+	uint8_t *bytes;             /* owned; mem_free */
 };
 
-/* Read PATH, an IDX file of unsigned bytes of RANK axes, gzipped or not, of at most BYTES_MOST elements.  Every number
- * of the header is checked before it is believed; a file that is shorter or longer than its header says is refused. */
-td_status idx_read(const char *path, int rank, int64_t bytes_most, struct idx *out, struct err *e);
+/* Read the first N_MOST entries (0: all) of PATH, an IDX file of unsigned bytes of RANK axes, gzipped or not, of at
+ * most BYTES_MOST elements.  Every number of the header is checked before it is believed; a file that is shorter than
+ * its header says is refused, and where all of it is read, one that is longer. */
+td_status idx_read(const char *path, int rank, int64_t bytes_most, int64_t n_most, struct idx *out, struct err *e);
 void idx_release(struct idx *i);
 
 /* ---- Datasets
@@ -56,8 +58,10 @@ struct dataset {
 	struct data_part part[DATA_PARTS];
 };
 
-/* Read all files of INFO from FOLDER. */
-td_status data_load(const struct data_info *info, const char *folder, struct dataset *out, struct err *e);
+/* Nothing loaded yet. */
+void data_init(struct dataset *d, const struct data_info *info);
+/* Read the first N_MOST samples (0: all) of PART from FOLDER.  Once for each part. */
+td_status data_load(struct dataset *d, enum data_part_name part, const char *folder, int64_t n_most, struct err *e);
 void data_release(struct dataset *d);
 
 /* ---- Splits

@@ -31,71 +31,77 @@ const struct data_info *data_find(const char *name)
 	return NULL;
 }
 
-static td_status load_images(const struct data_info *info, const char *path, struct data_part *part, struct err *e)
+static td_status load_images(const struct data_info *info, int64_t n, int64_t n_most, const char *path,
+	struct data_part *part, struct err *e)
 {
 	struct idx images;
-	td_status s = idx_read(path, 3, part->n * info->height * info->width, &images, e);
+	td_status s = idx_read(path, 3, n * info->height * info->width, n_most, &images, e);
 
 	if (s)
 		return s;
-	if (images.dim[0] != part->n || images.dim[1] != info->height || images.dim[2] != info->width) {
-		s = err_set(e, TD_CORRUPT,
+	part->images = images.bytes;
+	part->n = images.n;
+	if (images.dim[0] != n || images.dim[1] != info->height || images.dim[2] != info->width)
+		return err_set(e, TD_CORRUPT,
 			"%s holds %lld images of %lld x %lld, but %s has %lld of %lld x %lld here; is it another file?",
 			path, (long long)images.dim[0], (long long)images.dim[1], (long long)images.dim[2], info->name,
-			(long long)part->n, (long long)info->height, (long long)info->width);
-		idx_release(&images);
-		return s;
-	}
-	part->images = images.bytes;
+			(long long)n, (long long)info->height, (long long)info->width);
 	return TD_OK;
 }
 
-static td_status load_labels(const struct data_info *info, const char *path, struct data_part *part, struct err *e)
+static td_status load_labels(const struct data_info *info, int64_t n, int64_t n_most, const char *path,
+	struct data_part *part, struct err *e)
 {
 	struct idx labels;
-	td_status s = idx_read(path, 1, part->n, &labels, e);
+	td_status s = idx_read(path, 1, n, n_most, &labels, e);
 
 	if (s)
 		return s;
 	part->labels = labels.bytes;
-	if (labels.dim[0] != part->n)
+	if (labels.dim[0] != n)
 		return err_set(e, TD_CORRUPT, "%s holds %lld labels for %lld images", path, (long long)labels.dim[0],
-			(long long)part->n);
-	for (int64_t i = 0; i < part->n; i++)
+			(long long)n);
+	for (int64_t i = 0; i < labels.n; i++)
 		if (labels.bytes[i] >= info->n_classes)
 			return err_set(e, TD_CORRUPT, "%s: label %lld is %d, but there are %d classes, from 0", path,
 				(long long)i, labels.bytes[i], info->n_classes);
 	return TD_OK;
 }
 
-td_status data_load(const struct data_info *info, const char *folder, struct dataset *out, struct err *e)
+static void part_release(struct data_part *p)
 {
-	td_status s = TD_OK;
+	mem_free(p->images);
+	mem_free(p->labels);
+	memset(p, 0, sizeof *p);
+}
 
-	memset(out, 0, sizeof *out);
-	out->info = info;
-	for (int i = 0; i < DATA_PARTS && !s; i++) {
-		struct data_part *part = &out->part[i];
-		char *images = mem_printf("%s/%s", folder, info->images[i]),
-		     *labels = mem_printf("%s/%s", folder, info->labels[i]);
+void data_init(struct dataset *d, const struct data_info *info)
+{
+	*d = (struct dataset){ .info = info };
+}
 
-		part->n = info->n[i];
-		s = load_images(info, images, part, e);
-		if (!s)
-			s = load_labels(info, labels, part, e);
-		mem_free(images);
-		mem_free(labels);
-	}
+td_status data_load(struct dataset *d, enum data_part_name part, const char *folder, int64_t n_most, struct err *e)
+{
+	const struct data_info *info = d->info;
+	struct data_part *p = &d->part[part];
+	char *images = mem_printf("%s/%s", folder, info->images[part]),
+	     *labels = mem_printf("%s/%s", folder, info->labels[part]);
+	td_status s;
+
+	TD_ASSERT(!p->images);
+	s = load_images(info, info->n[part], n_most, images, p, e);
+	if (!s)
+		s = load_labels(info, info->n[part], n_most, labels, p, e);
 	if (s)
-		data_release(out);
+		part_release(p);
+	mem_free(images);
+	mem_free(labels);
 	return s;
 }
 
 void data_release(struct dataset *d)
 {
-	for (int i = 0; i < DATA_PARTS; i++) {
-		mem_free(d->part[i].images);
-		mem_free(d->part[i].labels);
-	}
-	memset(d, 0, sizeof *d);
+	for (int i = 0; i < DATA_PARTS; i++)
+		part_release(&d->part[i]);
+	d->info = NULL;
 }

@@ -61,11 +61,22 @@ static td_status read_header(
 	return TD_OK;
 }
 
-td_status idx_read(const char *path, int rank, int64_t bytes_most, struct idx *out, struct err *e)
+/* Nothing follows; this is also where zlib compares the checksum. */
+static td_status check_end(gzFile f, const char *path, struct err *e)
+{
+	uint8_t more;
+	int got = gzread(f, &more, 1);
+
+	if (got > 0)
+		return err_set(e, TD_CORRUPT, "%s is longer than its header says; fetch it again", path);
+	return got < 0 ? gz_failed(f, path, e) : TD_OK;
+}
+
+td_status idx_read(const char *path, int rank, int64_t bytes_most, int64_t n_most, struct idx *out, struct err *e)
 {
 	gzFile f = gzopen(path, "rbe");
 	int64_t n_bytes = 0;
-	uint8_t more;
+	bool whole = false;
 	td_status s;
 
 	TD_ASSERT(rank >= 1 && rank <= IDX_RANK_MOST);
@@ -76,21 +87,19 @@ td_status idx_read(const char *path, int rank, int64_t bytes_most, struct idx *o
 	s = read_header(f, path, rank, bytes_most, out, &n_bytes, e);
 	if (s)
 		goto out;
+	whole = !n_most || n_most >= out->dim[0];
+	out->n = whole ? out->dim[0] : n_most;
+	n_bytes = n_bytes / out->dim[0] * out->n;
 	out->bytes = mem_try_alloc((size_t)n_bytes);
 	if (!out->bytes) {
 		s = err_set(e, TD_NO_MEMORY, "no memory for the %lld bytes of %s", (long long)n_bytes, path);
 		goto out;
 	}
 	s = read_exactly(f, path, out->bytes, n_bytes, e);
-	if (s)
-		goto out;
-	switch (gzread(f, &more, 1)) { /* also where zlib compares the checksum */
-	case 0: break;
-	case 1: s = err_set(e, TD_CORRUPT, "%s is longer than its header says; fetch it again", path); break;
-	default: s = gz_failed(f, path, e); break;
-	}
+	if (!s && whole)
+		s = check_end(f, path, e);
 out:
-	if (gzclose_r(f) == Z_BUF_ERROR && !s) /* the file ends within the stream's trailer */
+	if (gzclose_r(f) == Z_BUF_ERROR && !s && whole) /* the file ends within the stream's trailer */
 		s = err_set(e, TD_CORRUPT, "%s is damaged: it ends too early", path);
 	if (s)
 		idx_release(out);

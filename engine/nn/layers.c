@@ -21,7 +21,7 @@ static const struct nn_init_type *init_of(const struct opt_choice *choice)
 	return (const struct nn_init_type *)choice->type;
 }
 
-/* ---- linear: y = x W^T + b --------------------------------------------------------------------------------------- */
+/* ---- linear: y = x W^T + b ------------------------------------------------------------------------------------- */
 
 struct linear_options {
 	int64_t out_features;

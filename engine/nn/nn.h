@@ -10,7 +10,7 @@
 #include "nn/options.h"
 #include "td.h"
 
-/* ---- Initialisers ------------------------------------------------------------------------------------------------ */
+/* ---- Initialisers ---------------------------------------------------------------------------------------------- */
 
 /* How many values meet in one output (in), and how many outputs one value reaches (out), as torch.nn.init counts them.
  */
@@ -31,7 +31,7 @@ extern const struct nn_init_type nn_bias_uniform; /* torch's rule for biases: un
 void nn_init_fill(const struct nn_init_type *init, const void *options, const struct nn_fans *fans, uint64_t seed,
 	const char *name, int64_t count, float *out);
 
-/* ---- Layers ------------------------------------------------------------------------------------------------------ */
+/* ---- Layers ---------------------------------------------------------------------------------------------------- */
 
 #define NN_NAME         96 /* bytes of a dotted name: of a parameter, or of what an optimizer keeps for it */
 #define NN_LAYER_PARAMS 2  /* parameters that one layer has at most */
@@ -77,7 +77,7 @@ bool nn_refuse(struct nn_builder *b, const struct nn_layer *l, const char *fmt, 
 /* "the data" or "layer 2 (max_pool2d)": where L's input comes from. */
 const char *nn_source(struct nn_builder *b, const struct nn_layer *l);
 
-/* ---- The model --------------------------------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------------------------- */
 
 #define NN_LAYERS_MOST 1000
 #define NN_ELEMENTS_MOST                                                                                               \
@@ -101,7 +101,7 @@ void nn_model_free(struct nn_model *m);
 td_status nn_model_allocate(struct nn_model *m, td_ctx *c, uint64_t seed);
 td_value *nn_forward(const struct nn_model *m, td_ctx *c, td_value *x, bool training);
 
-/* ---- Losses, metrics, optimizers --------------------------------------------------------------------------------- */
+/* ---- Losses, metrics, optimizers ------------------------------------------------------------------------------- */
 
 struct nn_loss_type {
 	struct opt_type type;
@@ -148,7 +148,7 @@ struct nn_optimizer_type {
 
 extern const struct opt_family nn_optimizers;
 
-/* ---- Program: one piece of code, both modes ---------------------------------------------------------------------- */
+/* ---- Program: one piece of code, both modes -------------------------------------------------------------------- */
 
 #define NN_PROGRAM_INPUTS  8
 #define NN_PROGRAM_OUTPUTS 8

@@ -16,7 +16,7 @@ struct reading {
 
 typedef void opt_reader(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out);
 
-/* ---- Faults ------------------------------------------------------------------------------------------------------ */
+/* ---- Faults ---------------------------------------------------------------------------------------------------- */
 
 /* "POINTER: 7 is not ...": V as the author wrote it, then what was expected. */
 static void refuse(struct reading *r, const char *pointer, const cJSON *v, const char *expected)
@@ -68,7 +68,7 @@ static int find_name(const char *const *names, const char *name)
 	return -1;
 }
 
-/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------------------------- */
 
 static bool in_bounds(const struct opt *o, double x)
 {
@@ -117,7 +117,7 @@ static void bool_read(struct reading *r, const struct opt *o, const cJSON *v, co
 		refuse(r, pointer, v, "true or false");
 }
 
-/* ---- Lists of numbers -------------------------------------------------------------------------------------------- */
+/* ---- Lists of numbers ------------------------------------------------------------------------------------------ */
 
 static bool list_sized(struct reading *r, const cJSON *v, const char *pointer, int least, int most, const char *what)
 {
@@ -182,7 +182,7 @@ static void floats_read(struct reading *r, const struct opt *o, const cJSON *v, 
 	read_floats(r, o, v, pointer, list->items);
 }
 
-/* ---- Words ------------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------------------------- */
 
 /* As JSON Schema counts them: Unicode's code points. */
 static double count_characters(const char *s)
@@ -274,7 +274,7 @@ static void count_or_part_read(struct reading *r, const struct opt *o, const cJS
 		refuse(r, pointer, v, "a count (an integer from 0) or a fraction between 0 and 1");
 }
 
-/* ---- Choices: tagged unions -------------------------------------------------------------------------------------- */
+/* ---- Choices: tagged unions ------------------------------------------------------------------------------------ */
 
 static const struct opt_type *find_type(
 	struct reading *r, const struct opt_family *f, const char *name, const char *pointer)
@@ -341,7 +341,7 @@ static void section_read(struct reading *r, const struct opt *o, const cJSON *v,
 	read_members(r, o->section, v, pointer, out, false);
 }
 
-/* ---- Objects ----------------------------------------------------------------------------------------------------- */
+/* ---- Objects --------------------------------------------------------------------------------------------------- */
 
 static opt_reader *const readers[] = {
 	[OPT_INT] = int_read,

@@ -9,7 +9,7 @@
 static int64_t data_bytes(const struct spec *s)
 {
 	const struct data_info *info = spec_dataset(s);
-	int64_t n = info->n[DATA_TRAIN] + info->n[DATA_TEST];
+	int64_t n = spec_limit(s) + info->n[DATA_TEST];
 
 	/* a sample's pixels and label, its place in a view, and in the order of an epoch */
 	return n * (info->channels * info->height * info->width + 1 + 2 * (int64_t)sizeof(int64_t));

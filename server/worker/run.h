@@ -39,7 +39,7 @@ struct run {
 	struct checkpoint at;       /* where the training stands; what a checkpoint keeps */
 	int64_t saved_step;         /* of the last checkpoint that was announced; -1: none */
 	int64_t saved_ms;           /* monotonic; when */
-	bool drawn;                 /* the graph was sent */
+	bool settled;               /* the graph was sent and the test samples are read */
 
 	/* For train/samples_per_second and the report. */
 	int64_t window_ns;     /* monotonic; when the present window began */

@@ -12,8 +12,9 @@
 #include <string.h>
 
 #define EPOCH_CHECKPOINT_MS 1000 /* epochs that are shorter than this do not each leave a checkpoint */
-#define LEAVE_FLUSH_MS      60000 /* until the daemon has acknowledged the last message; it kills a worker that it gave up \
-				   */
+#define LEAVE_FLUSH_MS                                                                                                 \
+	60000 /* until the daemon has acknowledged the last message; it kills a worker that it gave up                 \
+	       */
 #define REPORT_TRAIN_MOST 5000 /* training samples that the report evaluates: the figures need no more */
 
 /* ---- Batches
@@ -76,13 +77,13 @@ static bool read_data(struct run *r)
 	const struct data_info *info = spec_dataset(&r->spec);
 	int64_t size = r->spec.data.batch_size * info->channels * info->height * info->width;
 
-	if (data_load(info, r->data_folder, &r->data, &r->err)) {
+	data_init(&r->data, info);
+	if (data_load(&r->data, DATA_TRAIN, r->data_folder, spec_limit(&r->spec), &r->err)) {
 		r->err_pointer = "/data/dataset";
 		return false;
 	}
 	data_split(&r->data, spec_limit(&r->spec), spec_validation(&r->spec), (enum data_split_by)r->spec.data.split.by,
 		(uint64_t)r->spec.seed, &r->train, &r->validation);
-	data_whole(&r->data, DATA_TEST, &r->test);
 	data_table_init(&r->table, &r->spec.data.transforms, info->channels);
 	r->order = MEM_NEW_N(int64_t, r->train.n);
 	r->order_epoch = -1;
@@ -94,6 +95,16 @@ static bool read_data(struct run *r)
 	r->n_batches = data_batches(r->train.n, r->spec.data.batch_size);
 	r->n_steps = r->tell.n_steps = spec_steps(&r->spec);
 	return r->images;
+}
+
+static bool load_test(struct run *r)
+{
+	if (data_load(&r->data, DATA_TEST, r->data_folder, 0, &r->err)) {
+		r->err_pointer = "/data/dataset";
+		return false;
+	}
+	data_whole(&r->data, DATA_TEST, &r->test);
+	return true;
 }
 
 static bool make_trainer(struct run *r)
@@ -213,15 +224,17 @@ bool run_abandoned(const struct run *r)
 	return stop == LINK_CANCEL || stop == LINK_TIMEOUT || stop == LINK_STALE;
 }
 
-static bool draw(struct run *r, const struct batch *b)
+/* What nobody waits for comes when the first points are on their way: the drawing of the graph, and the test samples,
+ * which are read long before they are needed, so that a damaged file does not end a job of hours. */
+static bool settle(struct run *r, const struct batch *b)
 {
 	cJSON *graph = graph_json(r, b);
 
 	if (!graph)
 		return false;
 	link_send(r->link, PROTO_GRAPH, graph);
-	r->drawn = true;
-	return true;
+	r->settled = true;
+	return load_test(r);
 }
 
 /* The running means since the last point become points. */
@@ -280,7 +293,7 @@ static bool train_step(struct run *r)
 		log_window(r, result.grad_norm);
 	tell_due(&r->tell);
 	tell_progress(&r->tell, at->step, at->epoch, "train", false);
-	return r->drawn || draw(r, b);
+	return r->settled || settle(r, b);
 }
 
 /* ---- Between steps
@@ -374,7 +387,7 @@ static void tell_done(struct run *r, const struct evaluation *train, const struc
 static bool finish(struct run *r)
 {
 	struct evaluation train = { 0 }, validation = { 0 }, test = { 0 };
-	bool ok = evaluate(r, &r->test, r->test.n, "test", &test);
+	bool ok = (r->test.n || load_test(r)) && evaluate(r, &r->test, r->test.n, "test", &test);
 
 	if (ok && !r->at.finished) {
 		evaluation_tell(r, &test, "test", r->at.step);

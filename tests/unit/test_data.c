@@ -53,10 +53,16 @@ static void an_idx_file_is_read_plain_and_gzipped(void **state)
 	for (int zipped = 0; zipped < 2; zipped++) {
 		const char *path = zipped ? write_gzip("good.gz", three_by_two, sizeof three_by_two)
 					  : write_plain("good", three_by_two, sizeof three_by_two);
-		assert_int_equal(idx_read(path, 2, 6, &idx, &e), TD_OK);
+		assert_int_equal(idx_read(path, 2, 6, 0, &idx, &e), TD_OK);
 		assert_int_equal(idx.dim[0], 3);
 		assert_int_equal(idx.dim[1], 2);
+		assert_int_equal(idx.n, 3);
 		assert_memory_equal(idx.bytes, three_by_two + 12, 6);
+		idx_release(&idx);
+		assert_int_equal(idx_read(path, 2, 6, 2, &idx, &e), TD_OK); /* a part of it */
+		assert_int_equal(idx.n, 2);
+		assert_int_equal(idx.dim[0], 3);
+		assert_memory_equal(idx.bytes, three_by_two + 12, 4);
 		idx_release(&idx);
 	}
 }
@@ -71,10 +77,10 @@ static void refused(int place, uint8_t byte, size_t n, td_status status, const c
 	memcpy(bytes, three_by_two, sizeof three_by_two);
 	if (place >= 0)
 		bytes[place] = byte;
-	assert_int_equal(idx_read(write_plain("bad", bytes, n), 2, 6, &idx, &e), status);
+	assert_int_equal(idx_read(write_plain("bad", bytes, n), 2, 6, 0, &idx, &e), status);
 	assert_non_null(strstr(e.text, text));
 	assert_null(idx.bytes);
-	assert_int_equal(idx_read(write_gzip("bad.gz", bytes, n), 2, 6, &idx, NULL), status);
+	assert_int_equal(idx_read(write_gzip("bad.gz", bytes, n), 2, 6, 0, &idx, NULL), status);
 }
 
 static void a_header_is_checked_before_it_is_believed(void **state)
@@ -110,17 +116,17 @@ static void a_damaged_or_cut_gzip_is_refused(void **state)
 	f = fopen(write_gzip("whole.gz", big, sizeof big), "rb");
 	n = fread(zipped, 1, sizeof zipped, f);
 	fclose(f);
-	assert_int_equal(idx_read(path_of("whole.gz"), 2, 2000, &idx, &e), TD_OK);
+	assert_int_equal(idx_read(path_of("whole.gz"), 2, 2000, 0, &idx, &e), TD_OK);
 	idx_release(&idx);
-	assert_int_equal(idx_read(write_plain("cut.gz", zipped, n / 2), 2, 2000, &idx, NULL), TD_CORRUPT);
-	assert_int_equal(idx_read(write_plain("cut.gz", zipped, n - 4), 2, 2000, &idx, NULL), TD_CORRUPT);
+	assert_int_equal(idx_read(write_plain("cut.gz", zipped, n / 2), 2, 2000, 0, &idx, NULL), TD_CORRUPT);
+	assert_int_equal(idx_read(write_plain("cut.gz", zipped, n - 4), 2, 2000, 0, &idx, NULL), TD_CORRUPT);
 	zipped[n - 6] ^= 1; /* in the checksum */
-	assert_int_equal(idx_read(write_plain("cut.gz", zipped, n), 2, 2000, &idx, NULL), TD_CORRUPT);
-	assert_int_equal(idx_read(path_of("absent"), 2, 2000, &idx, &e), TD_NOT_FOUND);
+	assert_int_equal(idx_read(write_plain("cut.gz", zipped, n), 2, 2000, 0, &idx, NULL), TD_CORRUPT);
+	assert_int_equal(idx_read(path_of("absent"), 2, 2000, 0, &idx, &e), TD_NOT_FOUND);
 	assert_non_null(strstr(e.text, "absent"));
 }
 
-/* ---- A small dataset in memory ---- */
+/* ---- A small dataset in memory --------------------------------------------------------------------------------- */
 
 static struct dataset tiny(int64_t n)
 {
@@ -250,11 +256,12 @@ static void a_dataset_of_other_sizes_is_refused(void **state)
 	struct err e = { 0 };
 
 	(void)state;
+	data_init(&d, info);
 	assert_null(data_find("fashion_mnist"));
-	assert_int_equal(data_load(info, folder, &d, &e), TD_NOT_FOUND);
+	assert_int_equal(data_load(&d, DATA_TRAIN, folder, 0, &e), TD_NOT_FOUND);
 	err_clear(&e);
 	write_gzip("train-images-idx3-ubyte.gz", three_by_two, sizeof three_by_two);
-	assert_int_equal(data_load(info, folder, &d, &e), TD_CORRUPT);
+	assert_int_equal(data_load(&d, DATA_TRAIN, folder, 0, &e), TD_CORRUPT);
 	assert_null(d.part[DATA_TRAIN].images);
 }
 

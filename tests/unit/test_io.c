@@ -20,7 +20,7 @@ static char *path_of(const char *name)
 	return path;
 }
 
-/* ---- Reading what others wrote ---- */
+/* ---- Reading what others wrote --------------------------------------------------------------------------------- */
 
 /* A file with HEADER and N_DATA bytes of data behind it; the length in front says N_HEADER. */
 static const char *write_file(const char *header, uint64_t n_header, size_t n_data)
@@ -102,7 +102,7 @@ static void a_hostile_header_is_refused(void **state)
 	assert_int_equal(safetensors_read(path_of("short"), 1 << 20, &file, NULL), TD_CORRUPT);
 }
 
-/* ---- Checkpoints ---- */
+/* ---- Checkpoints ----------------------------------------------------------------------------------------------- */
 
 struct fixture {
 	td_ctx *c;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include "nn/nn.h"
 
-/* ---- A model and its trainer from JSON ---- */
+/* ---- A model and its trainer from JSON ------------------------------------------------------------------------- */
 
 struct parts {
 	struct opt_choices layers, metrics;
@@ -155,7 +155,7 @@ static void assert_same_weights(const struct rig *a, const struct rig *b)
 	}
 }
 
-/* ---- Equality ---- */
+/* ---- Equality -------------------------------------------------------------------------------------------------- */
 
 #define CNN                                                                                                            \
 	"{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":5,\"kernel_size\":3,\"padding\":1},\"relu\","              \
@@ -235,7 +235,7 @@ static void a_training_that_goes_on_elsewhere_has_the_same_bits(void **state)
 	mem_free(text);
 }
 
-/* ---- Optimizers against their definitions ---- */
+/* ---- Optimizers against their definitions ---------------------------------------------------------------------- */
 
 #define N_IN  3
 #define N_OUT 2
@@ -347,7 +347,7 @@ static void optimizers_follow_their_definitions(void **state)
 	}
 }
 
-/* ---- Initial weights ---- */
+/* ---- Initial weights ------------------------------------------------------------------------------------------- */
 
 static void initial_weights_depend_on_seed_and_name_alone(void **state)
 {
@@ -417,7 +417,7 @@ static void initialisers_have_the_spread_of_their_definitions(void **state)
 	assert_true(fabs(deviation - sqrt(1.0 / 1000)) < 0.02 * sqrt(1.0 / 1000));
 }
 
-/* ---- What diverges goes on ---- */
+/* ---- What diverges goes on ------------------------------------------------------------------------------------- */
 
 static void a_loss_that_becomes_nan_is_a_number_like_any_other(void **state)
 {

@@ -61,7 +61,7 @@ static void refused_layers(const char *layers, const char *pointer, const char *
 	mem_free(text);
 }
 
-/* ---- What is read ---- */
+/* ---- What is read ---------------------------------------------------------------------------------------------- */
 
 static void only_data_model_and_loss_are_required_and_the_rest_has_defaults(void **state)
 {
@@ -136,7 +136,7 @@ static void a_check_tells_shapes_parameters_and_costs(void **state)
 	cJSON_Delete(answer);
 }
 
-/* ---- What is refused ---- */
+/* ---- What is refused ------------------------------------------------------------------------------------------- */
 
 static void an_unknown_name_is_refused_with_the_nearest_known_one(void **state)
 {
@@ -303,7 +303,7 @@ static void every_fault_is_reported_and_not_only_the_first(void **state)
 	cJSON_Delete(answer);
 }
 
-/* ---- The schema ---- */
+/* ---- The schema ------------------------------------------------------------------------------------------------ */
 
 /* Every object of SCHEMA is closed and described, every reference leads somewhere; returns how many options it has. */
 static int walk(const cJSON *schema, const cJSON *root)
