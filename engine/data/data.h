@@ -8,8 +8,7 @@
 #include "nn/options.h"
 #include "td.h"
 
-/* ---- IDX files (the format of MNIST)
- * --------------------------------------------------------------------------------- */
+/* ---- IDX files (the format of MNIST) --------------------------------------------------------------------------- */
 
 #define IDX_RANK_MOST 4
 
@@ -26,8 +25,7 @@ struct idx {
 td_status idx_read(const char *path, int rank, int64_t bytes_most, int64_t n_most, struct idx *out, struct err *e);
 void idx_release(struct idx *i);
 
-/* ---- Datasets
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Datasets -------------------------------------------------------------------------------------------------- */
 
 #define DATA_PARTS 2
 enum data_part_name { DATA_TRAIN, DATA_TEST };
@@ -64,8 +62,7 @@ void data_init(struct dataset *d, const struct data_info *info);
 td_status data_load(struct dataset *d, enum data_part_name part, const char *folder, int64_t n_most, struct err *e);
 void data_release(struct dataset *d);
 
-/* ---- Splits
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Splits ---------------------------------------------------------------------------------------------------- */
 
 /* Samples of one part, in order. */
 struct data_view {
@@ -91,8 +88,7 @@ void data_epoch_order(uint64_t seed, int64_t epoch, bool shuffle, int64_t n, int
 /* Batches of an epoch; the last may be short. */
 int64_t data_batches(int64_t n, int64_t batch_size);
 
-/* ---- Transforms and batches
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Transforms and batches ------------------------------------------------------------------------------------ */
 
 struct data_transform_type {
 	struct opt_type type;

@@ -5,8 +5,7 @@
 
 #define CHANNELS_MOST 16 /* entries of a list by channel */
 
-/* ---- normalize: (x - mean) / std, by channel, on values in [0, 1]; torchvision's Normalize behind ToTensor
- * ------------------- */
+/* ---- normalize: (x - mean) / std, by channel, on values in [0, 1]; torchvision's Normalize behind ToTensor ----- */
 
 struct normalize_options {
 	struct opt_floats mean, std; /* one for each channel, or one for all */
@@ -75,8 +74,7 @@ static const struct opt_type *const types[] = { &normalize.type };
 
 const struct opt_family data_transforms = { .name = "transform", .types = types, .n_types = TD_COUNT(types) };
 
-/* ---- The table
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------------------------- */
 
 void data_table_init(struct data_table *t, const struct opt_choices *transforms, int64_t channels)
 {

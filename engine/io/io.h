@@ -8,9 +8,11 @@
 #include "base/json.h"
 #include "td.h"
 
-/* ---- safetensors (the format of Hugging Face's library of this name)
- * ------------------------------------------------------ u64 header bytes, a JSON object {name: {dtype, shape,
- * data_offsets}, "__metadata__": {text: text}}, then the elements. */
+/* ---- safetensors ----------------------------------------------------------------------------------------------- */
+
+/* The format of Hugging Face's library of this name: u64 header bytes, a JSON object {name: {dtype, shape,
+ * data_offsets},
+ * "__metadata__": {text: text}}, then the elements. */
 
 #define SAFETENSORS_HEADER_MOST (16u << 20) /* bytes: enough for 100,000 tensors */
 #define SAFETENSORS_NAME_MOST   256         /* bytes of a tensor's name */
@@ -54,8 +56,7 @@ td_status safetensors_read(const char *path, int64_t bytes_most, struct safetens
 void safetensors_release(struct safetensors *s);
 const struct stored_tensor *safetensors_find(const struct safetensors *s, const char *name); /* NULL: absent */
 
-/* ---- Checkpoints
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Checkpoints ----------------------------------------------------------------------------------------------- */
 
 #define CHECKPOINT_VERSION 1
 

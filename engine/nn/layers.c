@@ -90,8 +90,7 @@ static const struct nn_layer_type linear = {
 	.flops = linear_flops,
 };
 
-/* ---- Sliding windows: what convolution and pooling check alike
- * ----------------------------------------------------------- */
+/* ---- Sliding windows: what convolution and pooling check alike ------------------------------------------------- */
 
 static bool fits_window(
 	struct nn_builder *b, const struct nn_layer *l, const int64_t kernel[2], const int64_t padding[2])
@@ -116,8 +115,7 @@ static bool fits_window(
 	return true;
 }
 
-/* ---- conv2d: y[n,o] = b[o] + sum over c of the cross-correlation of x[n,c] and w[o,c]
- * -------------------------------------- */
+/* ---- conv2d: y[n,o] = b[o] + sum over c of the cross-correlation of x[n,c] and w[o,c] -------------------------- */
 
 struct conv2d_options {
 	int64_t out_channels;
@@ -216,8 +214,7 @@ static const struct nn_layer_type conv2d = {
 	.flops = conv2d_flops,
 };
 
-/* ---- max_pool2d: the largest value of each window
- * -------------------------------------------------------------------------- */
+/* ---- max_pool2d: the largest value of each window -------------------------------------------------------------- */
 
 struct max_pool2d_options {
 	int64_t kernel_size[2], stride[2], padding[2]; /* stride 0: the kernel size */
@@ -281,8 +278,7 @@ static const struct nn_layer_type max_pool2d = {
 	.forward = max_pool2d_forward,
 };
 
-/* ---- relu: max(x, 0)
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- relu: max(x, 0) ------------------------------------------------------------------------------------------- */
 
 static td_value *relu_forward(td_ctx *c, const struct nn_layer *l, td_value *x, bool training)
 {
@@ -296,8 +292,7 @@ static const struct nn_layer_type relu = {
 	.forward = relu_forward,
 };
 
-/* ---- flatten: [N, a, b, ...] becomes [N, a*b*...], in C, H, W order
- * ---------------------------------------------------------- */
+/* ---- flatten: [N, a, b, ...] becomes [N, a*b*...], in C, H, W order -------------------------------------------- */
 
 static td_value *flatten_forward(td_ctx *c, const struct nn_layer *l, td_value *x, bool training)
 {
@@ -311,8 +306,7 @@ static const struct nn_layer_type flatten = {
 	.forward = flatten_forward,
 };
 
-/* ---- dropout: zero with probability p while training, and scale the rest by 1/(1-p)
- * ------------------------------------------ */
+/* ---- dropout: zero with probability p while training, and scale the rest by 1/(1-p) ---------------------------- */
 
 struct dropout_options {
 	double p;
@@ -345,8 +339,7 @@ static const struct nn_layer_type dropout = {
 	.forward = dropout_forward,
 };
 
-/* ---- All of them
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------------------------- */
 
 static const struct opt_type *const types[] = { &linear.type, &conv2d.type, &max_pool2d.type, &relu.type, &flatten.type,
 	&dropout.type };

@@ -1,8 +1,7 @@
 /* Losses and metrics: what a model is trained for, and what people look at. */
 #include "nn/nn.h"
 
-/* ---- cross_entropy: mean over the batch of -log softmax(output)[label]
- * ------------------------------------------------- */
+/* ---- cross_entropy: mean over the batch of -log softmax(output)[label] ----------------------------------------- */
 
 static bool cross_entropy_check(const td_shape *out, int n_classes, const char *dataset, struct err *why)
 {
@@ -50,8 +49,7 @@ static const struct opt_type *const losses[] = { &cross_entropy.type };
 
 const struct opt_family nn_losses = { .name = "loss", .types = losses, .n_types = TD_COUNT(losses) };
 
-/* ---- accuracy: how often the largest output is the label's
- * ---------------------------------------------------------------- */
+/* ---- accuracy: how often the largest output is the label's ----------------------------------------------------- */
 
 static td_value *accuracy_sum(td_ctx *c, const void *options, td_value *output, td_value *labels)
 {

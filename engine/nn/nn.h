@@ -175,8 +175,7 @@ td_status nn_program_draw(struct nn_program *p, td_value *const *in, void (*each
 	void *arg, struct err *e);
 void nn_program_release(struct nn_program *p);
 
-/* ---- Trainer: a model with its loss, metrics and optimizer
- * ----------------------------------------------------------- */
+/* ---- Trainer: a model with its loss, metrics and optimizer ----------------------------------------------------- */
 
 /* What a step tells.  Metric values are sums over the batch. */
 struct nn_step_result {

@@ -16,8 +16,7 @@
 		.doc = "Added to the gradient: weight_decay times the parameter (L2)."                                 \
 	}
 
-/* ---- sgd
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- sgd ------------------------------------------------------------------------------------------------------- */
 
 struct sgd_options {
 	struct nn_optimizer_options base;
@@ -88,8 +87,7 @@ static const struct nn_optimizer_type sgd = {
 	.update = sgd_update,
 };
 
-/* ---- adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015)
- * ------------------------------------ */
+/* ---- adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015) ----------------------------- */
 
 struct adam_options {
 	struct nn_optimizer_options base;

@@ -70,8 +70,7 @@ struct nn_model *spec_model(const struct spec *s, struct faults *faults)
 	return m;
 }
 
-/* ---- The answer to a CHECK message
- * --------------------------------------------------------------------------------------- */
+/* ---- The answer to a CHECK message ----------------------------------------------------------------------------- */
 
 static cJSON *sizes(const td_shape *s)
 {

@@ -27,8 +27,7 @@ static int label_of(const struct evaluation *e, int64_t i)
 	return e->view->data->part[e->view->part].labels[e->view->index[i]];
 }
 
-/* ---- Splits
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Splits ---------------------------------------------------------------------------------------------------- */
 
 static cJSON *figure_json(const struct figure *f)
 {
@@ -49,8 +48,7 @@ static void add_split(const struct run *r, cJSON *splits, const char *name, cons
 		cJSON_AddItemToObject(o, r->spec.metrics.items[i].type->name, figure_json(&e->metric[i]));
 }
 
-/* ---- Classes
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Classes --------------------------------------------------------------------------------------------------- */
 
 static int64_t *count_confusion(const struct evaluation *e, int n_classes)
 {
@@ -103,8 +101,7 @@ static cJSON *classes_json(const int64_t *count, const struct data_info *info)
 	return list;
 }
 
-/* ---- Samples
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Samples --------------------------------------------------------------------------------------------------- */
 
 static cJSON *image_json(const struct data_info *info, const uint8_t *planes)
 {
@@ -175,8 +172,7 @@ static cJSON *samples_json(const struct data_info *info, const struct evaluation
 	return list;
 }
 
-/* ---- All of it
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------------------------- */
 
 static void add_costs(const struct run *r, cJSON *report)
 {

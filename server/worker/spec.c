@@ -318,8 +318,7 @@ const struct opt_type spec_type = { .name = "the job",
 	.n_options = TD_COUNT(spec_opts),
 	.n_bytes = sizeof(struct spec) };
 
-/* ---- Reading
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------------------------- */
 
 static void check_data(const struct spec *s, struct faults *f)
 {
@@ -406,8 +405,7 @@ void spec_release(struct spec *s)
 	memset(s, 0, sizeof *s);
 }
 
-/* ---- What follows from it
- * ---------------------------------------------------------------------------------------------- */
+/* ---- What follows from it -------------------------------------------------------------------------------------- */
 
 const struct data_info *spec_dataset(const struct spec *s)
 {

@@ -17,8 +17,7 @@
 	       */
 #define REPORT_TRAIN_MOST 5000 /* training samples that the report evaluates: the figures need no more */
 
-/* ---- Batches
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------------------------- */
 
 static bool make_batch(struct run *r, struct batch *b, int64_t n)
 {
@@ -57,8 +56,7 @@ static const int64_t *epoch_order(struct run *r, int64_t epoch)
 	return r->order;
 }
 
-/* ---- Getting ready
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Getting ready --------------------------------------------------------------------------------------------- */
 
 static bool read_spec(struct run *r, const cJSON *document)
 {
@@ -214,8 +212,7 @@ static void run_release(struct run *r)
 	faults_release(&r->faults);
 }
 
-/* ---- Steps
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Steps ----------------------------------------------------------------------------------------------------- */
 
 bool run_abandoned(const struct run *r)
 {
@@ -296,8 +293,7 @@ static bool train_step(struct run *r)
 	return r->settled || settle(r, b);
 }
 
-/* ---- Between steps
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Between steps --------------------------------------------------------------------------------------------- */
 
 static bool validation_due(const struct run *r)
 {
@@ -369,9 +365,7 @@ static bool train_all(struct run *r)
 	return true;
 }
 
-/* ---- Endings
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- Endings ---------------------------------------------------------------------------------------------------- */
 
 static void tell_done(struct run *r, const struct evaluation *train, const struct evaluation *validation,
 	const struct evaluation *test)
