@@ -151,7 +151,7 @@ $(B)/engine/kernels/%.f64.o: engine/kernels/%.c
 
 # Every tests/unit/test_*.c and tests/ops/test_*.c is a program; one that includes a header of the server is linked with it.
 UNIT_SOURCES   = $(wildcard tests/unit/test_*.c tests/ops/test_*.c)
-SERVER_SOURCES = $(shell grep -lE '^.include "(api|config|control|embedded|fetch|http|proto|sched|server|store|worker)[./]' $(UNIT_SOURCES) /dev/null)
+SERVER_SOURCES = $(shell grep -lE '^.include "(api|cli|config|control|embedded|fetch|http|proto|sched|schema|server|store|worker)[./]' $(UNIT_SOURCES) /dev/null)
 UNIT_TESTS     = $(UNIT_SOURCES:%.c=$(B)/%)
 
 $(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
