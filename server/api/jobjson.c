@@ -111,7 +111,7 @@ cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms)
 	all = cJSON_AddObjectToObject(o, "links");
 	snprintf(url, sizeof url, "%s" API_BASE "/jobs/%s", base, j->id);
 	cJSON_AddStringToObject(all, "self", url);
-	snprintf(url, sizeof url, "%s/#/jobs/%s", base, j->id);
+	snprintf(url, sizeof url, "%s/jobs/%s", base, j->id);
 	cJSON_AddStringToObject(all, "page", url);
 	for (size_t i = 0; i < TD_COUNT(links); i++) {
 		snprintf(url, sizeof url, "%s" API_BASE "/jobs/%s/%s", base, j->id, links[i]);

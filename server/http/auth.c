@@ -11,7 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define CREDENTIAL_MOST 200 /* bytes; ours have 46 */
+#define CREDENTIAL_MOST 200   /* bytes; ours have 46 */
+#define USED_EVERY_MS   60000 /* between two notes of when a token was last used: not a write for every request */
 
 static void be(struct token *t, const char *owner, enum token_scope scope)
 {
@@ -35,16 +36,54 @@ static td_status let_in_without(struct connection *c, struct err *e)
 	return TD_OK;
 }
 
+struct used {
+	struct store_cmd cmd;
+	char id[ULID_TEXT];
+	int64_t now_ms;
+};
+
+static td_status used_run(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
+{
+	struct used *u = (struct used *)cmd;
+
+	return store_token_used(tx, u->id, u->now_ms, e);
+}
+
+static void used_done(struct store_cmd *cmd)
+{
+	mem_free(cmd);
+}
+
+/* Nobody waits for this, and a full queue just leaves it to the next request. */
+static void note_use(struct store *s, const struct token *t, int64_t now_ms)
+{
+	struct used *u;
+
+	if (now_ms - t->used_ms < USED_EVERY_MS)
+		return;
+	u = MEM_NEW(struct used);
+	u->cmd.run = used_run;
+	u->cmd.done = used_done;
+	memcpy(u->id, t->id, sizeof u->id);
+	u->now_ms = now_ms;
+	if (!store_post(s, &u->cmd))
+		mem_free(u);
+}
+
 static td_status find(struct connection *c, const char *credential, struct err *e)
 {
 	char hash[SHA256_TEXT];
+	int64_t now = clock_now_ms();
 
 	sha256_of(credential, strlen(credential), hash);
 	if (*c->q.srv->local_hash && text_same_secret(hash, c->q.srv->local_hash)) {
 		be(&c->q.token, "local", SCOPE_ADMIN);
 		return TD_OK;
 	}
-	return store_token_find(c->q.reader, hash, clock_now_ms(), &c->q.token, e);
+	if (store_token_find(c->q.reader, hash, now, &c->q.token, e))
+		return e->status;
+	note_use(c->q.srv->store, &c->q.token, now);
+	return TD_OK;
 }
 
 td_status auth_identify(struct connection *c, struct err *e)

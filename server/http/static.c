@@ -44,7 +44,7 @@ static void respond_page_policy(struct response *r, const char *page)
 	buf_init(&policy, 4096);
 	buf_puts(&policy, "default-src 'self'; script-src 'self'");
 	allow_inline_scripts(page, &policy);
-	buf_puts(&policy, "; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
+	buf_puts(&policy, "; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
 			  "object-src 'none'; base-uri "
 			  "'none'; form-action 'self'; frame-ancestors 'none'");
 	respond_header(r, "Content-Security-Policy", policy.data);
