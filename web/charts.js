@@ -9,6 +9,8 @@ const N_COLOURS = 10; // --c0 .. --c9 in style.css
 const PER_CURVE = 4; // columns of one curve: low, high, raw, line
 const RAW_ALPHA = '55'; // of the unsmoothed curve behind the smoothed one
 const BAND_ALPHA = '2b';
+const DOT_SPACE = 12; // CSS pixels for each dot on a curve
+const AXIS_LEAST = 36; // CSS pixels: room for half a label of the other axis
 const MARK_SIZE = 5; // of the triangle for a value that is not finite, CSS pixels
 
 /* The style sheet's value of a custom property, so charts follow the theme. */
@@ -81,8 +83,11 @@ export function lineChart(el, title, on = {}) {
   function cursor(index) {
     const x = index === null || index === undefined ? null : u.data[0][index];
     at.textContent = x === null || x === undefined ? '' : positionText(x, view.axis);
-    curves.forEach((_, k) => {
-      values[k].textContent = valueText(index === null || index === undefined ? last(u.data[k * PER_CURVE + 4]) : near(u.data[k * PER_CURVE + 4], index));
+    curves.forEach((c, k) => {
+      const line = u.data[(k + 1) * PER_CURVE];
+      const away = index === null || index === undefined;
+      const value = away && c.columns.bad[c.columns.bad.length - 1] ? c.columns.value[c.columns.value.length - 1] : near(line, away ? line.length - 1 : index);
+      values[k].textContent = valueText(value);
     });
   }
 
@@ -93,7 +98,7 @@ export function lineChart(el, title, on = {}) {
     u.setData(table(curves, view));
     cursor(u.cursor.idx);
     note.textContent = curves.map((c) => badText(c)).filter(Boolean).join(' ');
-    const ends = curves.map((c) => `${c.label} ${valueText(last(c.columns.value))}`);
+    const ends = curves.map((c) => `${c.label} ${valueText(c.columns.value[c.columns.value.length - 1])}`);
     plot.setAttribute('aria-label', `${title}: ${ends.join(', ')}`);
   }
 
@@ -149,7 +154,7 @@ function options(curves, colours, view, size, hooks) {
     bands.push({ series: [first + 1, first], fill: colours[k] + BAND_ALPHA });
     series.push(edge, edge);
     series.push({ stroke: colours[k] + RAW_ALPHA, width: 1, points: { show: false } });
-    series.push({ label: c.label, stroke: colours[k], width: 1.75, points: { size: 5, fill: colours[k], stroke: colours[k] } });
+    series.push({ label: c.label, stroke: colours[k], width: 1.75, points: { size: 5, fill: colours[k], stroke: colours[k], show: isSparse } });
   });
   return {
     ...size,
@@ -157,7 +162,7 @@ function options(curves, colours, view, size, hooks) {
     padding: [10, 14, 0, 0],
     scales: {
       x: { time: view.axis === 'wall' && !view.logX, distr: view.logX ? 3 : 1, range: (_, low, high) => xRange(hooks.zoom(), low, high, view) },
-      y: { distr: view.logY ? 3 : 1 },
+      y: { distr: view.logY ? 3 : 1, range: (_, low, high) => yRange(low, high, view) },
     },
     ms: 1,
     series,
@@ -187,6 +192,13 @@ function options(curves, colours, view, size, hooks) {
   };
 }
 
+/* Whether a curve has so few values that each is worth a dot: a single one is nothing else. */
+function isSparse(u, index, first, last_) {
+  let n = 0;
+  for (let i = first; i <= last_; i++) if (u.data[index][i] !== null && u.data[index][i] !== undefined) n++;
+  return n <= u.bbox.width / devicePixelRatio / DOT_SPACE;
+}
+
 /* The room that the labels of the vertical axis need. */
 function widthOf(u, labels, axis) {
   const longest = (labels || []).reduce((a, b) => (b && b.length > a.length ? b : a), '');
@@ -194,7 +206,7 @@ function widthOf(u, labels, axis) {
   u.ctx.font = u.axes[axis].font[0];
   const width = u.ctx.measureText(longest).width / devicePixelRatio;
   u.ctx.restore();
-  return Math.ceil(width) + 16;
+  return Math.max(AXIS_LEAST, Math.ceil(width) + 16);
 }
 
 function xRange(zoom, low, high, view) {
@@ -202,6 +214,12 @@ function xRange(zoom, low, high, view) {
   if (low === null || low === undefined) return view.logX ? [1, 10] : [0, 1];
   if (low === high) return view.logX ? [low / 2, high * 2] : [low - 1, high + 1];
   return [low, high];
+}
+
+/* A little room above and below; without a single finite value a range all the same, so the marks of the others have a frame. */
+function yRange(low, high, view) {
+  if (low === null || low === undefined) return view.logY ? [0.1, 1] : [0, 1];
+  return view.logY ? uPlot.rangeLog(low, high, 10, false) : uPlot.rangeNum(low, high, 0.1, true);
 }
 
 /* Triangles at the top edge where a value is NaN or infinite. */
@@ -235,13 +253,9 @@ function positionText(x, axis) {
   return axis === 'relative' ? `+${duration(x)}` : `step ${x.toLocaleString('en-US')}`;
 }
 
-function last(list) {
-  return near(list, (list?.length ?? 0) - 1);
-}
-
 /* The value at INDEX or the nearest one before it; joined tables have holes. */
 function near(list, index) {
-  for (let i = index; list && i >= 0; i--) if (list[i] !== null && list[i] !== undefined) return list[i];
+  for (let i = index; i >= 0; i--) if (list[i] !== null && list[i] !== undefined) return list[i];
   return undefined;
 }
 

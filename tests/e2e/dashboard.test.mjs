@@ -21,6 +21,7 @@ after(() => browser?.close());
 async function newPage(url, options = {}) {
   browser ??= await chromium.launch({ executablePath: CHROMIUM, args: [...QUIET, ...AS_ROOT] });
   const context = await browser.newContext({ baseURL: url, viewport: { width: 1280, height: 900 }, ...options });
+  await context.addInitScript(PIXELS);
   const page = await context.newPage();
   page.setDefaultTimeout(PAGE_MS);
   const complaints = [];
@@ -28,6 +29,13 @@ async function newPage(url, options = {}) {
   page.on('pageerror', (e) => complaints.push(`exception: ${e.stack}`));
   return { page, complaints, close: () => context.close() };
 }
+
+/* In the page: the pixels of CANVAS, read from a copy (the browser warns of canvases that are read again and again). */
+const PIXELS = `window.pixelsOf = (canvas) => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  return copy.getImageData(0, 0, canvas.width, canvas.height).data;
+};`;
 
 /* The number of pixels of a chart's canvas that have the colour of curve K. */
 const pixelsOfCurve = (page, title, k) =>
@@ -38,7 +46,7 @@ const pixelsOfCurve = (page, title, k) =>
       if (!canvas) return 0;
       const wanted = getComputedStyle(document.documentElement).getPropertyValue(`--c${index}`).trim();
       const rgb = [1, 3, 5].map((i) => parseInt(wanted.slice(i, i + 2), 16));
-      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      const data = window.pixelsOf(canvas);
       let n = 0;
       for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && rgb.every((c, j) => Math.abs(data[i + j] - c) < 12)) n++;
       return n;
@@ -106,7 +114,7 @@ test('a job is made in the browser, watched live, and reports its result', async
   const cells = await page.locator('.confusion td').allTextContents();
   assert.equal(cells.reduce((sum, c) => sum + (Number(c) || 0), 0), 10000, 'the confusion matrix holds the whole test split');
   await page.locator('.samples .wrong canvas').first().waitFor();
-  const inked = await page.locator('.samples canvas').first().evaluate((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 0));
+  const inked = await page.locator('.samples canvas').first().evaluate((c) => window.pixelsOf(c).some((v, i) => i % 4 < 3 && v > 0));
   assert.ok(inked, 'a sample is drawn');
 
   await tabs.getByRole('link', { name: 'Graph' }).click();
