@@ -63,7 +63,7 @@ echo "\$ curl -s $T/examples/$EXAMPLE | curl -s --json @- $T/jobs"
 answer=$(curl -s "$T/examples/$EXAMPLE" | curl -s --json @- "$T/jobs")
 id=$(printf '%s' "$answer" | field .id)
 [ -n "$id" ] || { printf 'the job was not taken:\n%s\n' "$answer" >&2 && exit 1; }
-echo "job $id; watch it live at $url/#/jobs/$id"
+echo "job $id; watch it live at $url/jobs/$id"
 
 began=$(date +%s) state=
 while :; do
@@ -94,7 +94,7 @@ echo "job $id succeeded after $(($(date +%s) - began)) s: test accuracy $(printf
 if [ -n "${CI:-}" ]; then
 	stop
 else
-	echo "dashboard:  $url/#/jobs/$id"
+	echo "dashboard:  $url/jobs/$id"
 	echo "weights:    curl -OJ $T/jobs/$id/artifacts/model.safetensors"
 	echo "stop it:    make stop"
 fi
