@@ -20,6 +20,7 @@ ready() {
 	until curl -sf -o /dev/null "http://127.0.0.1:$PORT/healthz"; do [ $((tries += 1)) -le 100 ] || fail "it does not answer"; sleep 0.1; done
 }
 
+curl -s -o /dev/null "http://127.0.0.1:$PORT/" && echo "container: something else listens on port $PORT; set PORT" >&2 && exit 1
 chmod 0777 "$volume" # whatever user the container maps to, its own folder below stays private
 case $NETWORK in *host*) NETWORK="$NETWORK --env TANDEM_LISTEN=0.0.0.0:$PORT" ;; esac
 # shellcheck disable=SC2086 # several options
