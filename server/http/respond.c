@@ -209,6 +209,7 @@ void response_finish(struct connection *c)
 	respond_header(r, "Cross-Origin-Resource-Policy", "same-origin");
 	if (!header_of(r, "Cache-Control"))
 		respond_header(r, "Cache-Control", r->next || r->code >= 400 || !reading ? "no-store" : "no-cache");
-	if (!header_of(r, "Content-Security-Policy"))
+	/* The headers of a 304 replace those of the browser's copy, and a page has a policy of its own. */
+	if (r->code != 304 && !header_of(r, "Content-Security-Policy"))
 		respond_header(r, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
 }

@@ -129,6 +129,10 @@ test('a job is made in the browser, watched live, and reports its result', async
   const row = page.locator('.jobs tbody tr', { has: page.locator(`a[href="/jobs/${job}"]`) });
   await row.getByText('100 %').waitFor();
   assert.equal(await page.evaluate(() => window.neverReloaded), true, 'the page was never loaded again');
+
+  // Loaded again it comes out of the browser's cache, under the same policy.
+  await page.goto('/');
+  await row.getByText('100 %').waitFor();
   assert.deepEqual(complaints, []);
   await close();
 });
