@@ -133,7 +133,10 @@ static void print_answer(const char *verb, const cJSON *answer)
 			json_string(answer, "scope", ""));
 		puts(json_string(answer, "token", ""));
 	} else if (!strcmp(verb, "list")) {
-		cJSON_ArrayForEach(item, json_get(answer, "items")) print_token(item);
+		cJSON_ArrayForEach(item, json_get(answer, "items"))
+		{
+			print_token(item);
+		}
 	} else {
 		puts("revoked");
 	}

@@ -75,7 +75,11 @@ static void fault_unknown_member(struct walk *w, const cJSON *properties, const 
 	size_t n = 0, before = step_down(w, name);
 	char text[400];
 
-	cJSON_ArrayForEach(p, properties) if (n < NAMES_MOST) names[n++] = p->string;
+	cJSON_ArrayForEach(p, properties)
+	{
+		if (n < NAMES_MOST)
+			names[n++] = p->string;
+	}
 	schema_hint(name, names, n, text, sizeof text);
 	fault(w, "there is no field \"%.60s\" here; %s", name, text);
 	step_up(w, before);
@@ -231,19 +235,32 @@ static cJSON *try_branch(struct walk *w, const cJSON *branch, const cJSON *v, si
 	return copy;
 }
 
+static bool type_fits(const cJSON *type, const cJSON *v)
+{
+	const cJSON *item;
+
+	if (!type)
+		return true;
+	if (cJSON_IsString(type))
+		return schema_is_type(v, type->valuestring);
+	cJSON_ArrayForEach(item, type)
+	{
+		if (schema_is_type(v, item->valuestring))
+			return true;
+	}
+	return false;
+}
+
 /* Whether V has the JSON type that BRANCH asks for, whatever is wrong inside. */
 static bool same_kind(const struct walk *w, const cJSON *branch, const cJSON *v)
 {
-	const cJSON *b = schema_resolve(w->root, branch), *type = json_get(b, "type"), *words = json_get(b, "enum"),
-		    *item;
+	const cJSON *b = schema_resolve(w->root, branch), *type = json_get(b, "type"), *words = json_get(b, "enum");
 
-	if (!type && words)
+	if (!type && words && words->child)
 		return !strcmp(schema_type_of(words->child), schema_type_of(v));
-	if (cJSON_IsString(type))
-		return schema_is_type(v, type->valuestring) ||
-		       (cJSON_IsNumber(v) && !strcmp(type->valuestring, "integer"));
-	cJSON_ArrayForEach(item, type) if (schema_is_type(v, item->valuestring)) return true;
-	return !type;
+	if (cJSON_IsNumber(v) && cJSON_IsString(type) && !strcmp(type->valuestring, "integer"))
+		return true; /* 1.5 was meant as one */
+	return type_fits(type, v);
 }
 
 /* Unions without names.  The one branch of the value's own kind is checked at once, and only of several each is tried:
@@ -296,8 +313,11 @@ static bool is_word(const struct walk *w, const cJSON *schema, const char *name)
 
 		if (schema_branches(b) && is_word(w, b, name))
 			return true;
-		cJSON_ArrayForEach(word,
-			json_get(b, "enum")) if (cJSON_IsString(word) && !strcmp(word->valuestring, name)) return true;
+		cJSON_ArrayForEach(word, json_get(b, "enum"))
+		{
+			if (cJSON_IsString(word) && !strcmp(word->valuestring, name))
+				return true;
+		}
 	}
 	return false;
 }
@@ -343,9 +363,11 @@ static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
 
 	cJSON *copy = NULL; /* an object: a branch without a name may still fit it ({"name": "resnet18"}) */
 	const cJSON *other;
-	cJSON_ArrayForEach(
-		other, schema_branches(schema)) if (!copy && !schema_branch_name(schema_resolve(w->root, other))) copy =
-		try_branch(w, other, v, &n_faults);
+	cJSON_ArrayForEach(other, schema_branches(schema))
+	{
+		if (!copy && !schema_branch_name(schema_resolve(w->root, other)))
+			copy = try_branch(w, other, v, &n_faults);
+	}
 	if (copy)
 		return copy;
 	if (name && is_word(w, schema, name)) {
@@ -364,23 +386,15 @@ static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
 
 /* ---- One value --------------------------------------------------------------------------------------------------- */
 
-static bool type_fits(const cJSON *type, const cJSON *v)
-{
-	const cJSON *item;
-
-	if (!type)
-		return true;
-	if (cJSON_IsString(type))
-		return schema_is_type(v, type->valuestring);
-	cJSON_ArrayForEach(item, type) if (schema_is_type(v, item->valuestring)) return true;
-	return false;
-}
-
 static bool is_listed(const cJSON *words, const cJSON *v)
 {
 	const cJSON *word;
 
-	cJSON_ArrayForEach(word, words) if (cJSON_Compare(word, v, true)) return true;
+	cJSON_ArrayForEach(word, words)
+	{
+		if (cJSON_Compare(word, v, true))
+			return true;
+	}
 	return false;
 }
 
@@ -392,7 +406,11 @@ static void check_enum(struct walk *w, const cJSON *schema, const cJSON *words, 
 
 	if (is_listed(words, v))
 		return;
-	cJSON_ArrayForEach(word, words) if (cJSON_IsString(word) && n < NAMES_MOST) names[n++] = word->valuestring;
+	cJSON_ArrayForEach(word, words)
+	{
+		if (cJSON_IsString(word) && n < NAMES_MOST)
+			names[n++] = word->valuestring;
+	}
 	if (cJSON_IsString(v))
 		near = nearest_name(v->valuestring, names, n);
 	if (near)
@@ -500,7 +518,11 @@ static td_status read_schema(const struct walk *w, const cJSON *schema, struct e
 			return e->status;
 		if (keywords[i].holds == ' ' || keywords[i].holds == 's')
 			continue;
-		cJSON_ArrayForEach(inner, member) if (read_schema(w, inner, e)) return e->status;
+		cJSON_ArrayForEach(inner, member)
+		{
+			if (read_schema(w, inner, e))
+				return e->status;
+		}
 	}
 	return TD_OK;
 }

@@ -77,7 +77,11 @@ size_t schema_names(const cJSON *root, const cJSON *schema, const char **names, 
 			names[n++] = name;
 		if (schema_branches(b))
 			n += schema_names(root, b, names + n, most - n);
-		cJSON_ArrayForEach(word, words) if (cJSON_IsString(word) && n < most) names[n++] = word->valuestring;
+		cJSON_ArrayForEach(word, words)
+		{
+			if (cJSON_IsString(word) && n < most)
+				names[n++] = word->valuestring;
+		}
 	}
 	return n;
 }

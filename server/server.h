@@ -13,8 +13,10 @@ struct server {
 	struct control *control;
 	const struct schema *job_schema; /* the worker's, embedded by the build; see schema.h */
 	struct listener *http;           /* http/listener.h */
-	bool private_address;            /* only this machine can reach the listener: no token is needed before the first is made */
-	char local_hash[SHA256_TEXT];    /* of the secret in DATA/daemon.json, with which `tandemd token` talks to a running daemon */
+	bool private_address; /* only this machine can reach the listener: no token is needed before the first is made
+			       */
+	char local_hash[SHA256_TEXT]; /* of the secret in DATA/daemon.json, with which `tandemd token` talks to a
+					 running daemon */
 	int64_t started_ms;
 };
 

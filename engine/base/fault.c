@@ -37,8 +37,8 @@ void faults_add(struct faults *f, const char *pointer, const char *fmt, ...)
 
 #define NAME_MOST 64
 
-/* Changes that make A into B: a letter more, less or other, or two neighbours swapped (optimal string alignment); letters are
- * compared without case. */
+/* Changes that make A into B: a letter more, less or other, or two neighbours swapped (optimal string alignment);
+ * letters are compared without case. */
 static size_t distance(const char *a, const char *b)
 {
 	size_t rows[3][NAME_MOST + 1], n = strlen(b);
@@ -57,7 +57,8 @@ static size_t distance(const char *a, const char *b)
 			bool same = !strncasecmp(&a[i - 1], &b[j - 1], 1);
 
 			row[j] = TD_MIN(above[j - 1] + !same, TD_MIN(above[j], row[j - 1]) + 1);
-			if (i > 1 && j > 1 && !strncasecmp(&a[i - 1], &b[j - 2], 1) && !strncasecmp(&a[i - 2], &b[j - 1], 1))
+			if (i > 1 && j > 1 && !strncasecmp(&a[i - 1], &b[j - 2], 1) &&
+				!strncasecmp(&a[i - 2], &b[j - 1], 1))
 				row[j] = TD_MIN(row[j], above2[j - 2] + 1);
 		}
 	}
@@ -73,7 +74,8 @@ const char *nearest_name(const char *name, const char *const *names, size_t n_na
 		return NULL;
 	for (size_t i = 0; i < n_names; i++) {
 		size_t d = strlen(names[i]) > NAME_MOST ? best_distance : distance(name, names[i]);
-		bool tie = best && d == best_distance && strlen(names[i]) == strlen(name); /* letters swapped, rather than lost */
+		bool tie = best && d == best_distance &&
+			   strlen(names[i]) == strlen(name); /* letters swapped, rather than lost */
 
 		if (d < best_distance || tie) {
 			best_distance = d;

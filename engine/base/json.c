@@ -343,9 +343,12 @@ static const cJSON *find_duplicate(const cJSON *object)
 	const cJSON *child, **members, *found = NULL;
 	size_t n = 0, i = 0;
 
-	cJSON_ArrayForEach(child, object) n++;
+	n = (size_t)cJSON_GetArraySize(object);
 	members = MEM_NEW_N(const cJSON *, n + 1);
-	cJSON_ArrayForEach(child, object) members[i++] = child;
+	cJSON_ArrayForEach(child, object)
+	{
+		members[i++] = child;
+	}
 	qsort(members, n, sizeof *members, compare_names);
 	for (i = 1; i < n && !found; i++)
 		if (!strcmp(members[i - 1]->string, members[i]->string))

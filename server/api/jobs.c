@@ -80,8 +80,11 @@ static td_status check_shapes(struct request *q, const cJSON *spec, cJSON **chec
 	mem_free(text);
 	if (s)
 		return s;
-	cJSON_ArrayForEach(fault, json_get(*checked, "faults")) faults_add(
-		f, json_string(fault, "pointer", ""), "%s", json_string(fault, "detail", "this does not fit"));
+	cJSON_ArrayForEach(fault, json_get(*checked, "faults"))
+	{
+		faults_add(
+			f, json_string(fault, "pointer", ""), "%s", json_string(fault, "detail", "this does not fit"));
+	}
 	cJSON_DeleteItemFromObjectCaseSensitive(*checked, "faults");
 	cJSON_DeleteItemFromObjectCaseSensitive(*checked, "id");
 	return TD_OK;

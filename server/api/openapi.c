@@ -177,7 +177,7 @@ static void add_route(cJSON *paths, const struct route *r)
 
 	if (!item)
 		item = cJSON_AddObjectToObject(paths, r->path);
-	for (size_t i = 0; r->method[i] && i < sizeof method - 1; i++)
+	for (size_t i = 0; i < sizeof method - 1 && r->method[i]; i++)
 		method[i] = (char)(r->method[i] | 0x20);
 	op = cJSON_AddObjectToObject(item, method);
 	tags = cJSON_AddArrayToObject(op, "tags");

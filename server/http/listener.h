@@ -21,8 +21,8 @@ void listener_wake(struct listener *l);
 /* From now on writes are refused with 503; reads and streams go on. */
 void listener_drain(struct listener *l);
 bool listener_draining(struct listener *l);
-/* Refuse new connections, end streams, give requests under way a moment, stop the threads and close their readers.  The store may
- * still call listener_wake. */
+/* Refuse new connections, end streams, give requests under way a moment, stop the threads and close their readers.  The
+ * store may still call listener_wake. */
 void listener_stop(struct listener *l);
 void listener_free(struct listener *l); /* NULL is fine */
 

@@ -43,14 +43,14 @@ static bool match(struct connection *c, const char *pattern, const char *path, s
 
 	c->q.param[0] = c->q.param[1] = NULL;
 	while (*pattern) {
+		const char *slash;
 		size_t n_pattern, n;
 
 		if (path == end || *path++ != *pattern++) /* both stand at a '/' */
 			return false;
 		n_pattern = strcspn(pattern, "/");
-		n = (size_t)((char *)memchr(path, '/', (size_t)(end - path)) - path);
-		if (!memchr(path, '/', (size_t)(end - path)))
-			n = (size_t)(end - path);
+		slash = memchr(path, '/', (size_t)(end - path));
+		n = (size_t)((slash ? slash : end) - path);
 		if (*pattern == '{') {
 			if (!n || !text_decode(path, n, false, text, sizeof text))
 				return false;
