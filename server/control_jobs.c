@@ -220,8 +220,8 @@ static void finish_event(struct control *c, struct action *action)
 	mem_free(a);
 }
 
-static struct event_action *post_event(
-	struct control *c, struct cached_job *j, enum job_event event, const char *reason, const char *detail)
+static struct event_action *make_event(
+	struct control *c, const struct cached_job *j, enum job_event event, const char *reason, const char *detail)
 {
 	struct event_action *a = MEM_NEW(struct event_action);
 
@@ -230,8 +230,13 @@ static struct event_action *post_event(
 	snprintf(a->detail, sizeof a->detail, "%s", detail);
 	a->event = event;
 	a->reason = reason;
-	job_post(c, j, &a->action);
 	return a;
+}
+
+static void post_event(
+	struct control *c, struct cached_job *j, enum job_event event, const char *reason, const char *detail)
+{
+	job_post(c, j, &make_event(c, j, event, reason, detail)->action);
 }
 
 /* ---- The end of an attempt ------------------------------------------------------------------------------------- */
@@ -303,18 +308,19 @@ static void conclude(struct control *c, struct cached_job *j)
 	struct event_action *a;
 
 	if (j->state == JOB_STARTING || j->state == JOB_RUNNING) {
-		a = v->reason ? post_event(c, j, event, v->reason, v->detail)
-			      : post_event(c, j, JOB_EV_LOST, "daemon_restarted",
+		a = v->reason ? make_event(c, j, event, v->reason, v->detail)
+			      : make_event(c, j, JOB_EV_LOST, reason_restarted,
 					"its worker was gone when the daemon started");
 		a->again = !v->reason || v->again;
 	} else { /* the user wanted it to end: cancelled, paused */
 		bool clean = event == JOB_EV_STOPPED;
 		const char *reason = j->state == JOB_PAUSING ? "paused" : "cancelled";
-		a = post_event(c, j, event, event == JOB_EV_FAIL || event == JOB_EV_TIMEOUT ? v->reason : reason,
+		a = make_event(c, j, event, event == JOB_EV_FAIL || event == JOB_EV_TIMEOUT ? v->reason : reason,
 			clean || !v->reason ? "" : v->detail);
 	}
 	a->words = v->words;
 	*v = (struct verdict){ .event = JOB_EV_LOST };
+	job_post(c, j, &a->action);
 }
 
 struct losses {
