@@ -20,7 +20,7 @@ CSTD    = -std=gnu11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla -Werror
 OPT     = -O2 -g -ffp-contract=off
 INC     = -Iengine -Iserver -I$(B)/gen
-SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS  = $(CSTD) $(OPT) $(WARN) $(INC) $(SANFLAGS) $(if $(PARANOID),-DTD_PARANOID) -DTD_VERSION=\"$(VERSION)\"
 LDFLAGS = $(SANFLAGS) -pthread
 

@@ -6,6 +6,12 @@
 /* Sizes beyond this are a mistake or an attack, and below it no product of a shape rule overflows. */
 #define ELEMENTS_MOST ((int64_t)1 << 46)
 
+static void copy_attrs(void *to, const void *attrs, const td_op *op)
+{
+	if (op->attrs_size) /* memcpy takes no NULL, not even for nothing */
+		memcpy(to, attrs, op->attrs_size);
+}
+
 /* ---- Eager cache of prepared handles -------------------------------------------------------------------------------
  */
 
@@ -26,7 +32,7 @@ static size_t handle_key(const td_op *op, const td_call *call, unsigned char *ke
 	if (op->attrs_size + (size_t)op->n_in * sizeof(td_shape) > room)
 		return 0;
 	memset(key, 0, room);
-	memcpy(key, call->attrs, op->attrs_size);
+	copy_attrs(key, call->attrs, op);
 	n = op->attrs_size;
 	for (int i = 0; i < op->n_in; i++, n += sizeof(td_shape))
 		if (call->in[i].shape)
@@ -144,7 +150,7 @@ static td_value *record(
 
 	fill_node(c, n, op);
 	n->attrs = arena_alloc(&g->arena, TD_MAX(op->attrs_size, 1));
-	memcpy(n->attrs, attrs, op->attrs_size);
+	copy_attrs(n->attrs, attrs, op);
 	n->layer = arena_strdup(&g->arena, c->layer);
 	for (int i = 0; i < n_in; i++)
 		n->in[i] = in[i] && in[i]->id < 0 ? td__graph_capture(g, in[i]) : in[i];
@@ -219,7 +225,7 @@ static void remember(
 
 	fill_node(c, n, op);
 	n->attrs = n + 1;
-	memcpy(n->attrs, attrs, op->attrs_size);
+	copy_attrs(n->attrs, attrs, op);
 	for (int i = 0; i < n_in; i++)
 		n->in[i] = td_ref(in[i]);
 	for (int i = 0; i < n_out; i++) {

@@ -61,9 +61,8 @@ static void write_step(td_ctx *c, void *arg, td_value *const *in, td_value **out
 	for (int i = 0; i < m->n_params; i++)
 		params[i] = m->params[i].value;
 	memset(t->grads, 0, sizeof *t->grads * (size_t)m->n_params);
+	td_no_grad_begin(c); /* nobody wants gradients of the gradients */
 	td_gradients(c, &out[OUT_LOSS], NULL, 1, params, m->n_params, t->grads);
-
-	td_no_grad_begin(c);
 	td_name_push(c, "metrics");
 	out[OUT_GRAD_NORM] = gradient_norm(c, t->grads, m->n_params);
 	for (int i = 0; i < t->metrics.n; i++) {

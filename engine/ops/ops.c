@@ -195,12 +195,11 @@ static void gemm_slice(void *arg, int slice)
 		return;
 	if (g->by_rows)
 		TD_PICK(g->dtype, k_gemm)
-		(g->ta, g->tb, n, g->n, g->k, at_const(g->a, g->ta ? from : from * g->lda, g->size), g->lda, g->b,
-			g->ldb, g->beta, at(g->c, from * g->ldc, g->size), g->ldc);
-	else
-		TD_PICK(g->dtype, k_gemm)
-		(g->ta, g->tb, g->m, n, g->k, g->a, g->lda, at_const(g->b, g->tb ? from * g->ldb : from, g->size),
-			g->ldb, g->beta, at(g->c, from, g->size), g->ldc);
+	(g->ta, g->tb, n, g->n, g->k, at_const(g->a, g->ta ? from : from * g->lda, g->size), g->lda, g->b, g->ldb,
+		g->beta, at(g->c, from * g->ldc, g->size), g->ldc);
+	else TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, g->m, n, g->k, g->a, g->lda,
+		at_const(g->b, g->tb ? from * g->ldb : from, g->size), g->ldb, g->beta, at(g->c, from, g->size),
+		g->ldc);
 }
 
 void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
@@ -240,5 +239,6 @@ void ops_sample_input(td_sample *s, enum td_fill fill, td_dtype dtype, int rank,
 
 	s->in[i].fill = fill;
 	s->in[i].shape = (td_shape){ .dtype = dtype, .rank = rank };
-	memcpy(s->in[i].shape.dim, dim, sizeof *dim * (size_t)rank);
+	for (int k = 0; k < rank; k++)
+		s->in[i].shape.dim[k] = dim[k];
 }

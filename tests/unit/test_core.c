@@ -166,7 +166,7 @@ static void run_steps(bool graph, float *losses, float *weights, td_counters *co
 	td_shape ws = td_shape_make(TD_F32, 2, 6, 5), scalar = { .dtype = TD_F32 };
 	td_value *w = td_tensor(c, &ws, NULL), *lr = td_scalar(c, TD_F32, 0.1), *t = td_scalar(c, TD_F32, 1),
 		 *gate = td_scalar(c, TD_F32, 1);
-	td_value *symbols[4], *loss = NULL;
+	td_value *symbols[4] = { 0 }, *loss = NULL;
 	td_session *s = NULL;
 
 	for (int i = 0; i < 30; i++)
