@@ -211,8 +211,10 @@ static void *run(void *arg)
 
 /* ---- Life ------------------------------------------------------------------------------------------------------ */
 
-static void control_free(struct control *c)
+void control_free(struct control *c)
 {
+	if (!c)
+		return;
 	while (c->workers)
 		worker_free(c, c->workers);
 	while (c->strangers) {
@@ -297,7 +299,6 @@ void control_stop(struct control *c)
 	}
 	control_wake_loop(c);
 	pthread_join(c->thread, NULL);
-	control_free(c);
 }
 
 /* ---- From other threads ---------------------------------------------------------------------------------------- */

@@ -17,8 +17,10 @@ struct control;
  * time; files without rows go), start the warm spares and the checker, run the loop on a thread of its own. */
 td_status control_start(const struct config *config, struct store *store, struct control **out, struct err *e);
 /* Tell workers to checkpoint and leave, wait until the drain deadline, kill the rest, stop.  A second call, from
- * another thread or a signal handler while the first waits, kills them at once and returns. */
+ * another thread or a signal handler while the first waits, kills them at once and returns.  Requests may still ask
+ * what there is; what needs the loop finds nobody. */
 void control_stop(struct control *c);
+void control_free(struct control *c); /* after control_stop, when nobody can ask any more; NULL is fine */
 
 /* From any thread: rows changed; look again. */
 void control_wake(struct control *c, int64_t seq);

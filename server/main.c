@@ -16,10 +16,9 @@
 #include <stdio.h>
 #include <time.h>
 
-static void on_commit(void *arg, int64_t seq)
+static void on_commit(void *listener, int64_t seq __attribute__((unused)))
 {
-	(void)seq;
-	listener_wake(arg);
+	listener_wake(listener);
 }
 
 /* The job's schema is part of the program; without it nothing could be checked. */
@@ -105,6 +104,7 @@ static void stop(struct server *srv, struct schema *schema)
 		access_withdraw(srv);
 		listener_stop(srv->http);
 	}
+	control_free(srv->control);
 	if (srv->store)
 		store_close(srv->store);
 	listener_free(srv->http); /* after the writer, which wakes it */
