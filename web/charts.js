@@ -7,15 +7,23 @@ import { duration, moment, value as valueText } from './lib/format.js';
 
 const N_COLOURS = 10; // --c0 .. --c9 in style.css
 const PER_CURVE = 4; // columns of one curve: low, high, raw, line
-const RAW_ALPHA = '55'; // of the unsmoothed curve behind the smoothed one
-const BAND_ALPHA = '2b';
+const RAW_ALPHA = 0.33; // of the unsmoothed curve behind the smoothed one
+const BAND_ALPHA = 0.17;
 const DOT_SPACE = 12; // CSS pixels for each dot on a curve
 const AXIS_LEAST = 36; // CSS pixels: room for half a label of the other axis
 const MARK_SIZE = 5; // of the triangle for a value that is not finite, CSS pixels
 
-/* The style sheet's value of a custom property, so charts follow the theme. */
-function css(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/* What a colour of the style sheet is under the present theme, as "rgb(r, g, b)". */
+function paint(name) {
+  const probe = make('i', '', document.body);
+  probe.style.color = `var(${name})`;
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+function faint(colour, alpha) {
+  return colour.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
 }
 
 export function colourOf(index) {
@@ -24,7 +32,7 @@ export function colourOf(index) {
 
 const listeners = new Set();
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
-const repaint = () => listeners.forEach((paint) => paint());
+const repaint = () => listeners.forEach((listener) => listener());
 dark.addEventListener('change', repaint);
 
 /* The reader chose another theme: charts take its colours. */
@@ -69,7 +77,7 @@ export function lineChart(el, title, on = {}) {
 
   function build() {
     u?.destroy();
-    const colours = curves.map((c) => css(`--c${c.colour % N_COLOURS}`));
+    const colours = curves.map((c) => paint(`--c${c.colour % N_COLOURS}`));
     u = new uPlot(options(curves, colours, view, size(), { zoom: () => zoom, setZoom, cursor, marks: () => curves }), [[]], plot);
     legend.textContent = '';
     values = curves.map((c) => {
@@ -142,18 +150,19 @@ function table(curves, view) {
 }
 
 function options(curves, colours, view, size, hooks) {
-  const grid = { stroke: css('--line'), width: 1 };
-  const font = `${Math.round(parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.75)}px ${css('--font')}`;
-  const axis = { stroke: css('--muted'), grid, ticks: { show: false }, font, gap: 6 };
+  const grid = { stroke: paint('--line'), width: 1 };
+  const { fontSize, fontFamily } = getComputedStyle(document.body);
+  const font = `${Math.round(parseFloat(fontSize) * 0.75)}px ${fontFamily}`;
+  const axis = { stroke: paint('--muted'), grid, ticks: { show: false }, font, gap: 6 };
   const xLabels = view.logX ? logLabels : view.axis === 'relative' ? durationLabels : linearLabels;
   const series = [{}];
   const bands = [];
   curves.forEach((c, k) => {
     const first = 1 + k * PER_CURVE;
     const edge = { stroke: 'transparent', width: 0, points: { show: false } };
-    bands.push({ series: [first + 1, first], fill: colours[k] + BAND_ALPHA });
+    bands.push({ series: [first + 1, first], fill: faint(colours[k], BAND_ALPHA) });
     series.push(edge, edge);
-    series.push({ stroke: colours[k] + RAW_ALPHA, width: 1, points: { show: false } });
+    series.push({ stroke: faint(colours[k], RAW_ALPHA), width: 1, points: { show: false } });
     series.push({ label: c.label, stroke: colours[k], width: 1.75, points: { size: 5, fill: colours[k], stroke: colours[k], show: isSparse } });
   });
   return {

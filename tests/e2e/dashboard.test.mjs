@@ -44,8 +44,8 @@ const pixelsOfCurve = (page, title, k) =>
       const chart = [...document.querySelectorAll('.chart')].find((c) => c.querySelector('h3').textContent === name);
       const canvas = chart?.querySelector('canvas');
       if (!canvas) return 0;
-      const wanted = getComputedStyle(document.documentElement).getPropertyValue(`--c${index}`).trim();
-      const rgb = [1, 3, 5].map((i) => parseInt(wanted.slice(i, i + 2), 16));
+      const swatch = chart.querySelectorAll('.chart-legend i')[index];
+      const rgb = getComputedStyle(swatch).backgroundColor.match(/\d+/g).map(Number).slice(0, 3);
       const data = window.pixelsOf(canvas);
       let n = 0;
       for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && rgb.every((c, j) => Math.abs(data[i + j] - c) < 12)) n++;

@@ -24,6 +24,8 @@ test('progress says 100 % only at the end', () => {
 test('sizes, counts and shapes', () => {
   assert.equal(format.bytes(1536), '1.5 KiB');
   assert.equal(format.bytes(0), '0 B');
+  assert.equal(format.percent(0.91234, 2), '91.23\u00a0%');
+  assert.equal(format.percent(NaN), '–');
   assert.equal(format.short(1234567), '1.23 M');
   assert.equal(format.short(999), '999');
   assert.equal(format.count(1234567), '1,234,567');

@@ -52,8 +52,9 @@ export function bytes(n) {
   return `${i === 0 ? x : trimZeros(x.toPrecision(3))} ${units[i]}`;
 }
 
+/* The space before the sign does not break a line. */
 export function percent(fraction, digits = 0) {
-  return Number.isFinite(fraction) ? `${(fraction * 100).toFixed(digits)} %` : NOTHING;
+  return Number.isFinite(fraction) ? `${(fraction * 100).toFixed(digits)}\u00a0%` : NOTHING;
 }
 
 /* Progress never says 100 % before the end. */

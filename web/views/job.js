@@ -11,6 +11,7 @@ import { append, columns, earliest, emptyColumns, number, rewind } from '../lib/
 import { Chart, Controls, LIVE_MOST, MAX_POINTS, viewOf } from './curves.js';
 import { Files } from './files.js';
 import { Graph } from './graph.js';
+import { Layers } from './layers.js';
 import { Log } from './log.js';
 import { ConfirmButton, ErrorBox, Live, Progress, State, Time, atMostEvery, etaOf, isTerminal, runtimeOf, useNow } from './parts.js';
 import { Report } from './report.js';
@@ -337,36 +338,5 @@ function Spec({ job }) {
       </div>
       <div>${job.checked && html`<h2>Model</h2><${Layers} checked=${job.checked} />`}</div>
     </div>
-  `;
-}
-
-/* The model layer by layer, as the checker saw it. */
-export function Layers({ checked, onPick }) {
-  const layers = checked.layers || [];
-  return html`
-    <div class="scroll">
-      <table class="layers">
-        <thead><tr><th>Layer</th><th>Output</th><th class="num">Parameters</th><th class="num">FLOPs</th></tr></thead>
-        <tbody>
-          ${layers.map(
-            (l) => html`
-              <tr>
-                <td>
-                  ${onPick && l.pointer ? html`<button class="link" onClick=${() => onPick(l.pointer)}>${l.type}</button>` : l.type}
-                  ${l.name && l.name !== l.type && html` <small>${l.name}</small>`}
-                </td>
-                <td>${format.shape(l.output)}</td>
-                <td class="num">${format.count(l.parameters)}</td>
-                <td class="num">${format.short(l.flops)}</td>
-              </tr>
-            `,
-          )}
-        </tbody>
-        <tfoot>
-          <tr><th>Together</th><td></td><td class="num">${format.count(checked.parameters)}</td><td class="num">${format.short(checked.flops)}</td></tr>
-        </tfoot>
-      </table>
-    </div>
-    ${Number.isFinite(checked.bytes) && html`<p class="muted">About ${format.bytes(checked.bytes)} of memory for a step.</p>`}
   `;
 }

@@ -6,7 +6,7 @@ import { examples, jobs } from '../api.js';
 import { locate, offset, pretty } from '../lib/locate.js';
 import { go } from '../lib/route.js';
 import { Editor } from './editor.js';
-import { Layers } from './job.js';
+import { Layers } from './layers.js';
 import { ErrorBox, useLoaded } from './parts.js';
 
 const CHECK_MS = 350; // after the last key until the server is asked
