@@ -233,7 +233,7 @@ static td_status take_failed(struct store_tx *tx, struct batch *b, const cJSON *
 	b->ended = true;
 	if (json_bool(body, "retry", false))
 		return TD_OK; /* judged when the process is gone, as any other loss */
-	for (; status[n] && n < sizeof reason - 1; n++)
+	for (; n < sizeof reason - 1 && status[n]; n++)
 		reason[n] = (char)tolower((unsigned char)status[n]);
 	reason[n] = '\0';
 	if (set_document(tx, b, body, store_job_set_error, e))
@@ -377,36 +377,53 @@ static void refuse(struct worker *w, const char *why)
 	worker_kill(w, "its messages cannot be read");
 }
 
-void control_intake_step(struct control *c, struct worker *w)
+/* All whole messages that have arrived, or NULL.  False: what comes next cannot be taken. */
+static bool collect(struct control *c, struct worker *w, struct batch **out, struct err *e)
 {
+	struct batch *b = NULL;
 	struct proto_msg m;
-	struct err e = { 0 };
-	int got = 1;
+	int got = 1, n = 0;
 
-	if (w->batch && w->batch_retry_ms && w->exited && c->draining) {
-		batch_free(w->batch); /* the next attempt sends it again, from the last checkpoint on */
-		w->batch = NULL;
-	} else if (w->batch && w->batch_retry_ms && c->now_ms >= w->batch_retry_ms) {
-		w->batch_retry_ms = 0;
-		control_post(c, &w->batch->action);
-	} else if (w->batch && w->batch_retry_ms) {
-		control_due(c, w->batch_retry_ms);
-	}
-	if (w->batch || !w->peer || w->broken)
-		return;
-	while ((!w->batch || w->batch->n < BATCH_MOST) && (got = proto_decode(&w->peer->in, &m, &e)) == 1) {
-		if (!intakes[m.kind] || m.number < 1 || w->state != WORKER_BUSY) {
+	while (n++ < BATCH_MOST && (got = proto_decode(&w->peer->in, &m, e)) == 1) {
+		if (!intakes[m.kind] || m.number < 1) {
+			err_set(e, TD_CORRUPT, "a message %s is out of place", proto_kind_name(m.kind));
 			proto_msg_release(&m);
-			err_set(&e, TD_CORRUPT, "a message %s is out of place", proto_kind_name(m.kind));
 			got = -1;
 			break;
 		}
-		if (!w->batch)
-			w->batch = batch_create(c, w);
-		MEM_GROW(w->batch->messages, w->batch->n, w->batch->cap);
-		w->batch->messages[w->batch->n++] = m;
+		if (!b)
+			b = batch_create(c, w);
+		MEM_GROW(b->messages, b->n, b->cap);
+		b->messages[b->n++] = m;
 	}
-	if (got < 0)
+	*out = b;
+	return got >= 0;
+}
+
+static void retry_batch(struct control *c, struct worker *w)
+{
+	if (!w->batch_retry_ms) {
+		; /* it is on its way */
+	} else if (w->exited && c->draining) {
+		batch_free(w->batch); /* the next attempt sends it again, from the last checkpoint on */
+		w->batch = NULL;
+	} else if (c->now_ms >= w->batch_retry_ms) {
+		w->batch_retry_ms = 0;
+		control_post(c, &w->batch->action);
+	} else {
+		control_due(c, w->batch_retry_ms);
+	}
+}
+
+void control_intake_step(struct control *c, struct worker *w)
+{
+	struct err e = { 0 };
+
+	if (w->batch)
+		retry_batch(c, w);
+	if (w->batch || !w->peer || w->broken)
+		return;
+	if (!collect(c, w, &w->batch, &e))
 		refuse(w, e.text);
 	if (w->batch) {
 		w->batch_retry_ms = 0;
