@@ -76,7 +76,7 @@ td_storage *td__storage_create(td_pool *p, size_t n_bytes)
 {
 	size_t size;
 	int b = bucket_of(n_bytes, &size);
-	bool waits = p->buckets[b].n > 0 && b < N_BUCKETS - 1;
+	bool waits = b < N_BUCKETS - 1 && p->buckets[b].n > 0;
 	void *bytes = waits ? p->buckets[b].blocks[--p->buckets[b].n] : p->device->alloc(size);
 	td_storage *s;
 

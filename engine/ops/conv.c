@@ -369,8 +369,7 @@ static void conv2d_dw_forward(const td_call *call)
 	memcpy(call->out[0].data, partials, weight_bytes(&v));
 	for (int s = 1; s < v.n_slices; s++)
 		TD_PICK(v.dtype, k_add)
-		(call->out[0].data, call->out[0].data, partials + (size_t)s * weight_bytes(&v),
-			v.out_channels * v.patch, 1, 1);
+	(call->out[0].data, call->out[0].data, partials + (size_t)s * weight_bytes(&v), v.out_channels * v.patch, 1, 1);
 }
 
 static void conv2d_dw_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)

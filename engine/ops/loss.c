@@ -136,8 +136,8 @@ static void argmax_slice(void *arg, int slice)
 
 	for (int64_t i = from; i < to; i++)
 		TD_PICK(r->dtype, k_argmax)
-		((int64_t *)(void *)r->y + i, at_const(r->x, i / r->inner * r->n * r->inner + i % r->inner, r->size),
-			r->n, r->inner);
+	((int64_t *)(void *)r->y + i, at_const(r->x, i / r->inner * r->n * r->inner + i % r->inner, r->size), r->n,
+		r->inner);
 }
 
 static void argmax_forward(const td_call *call)
@@ -207,8 +207,8 @@ static void cross_entropy_slice(void *arg, int slice)
 
 	for (int64_t i = (int64_t)slice * ROWS_PER_SLICE; i < TD_MIN(((int64_t)slice + 1) * ROWS_PER_SLICE, n); i++)
 		TD_PICK(call->in[0].shape->dtype, k_cross_entropy)
-		(at(call->out[0].data, i, size), at(call->out[1].data, i, size),
-			at_const(call->in[0].data, i * classes, size), labels[i], classes);
+	(at(call->out[0].data, i, size), at(call->out[1].data, i, size), at_const(call->in[0].data, i * classes, size),
+		labels[i], classes);
 }
 
 static void cross_entropy_each_forward(const td_call *call)
@@ -287,8 +287,8 @@ static void cross_entropy_dx_slice(void *arg, int slice)
 
 	for (int64_t i = (int64_t)slice * ROWS_PER_SLICE; i < TD_MIN(((int64_t)slice + 1) * ROWS_PER_SLICE, n); i++)
 		TD_PICK(call->in[0].shape->dtype, k_cross_entropy_dx)
-		(at(call->out[0].data, i * classes, size), at_const(call->in[0].data, i * classes, size),
-			at_const(call->in[2].data, i, size), labels[i], at_const(call->in[3].data, i, size), classes);
+	(at(call->out[0].data, i * classes, size), at_const(call->in[0].data, i * classes, size),
+		at_const(call->in[2].data, i, size), labels[i], at_const(call->in[3].data, i, size), classes);
 }
 
 static void cross_entropy_dx_forward(const td_call *call)

@@ -443,7 +443,7 @@ static void squares_slice(void *arg, int slice)
 	*acc = 0;
 	if (from < n)
 		TD_PICK(x->dtype, k_accumulate_squares)
-		(acc, at_const(call->in[0].data, from, td_dtype_size(x->dtype)), TD_MIN(per, n - from));
+	(acc, at_const(call->in[0].data, from, td_dtype_size(x->dtype)), TD_MIN(per, n - from));
 }
 
 static void sum_squares_forward(const td_call *call)

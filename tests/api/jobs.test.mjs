@@ -243,7 +243,7 @@ describe("the list of jobs", () => {
 	before(async () => {
 		await tandem.up();
 		for (let i = 0; i < 7; i++)
-			ids.push((await tandem.submit(endless({ name: `n${i}`, project: i % 2 ? "odd" : "even", priority: -i, tags: [`t${i}`], optimizer: { type: "sgd", lr: (i + 1) / 100 } }))).id);
+			ids.push((await tandem.submit(endless({ name: `run-${i}`, project: i % 2 ? "odd" : "even", priority: -i, tags: [`t${i}`], optimizer: { type: "sgd", lr: (i + 1) / 100 } }))).id);
 	});
 	after(async () => {
 		for (const id of ids) await tandem.act(id, "cancel");
@@ -266,17 +266,17 @@ describe("the list of jobs", () => {
 
 	test("can be narrowed by project, tag, state and text", async () => {
 		const names = async (query) => (await tandem.json(`/jobs?${query}`)).items.map((j) => j.name).sort();
-		assert.deepEqual(await names("project=odd"), ["n1", "n3", "n5"]);
-		assert.deepEqual(await names("tag=t4"), ["n4"]);
-		assert.deepEqual(await names("q=n6"), ["n6"]);
+		assert.deepEqual(await names("project=odd"), ["run-1", "run-3", "run-5"]);
+		assert.deepEqual(await names("tag=t4"), ["run-4"]);
+		assert.deepEqual(await names("q=run-6"), ["run-6"]);
 		assert.ok((await names("state=queued")).length >= 5);
 		assert.deepEqual(await names("state=failed"), []);
 	});
 
 	test("is sorted by a field of the specs, either way", async () => {
 		const lrs = async (sort) => (await tandem.json(`/jobs?sort=${sort}`)).items.map((j) => j.name);
-		assert.deepEqual(await lrs("/optimizer/lr"), ["n0", "n1", "n2", "n3", "n4", "n5", "n6"]);
-		assert.deepEqual(await lrs("-/optimizer/lr"), ["n6", "n5", "n4", "n3", "n2", "n1", "n0"]);
+		assert.deepEqual(await lrs("/optimizer/lr"), [0, 1, 2, 3, 4, 5, 6].map((i) => `run-${i}`));
+		assert.deepEqual(await lrs("-/optimizer/lr"), [6, 5, 4, 3, 2, 1, 0].map((i) => `run-${i}`));
 	});
 
 	test("comes as CSV with the columns asked for", async () => {
