@@ -43,7 +43,7 @@ main.id = 'main';
 app.append(bar, main);
 
 let current = null; // {view, unmount}
-let who = null; // the server's view of the reader: {signed_in, owner, scope}
+let who = null; // the server's view of the reader: {signed_in, owner, scope, needs_token: a sign-in is asked for at all}
 
 function theme() {
   return document.documentElement.dataset.theme || 'auto';
@@ -87,7 +87,7 @@ function drawBar() {
         <button class="quiet" onClick=${nextTheme} title=${`Theme: ${THEME_NAMES[theme()]}`} aria-label=${`Theme: ${THEME_NAMES[theme()]}. Change it.`}>
           ${{ auto: '◐', light: '☀', dark: '☾' }[theme()]}
         </button>
-        ${who?.signed_in && html`<button class="quiet" onClick=${signOut} title=${`${who.owner}, ${who.scope}`}>Sign out</button>`}
+        ${who?.signed_in && who.needs_token && html`<button class="quiet" onClick=${signOut} title=${`${who.owner}, ${who.scope}`}>Sign out</button>`}
       </div>
     `,
     bar,

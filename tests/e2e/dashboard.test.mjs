@@ -151,3 +151,36 @@ test('every page fits a narrow screen, in the dark, without a complaint', async 
   assert.deepEqual(complaints, []);
   await close();
 });
+
+test('a server with tokens asks for one, lets the reader in with it, and out again', async (t) => {
+  const tandem = await start(t);
+  const { token } = (await tandem.request('POST', '/tokens', { body: { owner: 'ada', scope: 'admin' } })).json;
+  const { page, complaints, close } = await newPage(tandem.url);
+
+  await page.goto('/system');
+  await page.waitForURL(/\/sign-in\?next=%2Fsystem$/);
+  await page.getByLabel('Token').fill('not a token');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').waitFor();
+  await page.getByLabel('Token').fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL(/\/system$/);
+  await page.getByRole('heading', { name: 'Workers' }).waitFor();
+
+  await page.getByRole('link', { name: 'Tokens' }).click();
+  await page.getByLabel('Owner').fill('grace');
+  await page.getByRole('button', { name: 'Make it' }).click();
+  await page.locator('.made pre').waitFor();
+  const row = page.locator('tbody tr', { hasText: 'grace' });
+  await row.getByRole('button', { name: 'Revoke' }).click();
+  await row.getByRole('button', { name: 'Revoke it?' }).click();
+  await row.waitFor({ state: 'detached' });
+
+  assert.ok(!(await page.evaluate(() => document.cookie + JSON.stringify({ ...localStorage, ...sessionStorage }))).includes(token), 'no script can read the token');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.waitForURL(/\/sign-in$/);
+  await page.goto('/');
+  await page.waitForURL(/\/sign-in\?next=/);
+  assert.deepEqual(complaints.filter((c) => !/ 401 /.test(c)), [], 'refusals are all that the browser notes');
+  await close();
+});
