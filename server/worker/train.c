@@ -91,7 +91,6 @@ static bool read_data(struct run *r)
 		err_set(&r->err, TD_NO_MEMORY, "no memory for a batch of %lld samples",
 			(long long)r->spec.data.batch_size);
 	r->n_batches = data_batches(r->train.n, r->spec.data.batch_size);
-	r->n_steps = r->tell.n_steps = spec_steps(&r->spec);
 	return r->images;
 }
 
@@ -176,7 +175,9 @@ static bool prepare(struct run *r, const cJSON *document)
 {
 	if (!read_spec(r, document))
 		return false;
-	tell_progress(&r->tell, 0, 0, "prepare", true);
+	r->n_steps = r->tell.n_steps = spec_steps(&r->spec);
+	/* A job that goes on is not shown as back at its beginning. */
+	tell_progress(&r->tell, json_int(r->resume, "step", 0), 0, "prepare", true);
 	if (!read_data(r) || !make_trainer(r) || !set_start(r))
 		return false;
 	tell_started(r);
