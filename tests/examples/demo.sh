@@ -7,7 +7,7 @@ B=${B:-build} DATA=${DATA:-.data} EXAMPLE=${EXAMPLE:-fashion-cnn}
 pid_file=$DATA/demo.pid url_file=$DATA/demo.url log_file=$DATA/demo.log
 
 running() { # the daemon that an earlier demo left, and not another process with its number
-	[ -s "$pid_file" ] && tr '\0' ' ' <"/proc/$(cat "$pid_file")/cmdline" 2>/dev/null | grep -q "tandemd.*$DATA"
+	[ -s "$pid_file" ] && { tr '\0' ' ' <"/proc/$(cat "$pid_file")/cmdline"; } 2>/dev/null | grep -q "tandemd.*$DATA"
 }
 
 stop() {
