@@ -50,7 +50,8 @@ struct connection {
 	struct response r;
 	struct arena arena;        /* everything that lives as long as the request */
 	const struct route *route; /* NULL: not one of the API's */
-	const char *raw;           /* request target as it was sent */
+	const char *raw;           /* request target as it was sent; "/" where it is too long to keep */
+	bool too_long;
 	struct pair query[QUERY_MOST];
 	int n_query;
 	struct buf body;

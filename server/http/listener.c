@@ -13,6 +13,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -47,12 +48,13 @@ struct listener {
 
 /* ---- Binding ----------------------------------------------------------------------------------------------------- */
 
-/* "HOST:PORT", "[V6]:PORT" or ":PORT" into its halves. */
+/* "HOST:PORT", "[V6]:PORT" or ":PORT" into its halves.  The port is checked here: getaddrinfo takes 99999 for 34463. */
 static bool split_address(const char *text, char *host, size_t room, const char **port)
 {
 	const char *colon = strrchr(text, ':'), *start = text, *end = colon;
 
-	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")] || strlen(colon + 1) > 5)
+	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")] || strlen(colon + 1) > 5 ||
+		atoi(colon + 1) > UINT16_MAX)
 		return false;
 	if (*start == '[') {
 		start++;

@@ -106,7 +106,8 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *mhd
 	response_init(&c->r, &c->arena);
 	buf_init(&c->body, 0);
 	c->mhd = mhd;
-	c->raw = strlen(target) <= TARGET_MOST ? arena_strdup(&c->arena, target) : "/";
+	c->too_long = strlen(target) > TARGET_MOST;
+	c->raw = c->too_long ? "/" : arena_strdup(&c->arena, target);
 	c->q.connection = c;
 	listener_count(arg, c);
 	c->q.srv = listener_server(c->listener);
@@ -264,6 +265,10 @@ static bool begin(struct connection *c, const char *method, int64_t declared)
 	c->q.method = arena_strdup(&c->arena, method);
 	c->q.path = "/";
 	choose_id(&c->q);
+	if (c->too_long) {
+		respond_problem(&c->r, &c->q, 414, "too-long", "the address has more than %u bytes", TARGET_MOST);
+		return false;
+	}
 	c->q.reader = listener_reader(c->listener, &e);
 	if (!c->q.reader) {
 		router_fail(c, &e);
