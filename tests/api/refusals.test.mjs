@@ -120,6 +120,7 @@ const requests = [
 	[400, "GET", "/jobs?lmit=5"], [400, "GET", "/jobs?after=nonsense"], [400, "GET", "/jobs?state=flying"], [400, "GET", "/jobs/compare"], [400, "GET", "/system?verbose=1"],
 	[400, "POST", "/jobs?dryrun=1", { body: quick() }], [400, "POST", "/jobs", { body: quick(), headers: { "idempotency-key": "x".repeat(5000) } }],
 	[405, "PROPFIND", "/jobs"],
+	[400, "GET", `/jobs?${"a=1&".repeat(3_000)}`], // more than libmicrohttpd could keep
 	[414, "GET", `/jobs?q=${"a".repeat(20_000)}`],
 ];
 
