@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,17 +31,17 @@ static struct {
 	pthread_t thread;
 	int listener, port;
 	char body[BODY_MOST + EXTRA_MOST], other[BODY_MOST + EXTRA_MOST];
-	/* How it behaves. */
-	int n_failures;     /* answer so many requests with STATUS first */
-	const char *status; /* "500 Broken" */
-	int cut_after;      /* close after so many bytes of a body, CUTS times; 0: never */
-	int n_cuts;
-	bool no_ranges;       /* ignore Range */
-	int extra;            /* bytes too many at the end */
-	bool wrong;           /* another body than the right one */
-	const char *location; /* redirect there; NULL: no */
+	/* How it behaves; set while the server's thread may look. */
+	atomic_int n_failures;        /* answer so many requests with STATUS first */
+	_Atomic(const char *) status; /* "500 Broken" */
+	atomic_int cut_after;         /* close after so many bytes of a body, CUTS times; 0: never */
+	atomic_int n_cuts;
+	atomic_bool no_ranges;          /* ignore Range */
+	atomic_int extra;               /* bytes too many at the end */
+	atomic_bool wrong;              /* another body than the right one */
+	_Atomic(const char *) location; /* redirect there; NULL: no */
 	/* What it has seen. */
-	int n_accepted, n_requests, n_resumed;
+	atomic_int n_accepted, n_requests, n_resumed;
 } server;
 
 static void answer(int fd)
