@@ -124,7 +124,7 @@ void control_checks_step(struct control *c)
 	/* The thread that asked gives up by itself; the process that hangs must go. */
 	if (c->checking && w && c->now_ms >= c->check_deadline_ms)
 		worker_kill(w, "a check took too long");
-	else if (c->checking)
+	else if (c->checking && w)
 		control_due(c, c->check_deadline_ms);
 	else if (c->checks && w)
 		send_next(c, w);

@@ -10,7 +10,7 @@
  *   control_check.c   specs to be checked
  *   control_data.c    datasets
  *
- * Everything belongs to the loop's thread, except what stands under one of the two locks.  Decisions are made from
+ * Everything belongs to the loop's thread, except what stands under its lock.  Decisions are made from
  * levels, never from edges: a step function looks at what is (a committed state, a process, a deadline) and does what
  * is missing, so a lost wake-up, a refused command or a restart needs no code of its own. */
 #ifndef CONTROL_INTERNAL_H

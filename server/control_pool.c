@@ -185,7 +185,9 @@ static void bury(struct control *c, struct worker *w)
 
 static void look_at_memory(struct control *c, struct worker *w)
 {
-	if (w->exited || c->now_ms < w->memory_ms + MEMORY_MS) {
+	if (w->exited)
+		return;
+	if (c->now_ms < w->memory_ms + MEMORY_MS) {
 		control_due(c, w->memory_ms + MEMORY_MS);
 		return;
 	}
