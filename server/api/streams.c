@@ -86,8 +86,8 @@ static td_status respond_events(struct request *q, struct response *r, const cha
 		return e->status;
 	s = MEM_NEW(struct events);
 	snprintf(s->id, sizeof s->id, "%s", id);
-	s->after = after;
-	respond_header(r, "X-Accel-Buffering", "no"); /* proxies would wait for more */
+	s->after = TD_MIN(after, store_seq(q->srv->store)); /* an id beyond ours is of an earlier data folder */
+	respond_header(r, "X-Accel-Buffering", "no");       /* proxies would wait for more */
 	respond_stream(r, "text/event-stream", next_events, s, mem_free);
 	return TD_OK;
 }

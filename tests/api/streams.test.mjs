@@ -59,6 +59,15 @@ describe("the events of a job", () => {
 		assert.deepEqual((await replay(0)).map((e) => [e.id, e.event]), before_restart);
 	});
 
+	test("go on from now when the id is of another data folder, whose numbers were larger", async () => {
+		const events = tandem.events("/events", { after: 1e12 });
+		const first = events.next();
+		await sleep(200);
+		await tandem.request("PATCH", `/jobs/${id}`, { body: { notes: "here" } });
+		assert.equal((await first).value.event, "job");
+		await events.return();
+	});
+
 	test("are refused when the id is none", async () => {
 		const r = await tandem.get(`/jobs/${id}/events`, { headers: { "last-event-id": "yesterday" } });
 		assert.equal(r.status, 400);
