@@ -17,8 +17,8 @@
 	OBJECT("\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200}," TEXT(                               \
 		       "notes", "10000") ","                                                                           \
 					 "\"priority\":{\"type\":\"integer\",\"minimum\":-1000,\"maximum\":1000},"     \
-					 "\"tags\":{\"type\":\"array\",\"maxItems\":50,\"items\":{\"type\":"           \
-					 "\"string\",\"minLength\":1,\"maxLength\":100}}",                             \
+					 "\"tags\":{\"type\":\"array\",\"maxItems\":32,\"items\":{\"type\":"           \
+					 "\"string\",\"minLength\":1,\"maxLength\":200}}",                             \
 		"")
 #define TOKEN_SCHEMA                                                                                                   \
 	OBJECT("\"owner\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100},"                                    \
