@@ -77,7 +77,6 @@ struct peer {
 };
 
 bool control_listen(struct control *c, struct err *e);
-void peer_accept_all(struct control *c);
 void peer_free(struct peer *p);
 void peer_read(struct peer *p);
 void peer_write(struct peer *p);

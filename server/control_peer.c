@@ -44,7 +44,7 @@ bool control_listen(struct control *c, struct err *e)
 
 /* ---- Bytes ----------------------------------------------------------------------------------------------------- */
 
-void peer_accept_all(struct control *c)
+static void peer_accept_all(struct control *c)
 {
 	int fd;
 

@@ -550,8 +550,3 @@ void schema_free(struct schema *s)
 	cJSON_Delete(s->root);
 	mem_free(s);
 }
-
-const cJSON *schema_tree(const struct schema *s)
-{
-	return s->root;
-}

@@ -14,8 +14,6 @@ struct schema;
 /* Read a schema.  A keyword that the validator does not know is TD_UNSUPPORTED: it would silently check nothing. */
 td_status schema_create(const char *text, size_t n, struct schema **out, struct err *e);
 void schema_free(struct schema *s);
-/* The schema as a tree, borrowed until schema_free. */
-const cJSON *schema_tree(const struct schema *s);
 
 /* Check DOCUMENT; faults are added to F.  Returns the copy with defaults (cJSON_Delete), complete only when F stayed
  * empty. */

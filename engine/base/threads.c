@@ -132,11 +132,6 @@ void threads_free(struct threads *t)
 	mem_free(t);
 }
 
-int threads_count(const struct threads *t)
-{
-	return t ? t->n : 1;
-}
-
 /* Until the last slice is done: it may run on a helper. */
 static void wait_for_slices(struct threads *t, int n_slices)
 {

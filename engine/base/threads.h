@@ -12,7 +12,6 @@ struct threads;
 /* A pool of N threads in all, the caller's included (1: no thread is started). */
 struct threads *threads_create(int n);
 void threads_free(struct threads *t);
-int threads_count(const struct threads *t);
 /* Call FN(arg, i) for i = 0 .. n_slices-1, each once, in any order and on any thread; returns when all are done.
  * One caller at a time; FN must not call threads_run on the same pool.  T may be NULL: runs them here. */
 void threads_run(struct threads *t, int n_slices, void (*fn)(void *arg, int slice), void *arg);

@@ -9,8 +9,7 @@
 
 #define API_BASE "/api/v1"
 
-/* ---- jobjson.c: a job as JSON --------------------------------------------------------------------------------------
- */
+/* ---- jobjson.c: a job as JSON ------------------------------------------------------------------------------------ */
 
 /* What a list shows of it.  NOW_MS is for its estimated time of arrival. */
 cJSON *job_json(const struct job *j, int64_t now_ms);
@@ -20,11 +19,9 @@ cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms);
  * nothing. */
 cJSON *job_column(const struct job *j, const cJSON *spec, const cJSON *brief, const char *column);
 /* "2026-01-02T03:04:05.678Z", or null for 0. */
-cJSON *api_time(int64_t ms);
 void api_add_time(cJSON *object, const char *name, int64_t ms);
 
-/* ---- tokens.c ------------------------------------------------------------------------------------------------------
- */
+/* ---- tokens.c ---------------------------------------------------------------------------------------------------- */
 
 #define TOKEN_TEXT 47 /* "td_", 43 characters for 256 bits, and the zero byte */
 /* A new token's text; its hash is what is stored. */
@@ -35,8 +32,7 @@ td_status token_revoke(struct store *s, struct store_reader *reader, const char 
 cJSON *token_json(const struct token *t);
 td_status api_parse_time(const char *text, int64_t *ms, struct err *e);
 
-/* ---- csv.c ---------------------------------------------------------------------------------------------------------
- */
+/* ---- csv.c ------------------------------------------------------------------------------------------------------- */
 
 /* One field of a row, quoted where it must be (RFC 4180); FIRST: no comma before it. */
 void csv_field(struct buf *out, const char *text, bool first);
@@ -44,9 +40,9 @@ void csv_value(struct buf *out, const cJSON *v, bool first);
 /* The shortest text that reads back as the same double. */
 void csv_number(struct buf *out, double v);
 
-/* Refuse changes to another's job.  J is filled (job_release) when TD_OK. */
-td_status api_own_job(struct request *q, struct job *j, struct err *e);
-/* The job of the path, or TD_NOT_FOUND; J is filled when TD_OK. */
+/* ---- jobs.c ------------------------------------------------------------------------------------------------------ */
+
+/* The job of the path, or TD_NOT_FOUND; J is filled (job_release) when TD_OK. */
 td_status api_job(struct request *q, struct job *j, struct err *e);
 
 #endif

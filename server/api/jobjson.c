@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-cJSON *api_time(int64_t ms)
+static cJSON *api_time(int64_t ms)
 {
 	char text[CLOCK_TEXT];
 

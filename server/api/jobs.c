@@ -23,7 +23,8 @@ td_status api_job(struct request *q, struct job *j, struct err *e)
 	return TD_OK;
 }
 
-td_status api_own_job(struct request *q, struct job *j, struct err *e)
+/* Refuse changes to another's job.  J is filled when TD_OK. */
+static td_status own_job(struct request *q, struct job *j, struct err *e)
 {
 	if (api_job(q, j, e))
 		return e->status;
@@ -259,7 +260,7 @@ td_status job_retry(struct request *q, struct response *r, struct err *e)
 	struct faults f;
 	cJSON *spec, *checked = NULL;
 
-	if (api_own_job(q, &old, e))
+	if (own_job(q, &old, e))
 		return e->status;
 	faults_init(&f);
 	spec = cJSON_Parse(old.spec);
@@ -377,7 +378,7 @@ static td_status change(struct request *q, struct change *c, struct err *e)
 {
 	struct job j;
 
-	if (api_own_job(q, &j, e))
+	if (own_job(q, &j, e))
 		return e->status;
 	job_release(&j);
 	c->id = q->param[0];

@@ -1,11 +1,11 @@
-/* Problems: see problem.h. */
-#include "http/problem.h"
+/* Problems: errors for the reader, as RFC 9457 (application/problem+json) has them. */
 #include "http/connection.h"
 
 #include <stdio.h>
 #include <string.h>
 
-cJSON *problem_create(int code, const char *type, const char *title, const char *detail, const char *instance)
+/* {type, title, status, detail, instance}; DETAIL may be NULL. */
+static cJSON *problem_create(int code, const char *type, const char *title, const char *detail, const char *instance)
 {
 	cJSON *p = cJSON_CreateObject();
 	char urn[80];
@@ -21,7 +21,8 @@ cJSON *problem_create(int code, const char *type, const char *title, const char 
 	return p;
 }
 
-void problem_add(cJSON *problem, const char *pointer, int line, int column, const char *detail)
+/* Append to its errors[]; line and column are left out where they are 0. */
+static void problem_add(cJSON *problem, const char *pointer, int line, int column, const char *detail)
 {
 	cJSON *errors = cJSON_GetObjectItemCaseSensitive(problem, "errors"), *item = cJSON_CreateObject();
 

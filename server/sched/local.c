@@ -20,7 +20,7 @@
 static const char *const kept_names[] = { "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH",
 	"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "FAIL_AT" };
 
-void local_init(struct local_process *p)
+static void local_init(struct local_process *p)
 {
 	*p = (struct local_process){ .pidfd = -1, .words_fd = -1 };
 	buf_init(&p->words, LOCAL_WORDS_MOST);
@@ -57,7 +57,8 @@ static bool read_proc(const char *path, char *out, size_t size)
 	return true;
 }
 
-int64_t local_born(pid_t pid)
+/* Start time of PID, or 0. */
+static int64_t local_born(pid_t pid)
 {
 	char path[48], text[1024];
 	long long born = 0;

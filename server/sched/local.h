@@ -38,7 +38,6 @@ struct local_options {
 	int grace_seconds;
 };
 
-void local_init(struct local_process *p);
 /* Closes what P holds; the process itself goes on. */
 void local_release(struct local_process *p);
 
@@ -57,7 +56,5 @@ void local_exit_text(const struct local_exit *x, char *out, size_t n_bytes);
 
 /* Resident memory in bytes; 0: unknown. */
 int64_t local_memory(pid_t pid);
-/* Start time of PID, or 0. */
-int64_t local_born(pid_t pid);
 
 #endif

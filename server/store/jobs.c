@@ -45,11 +45,6 @@ static td_status set_document(struct store_tx *tx, const char *id, const char *k
 	return status == TD_OK ? tx_event(tx, id, "job", changed(kind), e) : status;
 }
 
-td_status store_job_set_checked(struct store_tx *tx, const char *id, const char *checked_json, struct err *e)
-{
-	return set_document(tx, id, "checked", checked_json, e);
-}
-
 td_status store_job_set_error(struct store_tx *tx, const char *id, const char *error_json, struct err *e)
 {
 	return set_document(tx, id, "error", error_json, e);

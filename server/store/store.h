@@ -81,7 +81,6 @@ td_status store_job_delete(struct store_tx *tx, const char *id, bool purge, stru
 /* Whether NUMBER of (ID, ATTEMPT) is new; if so it becomes the last acknowledged.  False also for a stale attempt, and
  * for a job whose state has no worker any more. */
 bool store_job_accept(struct store_tx *tx, const char *id, int attempt, int64_t number);
-td_status store_job_set_checked(struct store_tx *tx, const char *id, const char *checked_json, struct err *e);
 td_status store_job_set_error(struct store_tx *tx, const char *id, const char *error_json, struct err *e);
 td_status store_job_set_engine(struct store_tx *tx, const char *id, const char *engine_json, struct err *e);
 td_status store_job_set_report(struct store_tx *tx, const char *id, const char *report_json, struct err *e);

@@ -15,7 +15,8 @@ static int64_t data_bytes(const struct spec *s)
 	return n * (info->channels * info->height * info->width + 1 + 2 * (int64_t)sizeof(int64_t));
 }
 
-int64_t spec_bytes(const struct spec *s, const struct nn_model *m)
+/* Memory that a training needs at about its peak: data, parameters, gradients, optimizer, activations, a checkpoint. */
+static int64_t spec_bytes(const struct spec *s, const struct nn_model *m)
 {
 	int64_t n_state = spec_optimizer(s)->n_state(s->optimizer.options), size = (int64_t)td_dtype_size(TD_F32);
 
@@ -24,7 +25,8 @@ int64_t spec_bytes(const struct spec *s, const struct nn_model *m)
 	       2 * (m->activation_bytes + (int64_t)td_shape_bytes(&m->in));
 }
 
-double spec_flops(const struct nn_model *m)
+/* Floating-point operations of one training step: forward, and about twice that backward. */
+static double spec_flops(const struct nn_model *m)
 {
 	return 3 * m->flops;
 }

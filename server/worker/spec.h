@@ -74,9 +74,5 @@ const struct nn_optimizer_type *spec_optimizer(const struct spec *s);
 
 /* Build the model symbolically and check it against the data and the memory that the job asks for.  NULL: FAULTS. */
 struct nn_model *spec_model(const struct spec *s, struct faults *faults);
-/* Memory that a training needs at about its peak: data, parameters, gradients, optimizer, activations, a checkpoint. */
-int64_t spec_bytes(const struct spec *s, const struct nn_model *m);
-/* Floating-point operations of one training step: forward, and about twice that backward. */
-double spec_flops(const struct nn_model *m);
 
 #endif
