@@ -117,13 +117,14 @@ static void describe_bounds(const cJSON *schema, struct buf *out)
 	} rows[] = { { "minimum", ">=" }, { "exclusiveMinimum", ">" }, { "maximum", "<=" },
 		{ "exclusiveMaximum", "<" } };
 	const char *glue = " ";
+	char text[80];
 
 	for (size_t i = 0; i < TD_COUNT(rows); i++) {
 		const cJSON *bound = json_get(schema, rows[i].keyword);
 
 		if (!bound)
 			continue;
-		buf_printf(out, "%s%s %.15g", glue, rows[i].text, bound->valuedouble);
+		buf_printf(out, "%s%s %s", glue, rows[i].text, schema_show(bound, text, sizeof text));
 		glue = " and ";
 	}
 }

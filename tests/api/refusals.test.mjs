@@ -14,7 +14,7 @@ const specs = [
 	["/project", {}], ["/project", false],
 	["/tags", "baseline"], ["/tags", [1]], ["/tags", { a: 1 }],
 	["/notes", 5],
-	["/seed", "7"], ["/seed", 1.5], ["/seed", -1], ["/seed", [7]],
+	["/seed", "7"], ["/seed", 1.5, /<= 9007199254740991/], ["/seed", -1], ["/seed", [7]],
 	["/mode", "grpah", /graph/], ["/mode", 1], ["/mode", null],
 	["/defaults", "torch", /pytorch/],
 	["/priority", "high"], ["/priority", 0.5],
