@@ -188,6 +188,15 @@ static td_status respond_submitted(struct request *q, struct response *r, const 
 	return TD_OK;
 }
 
+/* What a key stands for: this body at this address.  Two jobs that are tried again have the same body, none. */
+static void request_hash(const struct request *q, char hash[SHA256_TEXT])
+{
+	char *text = mem_printf("%s\n%.*s", q->path, (int)q->n_body, q->body ? q->body : "");
+
+	sha256_of(text, strlen(text), hash);
+	mem_free(text);
+}
+
 static td_status submit(struct request *q, struct response *r, struct job *j, struct err *e)
 {
 	const char *key = request_header(q, "Idempotency-Key");
@@ -200,7 +209,7 @@ static td_status submit(struct request *q, struct response *r, struct job *j, st
 		return err_set(e, TD_INVALID, "the Idempotency-Key has %zu characters; expected 1 to %d", strlen(key),
 			KEY_MOST);
 	}
-	sha256_of(q->body ? q->body : "", q->n_body, hash);
+	request_hash(q, hash);
 	s.hash = hash;
 	s.base = base;
 	status = store_write(q->srv->store, &s.cmd);
@@ -208,9 +217,7 @@ static td_status submit(struct request *q, struct response *r, struct job *j, st
 		status = respond_submitted(q, r, &s, e);
 	else if (s.other_body)
 		respond_problem(r, q, 422, "idempotency-key",
-			"the Idempotency-Key \"%.80s\" was used for another body; use a new one", key);
-	else if (status == TD_BUSY && s.key)
-		status = err_set(e, TD_CONFLICT, "a request with the Idempotency-Key \"%.80s\" is being answered", key);
+			"the Idempotency-Key \"%.80s\" was used for another request; use a new one", key);
 	else
 		err_set(e, status, "%s", s.cmd.err.text);
 	mem_free(s.body);

@@ -180,6 +180,9 @@ describe("a job", () => {
 		for (const r of many) assert.ok([201, 409].includes(r.status), r.text);
 		await tandem.until(a.json.id, "succeeded");
 		await tandem.until([...ids][0], "succeeded");
+		const retry = (id) => tandem.request("POST", `/jobs/${id}/retry`, { headers: { "idempotency-key": "key-3" } });
+		assert.equal((await retry(a.json.id)).status, 201);
+		problem(assert, await retry([...ids][0]), 422); // no body either, but another job
 	});
 
 	test("that runs is paused, goes on where it was, and is cancelled", async () => {
