@@ -69,8 +69,7 @@ typedef struct td_node td_node;
 typedef struct td_graph td_graph;
 typedef struct td_session td_session;
 
-/* ---- Context -------------------------------------------------------------------------------------------------------
- */
+/* ---- Context ----------------------------------------------------------------------------------------------------- */
 
 typedef struct td_ctx_options {
 	int threads; /* 0 means 1 */
@@ -113,8 +112,7 @@ void td_name_pop(td_ctx *c);
 void td_no_grad_begin(td_ctx *c);
 void td_no_grad_end(td_ctx *c);
 
-/* ---- Values --------------------------------------------------------------------------------------------------------
- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 /* A tensor of SHAPE; DATA are its elements in logical row-major order, or NULL for zeros.  The caller's (td_unref),
  * also inside a step.  NULL and a sticky error when there is no memory. */
@@ -135,8 +133,7 @@ const char *td_name_of(const td_value *v);       /* never NULL */
 void td_require_grad(td_value *v, bool on);      /* leaves only */
 td_value *td_grad_of(const td_value *v);         /* .grad, borrowed, or NULL */
 
-/* ---- Automatic differentiation -------------------------------------------------------------------------------------
- */
+/* ---- Automatic differentiation ----------------------------------------------------------------------------------- */
 
 /* Accumulate d(loss)/d(leaf) into .grad of every leaf that requires a gradient.  LOSS is a scalar. */
 void td_backward(td_ctx *c, td_value *loss);
@@ -147,8 +144,7 @@ void td_zero_grad(td_value *const *values, int n);
 void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
 	int n_inputs, td_value **grads);
 
-/* ---- Graphs and sessions -------------------------------------------------------------------------------------------
- */
+/* ---- Graphs and sessions ----------------------------------------------------------------------------------------- */
 
 td_graph *td_graph_create(void);
 void td_graph_free(td_graph *g);             /* after every session on it */
@@ -196,8 +192,7 @@ void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_
 /* The same for everything that was recorded, session or not. */
 void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node_view *node), void *arg);
 
-/* ---- Ops: one typed builder each, made from the sources by the build ------------------------------------------------
- */
+/* ---- Ops: one typed builder each, made from the sources by the build --------------------------------------------- */
 
 #define TD_ALL_AXES   0xffffffffu           /* for td_sum, td_mean */
 #define TD_SIZE_OF(i) ((int64_t)(-2 - (i))) /* for td_reshape: the size of axis i of the input */

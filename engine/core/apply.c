@@ -12,8 +12,7 @@ static void copy_attrs(void *to, const void *attrs, const td_op *op)
 		memcpy(to, attrs, op->attrs_size);
 }
 
-/* ---- Eager cache of prepared handles -------------------------------------------------------------------------------
- */
+/* ---- Eager cache of prepared handles ----------------------------------------------------------------------------- */
 
 #define HANDLES_MOST 64 /* ops with a handle (convolutions) in one step of a large model */
 
@@ -77,8 +76,7 @@ void td__handles_free(td_ctx *c)
 	c->handles = NULL;
 }
 
-/* ---- What both modes do --------------------------------------------------------------------------------------------
- */
+/* ---- What both modes do ------------------------------------------------------------------------------------------ */
 
 static bool sane(const td_shape *s)
 {
@@ -138,8 +136,7 @@ static void fill_node(td_ctx *c, td_node *n, const td_op *op)
 	n->backward = c->in_backward;
 }
 
-/* ---- Graph mode ----------------------------------------------------------------------------------------------------
- */
+/* ---- Graph mode -------------------------------------------------------------------------------------------------- */
 
 static td_value *record(
 	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *out)
@@ -165,8 +162,7 @@ static td_value *record(
 	return op->n_out ? n->out[0] : NULL;
 }
 
-/* ---- Eager mode ----------------------------------------------------------------------------------------------------
- */
+/* ---- Eager mode -------------------------------------------------------------------------------------------------- */
 
 /* Storage for the outputs; hidden ones only when a gradient will want them. */
 static bool allocate(td_ctx *c, const td_op *op, td_value *const *in, td_value **out, int n_out)

@@ -17,8 +17,7 @@
 #define TD_MOST_IN  8 /* inputs of one op; adam_update has seven */
 #define TD_MOST_OUT 3
 
-/* ---- Devices and storage -------------------------------------------------------------------------------------------
- */
+/* ---- Devices and storage ----------------------------------------------------------------------------------------- */
 
 /* Everything that touches memory of a device goes through this table.  The CPU is its first row. */
 enum { TD_CPU, TD_N_DEVICES };
@@ -52,8 +51,7 @@ td_storage *td__storage_create(td_pool *p, size_t n_bytes); /* NULL: no memory *
 void td__storage_unref(td_storage *s);
 void td__pool_count(const td_pool *p, int64_t *live_bytes, int64_t *peak_bytes);
 
-/* ---- Values and nodes ----------------------------------------------------------------------------------------------
- */
+/* ---- Values and nodes -------------------------------------------------------------------------------------------- */
 
 struct td_value {
 	int refs; /* of an eager value; a graph's live and die with its arena */
@@ -85,8 +83,7 @@ struct td_node {
 td_value *td__value_create(const td_shape *shape); /* eager, one reference, no storage */
 bool td__is_float(td_dtype d);
 
-/* ---- Ops -----------------------------------------------------------------------------------------------------------
- */
+/* ---- Ops --------------------------------------------------------------------------------------------------------- */
 
 /* What a shape rule sees and fills. */
 typedef struct td_infer {
@@ -188,8 +185,7 @@ static inline bool td_wants(const td_node *n, int i)
 	return n->in[i] && n->in[i]->needs_grad;
 }
 
-/* ---- Graphs, plans, sessions ---------------------------------------------------------------------------------------
- */
+/* ---- Graphs, plans, sessions ------------------------------------------------------------------------------------- */
 
 struct td_graph {
 	struct arena arena; /* everything of the graph */
@@ -256,8 +252,7 @@ void td__layout_places(const td_plan *p, td_layout *l);
 /* The independent checker: no two places that are taken at the same time overlap. */
 void td__verify_layout(const td_plan *p, const td_layout *l);
 
-/* ---- Context -------------------------------------------------------------------------------------------------------
- */
+/* ---- Context ----------------------------------------------------------------------------------------------------- */
 
 struct td_ctx {
 	struct err err;          /* sticky */

@@ -32,8 +32,7 @@ struct td_session {
 #define FLAGS_ALWAYS 0
 #endif
 
-/* ---- Plan ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Plan -------------------------------------------------------------------------------------------------------- */
 
 static void plan_init(td_plan *p, const td_graph *g, td_value *const *fetches, int n_fetches)
 {
@@ -122,8 +121,7 @@ static void finish_plan(td_session *s, td_ctx *c)
 	c->counters.plans++;
 }
 
-/* ---- Bindings ------------------------------------------------------------------------------------------------------
- */
+/* ---- Bindings ---------------------------------------------------------------------------------------------------- */
 
 static void binding_release(const td_plan *p, td_binding *b)
 {
@@ -269,8 +267,7 @@ static td_binding *binding_for(td_session *s, td_ctx *c, const td_shape *feeds)
 	return oldest;
 }
 
-/* ---- Running -------------------------------------------------------------------------------------------------------
- */
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 /* The bytes of every value that does not lie in the arena, by id: fed tensors and captured ones, and views of these. */
 static bool outside_bytes(td_session *s, td_ctx *c, const td_feed *feeds, int n_feeds, void **bytes, td_shape *shapes)

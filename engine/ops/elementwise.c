@@ -4,8 +4,7 @@
 
 #include "td_ops.h"
 
-/* ---- Shared by the family ------------------------------------------------------------------------------------------
- */
+/* ---- Shared by the family ---------------------------------------------------------------------------------------- */
 
 static void infer_binary(td_infer *q)
 {
@@ -116,8 +115,7 @@ static bool sample_unary(int i, td_sample *s, enum td_fill fill)
 		return sample_unary(i, s, fill);                                                                       \
 	}
 
-/* ---- add: y = a + b ------------------------------------------------------------------------------------------------
- */
+/* ---- add: y = a + b ---------------------------------------------------------------------------------------------- */
 
 static void add_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -137,8 +135,7 @@ TD_API td_value *td_add(td_ctx *c, td_value *a, td_value *b)
 	return a && b ? TD_APPLY(c, add, NULL, a, b) : NULL;
 }
 
-/* ---- sub: y = a - b ------------------------------------------------------------------------------------------------
- */
+/* ---- sub: y = a - b ---------------------------------------------------------------------------------------------- */
 
 static void sub_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -158,8 +155,7 @@ TD_API td_value *td_sub(td_ctx *c, td_value *a, td_value *b)
 	return a && b ? TD_APPLY(c, sub, NULL, a, b) : NULL;
 }
 
-/* ---- mul: y = a b --------------------------------------------------------------------------------------------------
- */
+/* ---- mul: y = a b ------------------------------------------------------------------------------------------------ */
 
 static void mul_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -178,8 +174,7 @@ TD_API td_value *td_mul(td_ctx *c, td_value *a, td_value *b)
 	return a && b ? TD_APPLY(c, mul, NULL, a, b) : NULL;
 }
 
-/* ---- div: y = a / b; da = dy / b, db = -dy y / b -------------------------------------------------------------------
- */
+/* ---- div: y = a / b; da = dy / b, db = -dy y / b ----------------------------------------------------------------- */
 
 static void div_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -201,8 +196,7 @@ TD_API td_value *td_div(td_ctx *c, td_value *a, td_value *b)
 	return a && b ? TD_APPLY(c, div, NULL, a, b) : NULL;
 }
 
-/* ---- neg: y = -x ---------------------------------------------------------------------------------------------------
- */
+/* ---- neg: y = -x ------------------------------------------------------------------------------------------------- */
 
 static void neg_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -220,8 +214,7 @@ TD_API td_value *td_neg(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, neg, NULL, x) : NULL;
 }
 
-/* ---- exp: y = e^x; dx = dy y ---------------------------------------------------------------------------------------
- */
+/* ---- exp: y = e^x; dx = dy y ------------------------------------------------------------------------------------- */
 
 static void exp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -238,8 +231,7 @@ TD_API td_value *td_exp(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, exp, NULL, x) : NULL;
 }
 
-/* ---- log: y = ln x; dx = dy / x ------------------------------------------------------------------------------------
- */
+/* ---- log: y = ln x; dx = dy / x ---------------------------------------------------------------------------------- */
 
 static void log_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -256,8 +248,7 @@ TD_API td_value *td_log(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, log, NULL, x) : NULL;
 }
 
-/* ---- sqrt: y = x^(1/2); dx = dy / (2 y) ----------------------------------------------------------------------------
- */
+/* ---- sqrt: y = x^(1/2); dx = dy / (2 y) -------------------------------------------------------------------------- */
 
 static void sqrt_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -274,8 +265,7 @@ TD_API td_value *td_sqrt(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, sqrt, NULL, x) : NULL;
 }
 
-/* ---- square: y = x^2; dx = 2 x dy ----------------------------------------------------------------------------------
- */
+/* ---- square: y = x^2; dx = 2 x dy -------------------------------------------------------------------------------- */
 
 static void square_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -292,8 +282,7 @@ TD_API td_value *td_square(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, square, NULL, x) : NULL;
 }
 
-/* ---- relu: y = max(x, 0), NaN stays NaN; dx = dy where y > 0 --------------------------------------------------------
- */
+/* ---- relu: y = max(x, 0), NaN stays NaN; dx = dy where y > 0 ----------------------------------------------------- */
 
 static void relu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -310,8 +299,7 @@ TD_API td_value *td_relu(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, relu, NULL, x) : NULL;
 }
 
-/* ---- relu_dx: dx = dy where y > 0, else 0; linear in dy -------------------------------------------------------------
- */
+/* ---- relu_dx: dx = dy where y > 0, else 0; linear in dy ---------------------------------------------------------- */
 
 static void relu_dx_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {

@@ -57,8 +57,7 @@ bool ops_need_float(td_infer *q, const char *op)
 	return true;
 }
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 struct rows {
 	td_row_fn *fn;
@@ -170,8 +169,7 @@ td_row_fn *ops_copy_row(size_t size)
 	return size == 1 ? k_copy_1 : size == 4 ? k_copy_4 : k_copy_8;
 }
 
-/* ---- Matrix products -----------------------------------------------------------------------------------------------
- */
+/* ---- Matrix products --------------------------------------------------------------------------------------------- */
 
 #define GEMM_SLICES 4 /* along the longer side: measured never slower than OpenBLAS' own threads on training shapes */
 #define GEMM_SMALL  (1 << 15) /* multiplications below which one slice is quicker than handing work over */
@@ -220,8 +218,7 @@ void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, in
 	threads_run(t, n_slices, gemm_slice, &g);
 }
 
-/* ---- Orders and samples --------------------------------------------------------------------------------------------
- */
+/* ---- Orders and samples ------------------------------------------------------------------------------------------ */
 
 td_value *ops_row_major(td_ctx *c, td_value *x)
 {

@@ -57,8 +57,7 @@ td_status respond_file(struct response *r, const struct request *q, const char *
 /* Every fault becomes an entry of the problem's errors[], with line and column in the request's body. */
 td_status respond_faults(struct response *r, const struct request *q, const struct faults *f, struct err *e);
 
-/* ---- Streams -------------------------------------------------------------------------------------------------------
- */
+/* ---- Streams ----------------------------------------------------------------------------------------------------- */
 
 /* Append to OUT what is new; called at the start, at every wake-up (store commit) and every heartbeat.  Return false to
  * end the stream after what was appended.  HEARTBEAT: 15 s have passed with nothing to say. */
@@ -71,8 +70,7 @@ td_status respond_range(
 	struct response *r, const struct request *q, int64_t total, int64_t *first, int64_t *n, struct err *e);
 #define STREAM_PIECE_MOST (2u << 20) /* bytes that one call of a stream_fn may append */
 
-/* ---- The route table -----------------------------------------------------------------------------------------------
- */
+/* ---- The route table --------------------------------------------------------------------------------------------- */
 
 enum body_kind { BODY_NONE, BODY_JSON };
 

@@ -9,8 +9,7 @@ static char report[1024];
 
 #define WRONG(...) (snprintf(report, sizeof report, __VA_ARGS__), report)
 
-/* ---- Inputs --------------------------------------------------------------------------------------------------------
- */
+/* ---- Inputs ------------------------------------------------------------------------------------------------------ */
 
 /* Distinct numbers, none near 0 or near another, in an order that depends on the seed: no kink of relu or max is met.
  */
@@ -119,8 +118,7 @@ static td_value *project(td_ctx *c, td_value *y)
 	return p;
 }
 
-/* ---- What a run leaves ----------------------------------------------------------------------------------------------
- */
+/* ---- What a run leaves ------------------------------------------------------------------------------------------- */
 
 #define MOST_VALUES (2 * TD_MOST_IN + 1)
 
