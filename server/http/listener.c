@@ -54,7 +54,7 @@ static bool split_address(const char *text, char *host, size_t room, const char 
 	const char *colon = strrchr(text, ':'), *start = text, *end = colon;
 
 	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")] || strlen(colon + 1) > 5 ||
-		atoi(colon + 1) > UINT16_MAX)
+		strtol(colon + 1, NULL, 10) > UINT16_MAX)
 		return false;
 	if (*start == '[') {
 		start++;
