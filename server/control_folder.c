@@ -101,8 +101,7 @@ void folder_sweep(struct control *c)
 
 struct newest {
 	const char *folder; /* borrowed */
-	int64_t step;
-	char *file; /* owned */
+	struct resume *found;
 };
 
 /* Rows come newest first; the first whose file is whole is the one to go on from. */
@@ -112,12 +111,13 @@ static void consider(void *arg, const struct artifact *a)
 	struct stat st;
 	char *path;
 
-	if (n->file || strcmp(a->kind, "last"))
+	if (n->found->file || strcmp(a->kind, "last"))
 		return;
 	path = mem_printf("%s/%s", n->folder, a->file);
 	if (!stat(path, &st) && st.st_size == a->n_bytes) {
-		n->file = mem_strdup(a->file);
-		n->step = a->step;
+		n->found->file = mem_strdup(a->file);
+		n->found->step = a->step;
+		snprintf(n->found->sha256, sizeof n->found->sha256, "%s", a->sha256);
 	} else {
 		log_line(LOG_ERROR, "checkpoint is damaged or gone", "path=%s bytes_expected=%lld", path,
 			(long long)a->n_bytes);
@@ -125,16 +125,15 @@ static void consider(void *arg, const struct artifact *a)
 	mem_free(path);
 }
 
-void folder_checkpoint(struct control *c, const char *id, int64_t *step, char **file)
+void folder_checkpoint(struct control *c, const char *id, struct resume *out)
 {
 	char *folder = folder_of(c, id);
-	struct newest n = { .folder = folder };
+	struct newest n = { .folder = folder, .found = out };
 	struct err e = { 0 };
 
+	*out = (struct resume){ 0 };
 	if (store_artifacts(c->reader, id, "checkpoint", consider, &n, &e))
 		log_line(LOG_ERROR, "checkpoints cannot be read", "job=%s %s", id, e.text);
-	*step = n.step;
-	*file = n.file;
 	mem_free(folder);
 }
 

@@ -188,8 +188,14 @@ void folder_remove_file(const struct control *c, const char *id, const char *nam
 void folder_tidy(struct control *c, const char *id);
 /* Delete folders whose job has no row. */
 void folder_sweep(struct control *c);
-/* The last checkpoint whose file is whole; *FILE is NULL and *STEP 0 when there is none. */
-void folder_checkpoint(struct control *c, const char *id, int64_t *step, char **file);
+
+struct resume { /* where an attempt begins */
+	int64_t step;
+	char *file; /* owned; NULL: from the beginning */
+	char sha256[SHA256_TEXT];
+};
+/* The last checkpoint whose file is there with all its bytes; the worker, which reads it anyway, checks the hash. */
+void folder_checkpoint(struct control *c, const char *id, struct resume *out);
 
 struct holder { /* worker.json: who holds the present attempt */
 	int attempt;

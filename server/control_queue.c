@@ -34,8 +34,7 @@ struct assign_action {
 	struct action action;  /* first */
 	struct worker *worker; /* borrowed: a reserved worker is not freed */
 	char id[ULID_TEXT];
-	int64_t resume_step;
-	char *resume_file; /* owned; NULL: from the beginning */
+	struct resume resume;
 	struct job after;
 };
 
@@ -49,7 +48,7 @@ static td_status run_assign(struct store_tx *tx, struct store_cmd *cmd, struct e
 	a->after = (struct job){ 0 };
 	if (store_job_event(tx, a->id, JOB_EV_ASSIGN, "assigned", NULL, &a->after, e))
 		return e->status;
-	return a->after.attempt > 1 ? store_rewind(tx, a->id, a->resume_step, e) : TD_OK;
+	return a->after.attempt > 1 ? store_rewind(tx, a->id, a->resume.step, e) : TD_OK;
 }
 
 static cJSON *run_body(struct control *c, const struct assign_action *a, const struct cached_job *j)
@@ -64,10 +63,11 @@ static cJSON *run_body(struct control *c, const struct assign_action *a, const s
 	cJSON_AddItemToObject(body, "data", data ? cJSON_CreateString(data) : cJSON_CreateNull());
 	cJSON_AddNumberToObject(body, "threads", a->after.threads);
 	cJSON_AddNumberToObject(body, "memory_bytes", (double)a->after.memory_bytes);
-	if (a->resume_file) {
+	if (a->resume.file) {
 		resume = cJSON_AddObjectToObject(body, "resume");
-		cJSON_AddNumberToObject(resume, "step", (double)a->resume_step);
-		cJSON_AddStringToObject(resume, "file", a->resume_file);
+		cJSON_AddNumberToObject(resume, "step", (double)a->resume.step);
+		cJSON_AddStringToObject(resume, "file", a->resume.file);
+		cJSON_AddStringToObject(resume, "sha256", a->resume.sha256);
 	} else {
 		cJSON_AddNullToObject(body, "resume");
 	}
@@ -94,7 +94,7 @@ static void finish_assign(struct control *c, struct action *action)
 		else
 			peer_say(w->peer, PROTO_RUN, run_body(c, a, j));
 		log_line(LOG_INFO, "job started", "job=%s attempt=%d pid=%d from_step=%lld", a->id, w->attempt,
-			w->process.pid, (long long)a->resume_step);
+			w->process.pid, (long long)a->resume.step);
 	} else {
 		w->state = WORKER_READY;
 		w->job = NULL;
@@ -102,7 +102,7 @@ static void finish_assign(struct control *c, struct action *action)
 	}
 	job_action_done(c, a->id, &action->cmd.err);
 	job_release(&a->after);
-	mem_free(a->resume_file);
+	mem_free(a->resume.file);
 	mem_free(a);
 }
 
@@ -119,7 +119,7 @@ static void assign(struct control *c, struct cached_job *j, struct worker *w)
 		goto out;
 	}
 	folder_tidy(c, j->id);
-	folder_checkpoint(c, j->id, &a->resume_step, &a->resume_file);
+	folder_checkpoint(c, j->id, &a->resume);
 	a->action = (struct action){ .cmd.run = run_assign, .control = c, .finish = finish_assign };
 	a->worker = w;
 	snprintf(a->id, sizeof a->id, "%s", j->id);

@@ -34,7 +34,7 @@
 	X(STOPPED, "stopped", 'w')       /* step: checkpointed there, and left as told */                                  \
 	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], layers [...], parameters, flops, bytes */     \
 	/* daemon -> worker */                                                                                             \
-	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data, threads, memory_bytes, resume: {step, file}|null */ \
+	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data, threads, memory_bytes, resume: {step, file, sha256}|null */ \
 	X(CHECK, "check", 'd')           /* id, spec, data */                                                              \
 	X(ACK, "ack", 'd')               /* number */                                                                      \
 	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */

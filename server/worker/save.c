@@ -88,7 +88,7 @@ bool load_checkpoint(struct run *r)
 	struct tensor_list list;
 
 	list_init(&list, r, "model.", true);
-	checkpoint_read(path, json_string(r->resume, "sha256", NULL), &r->at, list.items, list.n, &r->err);
+	checkpoint_read(path, json_string(r->resume, "sha256", ""), &r->at, list.items, list.n, &r->err);
 	list_release(&list);
 	mem_free(path);
 	if (r->err.status)

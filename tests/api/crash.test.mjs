@@ -1,5 +1,7 @@
 // Whatever dies, whenever: a job ends with the bits that it would have had undisturbed.
 import assert from "node:assert/strict";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import test, { before, after, describe } from "node:test";
 import { assert_same, randoms, torment } from "../chaos/kill.mjs";
 import { Tandem, convolutional, patience, sleep } from "./harness.mjs";
@@ -70,6 +72,22 @@ describe("a job goes on with the same bits", () => {
 		const seed = Number(process.env.TANDEM_SEED ?? 20240229);
 		t.diagnostic(`TANDEM_SEED=${seed}: ${JSON.stringify(await torment(tandem, id, KILLS, 500, randoms(seed)))}`);
 		await ends_the_same(id);
+	});
+
+	test("but not from a checkpoint whose bytes have changed", async () => {
+		const { id } = await tandem.submit(job({ train: { epochs: 1000, checkpoint_every: 10 } }));
+		await tandem.untilStep(id, 15);
+		await tandem.post(`/jobs/${id}/pause`);
+		await tandem.until(id, "paused");
+		const folder = path.join(tandem.data, "jobs", id);
+		const file = path.join(folder, readdirSync(folder).find((name) => name.startsWith("last-")));
+		const bytes = readFileSync(file);
+		bytes[bytes.length - 2] ^= 1;
+		writeFileSync(file, bytes);
+		await tandem.post(`/jobs/${id}/resume`);
+		const end = await tandem.until(id, "failed");
+		assert.equal(end.reason, "corrupt");
+		assert.match(end.error.detail, /sha256/);
 	});
 
 	test("and a spent number of attempts ends it as failed, with the reason", async () => {
