@@ -201,8 +201,6 @@ static td_status take_artifact(struct store_tx *tx, struct batch *b, const cJSON
 	struct artifact a;
 	td_status s = read_artifact(body, &a, e);
 
-	a.kind = (char *)"artifact";
-	a.step = -1;
 	return s ? s : store_artifact_add(tx, b->job, &a, e);
 }
 
