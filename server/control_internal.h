@@ -77,6 +77,8 @@ struct peer {
 };
 
 bool control_listen(struct control *c, struct err *e);
+/* Make the socket anew if somebody who tidies folders has taken it: no worker would find us. */
+void control_listen_again(struct control *c);
 void peer_free(struct peer *p);
 void peer_read(struct peer *p);
 void peer_write(struct peer *p);

@@ -42,6 +42,20 @@ bool control_listen(struct control *c, struct err *e)
 	return true;
 }
 
+void control_listen_again(struct control *c)
+{
+	struct err e = { 0 };
+
+	if (!access(c->socket, F_OK))
+		return;
+	log_line(LOG_WARN, "the workers' socket was removed", "making it again: %s", c->socket);
+	mem_free(c->socket);
+	if (c->listener >= 0)
+		close(c->listener);
+	if (!control_listen(c, &e))
+		log_line(LOG_ERROR, "workers cannot reach the daemon", "%s", e.text);
+}
+
 /* ---- Bytes ----------------------------------------------------------------------------------------------------- */
 
 static void peer_accept_all(struct control *c)

@@ -102,6 +102,8 @@ static void start_missing(struct control *c)
 		checkers += w->role == ROLE_CHECKER;
 		spares += w->role == ROLE_JOB && (w->state == WORKER_BORN || w->state == WORKER_READY);
 	}
+	if (!checkers || spares < wanted)
+		control_listen_again(c);
 	while ((!checkers || spares < wanted) && c->now_ms >= c->spawn_after_ms) {
 		bool checker = spares >= wanted;
 		worker_start(c, checker ? ROLE_CHECKER : ROLE_JOB);

@@ -1,6 +1,6 @@
 // Whatever dies, whenever: a job ends with the bits that it would have had undisturbed.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { before, after, describe } from "node:test";
 import { assert_same, randoms, torment } from "../chaos/kill.mjs";
@@ -88,6 +88,13 @@ describe("a job goes on with the same bits", () => {
 		const end = await tandem.until(id, "failed");
 		assert.equal(end.reason, "corrupt");
 		assert.match(end.error.detail, /sha256/);
+	});
+
+	test("and others start after somebody has removed the workers' socket", async () => {
+		rmSync(path.join(tandem.data, "worker.sock"));
+		const ids = [];
+		for (let i = 0; i < 3; i++) ids.push((await tandem.submit(job({ train: { steps: 2 } }))).id); // more than wait warm
+		for (const id of ids) await tandem.until(id, "succeeded");
 	});
 
 	test("and a spent number of attempts ends it as failed, with the reason", async () => {
