@@ -20,6 +20,8 @@ cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms);
 cJSON *job_column(const struct job *j, const cJSON *spec, const cJSON *brief, const char *column);
 /* "2026-01-02T03:04:05.678Z", or null for 0. */
 void api_add_time(cJSON *object, const char *name, int64_t ms);
+/* A page of a list; takes ITEMS.  NEXT: the cursor behind it; NULL: this is the last page. */
+void respond_list(struct response *r, cJSON *items, const char *next);
 
 /* ---- tokens.c ---------------------------------------------------------------------------------------------------- */
 

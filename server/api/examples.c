@@ -22,7 +22,7 @@ static bool example_name(const struct embedded_file *f, char *out, size_t room)
 
 td_status examples_list(struct request *q, struct response *r, struct err *e)
 {
-	cJSON *answer = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(answer, "items");
+	cJSON *items = cJSON_CreateArray();
 	char *base = request_url(q, ""), name[100];
 
 	(void)e;
@@ -43,9 +43,7 @@ td_status examples_list(struct request *q, struct response *r, struct err *e)
 		cJSON_AddItemToArray(items, item);
 	}
 	mem_free(base);
-	cJSON_AddBoolToObject(answer, "has_more", false);
-	cJSON_AddNullToObject(answer, "next");
-	respond_json(r, 200, answer);
+	respond_list(r, items, NULL);
 	return TD_OK;
 }
 

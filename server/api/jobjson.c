@@ -20,6 +20,16 @@ void api_add_time(cJSON *object, const char *name, int64_t ms)
 	cJSON_AddItemToObject(object, name, api_time(ms));
 }
 
+void respond_list(struct response *r, cJSON *items, const char *next)
+{
+	cJSON *answer = cJSON_CreateObject();
+
+	cJSON_AddItemToObject(answer, "items", items);
+	cJSON_AddBoolToObject(answer, "has_more", next != NULL);
+	cJSON_AddItemToObject(answer, "next", next ? cJSON_CreateString(next) : cJSON_CreateNull());
+	respond_json(r, 200, answer);
+}
+
 /* JSON that the store gave, as it is; null for none. */
 static void add_document(cJSON *object, const char *name, const char *json)
 {

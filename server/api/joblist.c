@@ -121,7 +121,6 @@ static td_status read_columns(const struct request *q, struct page *p, char **te
 
 static void respond_page(const struct request *q, struct response *r, struct page *p, const char *next)
 {
-	cJSON *answer;
 	size_t n = p->csv.len;
 
 	if (next)
@@ -130,12 +129,8 @@ static void respond_page(const struct request *q, struct response *r, struct pag
 		respond_bytes(r, 200, "text/csv; charset=utf-8", buf_take(&p->csv), n);
 		return;
 	}
-	answer = cJSON_CreateObject();
-	cJSON_AddItemToObject(answer, "items", p->items);
-	cJSON_AddBoolToObject(answer, "has_more", next != NULL);
-	cJSON_AddItemToObject(answer, "next", next ? cJSON_CreateString(next) : cJSON_CreateNull());
+	respond_list(r, p->items, next);
 	p->items = NULL;
-	respond_json(r, 200, answer);
 }
 
 td_status jobs_list(struct request *q, struct response *r, struct err *e)

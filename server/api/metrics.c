@@ -33,15 +33,13 @@ static void add_series(void *arg, const struct series_info *s)
 
 static td_status respond_index(struct request *q, struct response *r, const char *id, struct err *e)
 {
-	cJSON *answer = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(answer, "items");
+	cJSON *items = cJSON_CreateArray();
 
 	if (store_series_each(q->reader, id, add_series, items, e)) {
-		cJSON_Delete(answer);
+		cJSON_Delete(items);
 		return e->status;
 	}
-	cJSON_AddBoolToObject(answer, "has_more", false);
-	cJSON_AddNullToObject(answer, "next");
-	respond_json(r, 200, answer);
+	respond_list(r, items, NULL);
 	return TD_OK;
 }
 

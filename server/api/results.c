@@ -86,17 +86,16 @@ static void add_artifact(void *arg, const struct artifact *a)
 
 static td_status respond_artifacts(struct request *q, struct response *r, const char *kind, struct err *e)
 {
-	cJSON *answer, *items, *item;
+	cJSON *items, *item;
 	struct job j;
 	char *base;
 
 	if (api_job(q, &j, e))
 		return e->status;
 	job_release(&j);
-	answer = cJSON_CreateObject();
-	items = cJSON_AddArrayToObject(answer, "items");
+	items = cJSON_CreateArray();
 	if (store_artifacts(q->reader, q->param[0], kind, add_artifact, items, e)) {
-		cJSON_Delete(answer);
+		cJSON_Delete(items);
 		return e->status;
 	}
 	base = request_url(q, "");
@@ -109,9 +108,7 @@ static td_status respond_artifacts(struct request *q, struct response *r, const 
 		mem_free(url);
 	}
 	mem_free(base);
-	cJSON_AddBoolToObject(answer, "has_more", false);
-	cJSON_AddNullToObject(answer, "next");
-	respond_json(r, 200, answer);
+	respond_list(r, items, NULL);
 	return TD_OK;
 }
 

@@ -34,13 +34,8 @@ td_status readyz(struct request *q, struct response *r, struct err *e)
 
 td_status workers_list(struct request *q, struct response *r, struct err *e)
 {
-	cJSON *answer = cJSON_CreateObject();
-
 	(void)e;
-	cJSON_AddItemToObject(answer, "items", control_workers(q->srv->control));
-	cJSON_AddBoolToObject(answer, "has_more", false);
-	cJSON_AddNullToObject(answer, "next");
-	respond_json(r, 200, answer);
+	respond_list(r, control_workers(q->srv->control), NULL);
 	return TD_OK;
 }
 

@@ -87,15 +87,13 @@ static void add_token(void *arg, const struct token *t)
 
 td_status tokens_list(struct request *q, struct response *r, struct err *e)
 {
-	cJSON *answer = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(answer, "items");
+	cJSON *items = cJSON_CreateArray();
 
 	if (store_token_each(q->reader, add_token, items, e)) {
-		cJSON_Delete(answer);
+		cJSON_Delete(items);
 		return e->status;
 	}
-	cJSON_AddBoolToObject(answer, "has_more", false);
-	cJSON_AddNullToObject(answer, "next");
-	respond_json(r, 200, answer);
+	respond_list(r, items, NULL);
 	return TD_OK;
 }
 
