@@ -38,22 +38,43 @@ static void add_event(void *arg, int64_t seq, const char *job, const char *kind,
 	s->after = seq;
 }
 
+/* Whether job ID has come to its end. */
+static td_status job_has_ended(struct store_reader *reader, const char *id, bool *ended, struct err *e)
+{
+	struct job j;
+
+	if (store_job_get(reader, id, &j, e))
+		return e->status;
+	*ended = job_state_terminal(j.state);
+	job_release(&j);
+	return TD_OK;
+}
+
+/* The stream of a job ends with the event "end" once the job has ended and all is sent; that of all jobs never does. */
 static bool next_events(void *state, struct store_reader *reader, bool heartbeat, struct buf *out)
 {
 	struct events *s = state;
 	struct err e = { 0 };
+	bool ended = false;
 	int got = 0;
 
 	if (!s->greeted) {
 		buf_printf(out, "retry: %d\n\n", RETRY_MS);
 		s->greeted = true;
 	}
+	if (*s->id &&
+		job_has_ended(reader, s->id, &ended, &e)) /* first the state, then the events: the last is not missed */
+		return false;
 	s->out = out;
 	s->paused = false;
 	do {
 		if (store_events(reader, *s->id ? s->id : NULL, s->after, PAGE_EVENTS, add_event, s, &got, &e))
 			return false; /* the client comes back, and goes on after the last id */
 	} while (got == PAGE_EVENTS && !s->paused);
+	if (ended && !s->paused) {
+		buf_puts(out, "event: end\ndata: {}\n\n");
+		return false;
+	}
 	if (heartbeat && !out->len)
 		buf_puts(out, ": still here\n\n");
 	return true;
@@ -121,18 +142,11 @@ static bool next_log(void *state, struct store_reader *reader, bool heartbeat, s
 	struct err e = { 0 };
 	char page[LOG_PAGE];
 	int64_t got = 0, most;
-	struct job j;
-	bool ended;
+	bool ended = true;
 
 	(void)heartbeat;
-	if (s->end < 0) { /* first the state, then the text: what a job logs as it ends is not missed */
-		if (store_job_get(reader, s->id, &j, &e))
-			return false;
-		ended = job_state_terminal(j.state);
-		job_release(&j);
-	} else {
-		ended = true;
-	}
+	if (s->end < 0 && job_has_ended(reader, s->id, &ended, &e)) /* as for events */
+		return false;
 	do {
 		most = s->end < 0 ? LOG_PAGE : TD_MIN(LOG_PAGE, s->end - s->at);
 		if (!most)

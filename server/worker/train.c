@@ -439,7 +439,8 @@ int worker_train(struct link *l, const cJSON *run)
 	if (!done && !r.err.status)
 		stop(&r);
 	if (r.err.status)
-		tell_failed(&r.tell, r.err.status, r.err.text, r.err_pointer, r.err.status == TD_IO);
+		tell_failed(&r.tell, r.err.status, r.err.text, r.err_pointer,
+			r.err.status == TD_IO || r.err.status == TD_NO_SPACE);
 	run_release(&r);
 	return link_flush(l, LEAVE_FLUSH_MS) || link_stop_wanted(l) == LINK_STALE ? 0 : 1;
 }

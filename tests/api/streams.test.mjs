@@ -53,6 +53,13 @@ describe("the events of a job", () => {
 		}
 	});
 
+	test("end by themselves, with an event that says so, once all is sent", { timeout: 20_000 }, async () => {
+		const events = [];
+		for await (const e of tandem.events(`/jobs/${id}/events`)) events.push(e);
+		assert.equal(events.at(-1).event, "end");
+		assert.deepEqual(losses(events), losses(live));
+	});
+
 	test("survive a restart of the daemon under the same ids", async () => {
 		const before_restart = (await replay(0)).map((e) => [e.id, e.event]);
 		await tandem.restart();
