@@ -107,7 +107,7 @@ $(B)/gen/embed.list: FORCE
 
 $(B)/gen/embedded.c: server/embed.sh $(B)/gen/embed.list $(foreach p,$(EMBED_PAIRS),$(call embed_file,$(p)))
 	@mkdir -p $(@D)
-	server/embed.sh $(EMBED_PAIRS) > $@.new
+	$(call Q,gen)server/embed.sh $(EMBED_PAIRS) > $@.new
 	@mv $@.new $@
 
 $(B)/gen/embedded.o: $(B)/gen/embedded.c
@@ -211,7 +211,7 @@ bench:
 peers:
 	@tests/install.sh peers
 	python3 -m venv .peers
-	.peers/bin/pip install --quiet torch
+	.peers/bin/pip install --quiet torch numpy
 
 ## make examples    trains each ready-made job of web/examples for a few steps
 .PHONY: examples

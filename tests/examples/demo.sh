@@ -95,6 +95,6 @@ if [ -n "${CI:-}" ]; then
 	stop
 else
 	echo "dashboard:  $url/jobs/$id"
-	echo "weights:    curl -OJ $T/jobs/$id/artifacts/model.safetensors"
+	echo "weights:    curl -f -o $EXAMPLE.safetensors $T/jobs/$id/artifacts/model.safetensors"
 	echo "stop it:    make stop"
 fi
