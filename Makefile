@@ -199,6 +199,7 @@ fuzz-run: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "== $$f"; mkdir -p $$f.corpus; $$f -max_total_time=$(SECONDS) -max_len=65536 -rss_limit_mb=2048 \
 		-artifact_prefix=$$f. -verbosity=0 -print_final_stats=1 $$f.corpus; done
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libserver.a $(B)/libtandem.a $(B)/libbase.a
+	@mkdir -p $(@D)
 	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $< $(filter %.a,$^) $(LIBS_ALL)
 
 ## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it

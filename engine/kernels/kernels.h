@@ -29,8 +29,9 @@ typedef float real;
 #endif
 #endif
 
-/* The same loop once more for AVX2, chosen when the program starts.  Sanitizers run before such choices can be made. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(TD_UBSAN)
+/* The same loop once more for AVX2, chosen when the program starts.  Sanitizers run before such choices can be made,
+ * and clang names the clones in a way that no other file finds. */
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define TD_VECTOR __attribute__((target_clones("avx2", "default")))
 #else
 #define TD_VECTOR
