@@ -141,14 +141,16 @@ export const workers = () => get('/workers');
 const KINDS = ['state', 'job', 'metrics', 'log', 'progress', 'artifact', 'checkpoint', 'rewind', 'reset'];
 
 /* Follow the events of one job, from its first on, or of all from now on (JOB null).  ON has event(kind, data), resync() when
- * events may have been lost (a break; a "reset": older ones are no longer kept), and status("live" | "waiting").  A hidden page holds no connection (browsers allow six to a
- * host): it lets go and resyncs when it is seen again.  Returns the function that ends it. */
+ * events may have been lost (a break; a "reset": older ones are no longer kept), and status("live" | "waiting").  After an
+ * ended job's last event the server says "end", and nothing more is asked for.  A hidden page holds no connection (browsers
+ * allow six to a host): it lets go and resyncs when it is seen again.  Returns the function that ends it. */
 export function follow(job, on) {
   const address = job ? `${BASE}/jobs/${id(job)}/events` : `${BASE}/events`;
   let source = null;
   let timer = 0;
   let failures = 0;
   let wasOpen = false;
+  let isOver = false;
 
   const close = () => {
     clearTimeout(timer);
@@ -182,8 +184,12 @@ export function follow(job, on) {
         else on.event(kind, data);
       });
     }
+    source.addEventListener('end', () => {
+      isOver = true;
+      close();
+    });
   };
-  const seen = () => (document.hidden ? close() : source || open());
+  const seen = () => (document.hidden ? close() : source || isOver || open());
 
   document.addEventListener('visibilitychange', seen);
   open();

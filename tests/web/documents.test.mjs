@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { compare, leaves } from '../../web/lib/diff.js';
+import { compare, layerText, leaves } from '../../web/lib/diff.js';
 import { locate, offset, positions, pretty } from '../../web/lib/locate.js';
 import { localPath } from '../../web/lib/route.js';
 
@@ -72,9 +72,24 @@ test('every example names itself as its file, and says what to expect', () => {
 test('documents are compared field by field', () => {
   const rows = compare([{ a: 1, lr: 0.1, m: {} }, { a: 1, lr: 0.2, n: [1] }]);
   const differing = rows.filter((r) => r.differs);
-  assert.deepEqual(differing.map((r) => r.pointer), ['/lr', '/n/0', '/m']);
-  assert.deepEqual(rows.find((r) => r.pointer === '/n/0').values, [undefined, 1]);
+  assert.deepEqual(differing.map((r) => r.pointer), ['/lr', '/n', '/m']);
+  assert.deepEqual(rows.find((r) => r.pointer === '/n').values, [undefined, [1]]);
   assert.deepEqual(leaves({ 'a/b': { '~': 1 } }), new Map([['/a~1b/~0', 1]]));
+});
+
+test('a list is compared as a whole, also with an empty one', () => {
+  const rows = compare([{ data: { transforms: [] } }, { data: { transforms: [{ type: 'normalize', mean: [0.286] }] } }]);
+  assert.deepEqual(rows.map((r) => r.pointer), ['/data/transforms']);
+  assert.equal(rows[0].differs, true);
+});
+
+test('a layer is a few words, and keeps the options that those leave out', () => {
+  const init = { type: 'kaiming_uniform', mode: 'fan_in' };
+  const conv = { type: 'conv2d', out_channels: 16, kernel_size: 3, padding: 1, stride: 1, bias: true, init };
+  assert.deepEqual(layerText(conv), { head: 'conv2d 16, 3x3, padding 1', rest: { stride: 1, bias: true, init } });
+  assert.equal(layerText({ type: 'max_pool2d', kernel_size: [2, 3], stride: [2, 1] }).head, 'max_pool2d 2x3, stride 2x1');
+  assert.equal(layerText({ type: 'linear', out_features: 10, bias: false }).head, 'linear 10, bias false');
+  assert.deepEqual(layerText('relu'), { head: 'relu', rest: {} });
 });
 
 test('null and an absent field differ', () => {

@@ -4,7 +4,7 @@ import { html, render } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { compareMetric, follow, jobs } from '../api.js';
 import { colourOf } from '../charts.js';
-import { compare, text } from '../lib/diff.js';
+import { compare, layerText, text } from '../lib/diff.js';
 import * as format from '../lib/format.js';
 import { setQuery } from '../lib/route.js';
 import { charts, parts } from '../lib/series.js';
@@ -13,7 +13,8 @@ import { Chart, Controls, LIVE_MOST, MAX_POINTS, viewOf } from './curves.js';
 import { Check, ErrorBox, State, atMostEvery, isTerminal } from './parts.js';
 
 const SERIES_MOST = 24; // charts on the page
-const NOT_COMPARED = ['/name', '/notes', '/tags'];
+const LAYERS = '/model/layers'; // has rows of its own
+const NOT_COMPARED = ['/name', '/project', '/notes', '/tags', LAYERS]; // what a job is called is no part of what it does
 
 export function title() {
   return 'Compare';
@@ -120,8 +121,11 @@ function labelOf(job, list) {
 }
 
 function Table({ list, all }) {
-  const specs = compare(list.map((j) => j.spec)).filter((r) => !NOT_COMPARED.some((p) => r.pointer.startsWith(p)));
+  const specs = compare(list.map((j) => j.spec)).filter((r) => !NOT_COMPARED.includes(r.pointer));
   const rows = all ? specs : specs.filter((r) => r.differs);
+  const models = list.map((j) => (Array.isArray(j.spec?.model?.layers) ? j.spec.model.layers : []));
+  const likeFirst = models.every((m) => text(m) === text(models[0]));
+  const depth = all || !likeFirst ? Math.max(...models.map((m) => m.length)) : 0;
   const results = [...new Set(list.flatMap((j) => Object.keys(j.summary || {})))].filter((n) => /loss|accuracy/.test(n) && parts(n).split);
   return html`
     <div class="scroll">
@@ -138,13 +142,31 @@ function Table({ list, all }) {
           <tr><th>running time</th>${list.map((j) => html`<td>${isTerminal(j.state) ? format.duration((format.millis(j.finished_at) - format.millis(j.started_at)) / 1000) : format.NOTHING}</td>`)}</tr>
         </tbody>
         <tbody>
-          <tr class="part"><th colspan=${list.length + 1}>Spec${rows.length === 0 ? ': the same in all' : ''}</th></tr>
+          <tr class="part"><th colspan=${list.length + 1}>Spec${rows.length === 0 && likeFirst ? ': the same in all' : ''}</th></tr>
           ${rows.map((r) => html`<tr class=${all && r.differs ? 'differs' : ''}><th><code>${r.pointer}</code></th>${r.values.map((v) => html`<td>${v === undefined ? html`<i class="muted">absent</i>` : html`<code>${text(v)}</code>`}</td>`)}</tr>`)}
         </tbody>
+        ${depth > 0 &&
+        html`<tbody>
+          <tr class="part"><th colspan=${list.length + 1}>Layers${likeFirst ? ': the same in all' : ''}</th></tr>
+          ${Array.from({ length: depth }, (_, k) => html`<${LayerRow} key=${k} index=${k} layers=${models.map((m) => m[k])} />`)}
+        </tbody>`}
       </table>
     </div>
     <${Check} label="show fields that are the same, too" checked=${all} onChange=${(on) => setQuery({ all: on ? 1 : '' })} />
   `;
+}
+
+/* One layer of every model; options that say little are shown when it is opened, or when nothing else differs. */
+function LayerRow({ index, layers }) {
+  const cells = layers.map((l) => (l === undefined ? null : layerText(l)));
+  const differs = layers.some((l) => text(l) !== text(layers[0]));
+  const onlyRest = differs && cells.every((c) => c && c.head === cells[0]?.head);
+  const cell = (c) => {
+    if (!c) return html`<i class="muted">absent</i>`;
+    if (Object.keys(c.rest).length === 0) return c.head;
+    return html`<details open=${onlyRest}><summary>${c.head}</summary><code>${text(c.rest)}</code></details>`;
+  };
+  return html`<tr class=${differs ? 'differs' : ''}><th>${index}</th>${cells.map((c) => html`<td>${cell(c)}</td>`)}</tr>`;
 }
 
 function Result({ name, list }) {
