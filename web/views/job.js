@@ -137,6 +137,7 @@ function Job({ id, query }) {
     document.title = `${progress}${job.name || id} · Tandem`;
   }, [job]);
 
+  if (!job && error?.status === 404) return html`<section class="empty"><h1>There is no such job</h1><p>It may have been deleted. <a href="/">All jobs</a></p></section>`;
   if (!job) return html`<${ErrorBox} error=${error} retry=${refresh} />`;
   const body = {
     '': () => html`<${Overview} job=${job} series=${series} version=${version} query=${query} logNews=${news.log} />`,
@@ -189,7 +190,8 @@ const ACTIONS = [
   { name: 'pause', text: 'Pause', when: (s) => s === 'running' || s === 'queued' || s === 'starting' },
   { name: 'resume', text: 'Resume', when: (s) => s === 'paused' },
   { name: 'cancel', text: 'Cancel', confirm: 'Cancel it?', when: (s) => !isTerminal(s) && s !== 'cancelling' },
-  { name: 'retry', text: 'Retry', when: (s) => isTerminal(s) && s !== 'succeeded' },
+  { name: 'retry', text: 'Retry', when: isTerminal },
+  { name: 'remove', text: 'Delete', confirm: 'Delete it?', when: isTerminal },
 ];
 
 function Actions({ job, refresh }) {
@@ -197,6 +199,10 @@ function Actions({ job, refresh }) {
   const act = async (name) => {
     try {
       setError(null);
+      if (name === 'remove') {
+        await jobs.remove(job.id);
+        return go('/');
+      }
       const answer = await jobs.act(job.id, name);
       if (answer?.id && answer.id !== job.id) go(`/jobs/${answer.id}`);
       else await refresh();
@@ -276,8 +282,13 @@ function Overview({ job, series, version, query, logNews }) {
   `;
 }
 
+/* A move to where the job stood already is no news, unless it has a reason of its own; the first is where it all began. */
+function isNews(t, i) {
+  return i === 0 || t.from !== t.to || t.detail || t.reason !== t.event;
+}
+
 function History({ job }) {
-  const rows = [...(job.history || [])].reverse();
+  const rows = (job.history || []).filter(isNews).reverse();
   return html`
     <ol class="history">
       ${rows.map(

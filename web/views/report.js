@@ -29,7 +29,7 @@ export function Report({ job, query }) {
         ${data.confusion && html`<section><h2>Confusion matrix <small>rows: the true class; columns: what the model said</small></h2><${Confusion} matrix=${data.confusion} classes=${classes} /></section>`}
         ${data.per_class && html`<section><h2>By class</h2><${PerClass} rows=${data.per_class} /></section>`}
       </div>
-      ${data.samples?.length > 0 && html`<${Samples} samples=${data.samples} classes=${classes} query=${query} />`}
+      ${data.samples?.length > 0 && html`<${Samples} samples=${data.samples} classes=${classes} mistakes=${mistakesOf(data.splits?.test)} query=${query} />`}
     </div>
   `;
 }
@@ -41,23 +41,30 @@ function figure(name, given) {
   const asShare = /accuracy|top_/.test(name);
   const text = asShare ? format.percent(v, 2) : format.value(v);
   if (!Number.isFinite(error)) return text;
-  return html`${text} <small title="standard error">± ${asShare ? format.percent(error, 2) : format.value(error)}</small>`;
+  return html`${text} <small title="plus or minus one standard error">± ${asShare ? format.percent(error, 2) : format.value(error)}</small>`;
+}
+
+/* "5,000 of 55,000 samples" when a split was too large to be gone through whole. */
+function samplesText({ samples, of }) {
+  if (!Number.isFinite(samples)) return '';
+  return of > samples ? `${format.count(samples)} of ${format.count(of)} samples` : `${format.count(samples)} samples`;
 }
 
 function Splits({ splits }) {
   const names = Object.keys(splits);
-  const metrics = [...new Set(names.flatMap((s) => Object.keys(splits[s] || {})))].filter((m) => m !== 'count' && m !== 'samples');
+  const metrics = [...new Set(names.flatMap((s) => Object.keys(splits[s] || {})))].filter((m) => m !== 'samples' && m !== 'of');
   return html`
     <div class="scroll">
       <table class="splits">
         <thead><tr><th></th>${metrics.map((m) => html`<th class="num">${format.words(m)}</th>`)}</tr></thead>
         <tbody>
           ${names.map(
-            (s) => html`<tr><th>${SPLIT_NAMES[s] || s} <small>${Number.isFinite(splits[s].samples) && `${format.count(splits[s].samples)} samples`}</small></th>${metrics.map((m) => html`<td class="num">${m in splits[s] ? figure(m, splits[s][m]) : format.NOTHING}</td>`)}</tr>`,
+            (s) => html`<tr><th>${SPLIT_NAMES[s] || s} <small>${samplesText(splits[s])}</small></th>${metrics.map((m) => html`<td class="num">${m in splits[s] ? figure(m, splits[s][m]) : format.NOTHING}</td>`)}</tr>`,
           )}
         </tbody>
       </table>
     </div>
+    <p class="muted">± is one standard error: what another draw of as many samples might change.</p>
   `;
 }
 
@@ -111,8 +118,14 @@ function PerClass({ rows }) {
   `;
 }
 
-/* The wrong ones first, and among those the ones that the model was surest of. */
-function Samples({ samples, classes, query }) {
+/* How many samples of a SPLIT were taken for something else; NaN where the report does not tell. */
+function mistakesOf(split) {
+  return Math.round(split?.samples * (1 - number(split?.accuracy?.value ?? split?.accuracy)));
+}
+
+/* The wrong ones first, and among those the ones that the model was surest of.  These are a choice: MISTAKES is how many there
+ * were in the whole split. */
+function Samples({ samples, classes, mistakes, query }) {
   const [most, setMost] = useState(SAMPLES_FIRST);
   const show = query.get('samples') || 'all';
   const isWrong = (s) => s.label !== s.prediction;
@@ -121,13 +134,14 @@ function Samples({ samples, classes, query }) {
     .filter((s) => show === 'all' || (show === 'wrong') === isWrong(s))
     .sort((a, b) => isWrong(b) - isWrong(a) || (isWrong(a) ? b.probability - a.probability : a.probability - b.probability));
   const options = [
-    ['all', `All ${samples.length}`],
-    ['wrong', `Wrong ${nWrong}`],
-    ['right', `Right ${samples.length - nWrong}`],
+    ['all', 'Both'],
+    ['wrong', 'Mistakes'],
+    ['right', 'Right ones'],
   ];
+  const wrongText = mistakes > nWrong ? `${nWrong} of ${format.count(mistakes)} mistakes, the worst first,` : `${nWrong} mistakes`;
   return html`
     <div class="head small">
-      <h2>Samples <small>of the test split</small></h2>
+      <h2>Samples <small>of the test split: ${wrongText} and ${samples.length - nWrong} right ones</small></h2>
       <span class="grow"></span>
       <${Choice} label="Which samples" value=${show} options=${options} onChange=${(v) => setQuery({ samples: v === 'all' ? '' : v })} />
     </div>
@@ -148,8 +162,8 @@ function Sample({ sample, classes, wrong }) {
   return html`
     <li class=${wrong ? 'wrong' : ''} title=${text}>
       ${sample.image?.data && html`<canvas ref=${canvas} role="img" aria-label=${text}></canvas>`}
-      <b>${name(sample.prediction)}</b>
-      <small>${wrong ? html`is ${name(sample.label)}, ` : ''}${format.percent(sample.probability)}</small>
+      <b>said ${name(sample.prediction)}, ${format.percent(sample.probability)}</b>
+      <small>is ${name(sample.label)}</small>
     </li>
   `;
 }

@@ -96,11 +96,28 @@ function about(data) {
   return Object.fromEntries(Object.entries(data).filter(([name]) => !BUDGETS.some(([, key]) => key === name)));
 }
 
+const LABELS = {
+  version: 'Version',
+  host: 'Host',
+  started_at: 'Started',
+  now: 'Clock',
+  cores: 'Processor cores',
+  database_bytes: 'Database',
+  devices: 'Devices',
+  draining: 'About to stop',
+};
+
+/* "open_files" as "Open files" */
+function labelOf(name) {
+  const text = format.words(name);
+  return LABELS[name] || text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /* Whatever the server says of itself, as names and values. */
 function Tree({ value }) {
   return html`
     <dl class="about tree">
-      ${Object.entries(value).map(([name, v]) => html`<dt>${format.words(name)}</dt><dd>${leaf(name, v)}</dd>`)}
+      ${Object.entries(value).map(([name, v]) => html`<dt>${labelOf(name)}</dt><dd>${leaf(name, v)}</dd>`)}
     </dl>
   `;
 }
@@ -108,7 +125,9 @@ function Tree({ value }) {
 function leaf(name, v) {
   if (Array.isArray(v)) return v.map((x, i) => html`${i > 0 ? ', ' : ''}${leaf('', x)}`);
   if (v !== null && typeof v === 'object') return html`<${Tree} value=${v} />`;
+  if (name === 'now') return format.moment(v);
   if (/_at$/.test(name)) return html`<${Time} at=${v} />`;
+  if (typeof v === 'boolean') return v ? 'yes' : 'no';
   if (typeof v === 'number' && /bytes|memory|disk/.test(name)) return format.bytes(v);
   if (typeof v === 'number' && /_s$|seconds/.test(name)) return format.duration(v);
   if (typeof v === 'number') return format.count(v);
