@@ -3,13 +3,13 @@
 import { html } from 'htm/preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 
-/* MARKS: [{line, column, detail}].  HANDLE.current gets {show(offset)}, which puts the cursor there. */
+/* MARKS: [{line, column, detail}], of a line the first counts.  HANDLE.current gets {show(offset)}, which puts the cursor there. */
 export function Editor({ text, onInput, marks, handle }) {
   const area = useRef(null);
   const back = useRef(null);
   const gutter = useRef(null);
   const lines = text.split('\n');
-  const faults = new Map(marks.map((m) => [m.line, m.detail]));
+  const faults = new Map([...marks].reverse().map((m) => [m.line, m]));
 
   const follow = () => {
     back.current.scrollTop = area.current.scrollTop;
@@ -30,10 +30,10 @@ export function Editor({ text, onInput, marks, handle }) {
   return html`
     <div class="editor">
       <div class="gutter" ref=${gutter} aria-hidden="true">
-        ${lines.map((_, i) => html`<span class=${faults.has(i + 1) ? 'fault' : ''} title=${faults.get(i + 1)}>${i + 1}</span>`)}
+        ${lines.map((_, i) => html`<span class=${faults.has(i + 1) ? 'fault' : ''} title=${faults.get(i + 1)?.detail}>${i + 1}</span>`)}
       </div>
       <div class="sheet">
-        <pre ref=${back} aria-hidden="true">${lines.map((line, i) => html`<span class=${faults.has(i + 1) ? 'line fault' : 'line'}>${coloured(line)}</span>`)}</pre>
+        <pre ref=${back} aria-hidden="true">${lines.map((line, i) => html`<span class=${faults.has(i + 1) ? 'line fault' : 'line'}>${coloured(line, faults.get(i + 1)?.column)}</span>`)}</pre>
         <textarea
           ref=${area}
           value=${text}
@@ -67,16 +67,25 @@ function enter(event) {
 
 const TOKENS = /("(?:[^"\\]|\\.)*"?)(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b/g;
 
-/* One line of JSON with its names, texts, numbers and words told apart. */
-function coloured(line) {
+/* One line of JSON with its names, texts, numbers and words told apart; what stands at COLUMN (from 1) is underlined. */
+function coloured(line, column = 0) {
   const out = [];
   let at = 0;
+  const emit = (text, kind) => {
+    const k = column - 1 - at; // where the fault is in TEXT
+    at += text.length;
+    const here = k >= 0 && k < text.length;
+    if (kind) out.push(html`<span class=${here ? `${kind} at` : kind}>${text}</span>`);
+    else if (here) out.push(text.slice(0, k), html`<span class="at">${text[k]}</span>`, text.slice(k + 1));
+    else out.push(text);
+  };
   for (const m of line.matchAll(TOKENS)) {
-    out.push(line.slice(at, m.index));
-    const kind = m[1] ? (m[2] ? 'key' : 'text') : m[3] ? 'number' : 'word';
-    out.push(html`<span class=${`j-${kind}`}>${m[1] || m[0]}</span>`, m[2] || '');
-    at = m.index + m[0].length;
+    emit(line.slice(at, m.index));
+    emit(m[1] || m[0], `j-${m[1] ? (m[2] ? 'key' : 'text') : m[3] ? 'number' : 'word'}`);
+    emit(m[2] || '');
   }
-  out.push(line.slice(at), '\n');
+  emit(line.slice(at));
+  if (column > line.length) out.push(html`<span class="at"> </span>`); // something is missing at the end
+  out.push('\n');
   return out;
 }

@@ -3,7 +3,7 @@
 
 import dagre from '@dagrejs/dagre';
 import { html } from 'htm/preact';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
 import { model, sizes } from '../lib/graphmodel.js';
 import { setQuery } from '../lib/route.js';
@@ -13,6 +13,8 @@ const ZOOM_STEP = 1.25;
 const ZOOM_MOST = 4;
 const ZOOM_LEAST = 0.05;
 const FIT_MOST = 1.15; // a small graph is not blown up beyond this
+const HEIGHT_LEAST = 320; // pixels of the box, however little room the screen has
+const BELOW = 16; // pixels between the box and the screen's edge
 const PAN_STEP = 60; // pixels for an arrow key
 const MARGIN = 16;
 
@@ -50,7 +52,7 @@ export function Graph({ job, query }) {
 /* Give every box its place. */
 function arrange({ boxes, arrows, groups }) {
   const g = new dagre.graphlib.Graph({ compound: groups.length > 0, directed: true });
-  g.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 40, marginx: MARGIN, marginy: MARGIN });
+  g.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 26, marginx: MARGIN, marginy: MARGIN });
   g.setDefaultEdgeLabel(() => ({}));
   for (const group of groups) g.setNode(group.id, { width: 0, height: 0 });
   for (const b of boxes) {
@@ -77,11 +79,19 @@ function Canvas({ layout, picked, pick }) {
   const fit = () => {
     const { clientWidth: w, clientHeight: h } = svg.current;
     const k = Math.max(ZOOM_LEAST, Math.min(FIT_MOST, w / layout.width, h / layout.height));
-    // A tall graph is shown by its width, from the top: squeezed into the height nobody can read it.
-    const readable = k < 0.5 ? Math.min(0.75, w / layout.width) : k;
-    setCamera({ x: (w - layout.width * readable) / 2, y: k < 0.5 ? 0 : (h - layout.height * readable) / 2, k: readable });
+    setCamera({ x: (w - layout.width * k) / 2, y: (h - layout.height * k) / 2, k });
   };
-  useEffect(fit, [layout]);
+  // The box ends where the screen ends, so that all of it and its buttons are seen without scrolling.
+  useLayoutEffect(() => {
+    const size = () => {
+      const top = svg.current.getBoundingClientRect().top + scrollY;
+      svg.current.style.height = `${Math.max(HEIGHT_LEAST, innerHeight - top - BELOW)}px`;
+      fit();
+    };
+    size();
+    addEventListener('resize', size);
+    return () => removeEventListener('resize', size);
+  }, [layout]);
 
   const zoom = (factor, cx = svg.current.clientWidth / 2, cy = svg.current.clientHeight / 2) =>
     setCamera(({ x, y, k }) => {

@@ -145,7 +145,7 @@ function Faults({ problem, marks, show }) {
         ${marks.map(
           (m) => html`
             <li>
-              <button class="link" onClick=${() => show(m)}>line ${m.line}</button> ${m.pointer && html`<code>${m.pointer}</code>`}
+              <button class="link" onClick=${() => show(m)}>line ${m.line}, column ${m.column}</button> ${m.pointer && html`<code>${m.pointer}</code>`}
               <p>${m.detail}</p>
             </li>
           `,
