@@ -39,6 +39,7 @@ struct download {
 	CURL *curl; /* of the transfer under way, or NULL */
 	char curl_text[CURL_ERROR_SIZE];
 	int n_tries;
+	bool mismatched;       /* this file has come whole, and was another than ours, once */
 	int64_t n_at_try;      /* bytes when this try began */
 	int64_t not_before_ms; /* the next try, or for FETCH_FAILED the end of the rest */
 	int64_t reported_ms;
@@ -157,7 +158,7 @@ static void try_again(struct download *d, bool worth_it)
 		d->n_tries = 0; /* a line that breaks often but moves is not a failure */
 	err_wrap(&d->err, "fetching %s", url);
 	if (!worth_it || ++d->n_tries >= TRIES_MOST) {
-		log_line(LOG_WARN, "dataset cannot be fetched", "name=%s %s", d->dataset->name, d->err.text);
+		log_line(LOG_WARN, "dataset cannot be fetched", "name=%s text=%s", d->dataset->name, d->err.text);
 		report(d, "failed", d->err.text);
 		close_part(d);
 		d->state = FETCH_FAILED;
@@ -188,8 +189,20 @@ static void next_file(struct download *d)
 		return;
 	}
 	d->n_tries = 0;
+	d->mismatched = false;
 	d->n_at_try = 0;
 	d->not_before_ms = 0;
+}
+
+/* What came is not the file.  A transfer may break one byte, so once more; then it is another file, and stays one. */
+static void refuse_file(struct download *d)
+{
+	bool worth_it = !d->mismatched;
+
+	d->mismatched = true;
+	discard_part(d);
+	d->n_at_try = 0; /* wrong bytes are no progress */
+	try_again(d, worth_it);
 }
 
 /* All bytes are there: they must be the right ones. */
@@ -203,9 +216,7 @@ static void finish_file(struct download *d)
 		snprintf(text + 2 * i, 3, "%02x", digest[i]);
 	if (strcmp(text, file_of(d)->sha256)) {
 		err_set(&d->err, TD_CORRUPT, "its SHA-256 is %s; expected %s", text, file_of(d)->sha256);
-		discard_part(d);
-		d->n_at_try = 0; /* wrong bytes are no progress */
-		try_again(d, true);
+		refuse_file(d);
 	} else if (file_sync(part, &d->err) || file_rename(part, path, &d->err)) {
 		try_again(d, false);
 	} else {
@@ -308,8 +319,11 @@ static void end_of_transfer(struct download *d, CURLcode code)
 			(long long)file_of(d)->n_bytes);
 	else
 		err_set(&d->err, TD_UNAVAILABLE, "%s", *d->curl_text ? d->curl_text : curl_easy_strerror(code));
-	/* A server without ranges, or whose file is another than ours: from the beginning. */
-	if (code == CURLE_RANGE_ERROR || http == 416 || d->err.status == TD_TOO_LARGE) {
+	if (d->err.status == TD_TOO_LARGE) {
+		refuse_file(d);
+		return;
+	}
+	if (code == CURLE_RANGE_ERROR || http == 416) { /* a server without ranges: from the beginning */
 		discard_part(d);
 		d->n_at_try = 0;
 	}

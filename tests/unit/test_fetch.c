@@ -375,7 +375,7 @@ static void wrong_bytes_never_get_the_name(void **state)
 	trial_begin(&t, true);
 	server.wrong = true;
 	expect_failure(&t, "SHA-256");
-	assert_in_range(server.n_requests, 2, 20);
+	assert_int_equal(server.n_requests, 2); /* a transfer may break; a second time it is the file */
 	trial_end(&t);
 }
 
