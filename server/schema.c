@@ -68,47 +68,102 @@ static void step_up(struct walk *w, size_t before)
 
 /* ---- Objects ----------------------------------------------------------------------------------------------------- */
 
-static void fault_unknown_member(struct walk *w, const cJSON *properties, const char *name)
+/* Required fields that an object lacks. */
+struct missing {
+	const char *names[NAMES_MOST]; /* borrowed from the schema */
+	size_t n;
+};
+
+static void find_missing(const cJSON *schema, const cJSON *v, struct missing *m)
 {
-	const char *names[NAMES_MOST];
+	const cJSON *required;
+
+	m->n = 0;
+	cJSON_ArrayForEach(required, json_get(schema, "required"))
+	{
+		if (m->n < NAMES_MOST && !json_get(v, required->valuestring))
+			m->names[m->n++] = required->valuestring;
+	}
+}
+
+/* The missing field that NAME, which is none of NAMES, was probably to be: one that is missing may be a change farther
+ * off than one that is only possible.  It is taken out of M: one mistake, one fault.  NULL: there is none. */
+static const char *take_misspelt(struct missing *m, const char *name, const char *const *names, size_t n)
+{
+	const char *near = nearest_name(name, m->names, m->n), *other = nearest_name(name, names, n);
+
+	if (!near || name_distance(name, near) > name_distance(name, other) + 1)
+		return NULL;
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->names[i] == near) {
+			m->names[i] = m->names[--m->n];
+			break;
+		}
+	}
+	return near;
+}
+
+static bool is_listed(const cJSON *words, const char *name)
+{
+	const cJSON *word;
+
+	cJSON_ArrayForEach(word, words)
+	{
+		if (cJSON_IsString(word) && !strcmp(word->valuestring, name))
+			return true;
+	}
+	return false;
+}
+
+static void fault_unknown_member(struct walk *w, const cJSON *schema, const char *name, struct missing *m)
+{
+	const char *names[NAMES_MOST], *misspelt;
 	const cJSON *p;
 	size_t n = 0, before = step_down(w, name);
 	char text[400];
 
-	cJSON_ArrayForEach(p, properties)
+	cJSON_ArrayForEach(p, json_get(schema, "properties"))
 	{
 		if (n < NAMES_MOST)
 			names[n++] = p->string;
 	}
-	schema_hint(name, names, n, text, sizeof text);
-	fault(w, "there is no field \"%.60s\" here; %s", name, text);
+	if (is_listed(json_get(schema, "x-inferred"), name)) {
+		fault(w, "leave \"%.60s\" out: it follows from the layer before", name);
+	} else {
+		misspelt = take_misspelt(m, name, names, n);
+		schema_hint(name, misspelt ? &misspelt : names, misspelt ? 1 : n, text, sizeof text);
+		fault(w, "there is no field \"%.60s\" here; %s", name, text);
+	}
 	step_up(w, before);
 }
 
-/* Members that are absent: a fault where they are required, their default where they have one. */
-static void fill_absent(struct walk *w, const cJSON *schema, const cJSON *v, cJSON *copy)
+static void fault_missing(struct walk *w, const cJSON *schema, const struct missing *m)
 {
-	const cJSON *p, *required, *properties = json_get(schema, "properties");
-
-	cJSON_ArrayForEach(required, json_get(schema, "required"))
-	{
+	for (size_t i = 0; i < m->n; i++) {
 		struct buf wanted;
 
-		if (json_get(v, required->valuestring))
-			continue;
 		buf_init(&wanted, 500);
-		schema_describe(w->root, json_get(properties, required->valuestring), &wanted);
-		fault(w, "the field \"%s\" is missing; expected %s", required->valuestring,
+		schema_describe(w->root, json_get(json_get(schema, "properties"), m->names[i]), &wanted);
+		fault(w, "the field \"%s\" is missing; expected %s", m->names[i],
 			wanted.data ? wanted.data : "a value");
 		buf_release(&wanted);
 	}
-	cJSON_ArrayForEach(p, properties)
+}
+
+/* Members that are absent get their default: a value of their own, or that of a sister. */
+static void fill_absent(struct walk *w, const cJSON *schema, const cJSON *v, cJSON *copy)
+{
+	const cJSON *p;
+
+	cJSON_ArrayForEach(p, json_get(schema, "properties"))
 	{
 		const cJSON *s = schema_resolve(w->root, p), *otherwise = json_get(p, "default");
 		size_t before;
 
 		if (!otherwise)
 			otherwise = json_get(s, "default");
+		if (!otherwise)
+			otherwise = json_get(v, json_string(p, "x-default-from", ""));
 		if (json_get(v, p->string) || !otherwise)
 			continue;
 		before = step_down(w, p->string);
@@ -122,14 +177,16 @@ static cJSON *check_object(struct walk *w, const cJSON *schema, const cJSON *v)
 	const cJSON *member, *properties = json_get(schema, "properties"),
 			     *others = json_get(schema, "additionalProperties");
 	cJSON *copy = cJSON_CreateObject();
+	struct missing missing;
 
+	find_missing(schema, v, &missing);
 	cJSON_ArrayForEach(member, v)
 	{
 		const cJSON *s = json_get(properties, member->string);
 		size_t before;
 
 		if (!s && cJSON_IsFalse(others)) {
-			fault_unknown_member(w, properties, member->string);
+			fault_unknown_member(w, schema, member->string, &missing);
 			continue;
 		}
 		before = step_down(w, member->string);
@@ -137,6 +194,7 @@ static cJSON *check_object(struct walk *w, const cJSON *schema, const cJSON *v)
 		cJSON_AddItemToObject(copy, member->string, s ? check(w, s, member) : cJSON_Duplicate(member, true));
 		step_up(w, before);
 	}
+	fault_missing(w, schema, &missing);
 	fill_absent(w, schema, v, copy);
 	return copy;
 }
@@ -386,7 +444,7 @@ static cJSON *check_union(struct walk *w, const cJSON *schema, const cJSON *v)
 
 /* ---- One value --------------------------------------------------------------------------------------------------- */
 
-static bool is_listed(const cJSON *words, const cJSON *v)
+static bool is_allowed(const cJSON *words, const cJSON *v)
 {
 	const cJSON *word;
 
@@ -404,7 +462,7 @@ static void check_enum(struct walk *w, const cJSON *schema, const cJSON *words, 
 	const cJSON *word;
 	size_t n = 0;
 
-	if (is_listed(words, v))
+	if (is_allowed(words, v))
 		return;
 	cJSON_ArrayForEach(word, words)
 	{
@@ -466,33 +524,14 @@ static const struct {
 	const char *name;
 	char holds;
 } keywords[] = {
-	{ "$ref", ' ' },
-	{ "$schema", ' ' },
-	{ "$id", ' ' },
-	{ "$comment", ' ' },
-	{ "$defs", 'm' },
-	{ "title", ' ' },
-	{ "description", ' ' },
-	{ "default", ' ' },
-	{ "examples", ' ' },
-	{ "type", ' ' },
-	{ "enum", ' ' },
-	{ "const", ' ' },
-	{ "properties", 'm' },
-	{ "required", ' ' },
-	{ "additionalProperties", 's' },
-	{ "items", 's' },
-	{ "prefixItems", 'l' },
-	{ "minItems", ' ' },
-	{ "maxItems", ' ' },
-	{ "minimum", ' ' },
-	{ "maximum", ' ' },
-	{ "exclusiveMinimum", ' ' },
-	{ "exclusiveMaximum", ' ' },
-	{ "minLength", ' ' },
-	{ "maxLength", ' ' },
-	{ "oneOf", 'l' },
-	{ "anyOf", 'l' },
+	{ "$ref", ' ' }, { "$schema", ' ' }, { "$id", ' ' }, { "$comment", ' ' }, { "$defs", 'm' }, { "title", ' ' },
+	{ "description", ' ' }, { "default", ' ' }, { "examples", ' ' }, { "type", ' ' }, { "enum", ' ' },
+	{ "const", ' ' }, { "properties", 'm' }, { "required", ' ' }, { "additionalProperties", 's' }, { "items", 's' },
+	{ "prefixItems", 'l' }, { "minItems", ' ' }, { "maxItems", ' ' }, { "minimum", ' ' }, { "maximum", ' ' },
+	{ "exclusiveMinimum", ' ' }, { "exclusiveMaximum", ' ' }, { "minLength", ' ' }, { "maxLength", ' ' },
+	{ "oneOf", 'l' }, { "anyOf", 'l' },
+	{ "x-inferred", ' ' },     /* names that follow from elsewhere and are left out */
+	{ "x-default-from", ' ' }, /* the sister whose value is the default */
 };
 
 static td_status read_schema(const struct walk *w, const cJSON *schema, struct err *e)

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,13 @@ void faults_add(struct faults *f, const char *pointer, const char *fmt, ...)
 
 #define NAME_MOST 64
 
-/* Changes that make A into B: a letter more, less or other, or two neighbours swapped (optimal string alignment);
- * letters are compared without case. */
-static size_t distance(const char *a, const char *b)
+size_t name_distance(const char *a, const char *b)
 {
 	size_t rows[3][NAME_MOST + 1], n = strlen(b);
 	size_t *above2 = rows[0], *above = rows[1], *row = rows[2];
 
+	if (n > NAME_MOST || strlen(a) > NAME_MOST)
+		return SIZE_MAX;
 	for (size_t j = 0; j <= n; j++)
 		row[j] = j;
 	for (size_t i = 1; a[i - 1]; i++) {
@@ -73,7 +74,7 @@ const char *nearest_name(const char *name, const char *const *names, size_t n_na
 	if (strlen(name) > NAME_MOST)
 		return NULL;
 	for (size_t i = 0; i < n_names; i++) {
-		size_t d = strlen(names[i]) > NAME_MOST ? best_distance : distance(name, names[i]);
+		size_t d = name_distance(name, names[i]);
 		bool tie = best && d == best_distance &&
 			   strlen(names[i]) == strlen(name); /* letters swapped, rather than lost */
 

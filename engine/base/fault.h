@@ -25,5 +25,9 @@ void faults_add(struct faults *f, const char *pointer, const char *fmt, ...) TD_
 /* The entry of NAMES (N_NAMES) nearest to NAME by edit distance, or NULL when none is near enough to be a typing error.
  */
 const char *nearest_name(const char *name, const char *const *names, size_t n_names);
+/* Changes that make A into B: a letter more, less or other, or two neighbours swapped (optimal string alignment);
+ * letters are compared without case.  For names that nearest_name has taken or given: longer ones are SIZE_MAX apart.
+ */
+size_t name_distance(const char *a, const char *b);
 
 #endif

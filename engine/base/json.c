@@ -260,6 +260,8 @@ static bool scan_object(struct scan *s, int depth)
 		const char *name = s->at;
 		size_t n;
 
+		if (s->at < s->end && *s->at == '\'')
+			return refuse(s, s->at, "strings stand in double quotes, not in single ones");
 		if (s->at == s->end || *s->at != '"')
 			return refuse(
 				s, s->at, "a member's name in double quotes was expected (is there a comma too many?)");

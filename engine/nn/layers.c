@@ -50,6 +50,8 @@ static const struct opt linear_opts[] = {
 		.doc = INIT_DOC },
 };
 
+static const char *const linear_inferred[] = { "in_features", NULL };
+
 static bool linear_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct linear_options *o = l->options;
@@ -84,7 +86,8 @@ static const struct nn_layer_type linear = {
 		.doc = "y = x W^T + b on inputs [N, features], as torch.nn.Linear.",
 		.options = linear_opts,
 		.n_options = TD_COUNT(linear_opts),
-		.n_bytes = sizeof(struct linear_options) },
+		.n_bytes = sizeof(struct linear_options),
+		.inferred = linear_inferred },
 	.build = linear_build,
 	.forward = linear_forward,
 	.flops = linear_flops,
@@ -166,6 +169,8 @@ static const struct opt conv2d_opts[] = {
 		.doc = INIT_DOC },
 };
 
+static const char *const conv2d_inferred[] = { "in_channels", NULL };
+
 static bool conv2d_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct conv2d_options *o = l->options;
@@ -208,7 +213,8 @@ static const struct nn_layer_type conv2d = {
 		.doc = "2-d convolution of images [N, C, H, W], as torch.nn.Conv2d.",
 		.options = conv2d_opts,
 		.n_options = TD_COUNT(conv2d_opts),
-		.n_bytes = sizeof(struct conv2d_options) },
+		.n_bytes = sizeof(struct conv2d_options),
+		.inferred = conv2d_inferred },
 	.build = conv2d_build,
 	.forward = conv2d_forward,
 	.flops = conv2d_flops,
@@ -233,6 +239,7 @@ static const struct opt max_pool2d_opts[] = {
 		.at = offsetof(struct max_pool2d_options, stride),
 		.low = 1,
 		.high = SIZE_MOST,
+		.like = "kernel_size",
 		.doc = "Step from one window to the next; the kernel size where it is not given." },
 	{ .name = "padding",
 		.kind = OPT_PAIR,

@@ -39,7 +39,8 @@ struct opt {
 	const char *const *names; /* of OPT_ENUM and OPT_INT_OR_WORD; NULL-terminated */
 	const struct opt_family *family;
 	const struct opt_type *section;
-	const char *doc; /* one sentence for the schema */
+	const char *like; /* an option of the same kind whose value this one has where it is not given; NULL: none */
+	const char *doc;  /* one sentence for the schema */
 };
 
 /* A named set of options, and the size of the struct that they fill. */
@@ -49,6 +50,8 @@ struct opt_type {
 	const struct opt *options;
 	int n_options;
 	size_t n_bytes;
+	/* Options that torch asks for and that follow from the layer before; NULL: none, else NULL-terminated. */
+	const char *const *inferred;
 };
 
 /* Types of which a document chooses one: {"type": "conv2d", ...}, or just "relu" where nothing is required. */

@@ -190,6 +190,8 @@ static void add_member_schema(cJSON *properties, const struct opt *o, cJSON *def
 		cJSON_AddItemToObject(s, "default", cJSON_Parse(o->value));
 	else if (o->kind == OPT_SECTION && !needs_options(o->section))
 		cJSON_AddItemToObject(s, "default", cJSON_CreateObject());
+	if (o->like)
+		cJSON_AddStringToObject(s, "x-default-from", o->like);
 	cJSON_AddItemToObject(properties, o->name, s);
 }
 
@@ -215,6 +217,12 @@ static cJSON *type_schema(const struct opt_type *t, cJSON *defs, const char *tag
 	else
 		cJSON_Delete(required);
 	cJSON_AddFalseToObject(s, "additionalProperties");
+	if (t->inferred) {
+		cJSON *inferred = cJSON_AddArrayToObject(s, "x-inferred");
+
+		for (int i = 0; t->inferred[i]; i++)
+			cJSON_AddItemToArray(inferred, cJSON_CreateString(t->inferred[i]));
+	}
 	return s;
 }
 

@@ -41,7 +41,7 @@ static void bad_documents_are_refused_with_their_place(void **state)
 		{ "{\n\"a\" 1}", "line 2, column 5" },
 		{ "[1 2]", "line 1, column 4" },
 		{ "[1,]", "line 1, column 4" },
-		{ "{'a':1}", "line 1, column 2" },
+		{ "{'a':1}", "line 1, column 2: strings stand in double quotes" },
 		{ "['a']", "double quotes" },
 		{ "[NaN]", "\"NaN\"" },
 		{ "[Infinity]", "\"Infinity\"" },

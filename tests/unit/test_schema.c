@@ -36,8 +36,9 @@ static const char schema_text[] =
 	"\"additionalProperties\":false},"
 	"{\"type\":\"object\",\"properties\":{\"type\":{\"const\":\"conv2d\"},\"out\":{\"type\":\"integer\","
 	"\"minimum\":1},"
+	"\"pad\":{\"type\":\"integer\",\"x-default-from\":\"edge\"},\"edge\":{\"type\":\"integer\"},"
 	"\"bias\":{\"type\":\"boolean\",\"default\":true}},\"required\":[\"type\",\"out\"],\"additionalProperties\":"
-	"false},"
+	"false,\"x-inferred\":[\"in\"]},"
 	"{\"type\":\"object\",\"properties\":{\"type\":{\"const\":\"residual\"},\"layers\":{\"type\":\"array\","
 	"\"items\":{\"$ref\":"
 	"\"#/$defs/layer\"}}},\"required\":[\"type\",\"layers\"],\"additionalProperties\":false}]}}}";
@@ -100,6 +101,17 @@ static void defaults_are_filled_in_at_every_depth(void **state)
 	(void)state;
 	assert_becomes("{\"layers\":[{\"type\":\"conv2d\",\"out\":3}]}",
 		"{\"layers\":[{\"type\":\"conv2d\",\"out\":3,\"bias\":true}],\"seed\":7,\"mode\":\"graph\","
+		"\"resources\":{\"threads\":1}}");
+}
+
+static void a_default_may_be_the_value_of_a_sister(void **state)
+{
+	(void)state;
+	assert_becomes(
+		"{\"layers\":[{\"type\":\"conv2d\",\"out\":3,\"edge\":2,\"bias\":true}],\"seed\":1,\"mode\":\"graph\","
+		"\"resources\":{\"threads\":1}}",
+		"{\"layers\":[{\"type\":\"conv2d\",\"out\":3,\"edge\":2,\"bias\":true,\"pad\":2}],\"seed\":1,\"mode\":"
+		"\"graph\","
 		"\"resources\":{\"threads\":1}}");
 }
 
@@ -200,6 +212,26 @@ static void unions_by_type_name_the_fault_of_the_branch_that_was_meant(void **st
 		"/layers/0/layers/1/out", ">= 1");
 }
 
+static void a_misspelt_name_explains_the_field_that_is_missing(void **state)
+{
+	struct checked c = check("{\"layer\":[\"relu\"],\"layerss\":[]}");
+
+	(void)state;
+	assert_int_equal(c.faults.n, 2); /* two mistakes: the first took the missing name */
+	release(&c);
+	assert_fault("{\"layer\":[\"relu\"]}", "/layer", "did you mean \"layers\"?");
+	/* "pad" and "out" are both one or two changes off; "out" is the one that is missing */
+	assert_fault("{\"layers\":[{\"type\":\"conv2d\",\"ot\":1}]}", "/layers/0/ot", "did you mean \"out\"?");
+	assert_fault("{\"layers\":[{\"type\":\"conv2d\",\"out\":1,\"edgy\":1}]}", "/layers/0/edgy", "\"edge\"");
+}
+
+static void a_size_that_follows_from_elsewhere_is_left_out(void **state)
+{
+	(void)state;
+	assert_fault("{\"layers\":[{\"type\":\"conv2d\",\"out\":1,\"in\":3}]}", "/layers/0/in",
+		"leave \"in\" out: it follows from the layer before");
+}
+
 static void all_faults_are_found_not_only_the_first(void **state)
 {
 	struct checked c =
@@ -283,11 +315,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_filled_in_at_every_depth),
+		cmocka_unit_test(a_default_may_be_the_value_of_a_sister),
 		cmocka_unit_test(what_was_given_stays),
 		cmocka_unit_test(a_name_alone_becomes_the_object_it_stands_for),
 		cmocka_unit_test(the_document_is_not_changed),
 		cmocka_unit_test(each_keyword_finds_its_fault),
 		cmocka_unit_test(unions_by_type_name_the_fault_of_the_branch_that_was_meant),
+		cmocka_unit_test(a_misspelt_name_explains_the_field_that_is_missing),
+		cmocka_unit_test(a_size_that_follows_from_elsewhere_is_left_out),
 		cmocka_unit_test(all_faults_are_found_not_only_the_first),
 		cmocka_unit_test(faults_past_the_cap_are_counted),
 		cmocka_unit_test(depth_costs_no_powers_of_two),
