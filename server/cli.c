@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 
 #define ANSWER_MOST (4u << 20) /* bytes: ten thousand tokens */
 #define WAIT_S      5          /* for a server that does not answer */
+#define OWNER_MOST  100        /* as in the schema of POST /tokens */
+#define USAGE_CODE  2          /* exit code: the command line is wrong, as of wrong flags of the server */
 
 /* ---- One HTTP request -------------------------------------------------------------------------------------------- */
 
@@ -117,22 +120,30 @@ out:
 
 /* ---- Tokens ------------------------------------------------------------------------------------------------------ */
 
+#define TOKEN_ROW "%-26s  %-5s  %-16s  %-24s  %s\n"
+
 static void print_token(const cJSON *t)
 {
-	printf("%-26s  %-5s  %-16s  %-24s  %s\n", json_string(t, "id", ""), json_string(t, "scope", ""),
-		json_string(t, "owner", ""), json_string(t, "expires_at", "never expires"), json_string(t, "note", ""));
+	printf(TOKEN_ROW, json_string(t, "id", ""), json_string(t, "scope", ""), json_string(t, "owner", ""),
+		json_string(t, "expires_at", "never expires"), json_string(t, "note", ""));
 }
 
-static void print_answer(const char *verb, const cJSON *answer)
+static void print_answer(const char *verb, const cJSON *answer, bool first)
 {
 	const cJSON *item;
 
 	if (!strcmp(verb, "create")) {
+		if (first)
+			fprintf(stderr, "from now on every request needs a token%s\n",
+				!strcmp(json_string(answer, "scope", ""), "admin")
+					? ""
+					: "; make one with --scope admin too, or nobody can manage the server");
 		fprintf(stderr, "token %s for \"%s\", scope %s; it is shown this once:\n",
 			json_string(answer, "id", ""), json_string(answer, "owner", ""),
 			json_string(answer, "scope", ""));
 		puts(json_string(answer, "token", ""));
 	} else if (!strcmp(verb, "list")) {
+		printf(TOKEN_ROW, "ID", "SCOPE", "OWNER", "EXPIRES", "NOTE");
 		cJSON_ArrayForEach(item, json_get(answer, "items"))
 		{
 			print_token(item);
@@ -142,13 +153,34 @@ static void print_answer(const char *verb, const cJSON *answer)
 	}
 }
 
-/* What a refusal says, its faults included. */
+/* What a refusal says; a fault is that of the flag whose name its pointer is. */
 static void set_problem(const cJSON *problem, struct err *e)
 {
 	const cJSON *first = json_get(problem, "errors") ? json_get(problem, "errors")->child : NULL;
 
-	err_set(e, TD_INVALID, "%s%s%s", json_string(problem, "detail", "the server refused"), first ? ": " : "",
-		first ? json_string(first, "detail", "") : "");
+	const char *pointer = json_string(first, "pointer", "");
+
+	if (*pointer == '/')
+		err_set(e, TD_INVALID, "--%s: %s", pointer + 1, json_string(first, "detail", ""));
+	else
+		err_set(e, TD_INVALID, "%s", json_string(problem, "detail", "the server refused"));
+}
+
+/* Whether the server lets everybody in who reaches it: no token has been made yet. */
+static bool is_open(const char *url)
+{
+	struct err ignored = { 0 };
+	struct buf body;
+	cJSON *session = NULL;
+	bool open;
+
+	buf_init(&body, ANSWER_MOST);
+	if (call(url, NULL, "GET", "/api/v1/session", NULL, &body, &ignored) == 200 && body.len)
+		session = json_parse(body.data, body.len, &ignored);
+	open = cJSON_IsFalse(json_get(session, "needs_token"));
+	cJSON_Delete(session);
+	buf_release(&body);
+	return open;
 }
 
 static td_status ask_server(const char *url, const char *secret, const char *verb, const cJSON *order, struct err *e)
@@ -156,6 +188,7 @@ static td_status ask_server(const char *url, const char *secret, const char *ver
 	char *json = json_print(order), *path = mem_printf("/api/v1/tokens%s%s", !strcmp(verb, "revoke") ? "/" : "",
 						!strcmp(verb, "revoke") ? json_string(order, "id", "") : "");
 	const char *method = !strcmp(verb, "create") ? "POST" : !strcmp(verb, "list") ? "GET" : "DELETE";
+	bool first = !strcmp(verb, "create") && is_open(url);
 	struct buf body;
 	struct err ignored = { 0 };
 	cJSON *answer;
@@ -167,7 +200,7 @@ static td_status ask_server(const char *url, const char *secret, const char *ver
 	if (code >= 400)
 		set_problem(answer, e);
 	else if (code)
-		print_answer(verb, answer);
+		print_answer(verb, answer, first);
 	cJSON_Delete(answer);
 	buf_release(&body);
 	mem_free(json);
@@ -180,24 +213,57 @@ static void collect(void *arg, const struct token *t)
 	cJSON_AddItemToArray(arg, token_json(t));
 }
 
+/* What an order to create a token says, checked as the server would. */
+static td_status check_order(const cJSON *order, enum token_scope *scope, int64_t *expires_ms, struct err *e)
+{
+	const char *owner = json_string(order, "owner", ""), *wanted = json_string(order, "scope", ""),
+		   *expires = json_string(order, "expires", NULL);
+
+	*expires_ms = 0;
+	if (!*owner || !*wanted)
+		return err_set(e, TD_INVALID, "a token needs --owner NAME and --scope read|run|admin");
+	if (strlen(owner) > OWNER_MOST)
+		return err_set(e, TD_INVALID, "--owner has %zu bytes; expected at most %d", strlen(owner), OWNER_MOST);
+	if (!token_scope_parse(wanted, scope))
+		return err_set(e, TD_INVALID, "--scope is \"%.40s\"; expected read, run or admin", wanted);
+	if (!expires)
+		return TD_OK;
+	if (api_parse_time(expires, expires_ms, e))
+		return err_wrap(e, "--expires");
+	if (*expires_ms <= clock_now_ms())
+		return err_set(
+			e, TD_INVALID, "--expires: \"%.60s\" has passed; such a token would open nothing", expires);
+	return TD_OK;
+}
+
 static td_status create_directly(struct store *s, const cJSON *order, cJSON **answer, struct err *e)
 {
 	struct token t = { .owner = mem_strdup(json_string(order, "owner", "")),
 		.note = mem_strdup(json_string(order, "note", "")) };
-	const char *expires = json_string(order, "expires", NULL);
 	char text[TOKEN_TEXT], hash[SHA256_TEXT];
 
-	if (!token_scope_parse(json_string(order, "scope", ""), &t.scope) || t.scope == SCOPE_NONE)
-		err_set(e, TD_INVALID, "--scope is \"%.40s\"; expected read, run or admin",
-			json_string(order, "scope", ""));
-	else if (expires)
-		api_parse_time(expires, &t.expires_ms, e);
-	token_make(text, hash);
-	if (!e->status && !token_store(s, &t, hash, e)) {
+	if (!check_order(order, &t.scope, &t.expires_ms, e)) {
+		token_make(text, hash);
+		token_store(s, &t, hash, e);
+	}
+	if (!e->status) {
 		*answer = token_json(&t);
 		cJSON_AddStringToObject(*answer, "token", text);
 	}
 	token_release(&t);
+	return e->status;
+}
+
+/* A new database here would only hide that the folder is the wrong one. */
+static td_status find_data(const char *data_dir, struct err *e)
+{
+	char *path = mem_printf("%s/tandem.db", data_dir);
+
+	if (access(path, F_OK) && (errno == ENOENT || errno == ENOTDIR))
+		err_set(e, TD_NOT_FOUND,
+			"there is no Tandem data in %s; start tandemd there first, or name the folder with --data-dir",
+			data_dir);
+	mem_free(path);
 	return e->status;
 }
 
@@ -206,22 +272,25 @@ static td_status do_directly(const char *data_dir, const char *verb, const cJSON
 	struct store_reader *reader = NULL;
 	struct store *s;
 	cJSON *answer = NULL;
+	int64_t n_tokens = 0;
 
-	if (store_open(data_dir, &s, e))
+	if (find_data(data_dir, e) || store_open(data_dir, &s, e))
 		return e->status;
-	if (!strcmp(verb, "create")) {
+	if (store_reader_open(s, &reader, e) || store_token_count(reader, &n_tokens, e)) {
+		; /* E says why */
+	} else if (!strcmp(verb, "create")) {
 		create_directly(s, order, &answer, e);
-	} else if (!store_reader_open(s, &reader, e)) {
+	} else {
 		answer = cJSON_CreateObject();
 		if (!strcmp(verb, "list"))
 			store_token_each(reader, collect, cJSON_AddArrayToObject(answer, "items"), e);
 		else
 			token_revoke(s, reader, json_string(order, "id", ""), e);
-		store_reader_close(reader);
 	}
+	store_reader_close(reader);
 	store_close(s);
 	if (!e->status)
-		print_answer(verb, answer);
+		print_answer(verb, answer, !n_tokens);
 	cJSON_Delete(answer);
 	return e->status;
 }
@@ -249,48 +318,63 @@ static td_status read_order(int *argc, char **argv, cJSON *order, struct err *e)
 	return TD_OK;
 }
 
-/* ARGV: token VERB [ID] flags. */
-static td_status token_command(int argc, char **argv, struct err *e)
+/* ARGV: token VERB [ID] flags.  What is wrong here is wrong with the command line.  TD_CANCELLED: as config_load. */
+static td_status read_command(int argc, char **argv, cJSON *order, struct config *c, struct err *e)
 {
 	const char *verb = argc > 2 ? argv[2] : "";
 	bool revokes = !strcmp(verb, "revoke"), creates = !strcmp(verb, "create");
 	int skip = revokes ? 3 : 2;
-	cJSON *order = cJSON_CreateObject();
-	char *url = NULL, *secret = NULL;
-	struct err none = { 0 };
-	struct config c = { 0 };
+	enum token_scope scope;
+	int64_t expires_ms;
+	td_status s;
 
-	if ((!creates && !revokes && strcmp(verb, "list") != 0) || (revokes && (argc < 4 || *argv[3] == '-'))) {
-		err_set(e, TD_INVALID,
+	if ((!creates && !revokes && strcmp(verb, "list") != 0) || (revokes && (argc < 4 || *argv[3] == '-')))
+		return err_set(e, TD_INVALID,
 			"expected tandemd token create --owner NAME --scope read|run|admin, tandemd token list, or "
 			"tandemd token revoke ID");
-		goto out;
-	}
 	if (revokes)
 		cJSON_AddStringToObject(order, "id", argv[3]);
 	argc -= skip;
 	argv += skip;
-	if (read_order(&argc, argv, order, e) || config_load(&c, argc, argv, e))
-		goto out;
-	if (creates && (!json_get(order, "owner") || !json_get(order, "scope"))) {
-		err_set(e, TD_INVALID, "a token needs --owner NAME and --scope read|run|admin");
-		goto out;
-	}
-	if (do_directly(c.data_dir, verb, order, &none) == TD_CONFLICT && !access_read(c.data_dir, &url, &secret, e))
+	s = read_order(&argc, argv, order, e);
+	if (!s)
+		s = config_load(c, argc, argv, e);
+	return !s && creates ? check_order(order, &scope, &expires_ms, e) : s;
+}
+
+static td_status carry_out(const char *data_dir, const char *verb, const cJSON *order, struct err *e)
+{
+	char *url = NULL, *secret = NULL;
+	struct err direct = { 0 };
+
+	if (do_directly(data_dir, verb, order, &direct) != TD_CONFLICT)
+		*e = direct;
+	else if (!access_read(data_dir, &url, &secret, e))
 		ask_server(url, secret, verb, order, e);
-	else if (none.status != TD_CONFLICT)
-		*e = none;
-out:
-	config_release(&c);
-	cJSON_Delete(order);
 	mem_free(url);
 	mem_free(secret);
 	return e->status;
 }
 
+/* The exit code, like that of the other command. */
+static int token_command(int argc, char **argv, struct err *e)
+{
+	cJSON *order = cJSON_CreateObject();
+	struct config c = { 0 };
+	int code;
+
+	if (read_command(argc, argv, order, &c, e))
+		code = e->status ? USAGE_CODE : 0; /* 0: --help */
+	else
+		code = carry_out(c.data_dir, argv[2], order, e) ? 1 : 0;
+	config_release(&c);
+	cJSON_Delete(order);
+	return code;
+}
+
 /* ---- Health ------------------------------------------------------------------------------------------------------ */
 
-static td_status health_command(int argc, char **argv, struct err *e)
+static int health_command(int argc, char **argv, struct err *e)
 {
 	char *url = NULL, *secret = NULL;
 	struct err none = { 0 };
@@ -300,7 +384,7 @@ static td_status health_command(int argc, char **argv, struct err *e)
 
 	if (config_load(&c, argc - 1, argv + 1, e)) {
 		config_release(&c);
-		return e->status;
+		return e->status ? USAGE_CODE : 0;
 	}
 	if (access_read(c.data_dir, &url, &secret, &none)) /* not ours to read, or not there: ask where it should be */
 		url = mem_printf("http://%s", c.listen);
@@ -312,20 +396,18 @@ static td_status health_command(int argc, char **argv, struct err *e)
 	buf_release(&body);
 	mem_free(url);
 	mem_free(secret);
-	return e->status;
+	return e->status ? 1 : 0;
 }
 
 bool cli_run(int argc, char **argv, int *code)
 {
 	struct err e = { 0 };
-	td_status s;
 
 	if (argc < 2 || (strcmp(argv[1], "token") != 0 && strcmp(argv[1], "health") != 0))
 		return false;
 	log_init("tandemd", LOG_WARN);
-	s = !strcmp(argv[1], "token") ? token_command(argc, argv, &e) : health_command(argc, argv, &e);
+	*code = !strcmp(argv[1], "token") ? token_command(argc, argv, &e) : health_command(argc, argv, &e);
 	if (*e.text)
 		fprintf(stderr, "tandemd %s: %s\n", argv[1], e.text);
-	*code = s && s != TD_CANCELLED;
 	return true;
 }

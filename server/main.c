@@ -1,6 +1,6 @@
 /* tandemd: start-up and shutdown order, and nothing else.
  *
- * Up: configuration, log, store, address, scheduler, requests.  Down, on SIGTERM or SIGINT: no new work, workers
+ * Up: configuration, log, address, store, scheduler, requests.  Down, on SIGTERM or SIGINT: no new work, workers
  * checkpoint and leave, streams end, the store closes.  A second signal does not wait for the workers. */
 #include "api/access.h"
 #include "base/log.h"
@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 static void on_commit(void *listener, int64_t seq __attribute__((unused)))
@@ -36,8 +37,9 @@ static td_status load_schema(struct server *srv, struct schema **out, struct err
 
 static td_status start(struct server *srv, struct schema **schema, struct err *e)
 {
-	if (load_schema(srv, schema, e) || file_make_folder(srv->config->data_dir, e) ||
-		store_open(srv->config->data_dir, &srv->store, e) || listener_open(srv, &srv->http, e))
+	/* The address before the store: a start that cannot listen leaves no database behind. */
+	if (load_schema(srv, schema, e) || listener_open(srv, &srv->http, e) ||
+		file_make_folder(srv->config->data_dir, e) || store_open(srv->config->data_dir, &srv->store, e))
 		return e->status;
 	store_on_commit(srv->store, on_commit, srv->http);
 	srv->private_address = listener_private(srv->http);
@@ -74,7 +76,7 @@ static void *wait_for_second(void *arg)
 	while (!atomic_load(&i->over)) {
 		if (sigtimedwait(&set, NULL, &moment) < 0)
 			continue;
-		log_line(LOG_WARN, "second signal", "stopping at once");
+		log_line(LOG_WARN, "stopping at once", "reason=second_signal");
 		control_stop(i->control);
 		break;
 	}
@@ -100,10 +102,10 @@ static void stop(struct server *srv, struct schema *schema)
 		listener_drain(srv->http);
 	if (srv->control)
 		drain(srv->control);
-	if (srv->http) {
+	if (srv->store) /* else the folder may be another daemon's */
 		access_withdraw(srv);
+	if (srv->http)
 		listener_stop(srv->http);
-	}
 	control_free(srv->control);
 	if (srv->store)
 		store_close(srv->store);
@@ -120,6 +122,7 @@ int main(int argc, char **argv)
 	sigset_t set = stop_signals();
 	int code = 0, signal_number;
 
+	umask(077); /* what is in the data folder is for its owner alone */
 	if (cli_run(argc, argv, &code))
 		return code;
 	if (config_load(&config, argc, argv, &e)) {

@@ -1,7 +1,8 @@
 // Who may do what.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import test, { before, after, describe } from "node:test";
 import { Tandem, build, endless, problem, quick, start } from "./harness.mjs";
@@ -124,4 +125,41 @@ test("tandemd token makes, lists and revokes them on the machine itself", async 
 	assert.match(tandemd("list"), new RegExp(items[0].id));
 	tandemd("revoke", items[0].id);
 	problem(assert, await tandem.get("/tokens", { token }), 401);
+});
+
+test("tandemd token says what is wrong with its folder and its flags, and what the first token means", async (t) => {
+	const folder = mkdtempSync(path.join(os.tmpdir(), "tandem-cli-"));
+	t.after(() => rmSync(folder, { recursive: true }));
+	const tandemd = (...args) => spawnSync(path.join(build, "tandemd"), ["token", ...args, "--data-dir", folder], { encoding: "utf8" });
+	const none = tandemd("list");
+	assert.equal(none.status, 1);
+	assert.match(none.stderr, /there is no Tandem data in .*--data-dir/);
+	assert.deepEqual(readdirSync(folder), [], "it makes nothing");
+	for (const args of [["create", "--owner", "a", "--scope", "root"], ["create", "--owner", "a"], ["create", "--scope", "run", "--owner"], ["revoke"], ["make"],
+		["create", "--owner", "a", "--scope", "run", "--expires", "2001-01-01T00:00:00Z"], ["list", "--nonsense"]]) {
+		const r = tandemd(...args);
+		assert.equal(r.status, 2, args.join(" "));
+		assert.match(r.stderr, /--|expected/);
+		assert.doesNotMatch(r.stderr, /document/);
+	}
+	const tandem = await start(t);
+	const there = (...args) => spawnSync(path.join(build, "tandemd"), ["token", ...args, "--data-dir", tandem.data], { encoding: "utf8" });
+	const first = there("create", "--owner", "ops", "--scope", "run");
+	assert.match(first.stderr, /every request needs a token; make one with --scope admin/);
+	assert.doesNotMatch(there("create", "--owner", "ops", "--scope", "admin").stderr, /every request/);
+	assert.match(there("list").stdout, /^ID +SCOPE +OWNER +EXPIRES +NOTE\n/);
+	for (const file of ["tandem.db", "tandem.db-wal", "daemon.json"]) assert.equal(statSync(path.join(tandem.data, file)).mode & 0o077, 0, file);
+});
+
+test("a start that cannot listen makes no database", async (t) => {
+	const tandem = await start(t);
+	const folder = mkdtempSync(path.join(os.tmpdir(), "tandem-cli-"));
+	t.after(() => rmSync(folder, { recursive: true }));
+	const { url } = JSON.parse(readFileSync(path.join(tandem.data, "daemon.json"), "utf8"));
+	const r = spawnSync(path.join(build, "tandemd"), ["--listen", url.slice("http://".length), "--data-dir", folder], { encoding: "utf8" });
+	assert.equal(r.status, 1);
+	assert.deepEqual(readdirSync(folder), []);
+	const second = spawnSync(path.join(build, "tandemd"), ["--listen", "127.0.0.1:0", "--data-dir", tandem.data], { encoding: "utf8" });
+	assert.match(second.stderr, /another tandemd/);
+	assert.ok(existsSync(path.join(tandem.data, "daemon.json")), "the second leaves the first one's alone");
 });
