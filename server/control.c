@@ -123,7 +123,7 @@ static void wait_for_events(struct control *c)
 		watch_worker(c, w);
 	fetch_wait(c->fetch, c->fds, c->n_fds, (int)TD_MAX(c->next_ms - now_ms, 0));
 	if (c->fds[0].revents && read(c->wake, &count, sizeof count) < 0)
-		log_line(LOG_DEBUG, "wake-up was read before", "%s", strerror(errno));
+		log_line(LOG_DEBUG, "wake-up was read before", "text=%s", strerror(errno));
 }
 
 static cJSON *describe_worker(const struct worker *w)

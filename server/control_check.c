@@ -148,7 +148,7 @@ void control_checked(struct control *c, cJSON *body)
 
 void control_checker_lost(struct control *c, const char *how)
 {
-	log_line(LOG_WARN, "checker lost", "%s", how);
+	log_line(LOG_WARN, "checker lost", "text=%s", how);
 	pthread_mutex_lock(&c->lock);
 	c->checking = false;
 	if (c->sent) {

@@ -36,7 +36,7 @@ void folder_remove_file(const struct control *c, const char *id, const char *nam
 		return;
 	path = mem_printf("%s/jobs/%s/%s", c->config->data_dir, id, name);
 	if (unlink(path) && errno != ENOENT)
-		log_line(LOG_WARN, "file cannot be removed", "path=%s: %s", path, strerror(errno));
+		log_line(LOG_WARN, "file cannot be removed", "path=%s text=%s", path, strerror(errno));
 	mem_free(path);
 }
 
@@ -133,7 +133,7 @@ void folder_checkpoint(struct control *c, const char *id, struct resume *out)
 
 	*out = (struct resume){ 0 };
 	if (store_artifacts(c->reader, id, "checkpoint", consider, &n, &e))
-		log_line(LOG_ERROR, "checkpoints cannot be read", "job=%s %s", id, e.text);
+		log_line(LOG_ERROR, "checkpoints cannot be read", "job=%s text=%s", id, e.text);
 	mem_free(folder);
 }
 

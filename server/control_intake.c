@@ -324,13 +324,13 @@ static void finish_batch(struct control *c, struct action *a)
 	cJSON *ack;
 
 	if (e->status && may_heal(e->status)) {
-		log_line(LOG_ERROR, "messages cannot be stored now", "job=%s: %s", b->job, e->text);
+		log_line(LOG_ERROR, "messages cannot be stored now", "job=%s text=%s", b->job, e->text);
 		w->batch_retry_ms = c->now_ms + RETRY_MS;
 		return;
 	}
 	w->batch = NULL;
 	if (e->status) {
-		log_line(LOG_ERROR, "messages cannot be stored", "job=%s: %s", b->job, e->text);
+		log_line(LOG_ERROR, "messages cannot be stored", "job=%s text=%s", b->job, e->text);
 		if (!w->broken)
 			w->broken = mem_strdup(e->text);
 		worker_kill(w, "its messages cannot be stored");
@@ -368,7 +368,7 @@ static struct batch *batch_create(struct control *c, struct worker *w)
 
 static void refuse(struct worker *w, const char *why)
 {
-	log_line(LOG_ERROR, "worker does not speak properly", "pid=%d %s", w->process.pid, why);
+	log_line(LOG_ERROR, "worker does not speak properly", "pid=%d text=%s", w->process.pid, why);
 	if (!w->broken)
 		w->broken = mem_strdup(why);
 	buf_clear(&w->peer->in);

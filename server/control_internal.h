@@ -143,7 +143,7 @@ struct cached_job {
 	char id[ULID_TEXT];
 	enum job_state state;
 	int priority, threads, retries, attempt;
-	int64_t memory_bytes, timeout_ms, run_ms, queued_ms, acked;
+	int64_t memory_bytes, timeout_ms, run_ms, queued_ms, acked, step;
 	char *reason;          /* owned; of the row */
 	char *engine;          /* owned; of the row, may be NULL */
 	char *dataset;         /* owned; NULL: none */

@@ -75,6 +75,7 @@ static void see_row(void *arg, const struct job *row)
 	j->run_ms = row->run_ms;
 	j->queued_ms = row->queued_ms;
 	j->acked = row->acked;
+	j->step = row->step;
 	replace(&j->reason, row->reason);
 	replace(&j->engine, row->engine);
 }
@@ -107,7 +108,7 @@ static void refresh(struct control *c)
 		return;
 	}
 	if ((c->reread || changed) && read_rows(c, &e)) {
-		log_line(LOG_ERROR, "jobs cannot be read", "%s", e.text);
+		log_line(LOG_ERROR, "jobs cannot be read", "text=%s", e.text);
 		c->read_after_ms = c->now_ms + RETRY_MS;
 		control_due(c, c->read_after_ms);
 	}
@@ -164,7 +165,7 @@ void job_action_done(struct control *c, const char *id, const struct err *e)
 	j->pending = false;
 	/* A conflict means that the user was faster: the next reading shows how things stand. */
 	if (e->status && e->status != TD_CONFLICT && e->status != TD_NOT_FOUND) {
-		log_line(LOG_ERROR, "a job's state cannot be stored", "job=%s: %s", id, e->text);
+		log_line(LOG_ERROR, "a job's state cannot be stored", "job=%s text=%s", id, e->text);
 		j->hold_until_ms = c->now_ms + RETRY_MS;
 	}
 }
@@ -287,6 +288,19 @@ static void judge(struct control *c, struct verdict *v, const struct cached_job 
 	}
 }
 
+/* Why the attempt is over: what the user wanted, unless the job itself ended it first.  NULL: nothing is known. */
+static const char *end_reason(const struct cached_job *j)
+{
+	const struct verdict *v = &j->verdict;
+	bool own = v->event == JOB_EV_FAIL || v->event == JOB_EV_TIMEOUT;
+
+	if (!own && j->state == JOB_PAUSING)
+		return "paused";
+	if (!own && j->state == JOB_CANCELLING)
+		return "cancelled";
+	return v->reason;
+}
+
 void job_lost_worker(struct control *c, struct cached_job *j, const struct worker *w, const struct local_exit *x)
 {
 	mem_free(j->verdict.words);
@@ -296,8 +310,8 @@ void job_lost_worker(struct control *c, struct cached_job *j, const struct worke
 		j->verdict.words = mem_strndup(w->process.words.data, w->process.words.len);
 	j->worker = NULL;
 	if (!w->done || w->broken)
-		log_line(LOG_INFO, "attempt over", "job=%s attempt=%d %s: %s", j->id, w->attempt, j->verdict.reason,
-			j->verdict.detail);
+		log_line(LOG_INFO, "attempt over", "job=%s attempt=%d reason=%s step=%lld text=%s", j->id, w->attempt,
+			end_reason(j), (long long)j->step, j->verdict.detail);
 }
 
 /* A state that needs a worker, and none: the attempt is over, and this is what it has come to. */
@@ -314,9 +328,7 @@ static void conclude(struct control *c, struct cached_job *j)
 		a->again = !v->reason || v->again;
 	} else { /* the user wanted it to end: cancelled, paused */
 		bool clean = event == JOB_EV_STOPPED;
-		const char *reason = j->state == JOB_PAUSING ? "paused" : "cancelled";
-		a = make_event(c, j, event, event == JOB_EV_FAIL || event == JOB_EV_TIMEOUT ? v->reason : reason,
-			clean || !v->reason ? "" : v->detail);
+		a = make_event(c, j, event, end_reason(j), clean || !v->reason ? "" : v->detail);
 	}
 	a->words = v->words;
 	*v = (struct verdict){ .event = JOB_EV_LOST };
@@ -356,7 +368,7 @@ static void retry(struct control *c, struct cached_job *j)
 	if (!j->judged) {
 		int64_t rest;
 		if (store_transitions(c->reader, j->id, count_loss, &losses, &e)) {
-			log_line(LOG_ERROR, "a job's history cannot be read", "job=%s: %s", j->id, e.text);
+			log_line(LOG_ERROR, "a job's history cannot be read", "job=%s text=%s", j->id, e.text);
 			j->hold_until_ms = c->now_ms + RETRY_MS;
 			return;
 		}

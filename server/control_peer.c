@@ -48,12 +48,12 @@ void control_listen_again(struct control *c)
 
 	if (!access(c->socket, F_OK))
 		return;
-	log_line(LOG_WARN, "the workers' socket was removed", "making it again: %s", c->socket);
+	log_line(LOG_WARN, "the workers' socket was removed", "path=%s text=it is made again", c->socket);
 	mem_free(c->socket);
 	if (c->listener >= 0)
 		close(c->listener);
 	if (!control_listen(c, &e))
-		log_line(LOG_ERROR, "workers cannot reach the daemon", "%s", e.text);
+		log_line(LOG_ERROR, "workers cannot reach the daemon", "text=%s", e.text);
 }
 
 /* ---- Bytes ----------------------------------------------------------------------------------------------------- */
@@ -203,7 +203,7 @@ static bool meet(struct control *c, struct peer *p)
 	if (w) {
 		welcome(c, w, p);
 	} else {
-		log_line(LOG_WARN, "connection refused", "%s",
+		log_line(LOG_WARN, "connection refused", "text=%s",
 			got < 0 ? e.text
 			: got   ? "its secret, job or attempt is not of today"
 				: "it did not say hello");

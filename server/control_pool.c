@@ -42,7 +42,7 @@ static void start_failed(struct control *c, const char *why)
 
 	c->n_failed_starts++;
 	c->spawn_after_ms = c->now_ms + rest;
-	log_line(LOG_ERROR, "worker does not start", "%s; next try in %lld ms", why, (long long)rest);
+	log_line(LOG_ERROR, "worker does not start", "next_try_ms=%lld text=%s", (long long)rest, why);
 }
 
 static void worker_start(struct control *c, enum worker_role role)
@@ -129,7 +129,7 @@ void worker_kill(struct worker *w, const char *why)
 	if (w->exited || w->process.killed)
 		return;
 	if (why)
-		log_line(LOG_WARN, "killing a worker", "pid=%d job=%s: %s", w->process.pid,
+		log_line(LOG_WARN, "killing a worker", "pid=%d job=%s text=%s", w->process.pid,
 			w->job ? w->job->id : "none", why);
 	local_signal(&w->process, SIGKILL);
 	w->deadline_ms = 0;

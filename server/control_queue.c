@@ -113,7 +113,7 @@ static void assign(struct control *c, struct cached_job *j, struct worker *w)
 	struct err e = { 0 };
 
 	if (file_make_folder(folder, &e)) {
-		log_line(LOG_ERROR, "job cannot start", "job=%s: %s", j->id, e.text);
+		log_line(LOG_ERROR, "job cannot start", "job=%s text=%s", j->id, e.text);
 		j->hold_until_ms = c->now_ms + RETRY_MS;
 		mem_free(a);
 		goto out;

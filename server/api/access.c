@@ -40,7 +40,7 @@ td_status access_first_token(struct server *srv, struct err *e)
 		return TD_OK;
 	if (srv->config->insecure) {
 		log_line(LOG_WARN, "serving other machines without tokens",
-			"until the first one is made, because of --insecure");
+			"text=until the first one is made, because of --insecure");
 		return TD_OK;
 	}
 	if (store_reader_open(srv->store, &reader, e))

@@ -344,7 +344,7 @@ static void on_log(void *arg, const char *fmt, va_list ap)
 	(void)arg;
 	vsnprintf(text, sizeof text, fmt, ap);
 	text[strcspn(text, "\n")] = '\0';
-	log_line(LOG_DEBUG, "libmicrohttpd", "%s", text);
+	log_line(LOG_DEBUG, "libmicrohttpd", "text=%s", text);
 }
 
 /* We decode targets ourselves: the library would cut them at a zero byte. */

@@ -218,7 +218,7 @@ static bool read_all(struct link *l)
 				return false;
 			}
 		if (got < 0) {
-			log_line(LOG_ERROR, "the daemon's messages cannot be read", "%s", e.text);
+			log_line(LOG_ERROR, "the daemon's messages cannot be read", "text=%s", e.text);
 			return false;
 		}
 	}

@@ -38,9 +38,9 @@ static void limit_process(void)
 
 	/* A limit that cannot be set is one that somebody has set tighter; the daemon watches memory from outside. */
 	if (setrlimit(RLIMIT_CORE, &none) || setrlimit(RLIMIT_NOFILE, &files) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		log_line(LOG_WARN, "a limit cannot be set", "%s", strerror(errno));
+		log_line(LOG_WARN, "a limit cannot be set", "text=%s", strerror(errno));
 	if (fd >= 0 && write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0)
-		log_line(LOG_DEBUG, "oom_score_adj cannot be set", "%s", strerror(errno));
+		log_line(LOG_DEBUG, "oom_score_adj cannot be set", "text=%s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
 }
@@ -133,13 +133,13 @@ static int work(const char *role, const char *socket)
 	int code = 1;
 
 	if (!secret) {
-		log_line(LOG_ERROR, "no secret", "TANDEM_SECRET is not set: only tandemd starts workers");
+		log_line(LOG_ERROR, "no secret", "text=TANDEM_SECRET is not set: only tandemd starts workers");
 		goto out;
 	}
 	limit_process();
 	set_signals();
 	if (link_open(socket, secret, role, td_fingerprint(), (int)grace_seconds, &l, &e)) {
-		log_line(LOG_ERROR, "no daemon", "%s", e.text);
+		log_line(LOG_ERROR, "no daemon", "text=%s", e.text);
 		goto out;
 	}
 	link_of_signal = l;
