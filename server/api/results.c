@@ -8,21 +8,38 @@
 
 typedef td_status document_get(struct store_reader *r, const char *id, char **json, struct err *e);
 
-static td_status read_document(struct request *q, document_get *get, char **json, struct err *e)
+/* WHAT is not there: why, as far as J's state tells; WHEN it appears, while it still may. */
+static td_status not_there(const struct job *j, const char *what, const char *when, struct err *e)
+{
+	static const char *const ends[JOB_N_STATES] = { [JOB_SUCCEEDED] = "has succeeded",
+		[JOB_FAILED] = "has failed",
+		[JOB_CANCELLED] = "was cancelled",
+		[JOB_TIMED_OUT] = "has timed out" };
+
+	err_clear(e);
+	if (ends[j->state])
+		return err_set(e, TD_NOT_FOUND, "the job %s and has no %s", ends[j->state], what);
+	return err_set(e, TD_NOT_FOUND, "the job is %s and has no %s yet; %s", job_state_name(j->state), what, when);
+}
+
+static td_status read_document(
+	struct request *q, document_get *get, const char *what, const char *when, char **json, struct err *e)
 {
 	struct job j;
 
 	if (api_job(q, &j, e))
 		return e->status;
+	if (get(q->reader, q->param[0], json, e) == TD_NOT_FOUND)
+		not_there(&j, what, when, e);
 	job_release(&j);
-	return get(q->reader, q->param[0], json, e);
+	return e->status;
 }
 
 td_status job_graph(struct request *q, struct response *r, struct err *e)
 {
 	char *json;
 
-	if (read_document(q, store_graph_get, &json, e))
+	if (read_document(q, store_graph_get, "graph", "it appears when the job runs", &json, e))
 		return e->status;
 	respond_bytes(r, 200, "application/json", json, strlen(json));
 	return TD_OK;
@@ -52,7 +69,7 @@ td_status job_report(struct request *q, struct response *r, struct err *e)
 
 	if (filter && strcmp(filter, "wrong") != 0)
 		return err_set(e, TD_INVALID, "the query's filter is \"%.60s\"; expected \"wrong\"", filter);
-	if (read_document(q, store_report_get, &json, e))
+	if (read_document(q, store_report_get, "report", "it appears when the job has ended", &json, e))
 		return e->status;
 	if (!filter) {
 		respond_bytes(r, 200, "application/json", json, strlen(json));
@@ -130,8 +147,13 @@ td_status job_artifact(struct request *q, struct response *r, struct err *e)
 
 	if (api_job(q, &j, e))
 		return e->status;
+	if (store_artifact_get(q->reader, q->param[0], q->param[1], &a, e) == TD_NOT_FOUND) {
+		path = mem_printf("file \"%.80s\"", q->param[1]);
+		not_there(&j, path, "model.safetensors appears when it succeeds", e);
+		mem_free(path);
+	}
 	job_release(&j);
-	if (store_artifact_get(q->reader, q->param[0], q->param[1], &a, e))
+	if (e->status)
 		return e->status;
 	if (strstr(a.file, "..") || *a.file == '/') { /* the name came from a worker */
 		err_set(e, TD_CORRUPT, "the file of artifact \"%.80s\" lies outside of its job's folder", q->param[1]);

@@ -9,6 +9,28 @@
 
 #define TICK_LATE_MS 10000 /* a scheduler that has not ticked for so long is not ready */
 
+td_status index_get(struct request *q, struct response *r, struct err *e)
+{
+	static const struct {
+		const char *name, *path;
+	} rows[] = { { "openapi", "/openapi.json" }, { "schema", "/schema/job.json" }, { "examples", "/examples" },
+		{ "jobs", "/jobs" } };
+	cJSON *o = cJSON_CreateObject(), *links;
+
+	(void)e;
+	cJSON_AddStringToObject(o, "version", TD_VERSION);
+	links = cJSON_AddObjectToObject(o, "links");
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		char *path = mem_printf(API_BASE "%s", rows[i].path), *url = request_url(q, path);
+
+		cJSON_AddStringToObject(links, rows[i].name, url);
+		mem_free(url);
+		mem_free(path);
+	}
+	respond_json(r, 200, o);
+	return TD_OK;
+}
+
 td_status healthz(struct request *q, struct response *r, struct err *e)
 {
 	(void)q;

@@ -19,7 +19,7 @@ http_handler job_graph, job_report, job_checkpoints, job_artifacts, job_artifact
 /* examples.c */
 http_handler examples_list, example_get, schema_get;
 /* system.c */
-http_handler healthz, readyz, prometheus, workers_list, system_get;
+http_handler index_get, healthz, readyz, prometheus, workers_list, system_get;
 /* tokens.c */
 http_handler tokens_list, token_create, token_delete, session_get, session_create, session_delete;
 /* openapi.c */

@@ -79,6 +79,8 @@ const struct route routes[] = {
 	GET(API "/jobs/{id}/artifacts", job_artifacts, SCOPE_READ, "results", "The job's files", NULL, "ArtifactList"),
 	GET(API "/jobs/{id}/artifacts/{name}", job_artifact, SCOPE_READ, "results", "One file, or a Range of it", NULL, NULL),
 
+	GET(API, index_get, SCOPE_READ, "documents", "Where to begin: links to the other addresses", NULL, NULL),
+	GET(API "/", index_get, SCOPE_READ, "documents", "The same", NULL, NULL),
 	GET(API "/examples", examples_list, SCOPE_READ, "examples", "The ready-made jobs", NULL, "List"),
 	GET(API "/examples/{name}", example_get, SCOPE_READ, "examples", "One of them, ready to be posted to /jobs", NULL, NULL),
 	GET(API "/schema/job.json", schema_get, SCOPE_READ, "documents", "The JSON Schema of a job, with every default", NULL, NULL),
