@@ -79,11 +79,14 @@ test('a job is made in the browser, watched live, and reports its result', async
   await page.locator('.faults').getByText(`line ${line}`).waitFor();
   assert.match(await page.locator('.faults').textContent(), /did you mean "relu"/);
   assert.equal(await page.locator('.gutter .fault').textContent(), String(line));
+  assert.equal(await page.locator('.sheet .at').textContent(), '"rellu"', 'what is wrong is underlined');
   assert.equal(complaints.filter((c) => !c.includes('422')).length, 0, complaints.join('\n'));
   complaints.length = 0;
   await editor.fill(text);
   await page.getByText('The server accepts this job').waitFor();
 
+  const streams = [];
+  page.on('request', (r) => r.url().includes('/events') && streams.push(new URL(r.url()).pathname));
   await page.getByRole('button', { name: 'Start training' }).click();
   await page.waitForURL(/\/jobs\/[0-9A-Z]{26}$/);
   const job = page.url().split('/').pop();
@@ -107,6 +110,8 @@ test('a job is made in the browser, watched live, and reports its result', async
   await page.locator('.facts dt:text-is("Test accuracy")').waitFor();
   await page.locator('.history b', { hasText: 'succeeded' }).waitFor();
   assert.match(await page.locator('.log').textContent(), /training: /);
+
+  assert.deepEqual(streams.filter((path) => path.includes(job)), [`/api/v1/jobs/${job}/events`], 'an ended stream is not asked for again');
 
   const tabs = page.getByRole('navigation', { name: 'Parts of the job' });
   await tabs.getByRole('link', { name: 'Report' }).click();
@@ -133,6 +138,13 @@ test('a job is made in the browser, watched live, and reports its result', async
   // Loaded again it comes out of the browser's cache, under the same policy.
   await page.goto('/');
   await row.getByText('100 %').waitFor();
+
+  // What has ended can go.
+  await page.goto(`/jobs/${job}`);
+  await page.getByRole('button', { name: 'Retry' }).waitFor();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('button', { name: 'Delete it?' }).click();
+  await page.getByText('No jobs yet').waitFor();
   assert.deepEqual(complaints, []);
   await close();
 });
