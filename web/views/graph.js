@@ -17,6 +17,8 @@ const HEIGHT_LEAST = 320; // pixels of the box, however little room the screen h
 const BELOW = 16; // pixels between the box and the screen's edge
 const PAN_STEP = 60; // pixels for an arrow key
 const MARGIN = 16;
+const RANK_SPACE = 26; // pixels from one row of boxes to the next
+const RANK_SPACE_GROUPED = 40; // a group's title stands in there
 
 const GRAINS = [
   ['layers', 'Layers'],
@@ -52,7 +54,7 @@ export function Graph({ job, query }) {
 /* Give every box its place. */
 function arrange({ boxes, arrows, groups }) {
   const g = new dagre.graphlib.Graph({ compound: groups.length > 0, directed: true });
-  g.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 26, marginx: MARGIN, marginy: MARGIN });
+  g.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: groups.length > 0 ? RANK_SPACE_GROUPED : RANK_SPACE, marginx: MARGIN, marginy: MARGIN });
   g.setDefaultEdgeLabel(() => ({}));
   for (const group of groups) g.setNode(group.id, { width: 0, height: 0 });
   for (const b of boxes) {
