@@ -157,14 +157,17 @@ static void fill_absent(struct walk *w, const cJSON *schema, const cJSON *v, cJS
 
 	cJSON_ArrayForEach(p, json_get(schema, "properties"))
 	{
-		const cJSON *s = schema_resolve(w->root, p), *otherwise = json_get(p, "default");
+		const cJSON *s = schema_resolve(w->root, p), *otherwise = json_get(p, "default"),
+			    *sister = json_get(copy, json_string(p, "x-default-from", ""));
 		size_t before;
 
 		if (!otherwise)
 			otherwise = json_get(s, "default");
-		if (!otherwise)
-			otherwise = json_get(v, json_string(p, "x-default-from", ""));
-		if (json_get(v, p->string) || !otherwise)
+		if (json_get(v, p->string))
+			continue;
+		if (sister)
+			cJSON_AddItemToObject(copy, p->string, cJSON_Duplicate(sister, true));
+		if (sister || !otherwise)
 			continue;
 		before = step_down(w, p->string);
 		cJSON_AddItemToObject(copy, p->string, check(w, p, otherwise)); /* a default may have defaults inside */

@@ -39,7 +39,7 @@ struct opt {
 	const char *const *names; /* of OPT_ENUM and OPT_INT_OR_WORD; NULL-terminated */
 	const struct opt_family *family;
 	const struct opt_type *section;
-	const char *like; /* an option of the same kind whose value this one has where it is not given; NULL: none */
+	const char *like; /* an option of the same kind whose value the schema gives this one; a reading leaves zeros */
 	const char *doc;  /* one sentence for the schema */
 };
 

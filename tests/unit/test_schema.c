@@ -115,6 +115,12 @@ static void a_default_may_be_the_value_of_a_sister(void **state)
 		"\"resources\":{\"threads\":1}}");
 }
 
+static void a_wrong_sister_is_one_fault(void **state)
+{
+	(void)state;
+	assert_fault("{\"layers\":[{\"type\":\"conv2d\",\"out\":3,\"edge\":\"x\"}]}", "/layers/0/edge", "an integer");
+}
+
 static void what_was_given_stays(void **state)
 {
 	(void)state;
@@ -316,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_filled_in_at_every_depth),
 		cmocka_unit_test(a_default_may_be_the_value_of_a_sister),
+		cmocka_unit_test(a_wrong_sister_is_one_fault),
 		cmocka_unit_test(what_was_given_stays),
 		cmocka_unit_test(a_name_alone_becomes_the_object_it_stands_for),
 		cmocka_unit_test(the_document_is_not_changed),
