@@ -196,8 +196,14 @@ describe("a job", () => {
 		assert.equal(paused.progress.step, step);
 		await tandem.act(id, "resume");
 		await tandem.untilStep(id, step + 3);
+		assert.match(problem(assert, await tandem.get(`/jobs/${id}/report`), 404).detail, /is running .* appears when the job has ended/);
+		assert.match(problem(assert, await tandem.get(`/jobs/${id}/artifacts/model.safetensors`), 404).detail, /is running .* appears when it succeeds/);
 		await tandem.act(id, "cancel");
 		const job = await tandem.until(id, "cancelled");
+		for (const what of ["report", "artifacts/model.safetensors"])
+			assert.match(problem(assert, await tandem.get(`/jobs/${id}/${what}`), 404).detail, /was cancelled and has no/);
+		assert.match(tandem.errors, new RegExp(`attempt over job=${id} attempt=1 reason=paused step=\\d+`));
+		assert.match(tandem.errors, new RegExp(`attempt over job=${id} attempt=2 reason=cancelled step=\\d+`));
 		const points = await tandem.points(id, "train/loss");
 		assert.deepEqual(points.map((p) => p.step), points.map((_, i) => i + 1), "no gap and no double where it paused");
 		assert.deepEqual(job.history.map((h) => h.to).filter((s) => s !== "preparing"),

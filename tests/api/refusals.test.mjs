@@ -46,7 +46,7 @@ const specs = [
 	[`${L}/0/kernel_size`, GONE, /kernel_size/, `${L}/0`], [`${L}/0/kernel_size`, 0], [`${L}/0/kernel_size`, -3], [`${L}/0/kernel_size`, "3"],
 	[`${L}/0/kernel_size`, [3]], [`${L}/0/kernel_size`, [3, 3, 3]], [`${L}/0/kernel_size`, [3, "3"]], [`${L}/0/kernel_size`, 2.5],
 	[`${L}/0/kernel_size`, 99, /28|99/, L], [`${L}/0/kernel_size`, [3, 64], /64|28/, L], [`${L}/2/kernel_size`, 64, /64|28/, L],
-	[`${L}/0/kernel_sise`, 3, /kernel_size/], [`${L}/0/filters`, 3],
+	[`${L}/0/kernel_sise`, 3, /kernel_size/], [`${L}/0/filters`, 3], [`${L}/0/in_channels`, 1, /leave "in_channels" out/], [`${L}/6/in_features`, 784, /leave "in_features" out/],
 	[`${L}/0/stride`, 0], [`${L}/0/stride`, -1], [`${L}/0/stride`, "2"],
 	[`${L}/0/padding`, -1], [`${L}/0/padding`, 1.5], [`${L}/0/padding`, {}],
 	[`${L}/0/bias`, "yes"], [`${L}/0/bias`, 1],
@@ -161,6 +161,13 @@ describe("what is wrong is refused and explained", () => {
 				`line ${fault.line}, column ${fault.column} shows ${there.slice(0, 40)}, not ${JSON.stringify(value)}`);
 		});
 	}
+
+	test("a misspelt name that explains a missing one is one fault", async () => {
+		const { loss, ...rest } = quick();
+		const p = problem(assert, await tandem.post("/jobs", { ...rest, los: loss }), 422);
+		assert.deepEqual(p.errors.map((f) => f.pointer), ["/los"]);
+		assert.match(p.errors[0].detail, /did you mean "loss"/);
+	});
 
 	test("every fault of a spec is named, not only the first", async () => {
 		const spec = quick({ seed: "x", loss: "none", optimizer: { type: "adam", lr: -1, bets: 1 } });

@@ -91,6 +91,13 @@ describe("every route", () => {
 		}
 	});
 
+	test("begins at the index, whose links lead somewhere", async () => {
+		for (const root of ["", "/"]) {
+			const { links } = await tandem.json(root);
+			for (const name of ["openapi", "schema", "examples", "jobs"]) assert.equal((await tandem.get(`/${new URL(links[name]).pathname}`)).status, 200, name);
+		}
+	});
+
 	test("echoes the request's id, or makes one", async () => {
 		assert.equal((await tandem.get("/system", { headers: { "x-request-id": "abc-1" } })).headers["x-request-id"], "abc-1");
 		assert.ok((await tandem.get("/system")).headers["x-request-id"]);
