@@ -137,7 +137,7 @@ static void print_answer(const char *verb, const cJSON *answer, bool first)
 			fprintf(stderr, "from now on every request needs a token%s\n",
 				!strcmp(json_string(answer, "scope", ""), "admin")
 					? ""
-					: "; make one with --scope admin too, or nobody can manage the server");
+					: "; make one with --scope admin too, to manage the server with");
 		fprintf(stderr, "token %s for \"%s\", scope %s; it is shown this once:\n",
 			json_string(answer, "id", ""), json_string(answer, "owner", ""),
 			json_string(answer, "scope", ""));
