@@ -162,6 +162,13 @@ describe("what is wrong is refused and explained", () => {
 		});
 	}
 
+	test("a default that is another field's value is shown", async () => {
+		const spec = convolutional(), pool = spec.model.layers.find((l) => l.type === "max_pool2d");
+		delete pool.stride;
+		const { json } = await tandem.post("/jobs?dry_run=1", spec);
+		assert.equal(json.spec.model.layers.find((l) => l.type === "max_pool2d").stride, pool.kernel_size);
+	});
+
 	test("a misspelt name that explains a missing one is one fault", async () => {
 		const { loss, ...rest } = quick();
 		const p = problem(assert, await tandem.post("/jobs", { ...rest, los: loss }), 422);
