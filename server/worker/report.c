@@ -43,6 +43,7 @@ static void add_split(const struct run *r, cJSON *splits, const char *name, cons
 	cJSON *o = cJSON_AddObjectToObject(splits, name);
 
 	cJSON_AddNumberToObject(o, "samples", (double)e->n);
+	cJSON_AddNumberToObject(o, "of", (double)e->view->n);
 	cJSON_AddItemToObject(o, "loss", figure_json(&e->loss));
 	for (int i = 0; i < r->spec.metrics.n; i++)
 		cJSON_AddItemToObject(o, r->spec.metrics.items[i].type->name, figure_json(&e->metric[i]));
