@@ -21,7 +21,7 @@ struct td_handle {
 	unsigned char key[256]; /* attributes, then the inputs' shapes */
 	size_t n_key;
 	void *handle;  /* owned */
-	uint64_t used; /* c->seq of the last use */
+	uint64_t used; /* c->handle_uses at the last use; 0: never */
 };
 
 static size_t handle_key(const td_op *op, const td_call *call, unsigned char *key, size_t room)
@@ -52,7 +52,7 @@ static void *handle_for(td_ctx *c, const td_op *op, const td_call *call)
 	oldest = c->handles;
 	for (struct td_handle *h = c->handles; h < c->handles + HANDLES_MOST; h++) {
 		if (h->op == op && h->n_key == n && !memcmp(h->key, key, n)) {
-			h->used = c->seq;
+			h->used = ++c->handle_uses;
 			return h->handle;
 		}
 		if (h->used < oldest->used)
@@ -63,7 +63,7 @@ static void *handle_for(td_ctx *c, const td_op *op, const td_call *call)
 	oldest->op = op;
 	oldest->n_key = n;
 	memcpy(oldest->key, key, n);
-	oldest->used = c->seq;
+	oldest->used = ++c->handle_uses;
 	return oldest->handle = op->prepare(call);
 }
 

@@ -244,8 +244,9 @@ typedef struct td_pass {
 extern const td_pass td__passes[];
 void td__passes_run(td_plan *p, bool verify);
 void td__pass_prune(td_plan *p);
-/* Abort with the neighbourhood of the bad node if the plan is not legal: a value used before it is made or made twice,
- * a wrong count of inputs, a node written after... (a bug of a pass, never of a user). */
+/* Abort with the neighbourhood of the bad node if the plan is not legal: a value read before it is made or made twice,
+ * a missing input or output, a node out of its order, a write to what is no variable (a bug of a pass, never of a
+ * user). */
 void td__verify_plan(const td_plan *p, const char *after);
 /* passes/memory.c: fill base, first, last, offsets and arena_bytes from shapes and workspace. */
 void td__layout_places(const td_plan *p, td_layout *l);
@@ -272,6 +273,7 @@ struct td_ctx {
 	const char *layer; /* present path, interned */
 	td_counters counters;
 	struct td_handle *handles; /* owned; eager cache of prepared handles, see apply.c */
+	uint64_t handle_uses;      /* so far; the cache's clock */
 };
 
 void td__handles_free(td_ctx *c);

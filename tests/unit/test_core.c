@@ -316,6 +316,93 @@ static void sizes_beyond_any_memory_are_refused_before_anything_is_allocated(voi
 	td_ctx_free(c);
 }
 
+/* ---- Prepared handles: an op that counts how often it prepares ------------------------------------------------- */
+
+static int n_prepared, n_released;
+static td_op counting;
+
+static void *count_prepare(const td_call *call)
+{
+	n_prepared++;
+	return (void *)(uintptr_t)td_shape_count(call->in[0].shape);
+}
+
+static void count_release(void *handle)
+{
+	(void)handle;
+	n_released++;
+}
+
+static void fill_with_handle(const td_call *call)
+{
+	for (int64_t i = 0; i < td_shape_count(call->out[0].shape); i++)
+		((float *)call->out[0].data)[i] = (float)(uintptr_t)call->handle;
+}
+
+static td_value *apply_counting(td_ctx *c, td_value *x)
+{
+	return td_apply(c, &counting, NULL, &x, 1);
+}
+
+static void use_counting(void)
+{
+	counting = *td__op_find("neg");
+	counting.prepare = count_prepare;
+	counting.release = count_release;
+	counting.forward[TD_CPU] = fill_with_handle;
+	counting.backward = td_nodiff;
+	n_prepared = n_released = 0;
+}
+
+static void eager_handles_are_made_once_for_each_shape_and_their_number_is_bounded(void **state)
+{
+	td_ctx *c = context();
+
+	(void)state;
+	use_counting();
+	for (int k = 0; k < 515; k++) { /* five shapes three times, then more than the cache holds */
+		int n = k < 15 ? k % 5 + 1 : k;
+		td_value *x = row(c, n, NULL);
+
+		assert_float_equal(((float *)td_data(apply_counting(c, x)))[n - 1], n, 0);
+		if (k == 14)
+			assert_int_equal(n_prepared, 5);
+		td_unref(x);
+	}
+	assert_true(n_released > 0 && n_released < n_prepared);
+	td_ctx_free(c);
+	assert_int_equal(n_released, n_prepared);
+}
+
+static void a_binding_owns_its_handles(void **state)
+{
+	td_ctx *c = context();
+	td_graph *g = td_graph_create();
+	td_shape s = td_shape_make(TD_F32, 1, 3);
+	td_value *x, *y;
+	td_session *session;
+
+	(void)state;
+	use_counting();
+	td_trace_begin(c, g);
+	x = td_placeholder(c, "x", &s);
+	y = apply_counting(c, x);
+	td_trace_end(c);
+	session = td_session_create(c, g, &y, 1);
+	for (int k = 0; k < 6; k++) {
+		td_value *v = row(c, k % 2 + 1, NULL), *result;
+
+		assert_int_equal(td_session_run(session, c, (td_feed[]){ { x, v } }, 1, &result), TD_OK);
+		assert_float_equal(((float *)td_data(result))[0], (k % 2 + 1), 0);
+		td_unref(v);
+	}
+	assert_int_equal(n_prepared, 2);
+	td_session_free(session);
+	assert_int_equal(n_released, 2);
+	td_graph_free(g);
+	td_ctx_free(c);
+}
+
 /* ---- The gates
  * ------------------------------------------------------------------------------------------------------------ */
 
@@ -490,6 +577,8 @@ int main(void)
 		cmocka_unit_test(a_session_refuses_missing_and_mistyped_feeds_by_name),
 		cmocka_unit_test(a_session_keeps_a_bounded_number_of_bindings_and_stays_right),
 		cmocka_unit_test(sizes_beyond_any_memory_are_refused_before_anything_is_allocated),
+		cmocka_unit_test(eager_handles_are_made_once_for_each_shape_and_their_number_is_bounded),
+		cmocka_unit_test(a_binding_owns_its_handles),
 		cmocka_unit_test(the_verifier_accepts_a_plan_and_sees_it_broken),
 		cmocka_unit_test(philox_gives_the_published_numbers),
 		cmocka_unit_test(every_slice_runs_once_whatever_the_number_of_threads),
