@@ -72,10 +72,11 @@ enum dataset_state dataset_want(struct control *c, const char *name, struct err 
 		return DATASET_READY;
 	}
 	if (!k) {
+		char names[256];
 		err_set(e, TD_NOT_FOUND,
-			"there is no dataset \"%s\": it is not in %s, and not one that Tandem can fetch "
-			"(fashion-mnist)",
-			name, c->config->data_root ? c->config->data_root : "a --data-root folder");
+			"there is no dataset \"%s\": it is not in %s, and not one that Tandem can fetch (%s)", name,
+			c->config->data_root ? c->config->data_root : "a --data-root folder",
+			known_names(names, sizeof names));
 		return DATASET_UNKNOWN;
 	}
 	pthread_mutex_lock(&c->lock);

@@ -1,7 +1,7 @@
 /* The context: mode, step, sticky error, and what the present step has made. */
 #include "core/core.h"
+#include "kernels/kernels.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,8 +11,7 @@ td_ctx *td_ctx_create(const td_ctx_options *options)
 {
 	td_ctx *c = MEM_NEW(td_ctx);
 
-	openblas_set_num_threads(
-		1); /* the engine cuts the work; and Debian's serial build is not safe to call from two threads */
+	k_gemm_one_thread();
 	c->seed = options->seed;
 	c->threads = threads_create(TD_MAX(options->threads, 1));
 	c->device = &td__devices[TD_CPU];
@@ -85,7 +84,7 @@ const char *td_fingerprint(void)
 		const char *isa = __builtin_cpu_supports("avx512f") ? "avx512"
 				  : __builtin_cpu_supports("avx2")  ? "avx2"
 								    : "sse2";
-		snprintf(text, sizeof text, "%s openblas-%s tandem-%s", isa, openblas_get_corename(), TD_VERSION);
+		snprintf(text, sizeof text, "%s openblas-%s tandem-%s", isa, k_gemm_core(), TD_VERSION);
 	}
 	return text;
 }

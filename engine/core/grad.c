@@ -127,7 +127,7 @@ static td_value *seen_as(td_ctx *c, td_value *v)
 	return c->graph && v->id < 0 ? td__graph_capture(c->graph, v) : v;
 }
 
-/* Walk back from OUTPUTS; inner nodes whose values are in INPUTS are recorded through WATCH. */
+/* Walk back from OUTPUTS.  GRADS receives the gradients of INPUTS, leaves or not; all leaves' stay in W. */
 static void walk_back(struct walk *w, td_value *const *outputs, td_value *const *seeds, int n_outputs,
 	td_value *const *inputs, int n_inputs, td_value **grads)
 {

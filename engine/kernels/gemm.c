@@ -1,5 +1,6 @@
-/* Matrix products: the only user of OpenBLAS besides its name in the fingerprint.  Always one thread a call: the engine
- * cuts the work itself, because a product that OpenBLAS cuts has other bits for every number of threads. */
+/* Matrix products: the only user of OpenBLAS.  Always one thread a call: the engine cuts the work itself, because a
+ * product that OpenBLAS cuts has other bits for every number of threads.  It must be a build with locks: Debian's
+ * serial one gives wrong sums when two threads call it. */
 #include "kernels/kernels.h"
 
 #include <cblas.h>
@@ -16,3 +17,17 @@ void K(k_gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
 	GEMM(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, 1,
 		a, (int)lda, b, (int)ldb, (real)beta, c, (int)ldc);
 }
+
+#if TD_REAL == 32 /* once is enough */
+
+void k_gemm_one_thread(void)
+{
+	openblas_set_num_threads(1);
+}
+
+const char *k_gemm_core(void)
+{
+	return openblas_get_corename();
+}
+
+#endif

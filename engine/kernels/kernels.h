@@ -79,6 +79,10 @@ TD_KERNEL(k_cross_entropy_dx, (void *dx, const void *x, const void *lse, int64_t
 TD_KERNEL(k_gemm, (bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
 			  int64_t ldb, double beta, void *c, int64_t ldc))
 
+/* Before the first product of a process; and which processor's loops OpenBLAS chose, for the fingerprint. */
+void k_gemm_one_thread(void);
+const char *k_gemm_core(void);
+
 /* Geometry of a 2-d convolution or pool; images are [H, W, C] in memory. */
 struct k_window {
 	int64_t channels, height, width; /* of one input image */

@@ -2,6 +2,7 @@
 #include "fetch/known.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -26,6 +27,16 @@ const struct known_dataset *known_dataset(const char *name)
 		if (!strcmp(datasets[i].name, name))
 			return &datasets[i];
 	return NULL;
+}
+
+const char *known_names(char *out, size_t size)
+{
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < TD_COUNT(datasets) && at < size; i++)
+		at += (size_t)snprintf(out + at, size - at, "%s%s", i ? ", " : "", datasets[i].name);
+	return out;
 }
 
 bool known_complete(const struct known_dataset *d, const char *folder)

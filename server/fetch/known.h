@@ -3,6 +3,7 @@
 #define FETCH_KNOWN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define KNOWN_FILES_MOST 4
@@ -22,6 +23,8 @@ struct known_dataset {
 
 /* NULL: not known. */
 const struct known_dataset *known_dataset(const char *name);
+/* All their names, for a message: "a, b".  Returns OUT. */
+const char *known_names(char *out, size_t size);
 /* Whether FOLDER holds all files of D in their right sizes. */
 bool known_complete(const struct known_dataset *d, const char *folder);
 
