@@ -1,0 +1,221 @@
+/* Learning: losses, metrics, optimizers, schedules, and the trainer, which puts them and a model together.
+ *
+ * A loss and an optimizer are calls of ops, written once for both modes.  A metric is counted on the host from what the
+ * model answered, in the split's order, so it is exact and the same in both modes.  Names, defaults and meanings are
+ * those of torch.nn and torch.optim; metrics are scikit-learn's. */
+#ifndef TD_NN_LEARN_H
+#define TD_NN_LEARN_H
+
+#include "data/data.h"
+#include "nn/nn.h"
+
+/* ---- Losses ------------------------------------------------------------------------------------------------------ */
+
+struct nn_loss_type {
+	struct opt_type type;
+	/* Does a model with output OUT fit the data?  False: WHY (TD_PRINTF text) says what to change. */
+	bool (*check)(const void *options, const td_shape *out, const struct data_facts *facts, struct err *why);
+	/* Scalar: the mean over all targets that count, weighted where the options say so. */
+	td_value *(*mean)(td_ctx *c, const void *options, td_value *output, td_value *y);
+	/* One loss for each target: [N], [N, T] or [N, n]; 0 where the target does not count. */
+	td_value *(*each)(td_ctx *c, const void *options, td_value *output, td_value *y);
+	/* What the output says, as people read it: probabilities with the classes on the last axis, or values. */
+	td_value *(*answer)(td_ctx *c, const void *options, td_value *output);
+};
+
+extern const struct opt_family nn_losses;
+
+/* ---- Metrics ----------------------------------------------------------------------------------------------------- */
+
+/* Answers and targets of some samples, on the host. */
+struct nn_answers {
+	int64_t n, steps, width; /* samples; targets of a sample (1, or T); classes, or values of a sample */
+	const float *answer;     /* [n, steps, width]; values in the target's own units */
+	const float *loss;       /* [n, steps, ...]: of each target, as the loss's EACH */
+	const int64_t *label;    /* [n, steps]; DATA_IGNORE does not count; NULL: VALUE or SHARE instead */
+	const float *value;      /* [n, width], own units */
+	const float *share;      /* [n, width] */
+};
+
+/* A figure over n counted elements. */
+struct nn_figure {
+	double sum, sum_squares;
+	int64_t n;
+};
+
+struct nn_metric_type {
+	struct opt_type type;
+	bool (*check)(const void *options, const struct data_facts *facts, struct err *why);
+	/* A metric that is a mean over elements: add those of A to F.  OF_MEAN (NULL: itself) makes the value from the mean:
+	 * a root, an exponential.  Only these have a series of the training. */
+	void (*add_mean)(const void *options, const struct nn_answers *a, struct nn_figure *f);
+	double (*of_mean)(double mean);
+	/* Any other: a state of its own.  VALUE and ERROR (standard error; NaN where there is none). */
+	void *(*create)(const void *options, const struct data_facts *facts);
+	void (*add)(void *state, const struct nn_answers *a);
+	void (*result)(void *state, double *value, double *error);
+	cJSON *(*curves)(void *state); /* for the report; NULL: none.  At most NN_CURVE_MOST points each */
+	void (*destroy)(void *state);
+	bool smaller_is_better;
+};
+
+extern const struct opt_family nn_metrics;
+#define NN_METRICS_MOST 16
+#define NN_CURVE_MOST   200
+
+/* The series' name of a metric: "accuracy", "top_3", "f1_macro": unique among a job's. */
+const char *nn_metric_name(const struct opt_choice *metric, char out[48]);
+
+/* One metric over one split, whichever kind it is. */
+struct nn_meter {
+	const struct opt_choice *metric; /* borrowed */
+	struct nn_figure figure;
+	void *state; /* owned */
+};
+void nn_meter_init(struct nn_meter *m, const struct opt_choice *metric, const struct data_facts *facts);
+void nn_meter_release(struct nn_meter *m);
+void nn_meter_add(struct nn_meter *m, const struct nn_answers *a);
+void nn_meter_result(const struct nn_meter *m, double *value, double *error);
+
+/* ---- Optimizers and schedules ------------------------------------------------------------------------------------- */
+
+#define NN_STATE_MOST 3 /* tensors that an optimizer keeps for each parameter */
+
+/* What one parameter's update reads and writes.  LR, T (updates so far, this one included) and GATE are float32
+ * scalars. */
+struct nn_update {
+	td_value *param, *grad, *state[NN_STATE_MOST];
+	td_value *lr, *t, *gate;
+	double weight_decay; /* of the parameter's group */
+};
+
+/* One group of parameters with settings of its own: "groups" of the optimizer. */
+struct nn_group {
+	struct opt_strings params; /* shell patterns over names */
+	double lr, weight_decay;   /* NaN: the optimizer's */
+};
+
+/* Every optimizer's options begin with this. */
+struct nn_optimizer_options {
+	double lr, weight_decay;
+	struct nn_group *groups; /* owned by the arena of the reading */
+	int n_groups;
+};
+
+struct nn_optimizer_type {
+	struct opt_type type;
+	const char *state_names[NN_STATE_MOST]; /* torch's names of the state, for checkpoints */
+	int (*n_state)(const void *options);
+	/* What the rows cannot say about the options together; NULL: nothing. */
+	void (*check)(const void *options, const char *pointer, struct faults *faults);
+	void (*update)(td_ctx *c, const void *options, const struct nn_update *u);
+};
+
+extern const struct opt_family nn_optimizers;
+
+/* A schedule gives the factor of every learning rate for a step (from 1) of N_STEPS, N_EPOCH of an epoch.  Pure; what a
+ * plateau remembers is kept by the caller, in the checkpoint. */
+struct nn_plateau {
+	double best;   /* of the watched series; NaN: none yet */
+	int64_t bad;   /* validations since without improvement */
+	double factor; /* so far */
+};
+
+struct nn_schedule_type {
+	struct opt_type type;
+	double (*factor)(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps);
+	/* After a validation gave VALUE of the series that OPTIONS watch; NULL: the schedule does not look. */
+	void (*observe)(const void *options, struct nn_plateau *p, double value, bool smaller_is_better);
+	const char *(*watches)(const void *options); /* "val/loss"; NULL with OBSERVE */
+};
+
+extern const struct opt_family nn_schedules;
+double nn_schedule_factor(const struct opt_choice *schedule, const struct nn_plateau *p, int64_t step, int64_t n_epoch,
+	int64_t n_steps); /* warm-up included; SCHEDULE->type NULL: 1 */
+
+/* ---- Program: one piece of code, both modes ----------------------------------------------------------------------- */
+
+#define NN_PROGRAM_INPUTS  12
+#define NN_PROGRAM_OUTPUTS 8
+
+/* WRITE applies ops to IN and stores results in OUT.  Eager: it is called at every run.  Graph: it is called once, on
+ * placeholders, and what it wrote is replayed.  An input may be NULL at every run. */
+struct nn_program {
+	td_ctx *c; /* borrowed */
+	bool graph;
+	int n_in, n_out;
+	const char *const *in_names;
+	void (*write)(td_ctx *c, void *arg, td_value *const *in, td_value **out);
+	void *arg;                                /* borrowed */
+	td_graph *traced;                         /* owned; graph mode after the first run */
+	td_session *session;                      /* owned; likewise */
+	td_value *placeholder[NN_PROGRAM_INPUTS]; /* of the graph */
+};
+
+/* Inside a step.  OUT is borrowed from the step.  The status is C's sticky error. */
+td_status nn_program_run(struct nn_program *p, td_value *const *in, td_value **out);
+/* Visit the nodes: what the session runs, or in eager mode what a run does, written down once on the side for inputs
+ * like IN. */
+td_status nn_program_draw(struct nn_program *p, td_value *const *in, void (*each)(void *arg, const td_node_view *node),
+	void *arg, struct err *e);
+void nn_program_release(struct nn_program *p);
+
+/* ---- Trainer: a model with its loss and optimizer ------------------------------------------------------------------ */
+
+/* A batch as tensors; LENGTHS NULL where there are none. */
+struct nn_batch {
+	td_value *x, *y, *lengths;
+};
+
+/* What a step tells. */
+struct nn_step_result {
+	double loss;      /* mean over the targets that count, of all its batches */
+	int64_t n;        /* how many those are */
+	double grad_norm; /* Euclidean norm of all gradients together, before clipping */
+};
+
+struct nn_trainer_options {
+	td_ctx *c;
+	struct nn_model *model;              /* borrowed; allocated */
+	struct opt_choice loss, optimizer;   /* options borrowed */
+	const struct data_facts *facts;      /* borrowed */
+	double clip_norm;                    /* 0: none */
+	int64_t accumulate;                  /* batches of a step, at most; 1: no accumulation */
+	bool graph;                          /* mode */
+};
+
+struct nn_trainer;
+
+/* NULL: the sticky error of the context says why. */
+struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o);
+void nn_trainer_free(struct nn_trainer *t);
+/* Step NUMBER (from 1): forward and backward for each of the N_BATCHES (1..accumulate; each is weighted by its targets),
+ * clipping, update with every learning rate times FACTOR.  NEXT fills batch I just before it is used; false: give up.
+ * ANSWERED (NULL: nobody wants them) gets what the model answered to batch I: ANSWER [n, ...] and EACH, row-major, valid
+ * during the call. */
+struct nn_step {
+	int64_t number;
+	double factor;
+	int n_batches;
+	bool (*next)(void *arg, int i, struct nn_batch *batch);
+	void (*answered)(void *arg, int i, const float *answer, const float *each);
+	void *arg;
+};
+td_status nn_trainer_step(struct nn_trainer *t, const struct nn_step *step, struct nn_step_result *r);
+/* Evaluation mode, no gradients: EACH (a loss for each target) and ANSWER (see nn_loss_type) in row-major order, where
+ * they are not NULL; room is the caller's. */
+td_status nn_trainer_evaluate(struct nn_trainer *t, const struct nn_batch *batch, float *each, float *answer);
+/* Shape of ANSWER and EACH for N samples of the batch shapes that the model was built for. */
+void nn_trainer_answer_shape(const struct nn_trainer *t, int64_t n, td_shape *answer, td_shape *each);
+
+/* All that changes while training, for checkpoints: parameters and buffers ("model.0.weight"), optimizer state
+ * ("optimizer.0.weight.exp_avg").  FROZEN ones included. */
+void nn_trainer_tensors(struct nn_trainer *t, void (*each)(void *arg, const char *name, td_value *v), void *arg);
+/* The gradients of the last step's parameter P, or NULL when it had none; for histograms.  Kept only if asked for before
+ * the step (nn_trainer_keep_gradients): the step then writes them out. */
+td_status nn_trainer_gradient(struct nn_trainer *t, int p, float *out);
+void nn_trainer_keep_gradients(struct nn_trainer *t, bool on);
+td_status nn_trainer_draw(struct nn_trainer *t, const struct nn_batch *batch,
+	void (*each)(void *arg, const td_node_view *node), void *arg, struct err *e);
+
+#endif
