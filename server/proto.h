@@ -21,7 +21,7 @@
 /* clang-format off */
 #define PROTO_KINDS(X)                                                                                                     \
 	/* worker -> daemon */                                                                                             \
-	X(HELLO, "hello", 'w')           /* secret, pid, role ("job" | "checker"), fingerprint; after a break also job, attempt */ \
+	X(HELLO, "hello", 'w')           /* secret, pid, role (worker/link.h), fingerprint; after a break also job, attempt */ \
 	X(STARTED, "started", 'w')       /* fingerprint, parameters, n_steps, series: [{name, deterministic}] */           \
 	X(PROGRESS, "progress", 'w')     /* step, n_steps, epoch, phase ("train"|"validate"|"test"|"prepare") */           \
 	X(METRICS, "metrics", 'w')       /* points: [[series, step, time_ms, value], ...], series as declared by name */  \
@@ -34,10 +34,18 @@
 	X(STOPPED, "stopped", 'w')       /* step: checkpointed there, and left as told */                                  \
 	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], layers [...], parameters, flops, bytes */     \
 	/* daemon -> worker */                                                                                             \
-	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data, threads, memory_bytes, resume: {step, file, sha256}|null */ \
-	X(CHECK, "check", 'd')           /* id, spec, data */                                                              \
+	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data (the pack), threads, memory_bytes, init: {path}|null, resume: {step, file, sha256, fork}|null */ \
+	X(CHECK, "check", 'd')           /* id, spec, data: the pack's info | null where it is not known yet */            \
 	X(ACK, "ack", 'd')               /* number */                                                                      \
-	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */
+	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */ \
+	/* files to packs, and answers of trained models; not about a job, so not numbered */                              \
+	X(PREPARE, "prepare", 'd')       /* id, dataset, format, files: [{name, path}], folder, memory_bytes */            \
+	X(PREPARED, "prepared", 'w')     /* id, info, bytes */                                                             \
+	X(REFUSED, "refused", 'w')       /* id, faults: [{pointer, detail}] */                                             \
+	X(PREDICT, "predict", 'd')       /* id, spec, preprocessing, weights, input (paths), media_type, top, outputs */   \
+	X(PREDICTED, "predicted", 'w')   /* id, predictions [...], n, outputs?; or id, faults: [{pointer, detail}] */      \
+	/* about a job again; new kinds stand at the end, so that the numbers of the others stay */                        \
+	X(HISTOGRAM, "histogram", 'w')   /* name ("weights/0.weight"), step, edges [n+1], counts [n] */
 /* clang-format on */
 
 enum proto_kind {
