@@ -41,26 +41,46 @@ CREATE TABLE models (
 	tensors TEXT NOT NULL                       -- JSON array: name, dtype and shape of each
 ) WITHOUT ROWID;
 
--- kind: train, or external for what a script logs.  A sweep's jobs name it and their place in it; a fork names the
--- job and the checkpoint that it began from.
+-- kind: train, or external for what a script logs.  A sweep's jobs name it and their place in it; a fork's parent is
+-- JSON: job, checkpoint, step, and sha256 of the checkpoint that it began from.
 ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'train';
 ALTER TABLE jobs ADD COLUMN sweep TEXT;
 ALTER TABLE jobs ADD COLUMN sweep_index INTEGER;
-ALTER TABLE jobs ADD COLUMN parent_job TEXT;
-ALTER TABLE jobs ADD COLUMN parent_checkpoint TEXT;
+ALTER TABLE jobs ADD COLUMN parent TEXT;
 CREATE UNIQUE INDEX jobs_by_sweep ON jobs (sweep, sweep_index) WHERE sweep IS NOT NULL;
 
 CREATE TABLE sweeps (
 	id TEXT PRIMARY KEY,                        -- a ULID
-	seq INTEGER NOT NULL,                       -- of its last event
 	state TEXT NOT NULL,                        -- running, succeeded, cancelled
 	name TEXT NOT NULL,
 	owner TEXT NOT NULL,
-	request TEXT NOT NULL,                      -- JSON: base, space, metric, strategy and the rest, as it was asked for
-	outcome TEXT NOT NULL DEFAULT '{}',         -- JSON: what was decided so far
+	document TEXT NOT NULL,                     -- JSON: what was asked for, all defaults filled in
 	created_ms INTEGER NOT NULL,
 	finished_ms INTEGER NOT NULL DEFAULT 0
 );
+
+-- Every child is planned when its sweep is made; it becomes a job when its turn comes, and this row outlives the job.
+CREATE TABLE sweep_children (
+	sweep TEXT NOT NULL REFERENCES sweeps (id) ON DELETE CASCADE,
+	child INTEGER NOT NULL,                     -- from 0
+	params TEXT NOT NULL,                       -- JSON: pointer -> value
+	spec TEXT,                                  -- JSON; NULL once it is the job's
+	job TEXT,                                   -- NULL before
+	state TEXT,                                 -- of the job when it had ended; NULL before
+	value_bits INTEGER,                         -- of the metric, by which children are compared; NULL: none
+	PRIMARY KEY (sweep, child)
+) WITHOUT ROWID;
+
+-- What was decided at the rungs of a sweep: never twice.
+CREATE TABLE sweep_rungs (
+	sweep TEXT NOT NULL REFERENCES sweeps (id) ON DELETE CASCADE,
+	child INTEGER NOT NULL,
+	rung INTEGER NOT NULL,                      -- from 0
+	step INTEGER NOT NULL,                      -- of the value
+	value_bits INTEGER NOT NULL,
+	passed INTEGER NOT NULL,                    -- 0: it was stopped here
+	PRIMARY KEY (sweep, child, rung)
+) WITHOUT ROWID;
 
 CREATE TABLE histograms (
 	job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
