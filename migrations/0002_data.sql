@@ -29,6 +29,9 @@ CREATE TABLE datasets (
 ALTER TABLE dataset_files ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE dataset_files ADD COLUMN etag TEXT NOT NULL DEFAULT '';
 
+-- Events of what is not a job have an empty job; only the newest are kept.
+CREATE INDEX events_of_others ON events (seq) WHERE job = '';
+
 -- Weights with a name, in DATA/models/NAME.safetensors.
 CREATE TABLE models (
 	name TEXT PRIMARY KEY,

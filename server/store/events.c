@@ -9,6 +9,7 @@
 
 #define POINTS_PER_EVENT 256  /* keeps one line of the stream near 10 kB */
 #define DELETED_KEPT     1000 /* events that only say that a job is gone */
+#define OTHERS_KEPT      1000 /* events of what is not a job */
 #define POINT_TEXT       96   /* more than "[step,time,value]," ever takes: 16 + 16 + 24 digits */
 
 void json_add_time(cJSON *object, const char *name, int64_t ms)
@@ -139,6 +140,23 @@ td_status tx_event(struct store_tx *tx, const char *job, const char *kind, cJSON
 		status = drop_old_deleted(tx, e);
 	mem_free(text);
 	return status;
+}
+
+td_status tx_event_other(struct store_tx *tx, const char *kind, cJSON *data, struct err *e)
+{
+	char *text = json_print(data);
+	td_status status = insert_event(tx, "", kind, text, e);
+	struct query q;
+
+	cJSON_Delete(data);
+	mem_free(text);
+	if (status != TD_OK)
+		return status;
+	query_begin(&q, tx->db, e,
+		"DELETE FROM events WHERE job = '' AND seq <= "
+		"(SELECT seq FROM events WHERE job = '' ORDER BY seq DESC LIMIT 1 OFFSET ?)");
+	query_int(&q, OTHERS_KEPT);
+	return query_run(&q);
 }
 
 static void put_point(struct buf *out, const struct point *p)

@@ -32,11 +32,17 @@ td_status store_migrate_embedded(struct db *db, const char *path, struct err *e)
 
 /* Record an event of a job: numbers it, stamps the job's row, drops what is over the caps.  Takes DATA (json_print). */
 td_status tx_event(struct store_tx *tx, const char *job, const char *kind, cJSON *data, struct err *e);
+/* Record an event of something that is no job; its data says of what.  Takes DATA. */
+td_status tx_event_other(struct store_tx *tx, const char *kind, cJSON *data, struct err *e);
 /* The event for N new points. */
 td_status tx_event_points(
 	struct store_tx *tx, const char *job, const char *series, const struct point *points, int n, struct err *e);
 /* Add a member NAME with MS as RFC 3339 text. */
 void json_add_time(cJSON *object, const char *name, int64_t ms);
+
+/* TD_CONFLICT, naming the job, when a job that is not over has TEXT at the JSON path PATH of its spec; WHAT it is, for
+ * the message. */
+td_status tx_spec_unused(struct store_tx *tx, const char *path, const char *text, const char *what, struct err *e);
 
 /* ---- jobs.c, jobread.c ------------------------------------------------------------------------------------------ */
 

@@ -214,6 +214,7 @@ td_status store_artifact_get(
  * - rewind: {"step"}; forget the points after it
  * - job: {"changed": ["name", ...]}; read the job again
  * - deleted: {"purged"}
+ * - dataset: {"name", "state", "progress", "detail"}, of no job
  * - reset: {"detail"}; what came before is no longer kept: read the job again, and go on from here
  *
  * Of each job the newest STORE_EVENTS_MOST events are kept, and at most STORE_EVENTS_BYTES of their text: the tables,
@@ -258,17 +259,103 @@ td_status store_idempotency_begin(struct store_tx *tx, const char *owner, const 
 td_status store_idempotency_end(
 	struct store_tx *tx, const char *owner, const char *key, int status, const char *body, struct err *e);
 
-/* ---- Datasets being fetched ------------------------------------------------------------------------------------- */
+/* ---- Datasets --------------------------------------------------------------------------------------------------- */
+
+/* uploading -> fetching -> preparing -> ready, as far as its source needs; failed or cancelled on the way; and from any
+ * rest back to fetching or preparing when somebody asks for it. */
+enum data_state {
+	DATA_UPLOADING,
+	DATA_FETCHING,
+	DATA_PREPARING,
+	DATA_READY,
+	DATA_FAILED,
+	DATA_CANCELLED,
+	DATA_N_STATES
+};
+const char *data_state_name(enum data_state s);
+
+struct dataset {
+	char *name; /* owned, like all texts here; those that a row lacks are NULL */
+	enum data_state state;
+	char *source;           /* "url" | "folder" | "upload" | "known" */
+	char *folder;           /* below --data-root, for "folder" */
+	char *format;           /* JSON object: how the files are to be read */
+	char *request;          /* JSON object: what was registered, to tell a repetition from a conflict */
+	char *owner;            /* "": a job has asked for a known one, and it is everybody's */
+	int64_t max_bytes;      /* of all files together */
+	char *detail, *pointer; /* why it failed or was cancelled, and the member of the format that is to blame */
+	char *phase;            /* "fetching" | "preparing" | "": what DONE counts */
+	int64_t done, total;    /* bytes; TOTAL 0: not known yet */
+	char *file;             /* at hand */
+	char *pack;             /* KEY: its pack lies in datasets/NAME/pack-KEY */
+	int64_t pack_bytes;
+	char *info; /* JSON: the pack's info.json */
+	int64_t created_ms, updated_ms;
+};
+void dataset_release(struct dataset *d);
 
 struct dataset_file {
-	const char *dataset, *file, *url, *sha256;
-	int64_t n_bytes, n_fetched;
-	const char *state; /* "fetching" | "ready" | "failed" */
+	const char *dataset, *file, *url, *sha256; /* "" or NULL: none, or not known (yet) */
+	int64_t n_bytes, n_fetched;                /* N_BYTES -1: not known yet */
+	const char *state;                         /* "waiting" | "fetching" | "ready" | "failed" */
 	const char *detail;
+	const char *etag; /* of what is being fetched: a strong ETag, or the time of its last change */
+	int position;     /* files are read in this order */
 };
+
+/* New row with its files; D's times are filled in.  TD_CONFLICT: the name is taken. */
+td_status store_dataset_insert(
+	struct store_tx *tx, struct dataset *d, const struct dataset_file *files, int n_files, struct err *e);
+
+/* One move of the state, compared and set: TD_CONFLICT, with the state in the text, when the row is in none of the
+ * states FROM, or is not the one that was meant. */
+struct dataset_move {
+	unsigned from; /* bits 1u << state */
+	enum data_state to;
+	int64_t created_ms;           /* of the row that is meant; 0: whichever has the name */
+	const char *format_was;       /* likewise its format; NULL: whichever */
+	const char *format;           /* the new one; NULL: stays */
+	const char *detail, *pointer; /* of FAILED and CANCELLED */
+	const char *pack, *info;      /* of READY */
+	int64_t pack_bytes;
+};
+td_status store_dataset_move(struct store_tx *tx, const char *name, const struct dataset_move *m, struct err *e);
+/* No row, or one that was made at another time, is no error: nobody waits for the progress of what is gone. */
+td_status store_dataset_progress(struct store_tx *tx, const char *name, int64_t created_ms, const char *phase,
+	int64_t done, int64_t total, const char *file, struct err *e);
+td_status store_dataset_delete(struct store_tx *tx, const char *name, struct err *e);
+/* TD_CONFLICT, with the job's id in the text, while a job that is not over names the dataset. */
+td_status store_dataset_unused(struct store_tx *tx, const char *name, struct err *e);
+/* Insert or replace; POSITION -1: behind the others.  TD_TOO_LARGE when the dataset's files would pass its max_bytes.
+ */
 td_status store_dataset_file_set(struct store_tx *tx, const struct dataset_file *f, struct err *e);
+
+td_status store_dataset_get(struct store_reader *r, const char *name, struct dataset *out, struct err *e);
+td_status store_dataset_read(struct store_tx *tx, const char *name, struct dataset *out, struct err *e);
+/* In the order of their names.  ACTIVE: only those that are being fetched or prepared. */
+td_status store_dataset_each(struct store_reader *r, bool active, void (*each)(void *arg, const struct dataset *d),
+	void *arg, struct err *e);
 td_status store_dataset_files(struct store_reader *r, const char *dataset,
 	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
+
+/* ---- Models ----------------------------------------------------------------------------------------------------- */
+
+struct model {
+	char *name; /* owned, like all texts here */
+	char *owner, *sha256;
+	int64_t n_bytes, created_ms;
+	char *job, *checkpoint; /* whose weights they are; NULL: uploaded */
+	char *tensors;          /* JSON array: name, dtype, shape */
+};
+void model_release(struct model *m);
+/* Insert or replace; M's time is filled in. */
+td_status store_model_set(struct store_tx *tx, struct model *m, struct err *e);
+td_status store_model_delete(struct store_tx *tx, const char *name, struct err *e);
+/* TD_CONFLICT, with the job's id in the text, while a job that is not over begins from the model. */
+td_status store_model_unused(struct store_tx *tx, const char *name, struct err *e);
+td_status store_model_get(struct store_reader *r, const char *name, struct model *out, struct err *e);
+td_status store_model_each(
+	struct store_reader *r, void (*each)(void *arg, const struct model *m), void *arg, struct err *e);
 
 /* ---- Health ----------------------------------------------------------------------------------------------------- */
 
