@@ -13,7 +13,9 @@ build   libsqlite3-dev             deb                   the store
 build   libcurl4-openssl-dev       deb                   fetching datasets
 build   nettle-dev                 deb                   SHA-256 of weights, files and tokens
 build   libopenblas-pthread-dev    deb                   matrix products in tandem-worker
-build   zlib1g-dev                 deb                   reading compressed datasets
+build   libarchive-dev             deb                   datasets in tar and zip files, compressed files
+build   libjpeg62-turbo-dev        deb                   JPEG pictures of datasets
+build   libpng-dev                 deb                   PNG pictures of datasets, and those of reports
 build   nodejs                     command:node          npm, and the tests in JavaScript
 build   npm                        command:npm           the packages of package-lock.json: charts and views of the dashboard
 demo    curl                       command:curl          posting a job as a user would
