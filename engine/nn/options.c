@@ -293,8 +293,16 @@ static const struct opt_type *find_type(
 	return NULL;
 }
 
-static void read_members(
-	struct reading *r, const struct opt_type *t, const cJSON *object, const char *pointer, void *out, bool tagged);
+/* Where the members of one object go: the options of its type, and those that all members of its family have. */
+struct target {
+	const struct opt_type *type;
+	void *out;                     /* TYPE's struct */
+	const struct opt_type *common; /* NULL: none */
+	void *common_out;
+	bool tagged; /* "type" is a member too */
+};
+
+static void read_members(struct reading *r, const struct target *t, const cJSON *object, const char *pointer);
 
 static void choice_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
 {
@@ -315,18 +323,24 @@ static void choice_read(struct reading *r, const struct opt *o, const cJSON *v, 
 		return;
 	choice->type = t;
 	choice->options = arena_alloc(r->arena, TD_MAX(t->n_bytes, 1));
-	read_members(r, t, cJSON_IsObject(v) ? v : NULL, pointer, choice->options, true);
+	if (o->family->common)
+		choice->common = arena_alloc(r->arena, TD_MAX(o->family->common->n_bytes, 1));
+	read_members(r,
+		&(struct target){ .type = t,
+			.out = choice->options,
+			.common = o->family->common,
+			.common_out = choice->common,
+			.tagged = true },
+		cJSON_IsObject(v) ? v : NULL, pointer);
 }
 
-static void choices_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+static void read_choices(
+	struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, struct opt_choices *list)
 {
-	struct opt_choices *list = out;
 	char child[POINTER_BYTES];
 	const cJSON *item;
 	int i = 0;
 
-	if (!list_sized(r, v, pointer, o->least, o->most, o->doc))
-		return;
 	list->n = cJSON_GetArraySize(v);
 	list->items = arena_alloc(r->arena, sizeof *list->items * (size_t)(list->n + 1));
 	cJSON_ArrayForEach(item, v)
@@ -336,9 +350,68 @@ static void choices_read(struct reading *r, const struct opt *o, const cJSON *v,
 	}
 }
 
+static void choices_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+{
+	if (list_sized(r, v, pointer, o->least, o->most, o->doc))
+		read_choices(r, o, v, pointer, out);
+}
+
+static void choice_lists_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+{
+	struct opt_choice_lists *lists = out;
+	char child[POINTER_BYTES], what[80];
+	const cJSON *item;
+	int i = 0;
+
+	snprintf(what, sizeof what, "lists of a %s each", o->family->name);
+	if (!list_sized(r, v, pointer, o->least, o->most, what))
+		return;
+	lists->n = cJSON_GetArraySize(v);
+	lists->items = arena_alloc(r->arena, sizeof *lists->items * (size_t)(lists->n + 1));
+	cJSON_ArrayForEach(item, v)
+	{
+		child_index(child, pointer, i);
+		if (list_sized(r, item, child, 0, OPT_LIST_MOST, o->family->name))
+			read_choices(r, o, item, child, &lists->items[i]);
+		i++;
+	}
+}
+
+static void read_section(
+	struct reading *r, const struct opt_type *section, const cJSON *v, const char *pointer, void *out)
+{
+	read_members(r, &(struct target){ .type = section, .out = out }, v, pointer);
+}
+
 static void section_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
 {
-	read_members(r, o->section, v, pointer, out, false);
+	read_section(r, o->section, v, pointer, out);
+}
+
+static void sections_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+{
+	struct opt_sections *list = out;
+	char child[POINTER_BYTES];
+	const cJSON *item;
+	int i = 0;
+
+	if (!list_sized(r, v, pointer, o->least, o->most, "objects"))
+		return;
+	list->n = cJSON_GetArraySize(v);
+	list->items = arena_alloc(r->arena, o->section->n_bytes * (size_t)(list->n + 1));
+	cJSON_ArrayForEach(item, v)
+	{
+		child_index(child, pointer, i);
+		read_section(r, o->section, item, child, (char *)list->items + o->section->n_bytes * (size_t)i++);
+	}
+}
+
+static void json_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+{
+	(void)r;
+	(void)o;
+	(void)pointer;
+	*(const cJSON **)out = v;
 }
 
 /* ---- Objects --------------------------------------------------------------------------------------------------- */
@@ -357,39 +430,57 @@ static opt_reader *const readers[] = {
 	[OPT_COUNT_OR_PART] = count_or_part_read,
 	[OPT_CHOICE] = choice_read,
 	[OPT_CHOICES] = choices_read,
+	[OPT_CHOICE_LISTS] = choice_lists_read,
 	[OPT_SECTION] = section_read,
+	[OPT_SECTIONS] = sections_read,
+	[OPT_JSON] = json_read,
 };
 
-static void refuse_unknown(
-	struct reading *r, const struct opt_type *t, const cJSON *object, const char *pointer, bool tagged)
+static int add_names(const struct opt_type *t, const char **names, int n)
+{
+	for (int i = 0; t && i < t->n_options && n < NAMES_MOST; i++)
+		names[n++] = t->options[i].name;
+	return n;
+}
+
+static void refuse_member(struct reading *r, const struct target *t, const char *name, const char *pointer)
 {
 	const char *names[NAMES_MOST], *near;
 	char child[POINTER_BYTES], list[500];
-	const cJSON *member;
-	int n = 0;
+	int n = add_names(t->common, names, add_names(t->type, names, 0));
 
-	for (; n < t->n_options && n < NAMES_MOST; n++)
-		names[n] = t->options[n].name;
+	child_pointer(child, pointer, name);
 	list_names(list, sizeof list, names, n);
+	near = nearest_name(name, names, (size_t)n);
+	if (near)
+		faults_add(r->faults, child, "%s has no option \"%.*s\"; did you mean \"%s\"?", t->type->name,
+			VALUE_SHOWN, name, near);
+	else if (n)
+		faults_add(r->faults, child, "%s has no option \"%.*s\"; it has %s", t->type->name, VALUE_SHOWN, name,
+			list);
+	else
+		faults_add(
+			r->faults, child, "%s has no option \"%.*s\"; it has none", t->type->name, VALUE_SHOWN, name);
+}
+
+static bool has_option(const struct opt_type *t, const char *name)
+{
+	for (int i = 0; t && i < t->n_options; i++)
+		if (!strcmp(name, t->options[i].name))
+			return true;
+	return false;
+}
+
+static void refuse_unknown(struct reading *r, const struct target *t, const cJSON *object, const char *pointer)
+{
+	const cJSON *member;
+
 	cJSON_ArrayForEach(member, object)
 	{
-		bool known = tagged && !strcmp(member->string, "type");
+		bool tag = t->tagged && !strcmp(member->string, "type");
 
-		for (int i = 0; i < t->n_options && !known; i++)
-			known = !strcmp(member->string, t->options[i].name);
-		if (known)
-			continue;
-		child_pointer(child, pointer, member->string);
-		near = nearest_name(member->string, names, (size_t)n);
-		if (near)
-			faults_add(r->faults, child, "%s has no option \"%.*s\"; did you mean \"%s\"?", t->name,
-				VALUE_SHOWN, member->string, near);
-		else if (n)
-			faults_add(r->faults, child, "%s has no option \"%.*s\"; it has %s", t->name, VALUE_SHOWN,
-				member->string, list);
-		else
-			faults_add(r->faults, child, "%s has no option \"%.*s\"; it has none", t->name, VALUE_SHOWN,
-				member->string);
+		if (!tag && !has_option(t->type, member->string) && !has_option(t->common, member->string))
+			refuse_member(r, t, member->string, pointer);
 	}
 }
 
@@ -413,23 +504,15 @@ static void set_default(struct reading *r, const struct opt *o, const char *poin
 		readers[o->kind](r, o, v, pointer, place);
 		cJSON_Delete(v);
 	} else if (o->kind == OPT_SECTION) {
-		read_members(r, o->section, NULL, pointer, place, false);
+		read_section(r, o->section, NULL, pointer, place);
 	}
 }
 
-static void read_members(
-	struct reading *r, const struct opt_type *t, const cJSON *object, const char *pointer, void *out, bool tagged)
+static void read_options(
+	struct reading *r, const struct opt_type *t, const cJSON *object, const char *pointer, void *out, bool complete)
 {
-	bool complete = object || tagged; /* a section that is not there at all is its parent's concern */
 	char child[POINTER_BYTES];
 
-	if (object && !cJSON_IsObject(object)) {
-		refuse(r, pointer, object, "an object");
-		object = NULL;
-		complete = false;
-	} else if (object) {
-		refuse_unknown(r, t, object, pointer, tagged);
-	}
 	for (int i = 0; i < t->n_options; i++) {
 		const struct opt *o = &t->options[i];
 		const cJSON *v = object ? json_get(object, o->name) : NULL;
@@ -445,10 +528,26 @@ static void read_members(
 	}
 }
 
+static void read_members(struct reading *r, const struct target *t, const cJSON *object, const char *pointer)
+{
+	bool complete = object || t->tagged; /* a section that is not there at all is its parent's concern */
+
+	if (object && !cJSON_IsObject(object)) {
+		refuse(r, pointer, object, "an object");
+		object = NULL;
+		complete = false;
+	} else if (object) {
+		refuse_unknown(r, t, object, pointer);
+	}
+	read_options(r, t->type, object, pointer, t->out, complete);
+	if (t->common)
+		read_options(r, t->common, object, pointer, t->common_out, complete);
+}
+
 void opt_read(const struct opt_type *type, const cJSON *object, const char *pointer, void *out, struct arena *arena,
 	struct faults *faults)
 {
 	struct reading r = { .arena = arena, .faults = faults };
 
-	read_members(&r, type, object, pointer, out, false);
+	read_section(&r, type, object, pointer, out);
 }

@@ -23,7 +23,11 @@ enum opt_kind {
 	OPT_COUNT_OR_PART, /* double: an integer, or a fraction between 0 and 1 */
 	OPT_CHOICE,        /* struct opt_choice: one member of `family` */
 	OPT_CHOICES,       /* struct opt_choices: `least` to `most` members of `family` */
+	OPT_CHOICE_LISTS,  /* struct opt_choice_lists: `least` to `most` lists of members of `family`; one may be empty
+			    */
 	OPT_SECTION,       /* the struct of `section`, in place */
+	OPT_SECTIONS,      /* struct opt_sections: `least` to `most` structs of `section` */
+	OPT_JSON,          /* const cJSON *: any value, borrowed from the document; no default but NULL */
 };
 
 struct opt {
@@ -59,15 +63,30 @@ struct opt_family {
 	const char *name; /* "layer": also its place in the schema's $defs */
 	const struct opt_type *const *types;
 	int n_types;
+	const struct opt_type *common; /* options that every member has besides its own, none required; NULL: none */
 };
 
 struct opt_choice {
 	const struct opt_type *type;
 	void *options; /* owned by the arena of the reading */
+	void *common;  /* likewise; the struct of the family's common options, NULL where it has none */
 };
 
 struct opt_choices {
 	struct opt_choice *items; /* owned by the arena */
+	int n;
+};
+
+#define OPT_LIST_MOST 1000 /* members of each */
+
+struct opt_choice_lists {
+	struct opt_choices *items; /* owned by the arena */
+	int n;
+};
+
+/* N structs of the section's n_bytes, one after the other. */
+struct opt_sections {
+	void *items; /* owned by the arena */
 	int n;
 };
 
@@ -82,7 +101,8 @@ struct opt_strings {
 };
 
 /* Read OBJECT (NULL: absent, all defaults) into OUT, TYPE's struct.  What is wrong goes to FAULTS under POINTER; OUT is
- * whole in any case, with defaults where the document was wrong.  Strings and lists live in ARENA. */
+ * whole in any case, with defaults where the document was wrong.  Strings and lists live in ARENA; what an OPT_JSON
+ * says stays in the document. */
 void opt_read(const struct opt_type *type, const cJSON *object, const char *pointer, void *out, struct arena *arena,
 	struct faults *faults);
 

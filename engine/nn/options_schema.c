@@ -5,7 +5,8 @@
 
 typedef cJSON *schema_maker(const struct opt *o, cJSON *defs);
 
-static cJSON *type_schema(const struct opt_type *t, cJSON *defs, const char *tag);
+/* TAG: the "type" that chooses T among a family with the options COMMON; NULL: T is a section. */
+static cJSON *type_schema(const struct opt_type *t, const struct opt_type *common, cJSON *defs, const char *tag);
 
 static cJSON *number_schema(const struct opt *o, const char *type)
 {
@@ -125,7 +126,8 @@ static bool needs_options(const struct opt_type *t)
 	return false;
 }
 
-/* The family's place in $defs, made when it is used first: the names that stand alone, then one object a type. */
+/* The family's place in $defs, made when it is used first: the names that stand alone, then one object a type.  It has
+ * its place before its members are described, so a family whose members hold members of it refers to itself. */
 static cJSON *choice_schema(const struct opt *o, cJSON *defs)
 {
 	const struct opt_family *f = o->family;
@@ -149,7 +151,7 @@ static cJSON *choice_schema(const struct opt *o, cJSON *defs)
 	else
 		cJSON_Delete(bare);
 	for (int i = 0; i < f->n_types; i++)
-		cJSON_AddItemToArray(list, type_schema(f->types[i], defs, f->types[i]->name));
+		cJSON_AddItemToArray(list, type_schema(f->types[i], f->common, defs, f->types[i]->name));
 	return s;
 }
 
@@ -158,9 +160,26 @@ static cJSON *choices_schema(const struct opt *o, cJSON *defs)
 	return array_schema(choice_schema(o, defs), o->least, o->most);
 }
 
+static cJSON *choice_lists_schema(const struct opt *o, cJSON *defs)
+{
+	return array_schema(array_schema(choice_schema(o, defs), 0, OPT_LIST_MOST), o->least, o->most);
+}
+
 static cJSON *section_schema(const struct opt *o, cJSON *defs)
 {
-	return type_schema(o->section, defs, NULL);
+	return type_schema(o->section, NULL, defs, NULL);
+}
+
+static cJSON *sections_schema(const struct opt *o, cJSON *defs)
+{
+	return array_schema(section_schema(o, defs), o->least, o->most);
+}
+
+static cJSON *json_schema(const struct opt *o, cJSON *defs)
+{
+	(void)o;
+	(void)defs;
+	return cJSON_CreateObject();
 }
 
 static schema_maker *const schemas[] = {
@@ -177,7 +196,10 @@ static schema_maker *const schemas[] = {
 	[OPT_COUNT_OR_PART] = count_or_part_schema,
 	[OPT_CHOICE] = choice_schema,
 	[OPT_CHOICES] = choices_schema,
+	[OPT_CHOICE_LISTS] = choice_lists_schema,
 	[OPT_SECTION] = section_schema,
+	[OPT_SECTIONS] = sections_schema,
+	[OPT_JSON] = json_schema,
 };
 
 static void add_member_schema(cJSON *properties, const struct opt *o, cJSON *defs)
@@ -195,7 +217,16 @@ static void add_member_schema(cJSON *properties, const struct opt *o, cJSON *def
 	cJSON_AddItemToObject(properties, o->name, s);
 }
 
-static cJSON *type_schema(const struct opt_type *t, cJSON *defs, const char *tag)
+static void add_members(const struct opt_type *t, cJSON *properties, cJSON *required, cJSON *defs)
+{
+	for (int i = 0; i < t->n_options; i++) {
+		add_member_schema(properties, &t->options[i], defs);
+		if (t->options[i].required)
+			cJSON_AddItemToArray(required, cJSON_CreateString(t->options[i].name));
+	}
+}
+
+static cJSON *type_schema(const struct opt_type *t, const struct opt_type *common, cJSON *defs, const char *tag)
 {
 	cJSON *s = cJSON_CreateObject(), *properties, *required;
 
@@ -207,11 +238,9 @@ static cJSON *type_schema(const struct opt_type *t, cJSON *defs, const char *tag
 		cJSON_AddStringToObject(cJSON_AddObjectToObject(properties, "type"), "const", tag);
 		cJSON_AddItemToArray(required, cJSON_CreateString("type"));
 	}
-	for (int i = 0; i < t->n_options; i++) {
-		add_member_schema(properties, &t->options[i], defs);
-		if (t->options[i].required)
-			cJSON_AddItemToArray(required, cJSON_CreateString(t->options[i].name));
-	}
+	add_members(t, properties, required, defs);
+	if (common)
+		add_members(common, properties, required, defs);
 	if (cJSON_GetArraySize(required))
 		cJSON_AddItemToObject(s, "required", required);
 	else
@@ -228,5 +257,5 @@ static cJSON *type_schema(const struct opt_type *t, cJSON *defs, const char *tag
 
 cJSON *opt_schema(const struct opt_type *type, cJSON *defs)
 {
-	return type_schema(type, defs, NULL);
+	return type_schema(type, NULL, defs, NULL);
 }
