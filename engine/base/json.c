@@ -532,6 +532,43 @@ const cJSON *json_at(const cJSON *root, const char *pointer)
 	return *pointer ? NULL : root;
 }
 
+/* The name that the token of N bytes at TEXT stands for.  False: it has no room in OUT. */
+static bool token_name(const char *text, size_t n, char *out, size_t size)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < n && at < size - 1; i++) {
+		bool escape = text[i] == '~' && i + 1 < n && (text[i + 1] == '0' || text[i + 1] == '1');
+		out[at++] = escape ? (text[i + 1] == '0' ? '~' : '/') : text[i];
+		i += escape;
+	}
+	out[at] = '\0';
+	return n < size;
+}
+
+bool json_set_at(cJSON *root, const char *pointer, cJSON *v)
+{
+	const char *last = strrchr(pointer, '/');
+	char *above = last ? mem_strndup(pointer, (size_t)(last - pointer)) : NULL, name[256], *end;
+	cJSON *into = above ? (cJSON *)json_at(root, above) : NULL;
+	bool ok = into && token_name(last + 1, strlen(last + 1), name, sizeof name);
+
+	mem_free(above);
+	if (ok && cJSON_IsArray(into)) {
+		long i = strtol(name, &end, 10);
+		ok = *name && !*end && i >= 0 && i < cJSON_GetArraySize(into) &&
+		     cJSON_ReplaceItemInArray(into, (int)i, v);
+	} else if (ok && cJSON_IsObject(into)) {
+		ok = json_get(into, name) ? cJSON_ReplaceItemInObjectCaseSensitive(into, name, v)
+					  : cJSON_AddItemToObject(into, name, v);
+	} else {
+		ok = false;
+	}
+	if (!ok)
+		cJSON_Delete(v);
+	return ok;
+}
+
 void json_pointer_token(const char *name, char *out, size_t size)
 {
 	size_t at = 0;

@@ -35,6 +35,9 @@ int64_t json_int(const cJSON *object, const char *name, int64_t otherwise);
 bool json_bool(const cJSON *object, const char *name, bool otherwise);
 /* The value at an RFC 6901 pointer, or NULL. */
 const cJSON *json_at(const cJSON *root, const char *pointer);
+/* Put V (taken in any case) at POINTER: a member is replaced or added, an element replaced.  What it lies in must be
+ * there, else false. */
+bool json_set_at(cJSON *root, const char *pointer, cJSON *v);
 /* Escape NAME for use as one token of a pointer ("~" and "/"), into OUT. */
 void json_pointer_token(const char *name, char *out, size_t size);
 bool json_is_integer(const cJSON *v);

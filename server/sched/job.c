@@ -23,6 +23,7 @@
  *   state stays.
  * - Stopped without having been asked by a user means drained: interrupted, and queued again.
  * - Where no worker has the job, cancel and pause happen at once.
+ * - An external job begins without a worker; who cancels it says in the same breath that it has stopped.
  *
  * A retry of a failed job is a new job, so no move leads out of a terminal state. */
 #include "sched/job.h"
@@ -39,6 +40,7 @@ static const struct {
 	{ JOB_PREPARING, JOB_EV_DATA_FAILED, JOB_FAILED },
 	{ JOB_PREPARING, JOB_EV_CANCEL, JOB_CANCELLED },
 
+	{ JOB_QUEUED, JOB_EV_BEGIN, JOB_RUNNING },
 	{ JOB_QUEUED, JOB_EV_ASSIGN, JOB_STARTING },
 	{ JOB_QUEUED, JOB_EV_FAIL, JOB_FAILED }, /* after a restart on a smaller machine it may never fit */
 	{ JOB_QUEUED, JOB_EV_CANCEL, JOB_CANCELLED },
@@ -145,10 +147,15 @@ bool job_next_state(enum job_state from, enum job_event event, enum job_state *t
 	return false;
 }
 
+bool job_external(const struct job *j)
+{
+	return j->kind && !strcmp(j->kind, "external");
+}
+
 void job_release(struct job *j)
 {
 	char *owned[] = { j->reason, j->detail, j->name, j->project, j->owner, j->notes, j->tags, j->spec, j->checked,
-		j->summary, j->error, j->engine, j->phase };
+		j->summary, j->error, j->engine, j->phase, j->kind, j->sweep, j->params, j->parent };
 
 	for (size_t i = 0; i < TD_COUNT(owned); i++)
 		mem_free(owned[i]);

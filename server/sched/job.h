@@ -35,6 +35,7 @@ enum job_state {
 #define JOB_EVENTS(X)                                                                                                  \
 	X(DATA_READY, "data_ready")   /* its dataset is on disk */                                                     \
 	X(DATA_FAILED, "data_failed") /* its dataset cannot be had */                                                  \
+	X(BEGIN, "begin")             /* an external job: it runs where it was submitted from */                       \
 	X(ASSIGN, "assign")           /* the scheduler gave it a worker */                                             \
 	X(STARTED, "started")         /* the worker has built the model and begins */                                  \
 	X(DONE, "done")               /* the worker finished it */                                                     \
@@ -93,7 +94,15 @@ struct job {
 	int64_t started_ms; /* when this attempt began to run; 0: it has not yet */
 	int64_t run_ms;     /* running time of the attempts that have ended */
 	bool deleted;
+	char *kind;      /* "train" | "external"; NULL stands for "train" */
+	char *sweep;     /* id of the sweep that it is a child of; NULL: none */
+	int sweep_index; /* its place among the children, from 0 */
+	char *params;    /* JSON object: what the sweep chose for it; read only */
+	char *parent;    /* JSON of a fork: {"job", "checkpoint", "step", "sha256"}; NULL: it is none */
 };
+
+/* Whether its numbers come from outside: no worker ever belongs to it. */
+bool job_external(const struct job *j);
 
 void job_release(struct job *j);
 
