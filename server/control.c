@@ -96,7 +96,7 @@ int control_watch(struct control *c, int fd, short events)
 static void watch_worker(struct control *c, struct worker *w)
 {
 	/* While a batch is under way, or the writer's queue is full, what the worker says stays in its socket. */
-	bool read = w->role == ROLE_CHECKER || (!w->batch && !c->outbox.first);
+	bool read = w->role != ROLE_JOB || (!w->batch && !c->outbox.first);
 
 	w->slot_process = w->exited ? -1 : control_watch(c, w->process.pidfd, POLLIN);
 	w->slot_words = w->exited ? -1 : control_watch(c, w->process.words_fd, POLLIN);
@@ -135,7 +135,7 @@ static cJSON *describe_worker(const struct worker *w)
 	cJSON *o = cJSON_CreateObject();
 
 	cJSON_AddNumberToObject(o, "pid", w->process.pid);
-	cJSON_AddStringToObject(o, "role", w->role == ROLE_CHECKER ? "checker" : "job");
+	cJSON_AddStringToObject(o, "role", worker_role_name(w->role));
 	cJSON_AddStringToObject(o, "state", w->state == WORKER_BUSY && !w->peer ? "away" : states[w->state]);
 	cJSON_AddItemToObject(o, "job", w->job ? cJSON_CreateString(w->job->id) : cJSON_CreateNull());
 	cJSON_AddNumberToObject(o, "attempt", w->attempt);
@@ -173,7 +173,7 @@ static bool drain_step(struct control *c)
 	if (!c->draining) {
 		c->draining = true;
 		c->drain_until_ms = c->now_ms + c->config->drain_seconds * 1000ll;
-		control_checks_end(c);
+		control_questions_end(c);
 		log_line(LOG_INFO, "draining", "seconds=%d", c->config->drain_seconds);
 	}
 	late = hurry || c->now_ms >= c->drain_until_ms;
@@ -198,9 +198,10 @@ static void *run(void *arg)
 		flush_outbox(c);
 		control_strangers_step(c);
 		control_workers_step(c);
-		control_checks_step(c);
+		control_questions_step(c);
 		control_data_step(c);
 		control_jobs_step(c);
+		control_sweeps_step(c);
 		control_queue_step(c);
 		publish(c);
 		if (drain_step(c))
@@ -234,7 +235,6 @@ void control_free(struct control *c)
 		close(c->wake);
 	cJSON_Delete(c->workers_json);
 	mem_free(c->socket);
-	pthread_cond_destroy(&c->checked);
 	pthread_mutex_destroy(&c->lock);
 	mem_free(c);
 }
@@ -242,7 +242,6 @@ void control_free(struct control *c)
 static struct control *control_create(const struct config *config, struct store *store)
 {
 	struct control *c = MEM_NEW(struct control);
-	pthread_condattr_t monotonic;
 
 	c->config = config;
 	c->store = store;
@@ -251,10 +250,6 @@ static struct control *control_create(const struct config *config, struct store 
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	map_init(&c->jobs);
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->checked, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	return c;
 }
 

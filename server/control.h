@@ -25,10 +25,25 @@ void control_free(struct control *c); /* after control_stop, when nobody can ask
 /* From any thread: rows changed; look again. */
 void control_wake(struct control *c, int64_t seq);
 
-/* Check a spec in the checker process (it alone knows shapes).  Waits, at most CONTROL_CHECK_MS.  *CHECKED is the
- * message's body (cJSON_Delete): faults, layers, parameters, flops, bytes.  TD_UNAVAILABLE, TD_TIMEOUT. */
-#define CONTROL_CHECK_MS 5000
-td_status control_check(struct control *c, const char *spec_json, cJSON **checked, struct err *e);
+/* Questions to processes that know more than the daemon: is this spec in order (the checker, which alone knows shapes),
+ * and what does this model say of that input (the predictor, started on demand).  Who asks does not wait: it parks, and
+ * looks again when it is woken.  The deadline counts from the asking. */
+enum question_kind {
+	ASK_CHECK,   /* body {spec, data}; answer as in PROTO_CHECKED */
+	ASK_PREDICT, /* body as in PROTO_PREDICT; answer as in PROTO_PREDICTED */
+};
+struct question;
+#define CONTROL_CHECK_MS   5000
+#define CONTROL_PREDICT_MS 60000
+/* Takes BODY.  MEMORY_BYTES: what the process may use for it, 0: as it likes.  TD_BUSY: too many wait already. */
+td_status control_ask(struct control *c, enum question_kind kind, cJSON *body, int64_t memory_bytes,
+	struct question **out, struct err *e);
+/* False: not answered yet.  True: *ANSWER is the caller's (cJSON_Delete), or NULL, and E says why there is none. */
+bool control_answered(struct control *c, struct question *k, cJSON **answer, struct err *e);
+/* Free K, answered or not; NULL is fine. */
+void control_forget(struct control *c, struct question *k);
+/* Called when a question is answered, on the loop's thread; must not block.  Set before the first question. */
+void control_on_answer(struct control *c, void (*wake)(void *arg), void *arg);
 
 /* Whether a dataset is on disk; starts to fetch it when it is known by name and is not (the job is then PREPARING). */
 enum dataset_state { DATASET_UNKNOWN, DATASET_READY, DATASET_FETCHING, DATASET_FAILED };

@@ -1,171 +1,284 @@
-/* Specs to be checked: HTTP threads wait here, the checker process answers, one spec at a time.
+/* Questions that only the engine can answer: is this spec in order, what does this model say of that input.
  *
- * A request lies on the stack of the thread that waits for it and is reachable only under the lock, while it is in the
- * list: whoever gives up takes it out, so nobody answers into a frame that is gone. */
+ * Each kind has a desk: a queue in front of one process of a role, which answers one question at a time.  A question is
+ * its asker's, who parks meanwhile; the desk reaches it only under the lock, while it is in the queue.  Whoever gives
+ * up takes it out, and the answer of a process that is still at it is dropped. */
 #include "control_internal.h"
 #include "base/log.h"
 
 #include <string.h>
 
-struct check {
-	struct check *next;
-	cJSON *spec;    /* the caller's until it is sent, then NULL */
-	char *dataset;  /* owned by the caller; may be NULL */
-	cJSON *checked; /* the answer */
-	struct err err; /* or why there is none */
-	bool ended;
+#define SENDS_MOST                                                                                                     \
+	2 /* a predictor may leave, idle for long enough, just when it is asked; more than that is no chance */
+
+struct question {
+	struct question *next;
+	cJSON *body;          /* owned */
+	cJSON *answer;        /* owned; NULL: none (yet) */
+	struct err err;       /* why there is none */
+	bool ended;           /* answered, one way or the other */
+	int sends;            /* to a process */
+	int64_t memory_bytes; /* that its process may use meanwhile; 0: as much as it likes */
+	int64_t deadline_ms;  /* monotonic */
 };
 
-/* ---- The waiting thread ---------------------------------------------------------------------------------------- */
+static const struct {
+	enum worker_role role;
+	enum proto_kind question, answer;
+	int ms;                       /* from the asking on */
+	const char *who, *what, *fix; /* for people */
+} desks[DESKS] = {
+	[DESK_CHECK] = { ROLE_CHECKER, PROTO_CHECK, PROTO_CHECKED, CONTROL_CHECK_MS, "the checker",
+		"checking the model", "make it smaller" },
+	[DESK_PREDICT] = { ROLE_PREDICTOR, PROTO_PREDICT, PROTO_PREDICTED, CONTROL_PREDICT_MS, "the predictor",
+		"the prediction", "send fewer inputs at once" },
+};
 
-static td_status append(struct control *c, struct check *k, struct err *e)
+static struct desk *desk_of(struct control *c, enum worker_role role, enum desk_kind *kind)
 {
-	struct check **at = &c->checks;
+	for (int k = 0; k < DESKS; k++)
+		if (desks[k].role == role) {
+			*kind = (enum desk_kind)k;
+			return &c->desks[k];
+		}
+	TD_BUG("a %s answers no questions", worker_role_name(role));
+}
+
+/* ---- Asking, from any thread ------------------------------------------------------------------------------------ */
+
+static void question_free(struct question *k)
+{
+	cJSON_Delete(k->body);
+	cJSON_Delete(k->answer);
+	mem_free(k);
+}
+
+static td_status append(struct control *c, enum question_kind kind, struct question *k, struct err *e)
+{
+	struct question **at = &c->desks[kind].first;
 	int n = 0;
 
 	for (; *at; at = &(*at)->next)
 		n++;
-	if (n >= CHECKS_MOST)
-		return err_set(
-			e, TD_BUSY, "%d specs are waiting for the checker already; try again in a few seconds", n);
+	if (n >= QUESTIONS_MOST)
+		return err_set(e, TD_BUSY, "%d questions are waiting for %s already; try again in a few seconds", n,
+			desks[kind].who);
 	if (c->stopping)
 		return err_set(e, TD_UNAVAILABLE, "the daemon is stopping");
 	*at = k;
 	return TD_OK;
 }
 
-static void take_out(struct control *c, struct check *k)
+td_status control_ask(struct control *c, enum question_kind kind, cJSON *body, int64_t memory_bytes,
+	struct question **out, struct err *e)
 {
-	for (struct check **at = &c->checks; *at; at = &(*at)->next)
+	struct question *k = MEM_NEW(struct question);
+
+	k->body = body;
+	k->memory_bytes = memory_bytes;
+	k->deadline_ms = clock_monotonic_ms() + desks[kind].ms;
+	pthread_mutex_lock(&c->lock);
+	append(c, kind, k, e);
+	pthread_mutex_unlock(&c->lock);
+	*out = e->status ? NULL : k;
+	if (e->status)
+		question_free(k);
+	else
+		control_wake_loop(c);
+	return e->status;
+}
+
+bool control_answered(struct control *c, struct question *k, cJSON **answer, struct err *e)
+{
+	bool ended;
+
+	*answer = NULL;
+	pthread_mutex_lock(&c->lock);
+	ended = k->ended;
+	if (ended) {
+		*answer = k->answer;
+		k->answer = NULL;
+		if (!*answer)
+			err_set(e, k->err.status, "%s", k->err.text);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return ended;
+}
+
+/* Under the lock, like everything below that touches a desk. */
+static void take_out(struct desk *d, struct question *k)
+{
+	for (struct question **at = &d->first; *at; at = &(*at)->next)
 		if (*at == k) {
 			*at = k->next;
 			break;
 		}
-	if (c->sent == k)
-		c->sent = NULL;
+	if (d->sent == k)
+		d->sent = NULL;
 }
 
-static void wait_for_answer(struct control *c, struct check *k)
+void control_forget(struct control *c, struct question *k)
 {
-	int64_t end = clock_monotonic_ns() + CONTROL_CHECK_MS * 1000000ll;
-	struct timespec until = { .tv_sec = end / 1000000000, .tv_nsec = end % 1000000000 };
-
-	while (!k->ended && !pthread_cond_timedwait(&c->checked, &c->lock, &until))
-		;
-	if (!k->ended && c->sent == k)
-		err_set(&k->err, TD_TIMEOUT, "checking the model took more than %d s; make it smaller",
-			CONTROL_CHECK_MS / 1000);
-	else if (!k->ended)
-		err_set(&k->err, TD_UNAVAILABLE, "the checker was busy or starting for more than %d s; try again",
-			CONTROL_CHECK_MS / 1000);
-	take_out(c, k);
-}
-
-td_status control_check(struct control *c, const char *spec_json, cJSON **checked, struct err *e)
-{
-	struct check k = { .spec = json_parse(spec_json, strlen(spec_json), e) };
-	const cJSON *dataset = json_at(k.spec, "/data/dataset");
-
-	*checked = NULL;
-	if (!k.spec)
-		return e->status;
-	k.dataset = cJSON_IsString(dataset) ? mem_strdup(dataset->valuestring) : NULL;
+	if (!k)
+		return;
 	pthread_mutex_lock(&c->lock);
-	if (!append(c, &k, &k.err)) {
-		control_wake_loop(c);
-		wait_for_answer(c, &k);
-	}
+	for (int i = 0; i < DESKS; i++)
+		take_out(&c->desks[i], k);
 	pthread_mutex_unlock(&c->lock);
-	cJSON_Delete(k.spec);
-	mem_free(k.dataset);
-	*checked = k.checked;
-	return k.checked ? TD_OK : err_set(e, k.err.status, "%s", k.err.text);
+	question_free(k);
 }
 
-/* ---- The loop's side; these run under the lock where they touch a request -------------------------------------- */
-
-static void answer(struct control *c, struct check *k)
+void control_on_answer(struct control *c, void (*wake)(void *arg), void *arg)
 {
-	take_out(c, k);
-	k->ended = true;
-	pthread_cond_broadcast(&c->checked);
+	pthread_mutex_lock(&c->lock);
+	c->on_answer = wake;
+	c->on_answer_arg = arg;
+	pthread_mutex_unlock(&c->lock);
 }
 
-static struct worker *checker(const struct control *c)
+/* ---- Answering, on the loop's thread ----------------------------------------------------------------------------- */
+
+static void end(struct control *c, struct desk *d, struct question *k)
+{
+	take_out(d, k);
+	k->ended = true;
+	if (c->on_answer)
+		c->on_answer(c->on_answer_arg);
+}
+
+static struct worker *answerer(const struct control *c, enum worker_role role)
 {
 	for (struct worker *w = c->workers; w; w = w->next)
-		if (w->role == ROLE_CHECKER && w->state == WORKER_READY && w->peer && !w->exited)
+		if (w->role == role && w->state == WORKER_READY && w->peer && !w->exited)
 			return w;
 	return NULL;
 }
 
-static void send_next(struct control *c, struct worker *w)
+static void send_next(struct control *c, enum desk_kind kind, struct worker *w)
 {
-	struct check *k = c->checks;
-	char *data = k->dataset ? dataset_folder(c, k->dataset) : NULL;
-	cJSON *body = cJSON_CreateObject();
+	struct desk *d = &c->desks[kind];
+	struct question *k = d->first;
+	cJSON *body = cJSON_Duplicate(k->body, true);
 
-	cJSON_AddNumberToObject(body, "id", (double)++c->check_id);
-	cJSON_AddItemToObject(body, "spec", k->spec);
-	cJSON_AddItemToObject(body, "data", data ? cJSON_CreateString(data) : cJSON_CreateNull());
-	k->spec = NULL;
-	c->sent = k;
-	c->checking = true;
-	c->check_deadline_ms = c->now_ms + CONTROL_CHECK_MS;
-	peer_say(w->peer, PROTO_CHECK, body);
-	mem_free(data);
+	cJSON_AddNumberToObject(body, "id", (double)++d->id);
+	k->sends++;
+	d->sent = k;
+	d->busy = true;
+	d->deadline_ms = k->deadline_ms;
+	w->memory_most = k->memory_bytes;
+	peer_say(w->peer, desks[kind].question, body);
 }
 
-void control_checks_step(struct control *c)
+/* Give up what has waited for too long; the process that hangs must go. */
+static void look_at_deadlines(struct control *c, enum desk_kind kind, struct worker *w)
 {
-	struct worker *w = checker(c);
+	struct desk *d = &c->desks[kind];
 
-	pthread_mutex_lock(&c->lock);
-	/* The thread that asked gives up by itself; the process that hangs must go. */
-	if (c->checking && w && c->now_ms >= c->check_deadline_ms)
-		worker_kill(w, "a check took too long");
-	else if (c->checking && w)
-		control_due(c, c->check_deadline_ms);
-	else if (c->checks && w)
-		send_next(c, w);
-	pthread_mutex_unlock(&c->lock);
-}
-
-void control_checked(struct control *c, cJSON *body)
-{
-	pthread_mutex_lock(&c->lock);
-	if (c->checking && json_int(body, "id", 0) == c->check_id) {
-		c->checking = false;
-		if (c->sent) {
-			c->sent->checked = body;
-			body = NULL;
-			answer(c, c->sent);
+	for (struct question *k = d->first, *next; k; k = next) {
+		next = k->next;
+		if (c->now_ms < k->deadline_ms) {
+			control_due(c, k->deadline_ms);
+		} else {
+			if (k == d->sent)
+				err_set(&k->err, TD_TIMEOUT, "%s took more than %d s; %s", desks[kind].what,
+					desks[kind].ms / 1000, desks[kind].fix);
+			else
+				err_set(&k->err, TD_UNAVAILABLE,
+					"%s was busy or starting for more than %d s; try again", desks[kind].who,
+					desks[kind].ms / 1000);
+			end(c, d, k);
 		}
 	}
-	pthread_mutex_unlock(&c->lock);
-	cJSON_Delete(body);
+	if (d->busy && w && c->now_ms >= d->deadline_ms)
+		worker_kill(w, "its answer took too long");
+	else if (d->busy && w)
+		control_due(c, d->deadline_ms);
 }
 
-void control_checker_lost(struct control *c, const char *how)
+void control_questions_step(struct control *c)
 {
-	log_line(LOG_WARN, "checker lost", "text=%s", how);
 	pthread_mutex_lock(&c->lock);
-	c->checking = false;
-	if (c->sent) {
-		err_set(&c->sent->err, TD_UNAVAILABLE,
-			"the process that checks specs ended while it checked this one: %s", how);
-		answer(c, c->sent);
+	for (int kind = 0; kind < DESKS; kind++) {
+		struct worker *w = answerer(c, desks[kind].role);
+		look_at_deadlines(c, (enum desk_kind)kind, w);
+		if (!c->desks[kind].busy && c->desks[kind].first && w)
+			send_next(c, (enum desk_kind)kind, w);
 	}
 	pthread_mutex_unlock(&c->lock);
 }
 
-void control_checks_end(struct control *c)
+bool control_questions_wait(struct control *c, enum worker_role role)
+{
+	enum desk_kind kind;
+	struct desk *d = desk_of(c, role, &kind);
+	bool wait;
+
+	pthread_mutex_lock(&c->lock);
+	wait = d->first != NULL;
+	pthread_mutex_unlock(&c->lock);
+	return wait;
+}
+
+bool control_answer(struct control *c, enum worker_role role, enum proto_kind kind, cJSON *body)
+{
+	enum desk_kind which;
+	struct desk *d = desk_of(c, role, &which);
+	struct question *k = NULL;
+	bool fits;
+
+	pthread_mutex_lock(&c->lock);
+	fits = kind == desks[which].answer && d->busy && json_int(body, "id", 0) == d->id;
+	if (fits) {
+		d->busy = false;
+		k = d->sent;
+	}
+	if (k) {
+		k->answer = body;
+		end(c, d, k);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (fits && !k)
+		cJSON_Delete(body); /* who asked has left */
+	return fits;
+}
+
+static void fail_sent(struct question *k, enum desk_kind kind, const struct worker *w, const char *how)
+{
+	if (w->over_memory)
+		err_set(&k->err, TD_TOO_LARGE, "%s needs more than the %lld MB that it may use; %s", desks[kind].what,
+			(long long)w->memory_most >> 20, desks[kind].fix);
+	else
+		err_set(&k->err, TD_UNAVAILABLE, "the process at %s ended before it had an answer: %s",
+			desks[kind].what, how);
+}
+
+void control_answerer_lost(struct control *c, const struct worker *w, bool by_itself, const char *how)
+{
+	enum desk_kind kind;
+	struct desk *d = desk_of(c, w->role, &kind);
+
+	pthread_mutex_lock(&c->lock);
+	if (!by_itself && !c->stopping)
+		log_line(LOG_WARN, "a process that answers is lost", "role=%s text=%s", worker_role_name(w->role), how);
+	d->busy = false;
+	if (d->sent && by_itself && d->sent->sends < SENDS_MOST) {
+		d->sent = NULL; /* still the first of the queue */
+	} else if (d->sent) {
+		fail_sent(d->sent, kind, w, how);
+		end(c, d, d->sent);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+void control_questions_end(struct control *c)
 {
 	pthread_mutex_lock(&c->lock);
 	c->stopping = true;
-	while (c->checks) {
-		err_set(&c->checks->err, TD_UNAVAILABLE, "the daemon is stopping");
-		answer(c, c->checks);
-	}
+	for (int kind = 0; kind < DESKS; kind++)
+		while (c->desks[kind].first) {
+			struct question *k = c->desks[kind].first;
+			err_set(&k->err, TD_UNAVAILABLE, "the daemon is stopping");
+			end(c, &c->desks[kind], k);
+		}
 	pthread_mutex_unlock(&c->lock);
 }

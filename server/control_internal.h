@@ -7,7 +7,8 @@
  *   control_jobs.c    the cache of jobs, and what each needs next
  *   control_queue.c   who runs next, and handing it to a worker
  *   control_folder.c  a job's folder
- *   control_check.c   specs to be checked
+ *   control_check.c   questions to the checker and the predictor
+ *   control_sweep.c   sweeps
  *   control_data.c    datasets
  *
  * Everything belongs to the loop's thread, except what stands under its lock.  Decisions are made from
@@ -44,7 +45,8 @@
 #define SOUND_MS        1000  /* an attempt that has run for so long starts the count anew */
 #define REASONS_MOST    32    /* waiting jobs whose reason is rewritten in one command */
 #define REASON_AFTER_MS 1000  /* a job that waits for less needs no reason */
-#define CHECKS_MOST     64    /* specs waiting for the checker: HTTP threads are fewer */
+#define QUESTIONS_MOST  64    /* waiting for the checker, or for the predictor */
+#define SWEEP_MOST      16    /* children made, and decisions written, in one command about a sweep */
 #define DATASETS_MOST   16    /* rows of the table of known datasets */
 #define DATASET_REST_MS 10000 /* a dataset whose download failed is not tried again before */
 
@@ -90,7 +92,7 @@ void control_strangers_step(struct control *c);
 
 /* ---- Workers --------------------------------------------------------------------------------------------------- */
 
-enum worker_role { ROLE_JOB, ROLE_CHECKER };
+enum worker_role { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR };
 enum worker_state {
 	WORKER_BORN,     /* started, has not said hello */
 	WORKER_READY,    /* a spare, or the checker */
@@ -120,6 +122,7 @@ struct worker {
 	int64_t batch_retry_ms;          /* the batch failed and is posted again then; 0: it is on its way */
 	int slot_process, slot_words;    /* in control.fds; -1: not polled */
 	int64_t memory_bytes, memory_ms; /* resident, looked at then */
+	int64_t memory_most;             /* killed above it; 0: its job's, or none */
 };
 
 /* Read exits, last words and deadlines; remove the dead; start what is missing. */
@@ -131,6 +134,7 @@ void worker_kill(struct worker *w, const char *why); /* WHY for the log; NULL: a
 void worker_stop(struct control *c, struct worker *w, const char *why);
 void worker_free(struct control *c, struct worker *w);
 struct worker *worker_spare(struct control *c); /* ready and without a job, or NULL */
+const char *worker_role_name(enum worker_role role);
 
 /* Take what a busy worker has said, in one command. */
 void control_intake_step(struct control *c, struct worker *w);
@@ -147,6 +151,8 @@ struct cached_job {
 	char *reason;          /* owned; of the row */
 	char *engine;          /* owned; of the row, may be NULL */
 	char *dataset;         /* owned; NULL: none */
+	bool external;         /* its numbers come from outside: no process ever has it */
+	int64_t heard_ms;      /* of the wall clock; when it last said something */
 	struct worker *worker; /* borrowed; NULL: no process has it */
 	bool seen;             /* by the present reading of the rows */
 	bool pending;          /* a command about it is under way: its state here may be old */
@@ -210,12 +216,27 @@ bool holder_read(const struct control *c, const char *id, struct holder *out);
 /* Whether the process was started since the machine's last start. */
 bool holder_this_boot(const struct holder *h);
 
-/* ---- Checks and datasets --------------------------------------------------------------------------------------- */
+/* ---- Questions and sweeps -------------------------------------------------------------------------------------- */
 
-void control_checks_step(struct control *c);
-void control_checks_end(struct control *c);           /* answer all that wait, and all that come: stopping */
-void control_checked(struct control *c, cJSON *body); /* takes BODY */
-void control_checker_lost(struct control *c, const char *how);
+enum desk_kind { DESK_CHECK, DESK_PREDICT, DESKS };
+struct desk {                   /* under the lock: the questions to one kind of process, which answers one at a time */
+	struct question *first; /* waiting and sent, oldest first; owned */
+	struct question *sent;  /* among them; NULL: none, though the process may still be at one that was given up */
+	bool busy;
+	int64_t id, deadline_ms; /* of what it is at */
+};
+
+void control_questions_step(struct control *c);
+void control_questions_end(struct control *c); /* answer all that wait, and all that come: stopping */
+bool control_questions_wait(struct control *c, enum worker_role role);
+/* The answer of a process of ROLE; takes BODY.  False: it had nothing to answer. */
+bool control_answer(struct control *c, enum worker_role role, enum proto_kind kind, cJSON *body);
+/* W is gone, and whatever it was asked: another is asked instead if it left by itself. */
+void control_answerer_lost(struct control *c, const struct worker *w, bool by_itself, const char *how);
+
+void control_sweeps_step(struct control *c);
+
+/* ---- Datasets -------------------------------------------------------------------------------------------------- */
 
 void control_data_init(struct control *c);
 void control_data_step(struct control *c);
@@ -224,8 +245,6 @@ char *dataset_folder(const struct control *c, const char *name);
 enum dataset_state dataset_want(struct control *c, const char *name, struct err *e);
 
 /* ---- The loop -------------------------------------------------------------------------------------------------- */
-
-struct check; /* control_check.c */
 
 struct dataset_entry {
 	const struct known_dataset *known;
@@ -260,6 +279,9 @@ struct control {
 	int64_t read_seq;      /* rows were read up to this seq */
 	int64_t read_after_ms; /* not again before */
 	bool reread;           /* own commits have changed rows */
+	int64_t sweeps_seq;    /* sweeps were looked at up to this seq */
+	int64_t sweeps_after_ms;
+	bool sweep_pending; /* a command about a sweep is under way */
 
 	struct action_list outbox; /* waiting for room in the writer's queue */
 	int n_actions;             /* posted or waiting */
@@ -273,13 +295,11 @@ struct control {
 	_Atomic int64_t woken_seq; /* newest seq that anybody told us */
 
 	pthread_mutex_t lock;        /* guards what follows */
-	pthread_cond_t checked;      /* a check has ended */
 	struct action_list finished; /* committed, to be finished here */
-	struct check *checks;        /* waiting and sent, oldest first; the callers own them */
-	struct check *sent;          /* the one that the checker has */
-	int64_t check_deadline_ms, check_id;
-	bool checking; /* the checker is at work, even if nobody waits for it any more */
-	bool stopping; /* no more checks */
+	struct desk desks[DESKS];
+	bool stopping;                /* no more questions */
+	void (*on_answer)(void *arg); /* wakes those that park until their question is answered */
+	void *on_answer_arg;          /* borrowed */
 	struct dataset_entry datasets[DATASETS_MOST];
 	cJSON *workers_json; /* owned; for control_workers */
 	struct control_room room;

@@ -1,4 +1,5 @@
-/* Worker processes: one warm spare, one checker, those that run jobs; how they die, and what that means.
+/* Worker processes: one warm spare, one checker, a predictor while somebody asks, those that run jobs; how they die,
+ * and what that means.
  *
  * A process is over when it has exited, everything it sent has been read, and all of that is committed; only then is
  * its job judged.  So a worker that says "done" and leaves is never taken for one that died. */
@@ -9,7 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const role_names[] = { [ROLE_JOB] = "job", [ROLE_CHECKER] = "checker" };
+static const char *const role_names[] = {
+	[ROLE_JOB] = "job", [ROLE_CHECKER] = "checker", [ROLE_PREDICTOR] = "predictor"
+};
+
+const char *worker_role_name(enum worker_role role)
+{
+	return role_names[role];
+}
 
 /* ---- Beginning ------------------------------------------------------------------------------------------------- */
 
@@ -91,27 +99,37 @@ struct worker *worker_adopt(struct control *c, struct cached_job *j)
 	return w;
 }
 
-/* Keep the checker and enough spares: one, so that the next job starts at once, and one for each job about to start. */
+/* How many processes of ROLE there should be that wait for work: of spares one, so that the next job starts at once,
+ * and one for each job about to start. */
+static int wanted(struct control *c, enum worker_role role)
+{
+	if (role == ROLE_JOB)
+		return TD_MIN(1 + c->spares_wanted, SPARES_MOST);
+	return role == ROLE_CHECKER || (role == ROLE_PREDICTOR && control_questions_wait(c, role));
+}
+
+static int missing(struct control *c, enum worker_role role)
+{
+	int n = wanted(c, role);
+
+	for (struct worker *w = c->workers; w; w = w->next)
+		n -= w->role == role && (w->state == WORKER_BORN || w->state == WORKER_READY);
+	return n;
+}
+
 static void start_missing(struct control *c)
 {
-	int spares = 0, checkers = 0, wanted = TD_MIN(1 + c->spares_wanted, SPARES_MOST);
+	static const enum worker_role roles[] = { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR };
 
-	if (c->draining)
-		return;
-	for (struct worker *w = c->workers; w; w = w->next) {
-		checkers += w->role == ROLE_CHECKER;
-		spares += w->role == ROLE_JOB && (w->state == WORKER_BORN || w->state == WORKER_READY);
+	for (size_t i = 0; i < TD_COUNT(roles) && !c->draining; i++) {
+		int n = missing(c, roles[i]);
+		if (n > 0)
+			control_listen_again(c);
+		for (; n > 0 && c->now_ms >= c->spawn_after_ms; n--)
+			worker_start(c, roles[i]);
+		if (n > 0)
+			control_due(c, c->spawn_after_ms);
 	}
-	if (!checkers || spares < wanted)
-		control_listen_again(c);
-	while ((!checkers || spares < wanted) && c->now_ms >= c->spawn_after_ms) {
-		bool checker = spares >= wanted;
-		worker_start(c, checker ? ROLE_CHECKER : ROLE_JOB);
-		checkers += checker;
-		spares += !checker;
-	}
-	if (!checkers || spares < wanted)
-		control_due(c, c->spawn_after_ms);
 }
 
 struct worker *worker_spare(struct control *c)
@@ -176,8 +194,8 @@ static void bury(struct control *c, struct worker *w)
 		snprintf(said, sizeof said, "process %d %s", pid, how);
 	if (w->state == WORKER_BORN && !c->draining)
 		start_failed(c, said);
-	else if (w->role == ROLE_CHECKER && !c->draining)
-		control_checker_lost(c, said);
+	if (w->role != ROLE_JOB)
+		control_answerer_lost(c, w, x.known && !x.by_signal && !x.code, said);
 	if (w->job)
 		job_lost_worker(c, w->job, w, &x);
 	worker_free(c, w);
@@ -187,6 +205,8 @@ static void bury(struct control *c, struct worker *w)
 
 static void look_at_memory(struct control *c, struct worker *w)
 {
+	int64_t most = w->memory_most ? w->memory_most : w->job->memory_bytes;
+
 	if (w->exited)
 		return;
 	if (c->now_ms < w->memory_ms + MEMORY_MS) {
@@ -195,7 +215,7 @@ static void look_at_memory(struct control *c, struct worker *w)
 	}
 	w->memory_ms = c->now_ms;
 	w->memory_bytes = local_memory(w->process.pid);
-	if (w->job->memory_bytes && w->memory_bytes > w->job->memory_bytes && !w->over_memory) {
+	if (most && w->memory_bytes > most && !w->over_memory) {
 		w->over_memory = true;
 		worker_kill(w, "it is over its memory limit");
 	}
@@ -212,15 +232,15 @@ static void look_at_deadline(struct control *c, struct worker *w)
 		control_due(c, w->deadline_ms);
 }
 
-static void read_checker(struct control *c, struct worker *w)
+static void read_answers(struct control *c, struct worker *w)
 {
 	struct proto_msg m;
 	struct err e = { 0 };
 	int got;
 
 	while ((got = proto_decode(&w->peer->in, &m, &e)) == 1) {
-		if (m.kind == PROTO_CHECKED) {
-			control_checked(c, m.body);
+		if (control_answer(c, w->role, m.kind, m.body)) {
+			w->memory_most = 0;
 			m.body = NULL;
 		}
 		proto_msg_release(&m);
@@ -237,8 +257,8 @@ static void read_worker(struct control *c, struct worker *w)
 		peer_read(w->peer);
 	if (w->peer && control_ready(c, w->peer->slot) & POLLOUT)
 		peer_write(w->peer);
-	if (w->role == ROLE_CHECKER && w->peer)
-		read_checker(c, w);
+	if (w->role != ROLE_JOB && w->peer)
+		read_answers(c, w);
 	else if (w->job && w->state == WORKER_BUSY)
 		control_intake_step(c, w);
 	/* Read to its end and committed: the connection is over.  The process may come back, or be gone. */
@@ -259,7 +279,7 @@ static void step(struct control *c, struct worker *w)
 	w->exited |= control_ready(c, w->slot_process) != 0;
 	read_worker(c, w);
 	look_at_deadline(c, w);
-	if (w->job && w->state == WORKER_BUSY)
+	if ((w->job && w->state == WORKER_BUSY) || w->memory_most)
 		look_at_memory(c, w);
 	if (w->exited && !w->peer && !w->batch && w->state != WORKER_RESERVED)
 		bury(c, w);
