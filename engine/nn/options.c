@@ -134,6 +134,8 @@ static bool list_sized(struct reading *r, const cJSON *v, const char *pointer, i
 	return false;
 }
 
+static opt_reader int_or_word_read;
+
 static void pair_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
 {
 	int64_t *pair = out;
@@ -141,14 +143,37 @@ static void pair_read(struct reading *r, const struct opt *o, const cJSON *v, co
 
 	if (cJSON_IsNumber(v)) {
 		int_read(r, o, v, pointer, &pair[0]);
+		pair[1] = o->alone ? 0 : pair[0];
+		return;
+	}
+	if (cJSON_IsString(v) && o->names) {
+		int_or_word_read(r, o, v, pointer, &pair[0]);
 		pair[1] = pair[0];
 		return;
 	}
-	if (!list_sized(r, v, pointer, 2, 2, "integers, [height, width], or one integer for both"))
+	if (!list_sized(r, v, pointer, 2, 2, "integers, [height, width], or one integer"))
 		return;
 	for (int i = 0; i < 2; i++) {
 		child_index(child, pointer, i);
 		int_read(r, o, cJSON_GetArrayItem(v, i), child, &pair[i]);
+	}
+}
+
+static void ints_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+{
+	struct opt_ints *list = out;
+	char child[POINTER_BYTES];
+	const cJSON *item;
+	int i = 0;
+
+	if (!list_sized(r, v, pointer, o->least, o->most, "integers"))
+		return;
+	list->n = cJSON_GetArraySize(v);
+	list->items = arena_alloc(r->arena, sizeof *list->items * (size_t)(list->n + 1));
+	cJSON_ArrayForEach(item, v)
+	{
+		child_index(child, pointer, i);
+		int_read(r, o, item, child, &list->items[i++]);
 	}
 }
 
@@ -423,6 +448,7 @@ static opt_reader *const readers[] = {
 	[OPT_STRING] = string_read,
 	[OPT_ENUM] = enum_read,
 	[OPT_PAIR] = pair_read,
+	[OPT_INTS] = ints_read,
 	[OPT_FLOATS2] = floats2_read,
 	[OPT_FLOATS] = floats_read,
 	[OPT_STRINGS] = strings_read,

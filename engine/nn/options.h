@@ -15,7 +15,9 @@ enum opt_kind {
 	OPT_BOOL,          /* bool */
 	OPT_STRING,        /* const char *, at most `high` characters */
 	OPT_ENUM,          /* int: index into `names` */
-	OPT_PAIR,          /* int64_t[2]; a single integer stands for both */
+	OPT_PAIR,          /* int64_t[2]; a single integer stands for both, or where `alone`, leaves the second 0; words
+			    * of `names` (NULL: none) are -1, -2, ... for both */
+	OPT_INTS,          /* struct opt_ints, `least` to `most` of them */
 	OPT_FLOATS2,       /* double[2] */
 	OPT_FLOATS,        /* struct opt_floats, 1 to `most` of them */
 	OPT_STRINGS,       /* struct opt_strings, up to `most` of up to `high` characters */
@@ -39,8 +41,9 @@ struct opt {
 	bool above;        /* LOW itself is not allowed */
 	bool below;        /* HIGH itself is not allowed */
 	bool required;
+	bool alone;               /* see OPT_PAIR */
 	int least, most;          /* entries of a list */
-	const char *const *names; /* of OPT_ENUM and OPT_INT_OR_WORD; NULL-terminated */
+	const char *const *names; /* of OPT_ENUM, OPT_PAIR and OPT_INT_OR_WORD; NULL-terminated */
 	const struct opt_family *family;
 	const struct opt_type *section;
 	const char *like; /* an option of the same kind whose value the schema gives this one; a reading leaves zeros */
@@ -87,6 +90,11 @@ struct opt_choice_lists {
 /* N structs of the section's n_bytes, one after the other. */
 struct opt_sections {
 	void *items; /* owned by the arena */
+	int n;
+};
+
+struct opt_ints {
+	int64_t *items; /* owned by the arena */
 	int n;
 };
 
