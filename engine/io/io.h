@@ -58,20 +58,36 @@ const struct stored_tensor *safetensors_find(const struct safetensors *s, const 
 
 /* ---- Checkpoints ----------------------------------------------------------------------------------------------- */
 
-#define CHECKPOINT_VERSION 1
+#define CHECKPOINT_VERSION      2
+#define CHECKPOINT_METRICS_MOST 16
+#define CHECKPOINT_MODEL        "model." /* how names of the model's own tensors begin */
+
+/* Sums over counted elements, as metrics keep them. */
+struct checkpoint_figure {
+	double sum, sum_squares;
+	int64_t n;
+};
 
 /* Where a training stood, after STEP whole steps.  Doubles are kept as hexadecimal text: the same bits come back. */
 struct checkpoint {
 	int64_t step;  /* steps done */
 	int64_t epoch; /* the next step's, from 0 */
-	int64_t batch; /* the next step's within its epoch, from 0 */
+	int64_t batch; /* the next step's first batch within its epoch, from 0 */
 	uint64_t seed;
 	char fingerprint[128]; /* of the numerics that made it */
 	/* Running means since the last logged point. */
-	double window_loss;      /* sum over samples */
-	double window_metric[4]; /* likewise */
-	int64_t window_samples;
-	double best;   /* value of the best checkpoint's series so far; NaN: none */
+	double window_loss;     /* sum over targets */
+	int64_t window_targets; /* how many those are */
+	struct checkpoint_figure window_metric[CHECKPOINT_METRICS_MOST];
+	/* Of the watched series: for keeping the best, and for stopping early. */
+	double best;       /* best value so far; NaN: none */
+	int64_t best_step; /* when; 0: none, or not known (version 1) */
+	int64_t bad;       /* validations since without improvement */
+	struct {
+		double best, factor; /* see nn_plateau */
+		int64_t bad;
+	} plateau;
+	bool stopped;  /* early: no step follows */
 	bool finished; /* all steps are done, and the final evaluation's points were sent */
 };
 
@@ -79,8 +95,13 @@ struct checkpoint {
 td_status checkpoint_write(const char *path, const struct checkpoint *ck, const struct named_tensor *tensors, int n,
 	struct file_facts *facts, struct err *e);
 /* Read PATH into CK and into TENSORS, which must be exactly the file's, by name, type and shape.  SHA256 (NULL: not
- * known) is compared.  Nothing was written to TENSORS unless this returns TD_OK.  A newer version is TD_UNSUPPORTED. */
+ * known) is compared.  Nothing was written to TENSORS unless this returns TD_OK.  A newer version is TD_UNSUPPORTED;
+ * what an older one does not say gets the value of a training that has not met it yet. */
 td_status checkpoint_read(const char *path, const char *sha256, struct checkpoint *ck,
+	const struct named_tensor *tensors, int n, struct err *e);
+/* The same for a training that goes on differently: the model's tensors must be exactly the file's, but of what an
+ * optimizer keeps only what both have, by name and shape, is read; the rest of TENSORS stays as it is. */
+td_status checkpoint_read_fork(const char *path, const char *sha256, struct checkpoint *ck,
 	const struct named_tensor *tensors, int n, struct err *e);
 
 #endif

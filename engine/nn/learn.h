@@ -15,17 +15,23 @@ struct nn_loss_type {
 	struct opt_type type;
 	/* Does a model with output OUT fit the data?  False: WHY (TD_PRINTF text) says what to change. */
 	bool (*check)(const void *options, const td_shape *out, const struct data_facts *facts, struct err *why);
-	/* Scalar: the mean over all targets that count, weighted where the options say so. */
-	td_value *(*mean)(td_ctx *c, const void *options, td_value *output, td_value *y);
-	/* One loss for each target: [N], [N, T] or [N, n]; 0 where the target does not count. */
-	td_value *(*each)(td_ctx *c, const void *options, td_value *output, td_value *y);
+	/* One loss for each target: [N], [N, T] or [N, n]; 0 where the target does not count.  *WEIGHT: what the mean
+	 * divides their sum by, a scalar; left alone (NULL), it is their number. */
+	td_value *(*each)(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight);
 	/* What the output says, as people read it: probabilities with the classes on the last axis, or values. */
 	td_value *(*answer)(td_ctx *c, const void *options, td_value *output);
 };
 
 extern const struct opt_family nn_losses;
 
+/* The mean over all targets that count, from what EACH made. */
+td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight);
+
 /* ---- Metrics ----------------------------------------------------------------------------------------------------- */
+
+#define NN_METRICS_MOST 16
+#define NN_METRIC_NAME  48  /* bytes */
+#define NN_CURVE_MOST   200 /* points of a curve in a report */
 
 /* Answers and targets of some samples, on the host. */
 struct nn_answers {
@@ -46,38 +52,44 @@ struct nn_figure {
 struct nn_metric_type {
 	struct opt_type type;
 	bool (*check)(const void *options, const struct data_facts *facts, struct err *why);
-	/* A metric that is a mean over elements: add those of A to F.  OF_MEAN (NULL: itself) makes the value from the mean:
-	 * a root, an exponential.  Only these have a series of the training. */
+	/* A metric that is a mean over elements: add those of A to F.  OF_MEAN (NULL: itself) makes the value from the
+	 * mean: a root, an exponential.  Only these have a series of the training. */
 	void (*add_mean)(const void *options, const struct nn_answers *a, struct nn_figure *f);
 	double (*of_mean)(double mean);
-	/* Any other: a state of its own.  VALUE and ERROR (standard error; NaN where there is none). */
+	/* A state of its own, over a whole split, for any other, and for a mean whose value over a split says more (the
+	 * root of each output alone).  VALUE and ERROR (standard error; NaN where there is none). */
 	void *(*create)(const void *options, const struct data_facts *facts);
 	void (*add)(void *state, const struct nn_answers *a);
 	void (*result)(void *state, double *value, double *error);
-	cJSON *(*curves)(void *state); /* for the report; NULL: none.  At most NN_CURVE_MOST points each */
+	/* For the report, NULL: none: an array of {"class", ..} with arrays of at most NN_CURVE_MOST points each. */
+	cJSON *(*curves)(void *state);
+	const char *curve; /* what CURVES draw: "pr", "roc" */
 	void (*destroy)(void *state);
+	/* The series' name where it is not the type's: "top_3". */
+	void (*name)(const void *options, char out[NN_METRIC_NAME]);
 	bool smaller_is_better;
 };
 
 extern const struct opt_family nn_metrics;
-#define NN_METRICS_MOST 16
-#define NN_CURVE_MOST   200
 
-/* The series' name of a metric: "accuracy", "top_3", "f1_macro": unique among a job's. */
-const char *nn_metric_name(const struct opt_choice *metric, char out[48]);
+/* The series' name of a metric: "accuracy", "top_3", "f1_micro" ("f1" alone is the macro average). */
+const char *nn_metric_name(const struct opt_choice *metric, char out[NN_METRIC_NAME]);
 
 /* One metric over one split, whichever kind it is. */
 struct nn_meter {
 	const struct opt_choice *metric; /* borrowed */
 	struct nn_figure figure;
-	void *state; /* owned */
+	void *state; /* owned; NULL: FIGURE says it all */
 };
 void nn_meter_init(struct nn_meter *m, const struct opt_choice *metric, const struct data_facts *facts);
 void nn_meter_release(struct nn_meter *m);
 void nn_meter_add(struct nn_meter *m, const struct nn_answers *a);
 void nn_meter_result(const struct nn_meter *m, double *value, double *error);
+/* Value and standard error (either may be NULL) of a metric that is a mean; NaN where F is empty. */
+void nn_figure_result(const struct opt_choice *metric, const struct nn_figure *f, double *value, double *error);
 
-/* ---- Optimizers and schedules ------------------------------------------------------------------------------------- */
+/* ---- Optimizers and schedules -------------------------------------------------------------------------------------
+ */
 
 #define NN_STATE_MOST 3 /* tensors that an optimizer keeps for each parameter */
 
@@ -89,29 +101,38 @@ struct nn_update {
 	double weight_decay; /* of the parameter's group */
 };
 
-/* One group of parameters with settings of its own: "groups" of the optimizer. */
+/* One group of parameters with settings of its own: "groups" of the optimizer.  The first that matches a name has it.
+ */
 struct nn_group {
 	struct opt_strings params; /* shell patterns over names */
-	double lr, weight_decay;   /* NaN: the optimizer's */
+	double lr, weight_decay;   /* negative: the optimizer's */
 };
 
 /* Every optimizer's options begin with this. */
 struct nn_optimizer_options {
 	double lr, weight_decay;
-	struct nn_group *groups; /* owned by the arena of the reading */
-	int n_groups;
+	struct opt_sections groups; /* of struct nn_group */
 };
 
 struct nn_optimizer_type {
 	struct opt_type type;
-	const char *state_names[NN_STATE_MOST]; /* torch's names of the state, for checkpoints */
 	int (*n_state)(const void *options);
+	const char *(*state_name)(const void *options, int k); /* torch's, for checkpoints */
 	/* What the rows cannot say about the options together; NULL: nothing. */
 	void (*check)(const void *options, const char *pointer, struct faults *faults);
 	void (*update)(td_ctx *c, const void *options, const struct nn_update *u);
 };
 
 extern const struct opt_family nn_optimizers;
+
+/* The group that has parameter NAME, or -1: none. */
+int nn_optimizer_group(const void *options, const char *name);
+/* Learning rate and weight decay of group G (-1: the optimizer's own). */
+double nn_group_lr(const void *options, int g);
+double nn_group_weight_decay(const void *options, int g);
+/* A pattern of a group that matches no parameter of M is a fault, below POINTER (the optimizer's). */
+void nn_optimizer_check_groups(
+	const struct opt_choice *optimizer, const struct nn_model *m, const char *pointer, struct faults *faults);
 
 /* A schedule gives the factor of every learning rate for a step (from 1) of N_STEPS, N_EPOCH of an epoch.  Pure; what a
  * plateau remembers is kept by the caller, in the checkpoint. */
@@ -120,26 +141,40 @@ struct nn_plateau {
 	int64_t bad;   /* validations since without improvement */
 	double factor; /* so far */
 };
+#define NN_PLATEAU_START ((struct nn_plateau){ .best = NAN, .factor = 1 })
+
+/* What every schedule has: a linear rise at the start ("common" of the family). */
+struct nn_warmup {
+	int64_t steps; /* 0: none */
+	double factor; /* of the first step */
+};
 
 struct nn_schedule_type {
 	struct opt_type type;
+	/* NULL: what OBSERVE has made of it. */
 	double (*factor)(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps);
+	/* Decays to the end from where the warm-up ended: its steps count from there. */
+	bool after_warmup;
 	/* After a validation gave VALUE of the series that OPTIONS watch; NULL: the schedule does not look. */
 	void (*observe)(const void *options, struct nn_plateau *p, double value, bool smaller_is_better);
 	const char *(*watches)(const void *options); /* "val/loss"; NULL with OBSERVE */
+	/* What the rows cannot say about the options together; NULL: nothing. */
+	void (*check)(const void *options, const char *pointer, struct faults *faults);
 };
 
 extern const struct opt_family nn_schedules;
-double nn_schedule_factor(const struct opt_choice *schedule, const struct nn_plateau *p, int64_t step, int64_t n_epoch,
-	int64_t n_steps); /* warm-up included; SCHEDULE->type NULL: 1 */
+/* Warm-up included; SCHEDULE->type NULL: 1. */
+double nn_schedule_factor(
+	const struct opt_choice *schedule, const struct nn_plateau *p, int64_t step, int64_t n_epoch, int64_t n_steps);
 
-/* ---- Program: one piece of code, both modes ----------------------------------------------------------------------- */
+/* ---- Program: one piece of code, both modes -----------------------------------------------------------------------
+ */
 
 #define NN_PROGRAM_INPUTS  12
 #define NN_PROGRAM_OUTPUTS 8
 
 /* WRITE applies ops to IN and stores results in OUT.  Eager: it is called at every run.  Graph: it is called once, on
- * placeholders, and what it wrote is replayed.  An input may be NULL at every run. */
+ * placeholders, and what it wrote is replayed. */
 struct nn_program {
 	td_ctx *c; /* borrowed */
 	bool graph;
@@ -152,7 +187,8 @@ struct nn_program {
 	td_value *placeholder[NN_PROGRAM_INPUTS]; /* of the graph */
 };
 
-/* Inside a step.  OUT is borrowed from the step.  The status is C's sticky error. */
+/* Inside a step.  OUT is borrowed from the step.  An input is NULL at every run or at none.  The status is C's sticky
+ * error. */
 td_status nn_program_run(struct nn_program *p, td_value *const *in, td_value **out);
 /* Visit the nodes: what the session runs, or in eager mode what a run does, written down once on the side for inputs
  * like IN. */
@@ -160,7 +196,8 @@ td_status nn_program_draw(struct nn_program *p, td_value *const *in, void (*each
 	void *arg, struct err *e);
 void nn_program_release(struct nn_program *p);
 
-/* ---- Trainer: a model with its loss and optimizer ------------------------------------------------------------------ */
+/* ---- Trainer: a model with its loss and optimizer ------------------------------------------------------------------
+ */
 
 /* A batch as tensors; LENGTHS NULL where there are none. */
 struct nn_batch {
@@ -176,12 +213,12 @@ struct nn_step_result {
 
 struct nn_trainer_options {
 	td_ctx *c;
-	struct nn_model *model;              /* borrowed; allocated */
-	struct opt_choice loss, optimizer;   /* options borrowed */
-	const struct data_facts *facts;      /* borrowed */
-	double clip_norm;                    /* 0: none */
-	int64_t accumulate;                  /* batches of a step, at most; 1: no accumulation */
-	bool graph;                          /* mode */
+	struct nn_model *model;            /* borrowed; allocated */
+	struct opt_choice loss, optimizer; /* options borrowed */
+	const struct data_facts *facts;    /* borrowed */
+	double clip_norm;                  /* 0: none */
+	int64_t accumulate;                /* batches of a step, at most; 0 or 1: no accumulation */
+	bool graph;                        /* mode */
 };
 
 struct nn_trainer;
@@ -189,32 +226,35 @@ struct nn_trainer;
 /* NULL: the sticky error of the context says why. */
 struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o);
 void nn_trainer_free(struct nn_trainer *t);
-/* Step NUMBER (from 1): forward and backward for each of the N_BATCHES (1..accumulate; each is weighted by its targets),
- * clipping, update with every learning rate times FACTOR.  NEXT fills batch I just before it is used; false: give up.
- * ANSWERED (NULL: nobody wants them) gets what the model answered to batch I: ANSWER [n, ...] and EACH, row-major, valid
- * during the call. */
+
+/* Step NUMBER (from 1): forward and backward for each of the N_BATCHES (1..accumulate; each is weighted by its
+ * targets), clipping, update with every learning rate times FACTOR. */
 struct nn_step {
 	int64_t number;
 	double factor;
 	int n_batches;
+	/* Fill batch I, just before it is used.  False: give up; the step has then changed no parameter. */
 	bool (*next)(void *arg, int i, struct nn_batch *batch);
+	/* NULL: nobody wants them.  Else what the model answered to batch I, row-major, valid during the call. */
 	void (*answered)(void *arg, int i, const float *answer, const float *each);
 	void *arg;
 };
+/* TD_CANCELLED: NEXT gave up.  Any other failure is on the context as well. */
 td_status nn_trainer_step(struct nn_trainer *t, const struct nn_step *step, struct nn_step_result *r);
 /* Evaluation mode, no gradients: EACH (a loss for each target) and ANSWER (see nn_loss_type) in row-major order, where
  * they are not NULL; room is the caller's. */
 td_status nn_trainer_evaluate(struct nn_trainer *t, const struct nn_batch *batch, float *each, float *answer);
-/* Shape of ANSWER and EACH for N samples of the batch shapes that the model was built for. */
+/* Shape of ANSWER and EACH for N samples as long as those that the model was built for. */
 void nn_trainer_answer_shape(const struct nn_trainer *t, int64_t n, td_shape *answer, td_shape *each);
 
-/* All that changes while training, for checkpoints: parameters and buffers ("model.0.weight"), optimizer state
- * ("optimizer.0.weight.exp_avg").  FROZEN ones included. */
+/* All that changes while training, for checkpoints: parameters and buffers ("model.0.weight"), then what the optimizer
+ * keeps for each parameter that it updates ("optimizer.0.weight.exp_avg").  NAME is valid during the call. */
 void nn_trainer_tensors(struct nn_trainer *t, void (*each)(void *arg, const char *name, td_value *v), void *arg);
-/* The gradients of the last step's parameter P, or NULL when it had none; for histograms.  Kept only if asked for before
- * the step (nn_trainer_keep_gradients): the step then writes them out. */
+/* Keep the gradients of the steps from here on (or no more), for histograms; no bit of the training depends on it. */
+td_status nn_trainer_keep_gradients(struct nn_trainer *t, bool on);
+/* The last step's gradient of the model's parameter P, before clipping, row-major.  TD_NOT_FOUND: it had none, or none
+ * was kept. */
 td_status nn_trainer_gradient(struct nn_trainer *t, int p, float *out);
-void nn_trainer_keep_gradients(struct nn_trainer *t, bool on);
 td_status nn_trainer_draw(struct nn_trainer *t, const struct nn_batch *batch,
 	void (*each)(void *arg, const td_node_view *node), void *arg, struct err *e);
 
