@@ -22,6 +22,11 @@ static void on_commit(void *listener, int64_t seq __attribute__((unused)))
 	listener_wake(listener);
 }
 
+static void on_answer(void *listener)
+{
+	listener_wake(listener);
+}
+
 /* The job's schema is part of the program; without it nothing could be checked. */
 static td_status load_schema(struct server *srv, struct schema **out, struct err *e)
 {
@@ -46,6 +51,7 @@ static td_status start(struct server *srv, struct schema **schema, struct err *e
 	if (access_first_token(srv, e) || control_start(srv->config, srv->store, &srv->control, e) ||
 		access_announce(srv, listener_url(srv->http), e))
 		return e->status;
+	control_on_answer(srv->control, on_answer, srv->http);
 	return listener_start(srv->http, e);
 }
 

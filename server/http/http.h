@@ -23,6 +23,9 @@ struct request {
 	struct token token;            /* who asks; owner "local" and scope admin where no token is needed */
 	char id[ULID_TEXT + 64];       /* X-Request-Id */
 	struct connection *connection; /* http/'s own */
+	/* The handler's own, which stays while it parks and is released when the request is over. */
+	void *kept;
+	void (*release_kept)(struct server *srv, void *kept);
 };
 
 const char *request_query(const struct request *q, const char *name);  /* decoded value, or NULL */
@@ -72,7 +75,11 @@ td_status respond_range(
 
 /* ---- The route table --------------------------------------------------------------------------------------------- */
 
-enum body_kind { BODY_NONE, BODY_JSON };
+enum body_kind {
+	BODY_NONE,
+	BODY_JSON,
+	BODY_BYTES, /* of whatever media type: the handler's business */
+};
 
 struct route {
 	const char *method, *path; /* "/api/v1/jobs/{id}/cancel" */

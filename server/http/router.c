@@ -16,7 +16,7 @@
 #define PATH_MOST   4096 /* bytes of a path */
 #define PARAM_MOST  512  /* bytes of what stands for {..} */
 #define EMPTY_BODY  64   /* what a route without a body takes: room for "{}" */
-#define ROUTES_MOST 64   /* a promise to the table below, not a limit for anybody */
+#define ROUTES_MOST 128  /* a promise to the table below, not a limit for anybody */
 
 static struct schema *body_schemas[ROUTES_MOST]; /* compiled once by router_init, then constant; by index in routes[] */
 
@@ -275,6 +275,16 @@ static bool check_no_body(struct connection *c)
 	return false;
 }
 
+static bool take_body(struct connection *c)
+{
+	switch (c->route ? c->route->body : BODY_NONE) {
+	case BODY_JSON: return read_json(c);
+	case BODY_BYTES: return true;
+	case BODY_NONE: break;
+	}
+	return check_no_body(c);
+}
+
 /* ---- The two halves ---------------------------------------------------------------------------------------------- */
 
 bool router_begin(struct connection *c, int64_t declared_bytes)
@@ -313,7 +323,7 @@ void router_run(struct connection *c)
 
 	c->q.body = c->body.data;
 	c->q.n_body = c->body.len;
-	if (c->route && c->route->body == BODY_JSON ? !read_json(c) : !check_no_body(c))
+	if (!take_body(c))
 		return;
 	if ((c->route ? c->route->handler : static_serve)(&c->q, &c->r, &e)) {
 		if (c->r.code < 400) /* a handler may have described its refusal itself */

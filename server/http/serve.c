@@ -136,6 +136,8 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **state, en
 		return;
 	*state = NULL;
 	listener_forget(arg, c, c->r.code);
+	if (c->q.kept)
+		c->q.release_kept(c->q.srv, c->q.kept);
 	response_reset(&c->r);
 	buf_release(&c->body);
 	cJSON_Delete(c->q.json);
