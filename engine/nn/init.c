@@ -1,11 +1,31 @@
 /* Initialisers: the values that weights start from.
  *
- * Definitions are those of torch.nn.init (He et al., "Delving deep into rectifiers", ICCV 2015).  A value is addressed
- * by the job's seed, the weight's name and the element, so models that share a layer's name and shape start it alike.
- */
+ * Definitions are those of torch.nn.init (He et al., "Delving deep into rectifiers", ICCV 2015; Glorot and Bengio,
+ * "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010).  A value is addressed by
+ * the job's seed, the weight's name and the element, so models that share a layer's name and shape start it alike. */
 #include "nn/nn.h"
 
 #include <math.h>
+
+/* ---- Draws ------------------------------------------------------------------------------------------------------- */
+
+/* Uniform in [-bound, bound). */
+static float draw_uniform(const struct rng_key *key, uint64_t i, double bound)
+{
+	return (float)((2.0 * (double)rng_unit(rng_u32(key, i)) - 1.0) * bound);
+}
+
+/* Box and Muller's transform of the numbers 2i and 2i+1; the first is moved into (0, 1], where the logarithm is finite.
+ */
+static double draw_normal(const struct rng_key *key, uint64_t i)
+{
+	double radius = sqrt(-2.0 * log(1.0 - (double)rng_unit(rng_u32(key, 2 * i))));
+	double angle = 2.0 * M_PI * (double)rng_unit(rng_u32(key, 2 * i + 1));
+
+	return radius * cos(angle);
+}
+
+/* ---- Kaiming: keep the variance behind a (leaky) ReLU ------------------------------------------------------------ */
 
 struct kaiming_options {
 	double a; /* negative slope of the leaky ReLU that follows; 0: ReLU, 1: nothing */
@@ -38,31 +58,14 @@ static double kaiming_std(const struct kaiming_options *o, const struct nn_fans 
 	return sqrt(2.0 / (1.0 + o->a * o->a)) / sqrt((double)TD_MAX(fan, 1));
 }
 
-/* Uniform in [-bound, bound). */
-static float uniform(const struct rng_key *key, uint64_t i, double bound)
-{
-	return (float)((2.0 * (double)rng_unit(rng_u32(key, i)) - 1.0) * bound);
-}
-
 static float kaiming_uniform(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
 {
-	return uniform(key, i, sqrt(3.0) * kaiming_std(options, fans));
+	return draw_uniform(key, i, sqrt(3.0) * kaiming_std(options, fans));
 }
 
-/* Box and Muller's transform of the numbers 2i and 2i+1; the first is moved into (0, 1], where the logarithm is finite.
- */
 static float kaiming_normal(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
 {
-	double radius = sqrt(-2.0 * log(1.0 - (double)rng_unit(rng_u32(key, 2 * i))));
-	double angle = 2.0 * M_PI * (double)rng_unit(rng_u32(key, 2 * i + 1));
-
-	return (float)(radius * cos(angle) * kaiming_std(options, fans));
-}
-
-static float bias_uniform(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
-{
-	(void)options;
-	return uniform(key, i, 1.0 / sqrt((double)TD_MAX(fans->in, 1)));
+	return (float)(draw_normal(key, i) * kaiming_std(options, fans));
 }
 
 static const struct nn_init_type kaiming_uniform_type = {
@@ -83,12 +86,203 @@ static const struct nn_init_type kaiming_normal_type = {
 	.element = kaiming_normal,
 };
 
+/* ---- Xavier: keep the variance in both directions behind something linear ---------------------------------------- */
+
+struct xavier_options {
+	double gain;
+};
+
+static const struct opt xavier_opts[] = {
+	{ .name = "gain",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct xavier_options, gain),
+		.value = "1",
+		.low = 0,
+		.high = 1e6,
+		.doc = "Factor for what the activation takes away: 5/3 for tanh, sqrt(2) for ReLU." },
+};
+
+static double xavier_std(const struct xavier_options *o, const struct nn_fans *fans)
+{
+	return o->gain * sqrt(2.0 / TD_MAX((double)fans->in + (double)fans->out, 1.0));
+}
+
+static float xavier_uniform(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	return draw_uniform(key, i, sqrt(3.0) * xavier_std(options, fans));
+}
+
+static float xavier_normal(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	return (float)(draw_normal(key, i) * xavier_std(options, fans));
+}
+
+static const struct nn_init_type xavier_uniform_type = {
+	.type = { .name = "xavier_uniform",
+		.doc = "Uniform within gain sqrt(6 / (fan in + fan out)).",
+		.options = xavier_opts,
+		.n_options = TD_COUNT(xavier_opts),
+		.n_bytes = sizeof(struct xavier_options) },
+	.element = xavier_uniform,
+};
+
+static const struct nn_init_type xavier_normal_type = {
+	.type = { .name = "xavier_normal",
+		.doc = "Normal with standard deviation gain sqrt(2 / (fan in + fan out)).",
+		.options = xavier_opts,
+		.n_options = TD_COUNT(xavier_opts),
+		.n_bytes = sizeof(struct xavier_options) },
+	.element = xavier_normal,
+};
+
+/* ---- Plain distributions ----------------------------------------------------------------------------------------- */
+
+struct normal_options {
+	double mean, std;
+};
+
+static const struct opt normal_opts[] = {
+	{ .name = "mean",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct normal_options, mean),
+		.value = "0",
+		.low = -1e6,
+		.high = 1e6,
+		.doc = "Mean." },
+	{ .name = "std",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct normal_options, std),
+		.value = "1",
+		.low = 0,
+		.high = 1e6,
+		.doc = "Standard deviation." },
+};
+
+static float normal(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	const struct normal_options *o = options;
+
+	(void)fans;
+	return (float)(o->mean + o->std * draw_normal(key, i));
+}
+
+static const struct nn_init_type normal_type = {
+	.type = { .name = "normal",
+		.doc = "Normal.",
+		.options = normal_opts,
+		.n_options = TD_COUNT(normal_opts),
+		.n_bytes = sizeof(struct normal_options) },
+	.element = normal,
+};
+
+struct uniform_options {
+	double a, b;
+};
+
+static const struct opt uniform_opts[] = {
+	{ .name = "a",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct uniform_options, a),
+		.value = "0",
+		.low = -1e6,
+		.high = 1e6,
+		.doc = "Lower bound." },
+	{ .name = "b",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct uniform_options, b),
+		.value = "1",
+		.low = -1e6,
+		.high = 1e6,
+		.doc = "Upper bound." },
+};
+
+static float uniform(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	const struct uniform_options *o = options;
+
+	(void)fans;
+	return (float)(o->a + (o->b - o->a) * (double)rng_unit(rng_u32(key, i)));
+}
+
+static const struct nn_init_type uniform_type = {
+	.type = { .name = "uniform",
+		.doc = "Uniform from a to b.",
+		.options = uniform_opts,
+		.n_options = TD_COUNT(uniform_opts),
+		.n_bytes = sizeof(struct uniform_options) },
+	.element = uniform,
+};
+
+static float bias_uniform(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	(void)options;
+	return draw_uniform(key, i, 1.0 / sqrt((double)TD_MAX(fans->in, 1)));
+}
+
 const struct nn_init_type nn_bias_uniform = {
-	.type = { .name = "bias_uniform", .doc = "Uniform within 1 / sqrt(fan in)." },
+	.type = { .name = "bias_uniform", .doc = "Uniform within 1 / sqrt(fan in), torch's rule for biases." },
 	.element = bias_uniform,
 };
 
-static const struct opt_type *const types[] = { &kaiming_uniform_type.type, &kaiming_normal_type.type };
+static float standard_normal(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	(void)options;
+	(void)fans;
+	return (float)draw_normal(key, i);
+}
+
+const struct nn_init_type nn_standard_normal = {
+	.type = { .name = "standard_normal", .doc = "Normal with mean 0 and standard deviation 1." },
+	.element = standard_normal,
+};
+
+/* ---- Constants --------------------------------------------------------------------------------------------------- */
+
+static float zeros(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	(void)options;
+	(void)fans;
+	(void)key;
+	(void)i;
+	return 0;
+}
+
+const struct nn_init_type nn_zeros = {
+	.type = { .name = "zeros", .doc = "Zeros." },
+	.element = zeros,
+};
+
+static float ones(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	(void)options;
+	(void)fans;
+	(void)key;
+	(void)i;
+	return 1;
+}
+
+const struct nn_init_type nn_ones = {
+	.type = { .name = "ones", .doc = "Ones." },
+	.element = ones,
+};
+
+static float masked(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	const struct nn_mask *m = options;
+
+	return i >= m->first && i < m->end ? 0 : m->init->element(m->options, fans, key, i);
+}
+
+const struct nn_init_type nn_masked = {
+	.type = { .name = "masked", .doc = "Another initialiser, but zero in a range." },
+	.element = masked,
+};
+
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
+
+static const struct opt_type *const types[] = { &kaiming_uniform_type.type, &kaiming_normal_type.type,
+	&xavier_uniform_type.type, &xavier_normal_type.type, &normal_type.type, &uniform_type.type, &nn_zeros.type,
+	&nn_ones.type, &nn_bias_uniform.type };
 
 const struct opt_family nn_inits = { .name = "init", .types = types, .n_types = TD_COUNT(types) };
 

@@ -5,11 +5,12 @@
  * (graph).  Names, defaults and meanings are those of torch.nn.
  *
  * A model is a flat list of layers in the order in which they run, each with the layers that it reads from: containers
- * (sequential, residual, branches) and named models exist in the document only, and become such a list when the model is
- * built. */
+ * (sequential, residual, branches) and named models exist in the document only, and become such a list when the model
+ * is built. */
 #ifndef TD_NN_NN_H
 #define TD_NN_NN_H
 
+#include "base/buf.h"
 #include "base/rng.h"
 #include "nn/options.h"
 #include "td.h"
@@ -30,6 +31,15 @@ struct nn_init_type {
 
 extern const struct opt_family nn_inits;          /* what an "init" option may choose */
 extern const struct nn_init_type nn_bias_uniform; /* torch's rule for biases: uniform within 1/sqrt(fan in) */
+extern const struct nn_init_type nn_zeros, nn_ones;
+extern const struct nn_init_type nn_standard_normal;
+extern const struct nn_init_type nn_masked; /* another one, but zero in a range of elements; options: struct nn_mask */
+
+struct nn_mask {
+	const struct nn_init_type *init;
+	const void *options;
+	uint64_t first, end; /* elements that are zero */
+};
 
 /* COUNT elements of the weight NAME in logical row-major order.  Addressed by (SEED, NAME, element). */
 void nn_init_fill(const struct nn_init_type *init, const void *options, const struct nn_fans *fans, uint64_t seed,
@@ -37,9 +47,10 @@ void nn_init_fill(const struct nn_init_type *init, const void *options, const st
 
 /* ---- Layers ---------------------------------------------------------------------------------------------------- */
 
-#define NN_NAME         160 /* bytes of a dotted name: of a parameter, or of what an optimizer keeps for it */
-#define NN_LAYER_PARAMS 8   /* parameters and buffers that one layer has at most: two directions of an LSTM */
-#define NN_LAYER_INPUTS 16  /* layers that one reads from */
+#define NN_NAME         160  /* bytes of a dotted name: of a parameter, or of what an optimizer keeps for it */
+#define NN_LAYER_PARAMS 64   /* parameters and buffers that one layer has at most: eight LSTMs in two directions */
+#define NN_LAYER_INPUTS 16   /* layers that one reads from */
+#define NN_INPUT        (-1) /* in place of a layer: the model's input */
 
 struct nn_param {
 	char name[NN_NAME - 32]; /* "features.0.weight": the dotted path, and the name that torch gives it */
@@ -54,14 +65,14 @@ struct nn_param {
 
 struct nn_layer {
 	const struct nn_layer_type *type;
-	const void *options;                      /* borrowed; the type's own struct */
-	char name[NN_NAME - 64];                  /* dotted path of names or positions: "features.3" */
-	char pointer[128];                        /* its place in the spec: "/model/layers/3" */
-	int input[NN_LAYER_INPUTS], n_inputs;     /* layers that it reads from; -1: the model's input */
-	td_shape in[NN_LAYER_INPUTS], out;        /* for the batch size of nn_model_create */
-	int64_t flops;                            /* of one forward pass of that batch */
-	int param_at[NN_LAYER_PARAMS], n_params;  /* which of the model's parameters; those of another layer if shared */
-	td_value *param[NN_LAYER_PARAMS];         /* borrowed: tensors, or symbols while the model is being built */
+	const void *options;                     /* borrowed; the type's own struct */
+	char name[NN_NAME - 64];                 /* dotted path of names or positions: "features.3" */
+	char pointer[256];                       /* its place in the spec: "/model/layers/3" */
+	int input[NN_LAYER_INPUTS], n_inputs;    /* layers that it reads from, or NN_INPUT */
+	td_shape in[NN_LAYER_INPUTS], out;       /* for the batch size of nn_model_create */
+	int64_t flops;                           /* of one forward pass of that batch */
+	int param_at[NN_LAYER_PARAMS], n_params; /* which of the model's parameters; those of another layer if shared */
+	td_value *param[NN_LAYER_PARAMS];        /* borrowed: tensors, or symbols while the model is being built */
 };
 
 /* What a forward pass knows besides its inputs. */
@@ -71,20 +82,30 @@ struct nn_pass {
 	td_value *lengths; /* int64 [N]: valid steps of each sequence; NULL: all are */
 };
 
+#define NN_VARIABLE 16 /* bytes of a variable's name in generated code */
+
 struct nn_builder; /* the model under construction; model.c */
+
+struct nn_spot; /* a container's place in the document; model.h */
 
 struct nn_layer_type {
 	struct opt_type type; /* first: an opt_choice's type is cast to this */
 	int n_inputs;         /* that it takes; 0 means 1, -1 one or more */
+	bool takes_tokens;    /* inputs are int64; all others take float32 alone */
+	/* Of a container, which has nothing else: build what it holds; returns whose output is its own (see model.h).
+	 */
+	int (*expand)(struct nn_builder *b, const struct nn_spot *spot);
 	/* Declare the parameters that l->in asks for (nn_declare).  False: l->in does not fit, and nn_refuse said why.
 	 */
 	bool (*build)(struct nn_builder *b, struct nn_layer *l);
 	td_value *(*forward)(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x);
 	double (*flops)(
 		const struct nn_layer *l); /* of one forward pass over l->in; NULL: one for each output element */
-	/* The torch module that is the same, "nn.Linear(784, 10)", for generated code; NULL: a plain call is written by
-	 * pytorch.c. */
+	/* The torch module that is the same, "nn.Linear(784, 10)", for generated code; NULL: there is none, and CALL
+	 * says it. */
 	void (*torch)(const struct nn_layer *l, struct buf *out);
+	/* The expression for its output from variables X, "x1 + x2"; NULL: the module is called. */
+	void (*call)(const struct nn_layer *l, const char (*x)[NN_VARIABLE], struct buf *out);
 };
 
 extern const struct opt_family nn_layers;
@@ -92,11 +113,16 @@ extern const struct opt_family nn_layers;
 /* Parameter NAME of L; BUFFER: kept, not learnt. */
 bool nn_declare(struct nn_builder *b, struct nn_layer *l, const char *name, const td_shape *shape, struct nn_fans fans,
 	const struct nn_init_type *init, const void *init_options);
-bool nn_declare_buffer(struct nn_builder *b, struct nn_layer *l, const char *name, const td_shape *shape, float fill);
+bool nn_declare_buffer(struct nn_builder *b, struct nn_layer *l, const char *name, const td_shape *shape,
+	const struct nn_init_type *init);
 /* A fault of layer L.  Returns false. */
 bool nn_refuse(struct nn_builder *b, const struct nn_layer *l, const char *fmt, ...) TD_PRINTF(3, 4);
-/* "the data" or "layer 2 (max_pool2d)": where L's first input comes from. */
-const char *nn_source(struct nn_builder *b, const struct nn_layer *l);
+/* "the data" or "layer 2 (max_pool2d)": where input I of L comes from.  Valid until the next call. */
+const char *nn_source(struct nn_builder *b, const struct nn_layer *l, int i);
+/* An arena that lives as long as the model: for options of initialisers. */
+struct arena *nn_arena(struct nn_builder *b);
+/* False, with a fault: sequences differ in length, but L's first input no longer has a step for each of theirs. */
+bool nn_lengths_fit(struct nn_builder *b, const struct nn_layer *l);
 /* Tokens of the vocabulary that the model's input is made of; 0: it is no text. */
 int64_t nn_tokens(const struct nn_builder *b);
 
@@ -117,8 +143,8 @@ struct nn_model_options {
 extern const struct opt_type nn_model_section;
 
 struct nn_model {
-	struct nn_layer *layers; /* owned */
-	struct nn_param *params; /* owned; buffers too */
+	struct nn_layer *layers;        /* owned */
+	struct nn_param *params;        /* owned; buffers too */
 	int n_layers, n_params, output; /* OUTPUT: which layer's output is the model's */
 	td_shape in, out;
 	int64_t n_parameters;     /* elements of all parameters that are learnt or frozen; buffers do not count */
@@ -130,8 +156,8 @@ struct nn_model {
 /* Build symbolically: shapes are inferred by the ops' own rules, nothing is allocated for them.  IN is a batch of
  * inputs; N_TOKENS: size of the vocabulary where they are tokens, else 0.  NULL: FAULTS says what does not fit, by
  * layer.  O is borrowed for the model's life. */
-struct nn_model *nn_model_create(
-	const struct nn_model_options *o, const td_shape *in, int64_t n_tokens, bool has_lengths, struct faults *faults);
+struct nn_model *nn_model_create(const struct nn_model_options *o, const td_shape *in, int64_t n_tokens,
+	bool has_lengths, struct faults *faults);
 void nn_model_free(struct nn_model *m);
 /* Make the parameters and fill them with their initial values.  TD_NO_MEMORY is on C too. */
 td_status nn_model_allocate(struct nn_model *m, td_ctx *c, uint64_t seed);

@@ -42,6 +42,7 @@ struct opt {
 	bool below;        /* HIGH itself is not allowed */
 	bool required;
 	bool alone;               /* see OPT_PAIR */
+	bool optional;            /* of OPT_SECTION: where it is absent the schema fills in nothing */
 	int least, most;          /* entries of a list */
 	const char *const *names; /* of OPT_ENUM, OPT_PAIR and OPT_INT_OR_WORD; NULL-terminated */
 	const struct opt_family *family;

@@ -61,10 +61,10 @@ static cJSON *either_schema(cJSON *a, cJSON *b)
 	return s;
 }
 
-static cJSON *pair_schema(const struct opt *o, cJSON *defs)
+static cJSON *ints_schema(const struct opt *o, cJSON *defs)
 {
 	(void)defs;
-	return either_schema(number_schema(o, "integer"), array_schema(number_schema(o, "integer"), 2, 2));
+	return array_schema(number_schema(o, "integer"), o->least, o->most);
 }
 
 static cJSON *floats2_schema(const struct opt *o, cJSON *defs)
@@ -103,6 +103,15 @@ static cJSON *enum_schema(const struct opt *o, cJSON *defs)
 	list = cJSON_AddArrayToObject(s, "enum");
 	for (int i = 0; o->names[i]; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(o->names[i]));
+	return s;
+}
+
+static cJSON *pair_schema(const struct opt *o, cJSON *defs)
+{
+	cJSON *s = either_schema(number_schema(o, "integer"), array_schema(number_schema(o, "integer"), 2, 2));
+
+	if (o->names)
+		cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(s, "oneOf"), enum_schema(o, defs));
 	return s;
 }
 
@@ -189,6 +198,7 @@ static schema_maker *const schemas[] = {
 	[OPT_STRING] = string_schema,
 	[OPT_ENUM] = enum_schema,
 	[OPT_PAIR] = pair_schema,
+	[OPT_INTS] = ints_schema,
 	[OPT_FLOATS2] = floats2_schema,
 	[OPT_FLOATS] = floats_schema,
 	[OPT_STRINGS] = strings_schema,
@@ -210,7 +220,7 @@ static void add_member_schema(cJSON *properties, const struct opt *o, cJSON *def
 	cJSON_AddStringToObject(s, "description", o->doc);
 	if (o->value)
 		cJSON_AddItemToObject(s, "default", cJSON_Parse(o->value));
-	else if (o->kind == OPT_SECTION && !needs_options(o->section))
+	else if (o->kind == OPT_SECTION && !o->optional && !needs_options(o->section))
 		cJSON_AddItemToObject(s, "default", cJSON_CreateObject());
 	if (o->like)
 		cJSON_AddStringToObject(s, "x-default-from", o->like);
