@@ -1,0 +1,67 @@
+/* CSV as it is found: RFC 4180 with quotes, either line end, a byte order mark, any of four delimiters, a header or
+ * none.
+ *
+ * Rows come one at a time from the present entry of a source; a row's fields are valid until the next.  Only a row is
+ * ever in memory, and a row is capped. */
+#ifndef TD_DATA_CSV_H
+#define TD_DATA_CSV_H
+
+#include "data/source.h"
+
+#define CSV_ROW_MOST   (16u << 20) /* bytes of one row */
+#define CSV_SNIFF      65536       /* bytes from which delimiter and header are found out */
+#define CSV_SNIFF_ROWS 200
+
+struct csv_options {
+	char delimiter; /* 0: found out */
+	int header;     /* enum prepare_header */
+};
+
+struct csv {
+	struct source *source; /* borrowed; NULL: the bytes in hand are all */
+	char *bytes;           /* owned; read, not yet parsed */
+	size_t n_bytes, at;    /* of BYTES */
+	bool ended;            /* the source has no more */
+	char delimiter;
+	bool has_header;
+	struct buf row;   /* fields of the present row, each ended by a zero byte */
+	size_t *starts;   /* owned; where in ROW each field begins */
+	size_t *ends;     /* owned; and where its zero byte is */
+	size_t room;      /* of the two */
+	int n_fields;     /* of the present row */
+	int64_t line;     /* of the file, from 1: where reading stands */
+	int64_t row_line; /* where the present row begins */
+	char **names;     /* owned, and each; the header's, or "1", "2", ...; n_columns of them */
+	int n_columns;    /* of the first row */
+};
+
+/* Begin with the present entry of S: find out what OPTIONS leave open, and read the header.  TD_INVALID: an empty file,
+ * UTF-16. */
+td_status csv_open(struct csv *c, struct source *s, const struct csv_options *options, struct err *e);
+void csv_release(struct csv *c);
+/* The next row that is not blank.  1: its fields are there, n_columns of them; 0: the end; -1: E says why, with line.
+ */
+int csv_next(struct csv *c, struct err *e);
+static inline const char *csv_field(const struct csv *c, int k)
+{
+	return c->row.data + c->starts[k];
+}
+static inline size_t csv_field_bytes(const struct csv *c, int k)
+{
+	return c->ends[k] - c->starts[k];
+}
+/* The column called NAME, or whose number from 1 NAME is.  -1: there is none. */
+int csv_find(const struct csv *c, const char *name);
+/* The first column that has one of NAMES (NULL-terminated), whatever the case; -1: none. */
+int csv_find_any(const struct csv *c, const char *const *names);
+/* "data.csv, line 7" into OUT. */
+void csv_where(const struct csv *c, char *out, size_t size);
+
+/* A finite decimal number with blanks around it, and nothing else. */
+bool csv_number(const char *text, size_t n, double *out);
+/* Empty, or a word that stands for no value: NA, N/A, nan, null, ? */
+bool csv_is_missing(const char *text, size_t n);
+/* TEXT without the blanks around it. */
+const char *csv_trim(const char *text, size_t *n);
+
+#endif
