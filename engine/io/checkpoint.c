@@ -67,6 +67,7 @@ static const struct member {
 	ROW("window.samples", COUNT, window_targets),
 	ROW("best", DOUBLE, best),
 	ROW2("best_step", COUNT, best_step),
+	ROW2("early.best", DOUBLE, early_best),
 	ROW2("bad", COUNT, bad),
 	ROW2("plateau.best", DOUBLE, plateau.best),
 	ROW2("plateau.bad", COUNT, plateau.bad),
@@ -143,7 +144,7 @@ static td_status read_members(const char *path, const cJSON *metadata, struct ch
 			"%s is a checkpoint of version \"%.20s\", but this worker reads versions 1 to %d; run the "
 			"version of Tandem that wrote it",
 			path, version, CHECKPOINT_VERSION);
-	*ck = (struct checkpoint){ .plateau = { .best = NAN, .factor = 1 } };
+	*ck = (struct checkpoint){ .early_best = NAN, .plateau = { .best = NAN, .factor = 1 } };
 	for (size_t i = 0; i < TD_COUNT(members); i++) {
 		if (!member_of(&members[i], number))
 			continue;

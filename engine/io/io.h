@@ -79,10 +79,10 @@ struct checkpoint {
 	double window_loss;     /* sum over targets */
 	int64_t window_targets; /* how many those are */
 	struct checkpoint_figure window_metric[CHECKPOINT_METRICS_MOST];
-	/* Of the watched series: for keeping the best, and for stopping early. */
-	double best;       /* best value so far; NaN: none */
+	double best;       /* best value so far of the series whose best checkpoint is kept; NaN: none */
 	int64_t best_step; /* when; 0: none, or not known (version 1) */
-	int64_t bad;       /* validations since without improvement */
+	double early_best; /* likewise, of the series that early stopping watches */
+	int64_t bad;       /* validations since without improvement of that one */
 	struct {
 		double best, factor; /* see nn_plateau */
 		int64_t bad;
