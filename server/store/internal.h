@@ -55,7 +55,9 @@ td_status job_read(struct db *db, const char *id, struct job *out, struct err *e
 	"j.threads, "                                                                                                  \
 	"j.memory_bytes, j.timeout_ms, j.retries, j.attempt, j.acked, j.step, j.n_steps, j.phase, j.epoch, "           \
 	"j.created_ms, "                                                                                               \
-	"j.updated_ms, j.finished_ms, j.queued_ms, j.started_ms, j.run_ms, j.deleted"
+	"j.updated_ms, j.finished_ms, j.queued_ms, j.started_ms, j.run_ms, j.deleted, j.kind, j.sweep, "               \
+	"j.sweep_index, "                                                                                              \
+	"(SELECT params FROM sweep_children c WHERE c.sweep = j.sweep AND c.child = j.sweep_index), j.parent"
 /* Call EACH with the job that Q, which selects JOB_COLUMNS first, stands on.  As long as Q is not ended, the other
  * queries that this needs see Q's moment. */
 void job_visit(struct query *q, void (*each)(void *arg, const struct job *j), void *arg);
@@ -67,5 +69,10 @@ td_status metrics_append(
 	struct store_tx *tx, const char *job, const char *series, const struct point *points, int n, struct err *e);
 /* Drop the points after STEP from every series of JOB. */
 td_status metrics_truncate(struct store_tx *tx, const char *job, int64_t step, struct err *e);
+
+/* ---- histograms.c ----------------------------------------------------------------------------------------------- */
+
+/* Drop the histograms after STEP. */
+td_status histograms_truncate(struct store_tx *tx, const char *job, int64_t step, struct err *e);
 
 #endif

@@ -202,7 +202,8 @@ static void bind_cursor(struct query *q, const struct cursor *c)
 	"(?6 IS NULL OR instr(',' || ?6 || ',', ',' || j.state || ',')) AND "                                          \
 	"(?7 IS NULL OR EXISTS (SELECT 1 FROM json_each(j.tags) WHERE value = ?7)) AND "                               \
 	"(?8 IS NULL OR j.id LIKE ?8 ESCAPE '\\' OR j.name LIKE ?8 ESCAPE '\\' OR "                                    \
-	"j.project LIKE ?8 ESCAPE '\\' OR j.notes LIKE ?8 ESCAPE '\\') AND (?9 OR NOT j.deleted)"
+	"j.project LIKE ?8 ESCAPE '\\' OR j.notes LIKE ?8 ESCAPE '\\') AND (?9 OR NOT j.deleted) AND "                 \
+	"(?11 IS NULL OR j.sweep = ?11) AND (?12 IS NULL OR j.kind = ?12)"
 
 /* Texts that are the same for every query of one kind of order, so that the statements stay in the cache.  Rows without
  * a value come last in either direction; equal values are ordered newest first. */
@@ -283,6 +284,8 @@ static td_status list(struct db *db, const struct job_query *jq, const struct or
 	query_text(&q, pattern);
 	query_int(&q, jq->deleted);
 	query_int(&q, jq->limit + 1); /* one more says whether there is a next page */
+	query_text(&q, jq->sweep);
+	query_text(&q, jq->kind);
 	while (query_row(&q)) {
 		if (++n > jq->limit) {
 			*next_cursor = cursor;

@@ -41,6 +41,11 @@ static void take_columns(struct query *q, struct job *j)
 	j->started_ms = query_get_int(q, c++);
 	j->run_ms = query_get_int(q, c++);
 	j->deleted = query_get_int(q, c++) != 0;
+	j->kind = query_take_text(q, c++);
+	j->sweep = query_take_text(q, c++);
+	j->sweep_index = (int)query_get_int(q, c++);
+	j->params = query_take_text(q, c++);
+	j->parent = query_take_text(q, c++);
 }
 
 static td_status take_documents(struct db *db, struct job *j, struct err *e)

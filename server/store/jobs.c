@@ -120,8 +120,9 @@ static td_status insert_row(struct store_tx *tx, const struct job *j, struct err
 	query_begin(&q, tx->db, e,
 		"INSERT INTO jobs (id, seq, state, reason, detail, name, project, owner, notes, tags, priority, "
 		"threads, "
-		"memory_bytes, timeout_ms, retries, n_steps, created_ms, updated_ms, queued_ms) "
-		"VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		"memory_bytes, timeout_ms, retries, n_steps, created_ms, updated_ms, queued_ms, kind, sweep, "
+		"sweep_index, "
+		"parent) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	query_text(&q, j->id);
 	query_text(&q, job_state_name(j->state));
 	query_text(&q, "submitted");
@@ -140,6 +141,10 @@ static td_status insert_row(struct store_tx *tx, const struct job *j, struct err
 	query_int(&q, j->created_ms);
 	query_int(&q, j->updated_ms);
 	query_int(&q, j->queued_ms);
+	query_text(&q, j->kind ? j->kind : "train");
+	query_text(&q, j->sweep);
+	query_int(&q, j->sweep_index);
+	query_text(&q, j->parent);
 	return query_run(&q);
 }
 
@@ -150,7 +155,8 @@ td_status store_job_insert(struct store_tx *tx, struct job *j, struct err *e)
 
 	TD_ASSERT(j->state == JOB_QUEUED || j->state == JOB_PREPARING);
 	TD_ASSERT(j->spec);
-	ulid_make(j->id);
+	if (!*j->id)
+		ulid_make(j->id);
 	j->created_ms = j->updated_ms = tx->now_ms;
 	j->queued_ms = j->state == JOB_QUEUED ? tx->now_ms : 0;
 	status = insert_row(tx, j, e);
@@ -205,7 +211,7 @@ static struct standing moved(const struct standing *before, enum job_state to, e
 		s.acked = 0;
 		s.started_ms = 0;
 	}
-	if (event == JOB_EV_STARTED)
+	if (event == JOB_EV_STARTED || event == JOB_EV_BEGIN)
 		s.started_ms = now_ms;
 	if (job_state_occupies(before->state) && !job_state_occupies(to) && before->started_ms) {
 		/* A worker may have been gone for long before that was noticed (the daemon was down): it ran until its
@@ -373,12 +379,26 @@ td_status store_job_progress(
 	return tx_event(tx, id, "progress", data, e);
 }
 
+td_status store_job_heard(struct store_tx *tx, const char *id, struct err *e)
+{
+	struct query q;
+
+	query_begin(&q, tx->db, e, "UPDATE jobs SET updated_ms = ? WHERE id = ?");
+	query_int(&q, tx->now_ms);
+	query_text(&q, id);
+	if (query_run(&q) == TD_OK && !query_changes(&q))
+		return job_missing(id, e);
+	return q.status;
+}
+
 td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct err *e)
 {
 	cJSON *data;
 	struct query q;
 	td_status status = metrics_truncate(tx, id, step, e);
 
+	if (status == TD_OK)
+		status = histograms_truncate(tx, id, step, e);
 	if (status == TD_OK)
 		status = write_document(tx, id, "report", NULL, e);
 	if (status != TD_OK)

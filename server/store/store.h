@@ -58,7 +58,7 @@ bool store_post(struct store *s, struct store_cmd *cmd); /* false: the queue is 
 /* ---- Jobs (writes) ---------------------------------------------------------------------------------------------- */
 
 /* New row with its first transition (event and reason "submitted", from and to J's state: QUEUED or PREPARING).  J's
- * id, times and seq are filled in by this; NULL texts are stored as empty ones. */
+ * times and seq are filled in by this, and its id unless it has one; NULL texts are stored as empty ones. */
 td_status store_job_insert(struct store_tx *tx, struct job *j, struct err *e);
 /* Apply EVENT to the present row (compare and set by the table of job.c), write the transition, keep times, attempt
  * (ASSIGN counts it up and zeroes acked), run_ms.  No move: TD_CONFLICT, and the text names the state.  *AFTER (may be
@@ -87,6 +87,8 @@ td_status store_job_set_report(struct store_tx *tx, const char *id, const char *
 td_status store_job_set_graph(struct store_tx *tx, const char *id, const char *graph_json, struct err *e);
 td_status store_job_progress(struct store_tx *tx, const char *id, int64_t step, int64_t n_steps, const char *phase,
 	int epoch, struct err *e);
+/* An external job has said something: its silence begins anew. */
+td_status store_job_heard(struct store_tx *tx, const char *id, struct err *e);
 /* One line "TIME level text" of the job's log.  Past STORE_LOG_MOST bytes nothing more is kept, and the last line says
  * so. */
 #define STORE_LOG_MOST (64 << 20)
@@ -157,11 +159,86 @@ void window_release(struct window *w);
 td_status store_points_read(struct store_reader *r, const char *id, const char *name, int64_t after_step,
 	struct point *out, int n, int *got, struct err *e);
 
+/* ---- Histograms ------------------------------------------------------------------------------------------------- */
+
+#define STORE_HISTOGRAMS_MOST 2000 /* of one name: then the oldest goes */
+#define STORE_HISTOGRAM_NAMES 4096 /* of one job */
+#define STORE_HISTOGRAM_BINS  512
+/* EDGES has n + 1 numbers that grow, COUNTS n that are at least 0.  A histogram of the same step is replaced. */
+td_status store_histogram_add(struct store_tx *tx, const char *id, const char *name, int64_t step, const cJSON *edges,
+	const cJSON *counts, struct err *e);
+/* The names, in their order, with how many there are and the last step. */
+td_status store_histogram_names(struct store_reader *r, const char *id,
+	void (*each)(void *arg, const char *name, int64_t n, int64_t last_step), void *arg, struct err *e);
+/* At most MOST (1 or more) of NAME, by step, evenly spread with the newest among them.  DATA: {"edges", "counts"}. */
+td_status store_histograms(struct store_reader *r, const char *id, const char *name, int most,
+	void (*each)(void *arg, int64_t step, const char *data), void *arg, struct err *e);
+
+/* ---- Sweeps ----------------------------------------------------------------------------------------------------- */
+
+enum sweep_state { SWEEP_RUNNING, SWEEP_SUCCEEDED, SWEEP_CANCELLED, SWEEP_N_STATES };
+const char *sweep_state_name(enum sweep_state s);
+
+struct sweep_row {
+	char id[ULID_TEXT];
+	enum sweep_state state;
+	char *name, *owner; /* owned */
+	char *document;     /* owned; JSON: what was asked for, all defaults filled in */
+	int64_t created_ms, finished_ms;
+};
+void sweep_row_release(struct sweep_row *s);
+
+struct sweep_plan {          /* a child before it is a job */
+	char *params, *spec; /* JSON */
+};
+/* New row in state running with all its children.  S's id and time are filled in. */
+td_status store_sweep_insert(
+	struct store_tx *tx, struct sweep_row *s, const struct sweep_plan *children, int n, struct err *e);
+/* Make child INDEX a job: *SPEC (owned) is its plan's.  TD_CONFLICT: the sweep is not running, or the child is a job
+ * already. */
+td_status store_sweep_plan_take(struct store_tx *tx, const char *id, int index, char **spec, struct err *e);
+td_status store_sweep_child_started(struct store_tx *tx, const char *id, int index, const char *job, struct err *e);
+/* A decision, never made twice (TD_CONFLICT), and only while the sweep runs. */
+td_status store_sweep_decide(struct store_tx *tx, const char *id, int index, int rung, int64_t step, double value,
+	bool passed, struct err *e);
+/* Its job has ended in STATE; VALUE: by which it is compared, NULL: it has none. */
+td_status store_sweep_child_over(
+	struct store_tx *tx, const char *id, int index, enum job_state state, const double *value, struct err *e);
+/* From running, else TD_CONFLICT. */
+td_status store_sweep_end(struct store_tx *tx, const char *id, enum sweep_state state, struct err *e);
+/* Cancel every job of it that is not over. */
+td_status store_sweep_cancel_jobs(struct store_tx *tx, const char *id, const char *reason, struct err *e);
+
+struct sweep_child_row {
+	int index;
+	const char *params;   /* borrowed, like all texts here */
+	const char *job;      /* NULL: it is none yet */
+	bool gone;            /* its job was purged */
+	enum job_state state; /* of its job, or that in which it ended */
+	bool over;            /* recorded as ended */
+	bool has_value;       /* only then */
+	double value;
+	int n_rungs;               /* decided */
+	bool stopped;              /* at the last of them */
+	const double *rung_values; /* n_rungs of them */
+	const int64_t *rung_steps;
+	double last; /* the metric's last value so far; NaN: none */
+	bool has_last;
+};
+td_status store_sweep_get(struct store_reader *r, const char *id, struct sweep_row *out, struct err *e);
+/* Newest first, those with ids below AFTER (NULL: from the start), at most N.  RUNNING: only those. */
+td_status store_sweep_list(struct store_reader *r, bool running, const char *after, int n,
+	void (*each)(void *arg, const struct sweep_row *s), void *arg, struct err *e);
+/* The children of a sweep by index, with METRIC's last value.  PLANNED: also those that are no job yet. */
+td_status store_sweep_children(struct store_reader *r, const char *id, const char *metric, bool planned,
+	void (*each)(void *arg, const struct sweep_child_row *c), void *arg, struct err *e);
+
 /* ---- Jobs (reads) ----------------------------------------------------------------------------------------------- */
 
 td_status store_job_get(struct store_reader *r, const char *id, struct job *out, struct err *e); /* TD_NOT_FOUND */
 struct job_query {
 	const char *project, *owner, *tag; /* NULL: any */
+	const char *sweep, *kind;          /* likewise: a sweep's id; "train" or "external" */
 	const char *state;                 /* one or more, separated by commas; NULL: any */
 	const char *text;                  /* in id, name, project or notes, without regard to ASCII case; NULL: any */
 	const char *sort;  /* column ("created"), spec pointer ("/optimizer/lr") or series name ("test/accuracy": its
@@ -212,6 +289,8 @@ td_status store_artifact_get(
  * - progress: {"step", "n_steps", "phase", "epoch", "time"}; only the newest of a job is kept
  * - artifact, checkpoint: {"name", "kind", "step", "sha256", "bytes", "media_type", "time"}
  * - rewind: {"step"}; forget the points after it
+ * - histogram: {"name", "step"}
+ * - sweep: {"id", "state"}, of no job; read the sweep again
  * - job: {"changed": ["name", ...]}; read the job again
  * - deleted: {"purged"}
  * - dataset: {"name", "state", "progress", "detail"}, of no job
