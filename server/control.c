@@ -247,6 +247,7 @@ static struct control *control_create(const struct config *config, struct store 
 	c->store = store;
 	c->listener = -1;
 	c->now_ms = clock_monotonic_ms();
+	c->started_ms = clock_now_ms();
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	map_init(&c->jobs);
 	pthread_mutex_init(&c->lock, NULL);

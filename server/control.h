@@ -29,7 +29,7 @@ void control_wake(struct control *c, int64_t seq);
  * and what does this model say of that input (the predictor, started on demand).  Who asks does not wait: it parks, and
  * looks again when it is woken.  The deadline counts from the asking. */
 enum question_kind {
-	ASK_CHECK,   /* body {spec, data}; answer as in PROTO_CHECKED */
+	ASK_CHECK,   /* body {spec}; answer as in PROTO_CHECKED */
 	ASK_PREDICT, /* body as in PROTO_PREDICT; answer as in PROTO_PREDICTED */
 };
 struct question;

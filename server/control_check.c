@@ -154,12 +154,27 @@ static struct worker *answerer(const struct control *c, enum worker_role role)
 	return NULL;
 }
 
+/* What is known of the data that the spec names; nothing while it is not there. */
+static void add_info(const struct control *c, cJSON *body)
+{
+	const char *name = json_string(json_at(body, "/spec/data"), "dataset", NULL);
+	char *info = name ? dataset_info(c, name) : NULL;
+
+	if (info)
+		cJSON_AddRawToObject(body, "data", info);
+	else
+		cJSON_AddNullToObject(body, "data");
+	mem_free(info);
+}
+
 static void send_next(struct control *c, enum desk_kind kind, struct worker *w)
 {
 	struct desk *d = &c->desks[kind];
 	struct question *k = d->first;
 	cJSON *body = cJSON_Duplicate(k->body, true);
 
+	if (kind == DESK_CHECK)
+		add_info(c, body);
 	cJSON_AddNumberToObject(body, "id", (double)++d->id);
 	k->sends++;
 	d->sent = k;

@@ -18,6 +18,7 @@ struct batch {
 	struct worker *worker; /* borrowed: it is not freed while it has a batch */
 	char job[ULID_TEXT];
 	int attempt;
+	int keep_last;              /* checkpoints of kind "last" that stay */
 	struct proto_msg *messages; /* owned */
 	int n, cap;
 	cJSON *engine; /* owned; of the row when the batch began, or NULL */
@@ -189,7 +190,7 @@ static td_status take_checkpoint(struct store_tx *tx, struct batch *b, const cJS
 	td_status s = read_artifact(body, &a, e);
 
 	if (!s)
-		s = store_checkpoint_add(tx, b->job, &a, &obsolete, e);
+		s = store_checkpoint_add(tx, b->job, &a, strcmp(a.kind, "last") ? 1 : b->keep_last, &obsolete, e);
 	if (!s && obsolete)
 		buf_printf(&b->obsolete, "%s\n", obsolete);
 	mem_free(obsolete);
@@ -202,6 +203,12 @@ static td_status take_artifact(struct store_tx *tx, struct batch *b, const cJSON
 	td_status s = read_artifact(body, &a, e);
 
 	return s ? s : store_artifact_add(tx, b->job, &a, e);
+}
+
+static td_status take_histogram(struct store_tx *tx, struct batch *b, const cJSON *body, struct err *e)
+{
+	return store_histogram_add(tx, b->job, json_string(body, "name", ""), json_int(body, "step", -1),
+		json_get(body, "edges"), json_get(body, "counts"), e);
 }
 
 static td_status take_done(struct store_tx *tx, struct batch *b, const cJSON *body, struct err *e)
@@ -260,6 +267,7 @@ static const intake_fn intakes[PROTO_N_KINDS] = {
 	[PROTO_DONE] = take_done,
 	[PROTO_FAILED] = take_failed,
 	[PROTO_STOPPED] = take_stopped,
+	[PROTO_HISTOGRAM] = take_histogram,
 };
 
 static td_status run_batch(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
@@ -359,6 +367,7 @@ static struct batch *batch_create(struct control *c, struct worker *w)
 	b->action = (struct action){ .cmd.run = run_batch, .control = c, .finish = finish_batch };
 	b->worker = w;
 	b->attempt = w->attempt;
+	b->keep_last = w->job->keep_last;
 	snprintf(b->job, sizeof b->job, "%s", w->job->id);
 	if (w->job->engine)
 		b->engine = cJSON_Parse(w->job->engine); /* our own column */

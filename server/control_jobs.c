@@ -38,14 +38,14 @@ static void replace(char **text, const char *now)
 	*text = mem_strdup(now);
 }
 
-static char *dataset_of(const char *spec)
+/* What a job's spec tells the loop, once: it never changes. */
+static void read_spec(struct cached_job *j, const char *spec)
 {
 	cJSON *root = cJSON_Parse(spec); /* our own column */
-	const cJSON *name = json_at(root, "/data/dataset");
-	char *dataset = cJSON_IsString(name) ? mem_strdup(name->valuestring) : NULL;
 
+	j->dataset = mem_strdup(json_string(json_get(root, "data"), "dataset", NULL));
+	j->keep_last = (int)TD_MAX(json_int(json_at(root, "/train/keep"), "last", 1), 1);
 	cJSON_Delete(root);
-	return dataset;
 }
 
 static void see_row(void *arg, const struct job *row)
@@ -57,7 +57,8 @@ static void see_row(void *arg, const struct job *row)
 		j = MEM_NEW(struct cached_job);
 		snprintf(j->id, sizeof j->id, "%s", row->id);
 		j->verdict.event = JOB_EV_LOST;
-		j->dataset = dataset_of(row->spec);
+		j->external = job_external(row);
+		read_spec(j, row->spec);
 		map_put(&c->jobs, j->id, j);
 	}
 	if (j->state != row->state || j->attempt != row->attempt) {
@@ -76,6 +77,7 @@ static void see_row(void *arg, const struct job *row)
 	j->queued_ms = row->queued_ms;
 	j->acked = row->acked;
 	j->step = row->step;
+	j->heard_ms = row->updated_ms;
 	replace(&j->reason, row->reason);
 	replace(&j->engine, row->engine);
 }
@@ -122,7 +124,7 @@ td_status control_jobs_load(struct control *c, struct err *e)
 		return e->status;
 	for (size_t i = 0; (entry = map_next(&c->jobs, &i));) {
 		struct cached_job *j = entry->value;
-		if (job_state_occupies(j->state))
+		if (job_state_occupies(j->state) && !j->external)
 			worker_adopt(c, j);
 	}
 	return TD_OK;
@@ -141,9 +143,11 @@ bool control_jobs_occupied(const struct control *c)
 {
 	struct map_entry *entry;
 
-	for (size_t i = 0; (entry = map_next(&c->jobs, &i));)
-		if (job_state_occupies(((struct cached_job *)entry->value)->state))
+	for (size_t i = 0; (entry = map_next(&c->jobs, &i));) {
+		const struct cached_job *j = entry->value;
+		if (job_state_occupies(j->state) && !j->external)
 			return true;
+	}
 	return false;
 }
 
@@ -414,6 +418,24 @@ static void watch_timeout(struct control *c, struct cached_job *j)
 		control_due(c, j->timeout_at_ms);
 }
 
+/* An external job has no process to watch; its time runs while it is silent.  Silence that the daemon slept through
+ * does not count. */
+static void watch_silence(struct control *c, struct cached_job *j)
+{
+	int64_t silent_ms = clock_now_ms() - TD_MAX(j->heard_ms, c->started_ms);
+	char detail[100];
+
+	if (j->state != JOB_RUNNING || !j->timeout_ms)
+		return;
+	if (silent_ms < j->timeout_ms) {
+		control_due(c, c->now_ms + j->timeout_ms - silent_ms);
+		return;
+	}
+	snprintf(detail, sizeof detail, "nothing was heard of it for /timeout_s, %lld s",
+		(long long)j->timeout_ms / 1000);
+	post_event(c, j, JOB_EV_TIMEOUT, "timeout", detail);
+}
+
 static void prepare(struct control *c, struct cached_job *j)
 {
 	struct err e = { 0 };
@@ -450,7 +472,9 @@ static void look_at(struct control *c, struct cached_job *j)
 		control_due(c, j->hold_until_ms);
 		return;
 	}
-	if (job_state_occupies(j->state) && !j->worker) {
+	if (j->external) {
+		watch_silence(c, j);
+	} else if (job_state_occupies(j->state) && !j->worker) {
 		conclude(c, j);
 	} else if (j->worker && j->worker->done) {
 		; /* it leaves by itself */

@@ -51,16 +51,41 @@ static td_status run_assign(struct store_tx *tx, struct store_cmd *cmd, struct e
 	return a->after.attempt > 1 ? store_rewind(tx, a->id, a->resume.step, e) : TD_OK;
 }
 
+/* Whether the checkpoint is another job's, whose fork this is: once it has made one of its own, that is newer. */
+static bool resumes_parent(const struct assign_action *a)
+{
+	cJSON *parent = a->after.parent ? cJSON_Parse(a->after.parent) : NULL; /* our own column */
+	bool same = !strcmp(json_string(parent, "sha256", ""), a->resume.sha256);
+
+	cJSON_Delete(parent);
+	return same;
+}
+
+/* The weights that /init_from names: of a model, or of a job's best or last state.  Owned; NULL: none are asked for. */
+static char *init_path(const struct control *c, const cJSON *from)
+{
+	const char *model = json_string(from, "model", ""), *job = json_string(from, "job", "");
+	bool best = !strcmp(json_string(from, "checkpoint", "last"), "best");
+
+	if (*model)
+		return mem_printf("%s/models/%s.safetensors", c->config->data_dir, model);
+	return *job ? mem_printf("%s/jobs/%s/%s.safetensors", c->config->data_dir, job, best ? "best" : "model") : NULL;
+}
+
 static cJSON *run_body(struct control *c, const struct assign_action *a, const struct cached_job *j)
 {
 	cJSON *body = cJSON_CreateObject(), *resume;
-	char *folder = folder_of(c, a->id), *data = j->dataset ? dataset_folder(c, j->dataset) : NULL;
+	char *folder = folder_of(c, a->id), *data = j->dataset ? dataset_pack(c, j->dataset) : NULL, *init;
 
 	cJSON_AddStringToObject(body, "job", a->id);
 	cJSON_AddNumberToObject(body, "attempt", a->after.attempt);
 	cJSON_AddItemToObject(body, "spec", cJSON_Parse(a->after.spec)); /* our own column */
+	init = init_path(c, json_at(body, "/spec/init_from"));
 	cJSON_AddStringToObject(body, "folder", folder);
 	cJSON_AddItemToObject(body, "data", data ? cJSON_CreateString(data) : cJSON_CreateNull());
+	cJSON_AddItemToObject(body, "init", init ? cJSON_CreateObject() : cJSON_CreateNull());
+	if (init)
+		cJSON_AddStringToObject(cJSON_GetObjectItemCaseSensitive(body, "init"), "path", init);
 	cJSON_AddNumberToObject(body, "threads", a->after.threads);
 	cJSON_AddNumberToObject(body, "memory_bytes", (double)a->after.memory_bytes);
 	if (a->resume.file) {
@@ -68,11 +93,13 @@ static cJSON *run_body(struct control *c, const struct assign_action *a, const s
 		cJSON_AddNumberToObject(resume, "step", (double)a->resume.step);
 		cJSON_AddStringToObject(resume, "file", a->resume.file);
 		cJSON_AddStringToObject(resume, "sha256", a->resume.sha256);
+		cJSON_AddBoolToObject(resume, "fork", resumes_parent(a));
 	} else {
 		cJSON_AddNullToObject(body, "resume");
 	}
 	mem_free(folder);
 	mem_free(data);
+	mem_free(init);
 	return body;
 }
 

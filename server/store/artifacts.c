@@ -65,15 +65,21 @@ td_status store_artifact_add(struct store_tx *tx, const char *id, const struct a
 	return status == TD_OK ? event(tx, id, "artifact", &row, e) : status;
 }
 
-/* Remove the checkpoints of A's kind other than A's own row; the files that no row names any more go to OBSOLETE. */
+/* Remove the checkpoints of A's kind but for A's own row and the newest KEEP - 1 others; the files of those that go are
+ * named in FILES. */
 static td_status drop_older(
-	struct store_tx *tx, const char *id, const struct artifact *a, struct buf *files, struct err *e)
+	struct store_tx *tx, const char *id, const struct artifact *a, int keep, struct buf *files, struct err *e)
 {
 	struct query q;
 
-	query_begin(&q, tx->db, e, "DELETE FROM artifacts WHERE job = ? AND kind = ? RETURNING file");
+	query_begin(&q, tx->db, e,
+		"DELETE FROM artifacts WHERE job = ?1 AND kind = ?2 AND (name = ?3 OR name NOT IN (SELECT name FROM "
+		"artifacts "
+		"WHERE job = ?1 AND kind = ?2 AND name <> ?3 ORDER BY step DESC LIMIT ?4)) RETURNING file");
 	query_text(&q, id);
 	query_text(&q, a->kind);
+	query_text(&q, a->name);
+	query_int(&q, keep - 1);
 	while (query_row(&q))
 		buf_printf(files, "%s\n", query_get_text(&q, 0));
 	return query_end(&q);
@@ -91,7 +97,7 @@ static td_status is_named(struct store_tx *tx, const char *id, const char *file,
 }
 
 td_status store_checkpoint_add(
-	struct store_tx *tx, const char *id, const struct artifact *a, char **obsolete, struct err *e)
+	struct store_tx *tx, const char *id, const struct artifact *a, int keep, char **obsolete, struct err *e)
 {
 	struct buf files, gone;
 	td_status status;
@@ -99,7 +105,7 @@ td_status store_checkpoint_add(
 	*obsolete = NULL;
 	buf_init(&files, 1 << 20);
 	buf_init(&gone, 1 << 20);
-	status = drop_older(tx, id, a, &files, e);
+	status = drop_older(tx, id, a, keep, &files, e);
 	if (status == TD_OK)
 		status = insert(tx, id, a, e);
 	/* "last" and "best" may be one file, so a file goes only when nothing names it. */

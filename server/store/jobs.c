@@ -379,18 +379,6 @@ td_status store_job_progress(
 	return tx_event(tx, id, "progress", data, e);
 }
 
-td_status store_job_heard(struct store_tx *tx, const char *id, struct err *e)
-{
-	struct query q;
-
-	query_begin(&q, tx->db, e, "UPDATE jobs SET updated_ms = ? WHERE id = ?");
-	query_int(&q, tx->now_ms);
-	query_text(&q, id);
-	if (query_run(&q) == TD_OK && !query_changes(&q))
-		return job_missing(id, e);
-	return q.status;
-}
-
 td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct err *e)
 {
 	cJSON *data;

@@ -87,8 +87,6 @@ td_status store_job_set_report(struct store_tx *tx, const char *id, const char *
 td_status store_job_set_graph(struct store_tx *tx, const char *id, const char *graph_json, struct err *e);
 td_status store_job_progress(struct store_tx *tx, const char *id, int64_t step, int64_t n_steps, const char *phase,
 	int epoch, struct err *e);
-/* An external job has said something: its silence begins anew. */
-td_status store_job_heard(struct store_tx *tx, const char *id, struct err *e);
 /* One line "TIME level text" of the job's log.  Past STORE_LOG_MOST bytes nothing more is kept, and the last line says
  * so. */
 #define STORE_LOG_MOST (64 << 20)
@@ -102,10 +100,11 @@ struct artifact {
 	char *kind;   /* "last" | "best" for a checkpoint, "artifact" */
 };
 void artifact_release(struct artifact *a);
-/* A checkpoint exists when this commits.  Rows of the same kind that are older go; their files are listed in *OBSOLETE
- * (newline-separated names, mem_free; NULL: none), for the caller to delete after the commit. */
+/* A checkpoint exists when this commits.  Of the same kind the newest KEEP (1 or more) stay, it among them; the files
+ * of those that go are listed in *OBSOLETE (newline-separated names, mem_free; NULL: none), for the caller to delete
+ * after the commit. */
 td_status store_checkpoint_add(
-	struct store_tx *tx, const char *id, const struct artifact *a, char **obsolete, struct err *e);
+	struct store_tx *tx, const char *id, const struct artifact *a, int keep, char **obsolete, struct err *e);
 td_status store_artifact_add(struct store_tx *tx, const char *id, const struct artifact *a, struct err *e);
 /* Forget every point after STEP (deterministic or not) and the report, set progress back, and record a rewind event. */
 td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct err *e);
@@ -176,6 +175,8 @@ td_status store_histograms(struct store_reader *r, const char *id, const char *n
 
 /* ---- Sweeps ----------------------------------------------------------------------------------------------------- */
 
+#define STORE_SWEEPS_MOST 64 /* running at once: each is looked at whenever rows change */
+
 enum sweep_state { SWEEP_RUNNING, SWEEP_SUCCEEDED, SWEEP_CANCELLED, SWEEP_N_STATES };
 const char *sweep_state_name(enum sweep_state s);
 
@@ -191,7 +192,7 @@ void sweep_row_release(struct sweep_row *s);
 struct sweep_plan {          /* a child before it is a job */
 	char *params, *spec; /* JSON */
 };
-/* New row in state running with all its children.  S's id and time are filled in. */
+/* New row in state running with all its children.  S's id and time are filled in.  TD_BUSY: STORE_SWEEPS_MOST run. */
 td_status store_sweep_insert(
 	struct store_tx *tx, struct sweep_row *s, const struct sweep_plan *children, int n, struct err *e);
 /* Make child INDEX a job: *SPEC (owned) is its plan's.  TD_CONFLICT: the sweep is not running, or the child is a job

@@ -55,12 +55,27 @@ static td_status insert_child(
 	return query_run(&q);
 }
 
+static td_status check_room(struct store_tx *tx, struct err *e)
+{
+	struct query q;
+	int64_t n;
+
+	query_begin(&q, tx->db, e, "SELECT count(*) FROM sweeps WHERE state = 'running'");
+	n = query_row(&q) ? query_get_int(&q, 0) : 0;
+	if (query_end(&q) == TD_OK && n >= STORE_SWEEPS_MOST)
+		return err_set(
+			e, TD_BUSY, "%d sweeps are running; wait for one to end, or cancel one", STORE_SWEEPS_MOST);
+	return q.status;
+}
+
 td_status store_sweep_insert(
 	struct store_tx *tx, struct sweep_row *s, const struct sweep_plan *children, int n, struct err *e)
 {
 	struct query q;
 	td_status status;
 
+	if (check_room(tx, e) != TD_OK)
+		return e->status;
 	ulid_make(s->id);
 	s->state = SWEEP_RUNNING;
 	s->created_ms = tx->now_ms;

@@ -92,6 +92,7 @@ static void a_full_log_says_so_once_and_takes_no_more(void **state)
 struct checkpoint_args {
 	const char *id;
 	struct artifact a;
+	int keep; /* 0: one */
 	char *obsolete;
 };
 
@@ -99,7 +100,7 @@ static td_status fn_checkpoint(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct checkpoint_args *c = arg;
 
-	return store_checkpoint_add(tx, c->id, &c->a, &c->obsolete, e);
+	return store_checkpoint_add(tx, c->id, &c->a, c->keep ? c->keep : 1, &c->obsolete, e);
 }
 
 static td_status fn_artifact(struct store_tx *tx, void *arg, struct err *e)
