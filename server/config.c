@@ -16,7 +16,7 @@
 
 #define FLAG_MOST 64
 
-enum kind { TEXT, FOLDER, INTEGER, MEGABYTES, LEVEL, SWITCH };
+enum kind { TEXT, FOLDER, INTEGER, MEGABYTES, BYTES, LEVEL, SWITCH, ON_OFF };
 
 static const struct setting {
 	const char *flag, *value; /* VALUE: what stands for it in --help */
@@ -33,6 +33,10 @@ static const struct setting {
 		"data sets that are on this machine already (/usr/share/datasets)" },
 	{ "dataset-mirror", "URL", TEXT, AT(dataset_mirror), 0, 0,
 		"fetch the known data sets from here instead of from their own sites" },
+	{ "fetch-private", "on|off", ON_OFF, AT(fetch_private), 0, 0,
+		"fetch data sets from addresses of this machine and its own network too (off)" },
+	{ "dataset-max-bytes", "N", BYTES, AT(dataset_max_bytes), 1, 1LL << 50,
+		"most bytes of one data set's files (64 GiB)" },
 	{ "workers", "N", INTEGER, AT(workers), 1, 256, "jobs at once (as many as --threads)" },
 	{ "threads", "N", INTEGER, AT(threads), 1, 1024,
 		"threads that all jobs together may use (what this process may use)" },
@@ -153,6 +157,14 @@ static td_status read_level(const char *name, const char *text, int *out, struct
 	return err_set(e, TD_INVALID, "%s is \"%.60s\"; expected debug, info, warn or error", name, text);
 }
 
+static td_status read_on_off(const char *name, const char *text, bool *out, struct err *e)
+{
+	*out = !strcmp(text, "on");
+	if (!*out && strcmp(text, "off") != 0)
+		return err_set(e, TD_INVALID, "%s is \"%.60s\"; expected on or off", name, text);
+	return TD_OK;
+}
+
 static td_status read_switch(const char *name, const char *text, bool *out, struct err *e)
 {
 	*out = !strcmp(text, "1") || !strcmp(text, "true");
@@ -181,6 +193,7 @@ static td_status assign(struct config *c, const struct setting *s, const char *n
 	case FOLDER: set_text(field, absolute(text)); return TD_OK;
 	case LEVEL: return read_level(name, text, field, e);
 	case SWITCH: return read_switch(name, text, field, e);
+	case ON_OFF: return read_on_off(name, text, field, e);
 	case INTEGER:
 		if (read_integer(s, name, text, &number, e))
 			return e->status;
@@ -190,6 +203,11 @@ static td_status assign(struct config *c, const struct setting *s, const char *n
 		if (read_integer(s, name, text, &number, e))
 			return e->status;
 		*(int64_t *)field = number << 20;
+		return TD_OK;
+	case BYTES:
+		if (read_integer(s, name, text, &number, e))
+			return e->status;
+		*(int64_t *)field = number;
 		return TD_OK;
 	}
 	return TD_OK;
@@ -306,6 +324,7 @@ td_status config_load(struct config *c, int argc, char **argv, struct err *e)
 	}
 	*c = (struct config){ .listen = mem_strdup("127.0.0.1:8080"),
 		.data_root = mem_strdup("/usr/share/datasets"),
+		.dataset_max_bytes = 64LL << 30,
 		.drain_seconds = 8,
 		.grace_seconds = 60,
 		.http_threads = 4,

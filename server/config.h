@@ -11,6 +11,8 @@ struct config {
 	const char *data_root;      /* read-only folder of datasets; default /usr/share/datasets */
 	const char *dataset_mirror; /* base URL that known datasets are fetched from, http or private too; NULL: their
 				       own */
+	bool fetch_private;         /* fetch from addresses of the machine's own network too */
+	int64_t dataset_max_bytes;  /* of all files of one dataset together */
 	const char *web_dir;        /* serve the dashboard from disk while developing; NULL: the embedded files */
 	const char *worker_path;    /* tandem-worker; default: beside tandemd */
 	const char *allowed_hosts;  /* comma-separated Host names besides localhost and the listen address */

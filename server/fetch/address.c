@@ -62,16 +62,22 @@ bool address_is_public(const struct sockaddr *a)
 	return false;
 }
 
-curl_socket_t address_open_public(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+curl_socket_t address_open_public(void *refused, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	static const char *const proxies[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
-	bool proxied = false;
-
-	(void)arg;
 	(void)purpose;
-	for (size_t i = 0; i < TD_COUNT(proxies); i++)
-		proxied |= getenv(proxies[i]) && *getenv(proxies[i]);
-	if (!proxied && !address_is_public(&address->addr))
+	if (!address_is_public(&address->addr)) {
+		*(bool *)refused = true;
 		return CURL_SOCKET_BAD;
+	}
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+const char *address_proxy(void)
+{
+	static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy" };
+
+	for (size_t i = 0; i < TD_COUNT(names); i++)
+		if (getenv(names[i]) && *getenv(names[i]))
+			return getenv(names[i]);
+	return NULL;
 }

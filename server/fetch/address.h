@@ -9,8 +9,9 @@
 
 /* Neither loopback, link-local, private, shared, multicast, nor reserved; IPv4 inside IPv6 counts as what it is. */
 bool address_is_public(const struct sockaddr *a);
-/* For CURLOPT_OPENSOCKETFUNCTION: refuses addresses that are not public, unless a proxy that the administrator has set
- * in the environment makes the connections. */
-curl_socket_t address_open_public(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
+/* For CURLOPT_OPENSOCKETFUNCTION: refuses addresses that are not public, and then sets *(bool *)REFUSED. */
+curl_socket_t address_open_public(void *refused, curlsocktype purpose, struct curl_sockaddr *address);
+/* The proxy that the environment names for downloads, or NULL. */
+const char *address_proxy(void);
 
 #endif

@@ -1,47 +1,51 @@
-/* Downloads of known datasets: see fetch.h.
+/* Downloads: see fetch.h.
  *
  * A dataset being fetched is a small machine: each step either hashes a piece of what an earlier life left behind, or
  * starts the transfer of the next file, or notices that a transfer has ended.  Nothing here waits. */
 #include "fetch/fetch.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "fetch/address.h"
+#include "part.h"
 
 #include <curl/curl.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define FETCHES_MOST     4         /* datasets at once */
-#define TRIES_MOST       6         /* of one file, in a row without progress */
-#define REST_MS          10000     /* a dataset that failed is left alone for so long */
-#define HASH_BYTES       (1 << 20) /* of an old part, a step: below a millisecond */
-#define WRITE_BACK_BYTES (4 << 20) /* the disk begins early, so that the sync at the end is short */
-#define CONNECT_MS       10000
-#define STALL_SECONDS    30 /* without a byte: try again */
-#define REDIRECTS_MOST   5
+#define FETCHES_MOST   4 /* datasets at once */
+#define TRIES_MOST     6 /* of one file, in a row without progress */
+#define CONNECT_MS     10000
+#define REDIRECTS_MOST 5
+#define ETAG_MOST      200 /* bytes; a longer one is not used, and the file not gone on from */
+
+struct file {
+	char *name, *url, *sha256; /* owned */
+	int64_t n_bytes;           /* as promised; -1: not known */
+};
 
 struct download {
-	const struct known_dataset *dataset; /* NULL: free slot */
+	char *name; /* owned; NULL: free slot */
 	enum fetch_state state;
-	int file;               /* index of the one in hand */
-	int fd;                 /* its part; -1: none open */
-	int64_t n_hashed;       /* bytes of the part that are in HASH */
-	int64_t n_part;         /* bytes of the part */
-	int64_t n_written_back; /* of these, handed to the disk */
-	struct sha256_ctx hash;
-	CURL *curl; /* of the transfer under way, or NULL */
+	struct file *files; /* owned */
+	int n_files;
+	int64_t max_bytes;
+	bool allow_private;
+	int at;               /* index of the file in hand */
+	struct part part;     /* of it */
+	char etag[ETAG_MOST]; /* of the version in the part */
+	int64_t n_promised;   /* its bytes, as the table or the server says; -1: not known */
+	int64_t n_before;     /* bytes of the files before it */
+	CURL *curl;           /* of the transfer under way, or NULL */
+	struct curl_slist *headers;
 	char curl_text[CURL_ERROR_SIZE];
 	int n_tries;
+	int64_t n_furthest;    /* most bytes that any try of this file has reached */
 	bool mismatched;       /* this file has come whole, and was another than ours, once */
+	bool refused_private;  /* an address was refused */
 	int64_t n_at_try;      /* bytes when this try began */
-	int64_t not_before_ms; /* the next try, or for FETCH_FAILED the end of the rest */
+	int64_t not_before_ms; /* the next try */
 	int64_t reported_ms;
 	struct err err;
 	struct fetch *fetch; /* borrowed: whose it is */
@@ -49,7 +53,7 @@ struct download {
 
 struct fetch {
 	CURLM *multi;
-	char *folder, *mirror; /* owned; MIRROR may be NULL */
+	char *folder; /* owned */
 	struct fetch_options options;
 	struct download downloads[FETCHES_MOST];
 };
@@ -63,47 +67,34 @@ struct fetch *fetch_create(const struct fetch_options *o)
 	TD_ASSERT(f->multi);
 	f->options = *o;
 	f->folder = mem_strdup(o->folder);
-	f->mirror = mem_strdup(o->mirror);
 	return f;
 }
 
-static const struct known_file *file_of(const struct download *d)
+static const struct file *file_of(const struct download *d)
 {
-	return &d->dataset->files[d->file];
+	return &d->files[d->at];
 }
 
 static char *path_of(const struct download *d, const char *suffix)
 {
-	return mem_printf("%s/%s/%s%s", d->fetch->folder, d->dataset->name, file_of(d)->name, suffix);
+	return mem_printf("%s/%s/%s%s", d->fetch->folder, d->name, file_of(d)->name, suffix);
 }
 
-static char *url_of(const struct download *d)
+static void report(struct download *d, const char *state, const char *sha256, const char *detail)
 {
-	const char *mirror = d->fetch->mirror;
-	size_t n = mirror ? strlen(mirror) : 0;
-
-	/* A mirror serves many datasets: BASE/NAME/FILE. */
-	if (mirror)
-		return mem_printf(
-			"%s%s%s/%s", mirror, n && mirror[n - 1] == '/' ? "" : "/", d->dataset->name, file_of(d)->name);
-	return mem_printf("%s%s", d->dataset->base_url, file_of(d)->name);
-}
-
-static void report(struct download *d, const char *state, const char *detail)
-{
-	const struct known_file *k = file_of(d);
-	char *url = url_of(d);
+	const struct file *f = file_of(d);
 
 	d->reported_ms = clock_monotonic_ms();
-	d->fetch->options.report(d->fetch->options.arg, &(struct fetch_report){ .dataset = d->dataset->name,
-								.file = k->name,
-								.url = url,
-								.sha256 = k->sha256,
-								.n_bytes = k->n_bytes,
-								.n_fetched = d->n_part,
+	d->fetch->options.report(d->fetch->options.arg, &(struct fetch_report){ .dataset = d->name,
+								.file = f->name,
+								.url = f->url,
+								.sha256 = sha256,
+								.etag = d->etag,
+								.n_bytes = d->n_promised,
+								.n_fetched = d->part.n,
 								.state = state,
-								.detail = detail });
-	mem_free(url);
+								.detail = detail,
+								.position = d->at });
 }
 
 /* ---- The end of a transfer, a file, a dataset ------------------------------------------------------------------ */
@@ -114,15 +105,28 @@ static void end_transfer(struct download *d)
 		return;
 	curl_multi_remove_handle(d->fetch->multi, d->curl);
 	curl_easy_cleanup(d->curl);
+	curl_slist_free_all(d->headers);
 	d->curl = NULL;
+	d->headers = NULL;
 }
 
 static void close_part(struct download *d)
 {
 	end_transfer(d);
-	if (d->fd >= 0)
-		close(d->fd);
-	d->fd = -1;
+	part_close(&d->part);
+}
+
+static void release(struct download *d)
+{
+	close_part(d);
+	for (int i = 0; i < d->n_files; i++) {
+		mem_free(d->files[i].name);
+		mem_free(d->files[i].url);
+		mem_free(d->files[i].sha256);
+	}
+	mem_free(d->files);
+	mem_free(d->name);
+	*d = (struct download){ 0 };
 }
 
 void fetch_free(struct fetch *f)
@@ -130,68 +134,73 @@ void fetch_free(struct fetch *f)
 	if (!f)
 		return;
 	for (int i = 0; i < FETCHES_MOST; i++)
-		if (f->downloads[i].dataset)
-			close_part(&f->downloads[i]);
+		if (f->downloads[i].name)
+			release(&f->downloads[i]);
 	curl_multi_cleanup(f->multi);
 	curl_global_cleanup();
 	mem_free(f->folder);
-	mem_free(f->mirror);
 	mem_free(f);
 }
 
 /* Begin the part anew: what it holds is not what it should be. */
 static void discard_part(struct download *d)
 {
-	if (d->fd >= 0 && ftruncate(d->fd, 0))
-		err_errno(&d->err, "emptying a part of %s", file_of(d)->name);
-	d->n_part = d->n_hashed = d->n_written_back = 0;
-	sha256_init(&d->hash);
+	part_empty(&d->part, &d->err);
+	*d->etag = '\0';
 }
 
 /* This try came to nothing, as D's error says: rest and try again, or give the dataset up. */
 static void try_again(struct download *d, bool worth_it)
 {
-	char *url = url_of(d);
-
 	end_transfer(d);
-	if (d->n_part > d->n_at_try)
-		d->n_tries = 0; /* a line that breaks often but moves is not a failure */
-	err_wrap(&d->err, "fetching %s", url);
+	if (d->part.n > d->n_furthest) { /* a line that breaks often but moves is not a failure */
+		d->n_furthest = d->part.n;
+		d->n_tries = 0;
+	}
+	err_wrap(&d->err, "fetching %.300s", file_of(d)->url);
 	if (!worth_it || ++d->n_tries >= TRIES_MOST) {
-		log_line(LOG_WARN, "dataset cannot be fetched", "name=%s text=%s", d->dataset->name, d->err.text);
-		report(d, "failed", d->err.text);
+		log_line(LOG_WARN, "dataset cannot be fetched", "name=%s text=%s", d->name, d->err.text);
+		report(d, "failed", file_of(d)->sha256, d->err.text);
 		close_part(d);
 		d->state = FETCH_FAILED;
-		d->not_before_ms = clock_monotonic_ms() + REST_MS;
-	} else {
-		d->not_before_ms =
-			clock_monotonic_ms() + ((int64_t)d->fetch->options.retry_ms << TD_MAX(d->n_tries - 1, 0));
-		report(d, "fetching", d->err.text);
-		err_clear(&d->err);
+		return;
 	}
-	mem_free(url);
+	d->not_before_ms = clock_monotonic_ms() + ((int64_t)d->fetch->options.retry_ms << TD_MAX(d->n_tries - 1, 0));
+	report(d, "fetching", file_of(d)->sha256, d->err.text);
+	err_clear(&d->err);
+}
+
+/* Whether the file in hand is there, whole; its bytes count in any case. */
+static bool is_there(struct download *d)
+{
+	char *path = path_of(d, "");
+	struct stat st;
+	bool there = !stat(path, &st) && S_ISREG(st.st_mode) &&
+		     (file_of(d)->n_bytes < 0 || st.st_size == file_of(d)->n_bytes);
+
+	mem_free(path);
+	if (there)
+		d->n_before += st.st_size;
+	return there;
 }
 
 /* Go on with the next file that is not there yet; without one, the dataset is done. */
 static void next_file(struct download *d)
 {
-	for (d->file++; d->file < d->dataset->n_files; d->file++) {
-		char *path = path_of(d, "");
-		struct stat st;
-		bool there = !stat(path, &st) && st.st_size == file_of(d)->n_bytes;
-		mem_free(path);
-		if (!there)
-			break;
-	}
-	if (d->file == d->dataset->n_files) {
-		log_line(LOG_INFO, "dataset fetched", "name=%s", d->dataset->name);
-		d->dataset = NULL;
-		return;
-	}
+	for (d->at++; d->at < d->n_files && is_there(d); d->at++)
+		;
+	*d->etag = '\0';
+	part_init(&d->part);
 	d->n_tries = 0;
 	d->mismatched = false;
-	d->n_at_try = 0;
+	d->n_furthest = 0;
 	d->not_before_ms = 0;
+	if (d->at == d->n_files) {
+		log_line(LOG_INFO, "dataset fetched", "name=%s bytes=%lld", d->name, (long long)d->n_before);
+		d->state = FETCH_DONE;
+	} else {
+		d->n_promised = file_of(d)->n_bytes;
+	}
 }
 
 /* What came is not the file.  A transfer may break one byte, so once more; then it is another file, and stays one. */
@@ -201,27 +210,30 @@ static void refuse_file(struct download *d)
 
 	d->mismatched = true;
 	discard_part(d);
-	d->n_at_try = 0; /* wrong bytes are no progress */
 	try_again(d, worth_it);
 }
 
 /* All bytes are there: they must be the right ones. */
 static void finish_file(struct download *d)
 {
-	uint8_t digest[SHA256_DIGEST_SIZE];
 	char text[SHA256_TEXT], *part = path_of(d, ".part"), *path = path_of(d, "");
+	const char *wanted = file_of(d)->sha256;
+	int64_t n = d->part.n;
 
-	sha256_digest(&d->hash, sizeof digest, digest);
-	for (size_t i = 0; i < sizeof digest; i++)
-		snprintf(text + 2 * i, 3, "%02x", digest[i]);
-	if (strcmp(text, file_of(d)->sha256)) {
-		err_set(&d->err, TD_CORRUPT, "its SHA-256 is %s; expected %s", text, file_of(d)->sha256);
-		refuse_file(d);
-	} else if (file_sync(part, &d->err) || file_rename(part, path, &d->err)) {
+	if (part_finish(&d->part, text, &d->err)) {
+		try_again(d, false);
+	} else if (*wanted && strcmp(text, wanted) != 0) {
+		err_set(&d->err, TD_CORRUPT, "its SHA-256 is %s; expected %s", text, wanted);
+		if (part_open(&d->part, part, &d->err))
+			try_again(d, false);
+		else
+			refuse_file(d);
+	} else if (file_rename(part, path, &d->err)) {
 		try_again(d, false);
 	} else {
-		report(d, "ready", NULL);
-		close_part(d);
+		d->n_promised = n;
+		report(d, "ready", text, NULL);
+		d->n_before += n;
 		next_file(d);
 	}
 	mem_free(part);
@@ -230,78 +242,150 @@ static void finish_file(struct download *d)
 
 /* ---- A transfer ------------------------------------------------------------------------------------------------ */
 
+/* The first bytes have come, so the answer's head has been read: how long it says it is must be what was promised, or
+ * at least allowed. */
+static bool learn_size(struct download *d)
+{
+	curl_off_t length = -1;
+	int64_t whole;
+
+	curl_easy_getinfo(d->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	if (length < 0 || file_of(d)->n_bytes >= 0)
+		return true;
+	whole = d->n_at_try + length;
+	if (whole > d->max_bytes - d->n_before) {
+		err_set(&d->err, TD_TOO_LARGE,
+			"it has %lld bytes, and the dataset may have %lld; register it with a larger max_bytes, "
+			"or start the daemon with a larger --dataset-max-bytes",
+			(long long)whole, (long long)d->max_bytes);
+		return false;
+	}
+	d->n_promised = whole;
+	return true;
+}
+
 static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct download *d = arg;
-	const struct known_file *k = file_of(d);
+	int64_t exactly = file_of(d)->n_bytes, most = exactly >= 0 ? exactly : d->max_bytes - d->n_before;
 
 	n *= size;
-	if ((int64_t)n > k->n_bytes - d->n_part) {
-		err_set(&d->err, TD_TOO_LARGE, "it has more than the %lld bytes expected", (long long)k->n_bytes);
+	if (d->part.n == d->n_at_try && !learn_size(d))
+		return CURL_WRITEFUNC_ERROR;
+	if ((int64_t)n > most - d->part.n) {
+		err_set(&d->err, TD_TOO_LARGE, "it has more than the %lld bytes %s", (long long)most,
+			exactly >= 0 ? "expected" : "that the dataset may have; register it with a larger max_bytes");
 		return CURL_WRITEFUNC_ERROR;
 	}
-	for (size_t at = 0; at < n;) {
-		ssize_t put = write(d->fd, bytes + at, n - at);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0) {
-			err_errno(&d->err, "writing it");
-			return CURL_WRITEFUNC_ERROR;
-		}
-		at += (size_t)put;
-	}
-	sha256_update(&d->hash, n, (const uint8_t *)bytes);
-	d->n_part += (int64_t)n;
-	d->n_hashed = d->n_part;
-	if (d->n_part - d->n_written_back >= WRITE_BACK_BYTES) {
-		sync_file_range(d->fd, d->n_written_back, d->n_part - d->n_written_back, SYNC_FILE_RANGE_WRITE);
-		d->n_written_back = d->n_part;
-	}
+	if (part_append(&d->part, bytes, n, &d->err))
+		return CURL_WRITEFUNC_ERROR;
 	if (clock_monotonic_ms() - d->reported_ms >= FETCH_REPORT_MS)
-		report(d, "fetching", NULL);
+		report(d, "fetching", file_of(d)->sha256, NULL);
 	return n;
+}
+
+/* Keep what names the version that comes: a strong ETag, or else the time of its last change.  A redirect's head comes
+ * first, and what it said is forgotten. */
+static size_t take_header(char *line, size_t size, size_t n, void *arg)
+{
+	static const char etag[] = "etag:", changed[] = "last-modified:";
+	struct download *d = arg;
+	size_t skip = 0, n_value;
+
+	n *= size;
+	if (n >= 5 && !strncasecmp(line, "HTTP/", 5) && !d->part.n)
+		*d->etag = '\0';
+	else if (n > sizeof etag && !strncasecmp(line, etag, sizeof etag - 1))
+		skip = sizeof etag - 1;
+	else if (n > sizeof changed && !strncasecmp(line, changed, sizeof changed - 1) && *d->etag != '"')
+		skip = sizeof changed - 1;
+	if (!skip || d->part.n)
+		return n;
+	while (skip < n && line[skip] == ' ')
+		skip++;
+	n_value = n - skip;
+	while (n_value && (line[skip + n_value - 1] == '\r' || line[skip + n_value - 1] == '\n'))
+		n_value--;
+	if (n_value < sizeof d->etag &&
+		strncmp(line + skip, "W/", 2) != 0) /* a weak ETag is no promise of the same bytes */
+		snprintf(d->etag, sizeof d->etag, "%.*s", (int)n_value, line + skip);
+	return n;
+}
+
+/* Where it may connect to.  A proxy that the administrator has set makes all connections itself, and decides itself. */
+static void limit_addresses(struct download *d, CURL *c)
+{
+	const char *proxy = address_proxy();
+
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	if (d->allow_private)
+		return;
+	curl_easy_setopt(c, CURLOPT_PROXY, proxy ? proxy : "");
+	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+	if (proxy)
+		return;
+	curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, address_open_public);
+	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, &d->refused_private);
 }
 
 static void start_transfer(struct download *d)
 {
-	char *url = url_of(d);
 	CURL *c = curl_easy_init();
 
 	TD_ASSERT(c);
-	d->n_at_try = d->n_part;
+	d->n_at_try = d->part.n;
+	d->refused_private = false;
 	*d->curl_text = '\0';
-	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_URL, file_of(d)->url);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, d);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, d->curl_text);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_bytes);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, d);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, d);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "tandem");
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
 	curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS_MOST);
-	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, d->fetch->mirror ? "http,https" : "https");
-	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, d->fetch->mirror ? "http,https" : "https");
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
-	curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)d->n_part);
-	if (!d->fetch->mirror)
-		curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, address_open_public);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)FETCH_SLOW_BYTES);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)d->fetch->options.stall_s);
+	curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)d->part.n);
+	limit_addresses(d, c);
+	if (d->part.n && !*file_of(d)->sha256) { /* nothing else would tell a mixture of two versions */
+		char *line = mem_printf("If-Range: %s", d->etag);
+		d->headers = curl_slist_append(NULL, line);
+		curl_easy_setopt(c, CURLOPT_HTTPHEADER, d->headers);
+		mem_free(line);
+	}
 	d->curl = c;
 	TD_ASSERT(!curl_multi_add_handle(d->fetch->multi, c));
-	report(d, "fetching", NULL);
-	mem_free(url);
+	report(d, "fetching", file_of(d)->sha256, NULL);
 }
 
 /* Whether another try may end better: not after an answer that says "no" for good. */
-static bool may_pass(CURLcode code, long http, td_status s)
+static bool may_pass(const struct download *d, CURLcode code, long http)
 {
-	if (s == TD_NO_SPACE || s == TD_IO)
+	if (d->err.status == TD_NO_SPACE || d->err.status == TD_IO || d->refused_private)
 		return false;
 	if (code == CURLE_HTTP_RETURNED_ERROR)
 		return http == 408 || http == 429 || http == 416 || http >= 500;
 	return code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_URL_MALFORMAT && code != CURLE_TOO_MANY_REDIRECTS;
+}
+
+static void describe_end(struct download *d, CURLcode code)
+{
+	if (d->refused_private)
+		err_set(&d->err, TD_FORBIDDEN,
+			"its address is not a public one; with --fetch-private on the daemon fetches from this network "
+			"too");
+	else if (code)
+		err_set(&d->err, TD_UNAVAILABLE, "%s", *d->curl_text ? d->curl_text : curl_easy_strerror(code));
+	else
+		err_set(&d->err, TD_UNAVAILABLE, "it ended after %lld of %lld bytes", (long long)d->part.n,
+			(long long)d->n_promised);
 }
 
 static void end_of_transfer(struct download *d, CURLcode code)
@@ -309,78 +393,57 @@ static void end_of_transfer(struct download *d, CURLcode code)
 	long http = 0;
 
 	curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &http);
-	if (!code && d->n_part == file_of(d)->n_bytes) {
+	if (!code && (d->n_promised < 0 || d->part.n == d->n_promised)) {
 		end_transfer(d);
 		finish_file(d);
 		return;
 	}
-	if (!code)
-		err_set(&d->err, TD_UNAVAILABLE, "it ended after %lld of %lld bytes", (long long)d->n_part,
-			(long long)file_of(d)->n_bytes);
-	else
-		err_set(&d->err, TD_UNAVAILABLE, "%s", *d->curl_text ? d->curl_text : curl_easy_strerror(code));
+	describe_end(d, code);
 	if (d->err.status == TD_TOO_LARGE) {
+		if (file_of(d)->n_bytes < 0)
+			d->mismatched = true; /* a cap stays a cap */
 		refuse_file(d);
 		return;
 	}
-	if (code == CURLE_RANGE_ERROR || http == 416) { /* a server without ranges: from the beginning */
+	if (code == CURLE_RANGE_ERROR || http == 416) /* a server without ranges, or with another version */
 		discard_part(d);
-		d->n_at_try = 0;
-	}
-	try_again(d, may_pass(code, http, d->err.status));
+	try_again(d, may_pass(d, code, http));
 }
 
 /* ---- Steps ----------------------------------------------------------------------------------------------------- */
 
+/* Whether more bytes may be added to the part: something must tell in the end that all are of one version. */
+static bool may_go_on(const struct download *d)
+{
+	const struct file *f = file_of(d);
+
+	return (*f->sha256 || *d->etag) && (f->n_bytes < 0 || d->part.n <= f->n_bytes);
+}
+
 /* Open the part that an earlier try, or an earlier daemon, has left.  Its bytes are hashed before more are added. */
 static bool open_part(struct download *d)
 {
-	char *folder = mem_printf("%s/%s", d->fetch->folder, d->dataset->name), *part = path_of(d, ".part");
-	struct stat st;
+	char *folder = mem_printf("%s/%s", d->fetch->folder, d->name), *part = path_of(d, ".part");
 
-	if (!file_make_folder(folder, &d->err)) {
-		d->fd = open(part, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		if (d->fd < 0 || fstat(d->fd, &st))
-			err_errno(&d->err, "opening %s", part);
-	}
-	if (!d->err.status) {
-		d->n_part = st.st_size;
-		d->n_hashed = d->n_written_back = 0;
-		sha256_init(&d->hash);
-		if (d->n_part > file_of(d)->n_bytes)
-			discard_part(d);
-	}
+	if (!file_make_folder(folder, &d->err) && !part_open(&d->part, part, &d->err) && !may_go_on(d))
+		discard_part(d);
 	mem_free(folder);
 	mem_free(part);
 	return !d->err.status;
-}
-
-static void hash_part(struct download *d)
-{
-	uint8_t *piece = mem_alloc(HASH_BYTES);
-	ssize_t n = pread(d->fd, piece, HASH_BYTES, d->n_hashed);
-
-	if (n <= 0) {
-		discard_part(d);
-	} else {
-		sha256_update(&d->hash, (size_t)n, piece);
-		d->n_hashed += n;
-	}
-	mem_free(piece);
 }
 
 static void step(struct download *d, int64_t now_ms)
 {
 	if (d->state != FETCH_RUNNING || d->curl || now_ms < d->not_before_ms)
 		return;
-	if (d->fd < 0 && !open_part(d)) {
+	if (d->part.fd < 0 && !open_part(d))
 		try_again(d, false);
-		return;
-	}
-	if (d->n_hashed < d->n_part)
-		hash_part(d);
-	else if (d->n_part == file_of(d)->n_bytes)
+	else if (d->part.n_hashed < d->part.n)
+		part_hash(&d->part);
+	else if (d->part.n && d->part.n == file_of(d)->n_bytes)
 		finish_file(d);
+	else if (d->part.n && !may_go_on(d))
+		discard_part(d);
 	else
 		start_transfer(d);
 }
@@ -391,7 +454,7 @@ void fetch_step(struct fetch *f, int64_t now_ms)
 	CURLMsg *m;
 
 	for (int i = 0; i < FETCHES_MOST; i++)
-		if (f->downloads[i].dataset)
+		if (f->downloads[i].name)
 			step(&f->downloads[i], now_ms);
 	curl_multi_perform(f->multi, &n_running);
 	while ((m = curl_multi_info_read(f->multi, &n_left))) {
@@ -409,7 +472,7 @@ static int soonest(const struct fetch *f, int timeout_ms)
 
 	for (int i = 0; i < FETCHES_MOST; i++) {
 		const struct download *d = &f->downloads[i];
-		if (d->dataset && d->state == FETCH_RUNNING && !d->curl) {
+		if (d->name && d->state == FETCH_RUNNING && !d->curl) {
 			int64_t left = TD_MAX(d->not_before_ms - now_ms, 0);
 			if (timeout_ms < 0 || left < timeout_ms)
 				timeout_ms = (int)left;
@@ -449,38 +512,61 @@ int fetch_wait(struct fetch *f, struct pollfd *fds, int n, int timeout_ms)
 static struct download *find(struct fetch *f, const char *name)
 {
 	for (int i = 0; i < FETCHES_MOST; i++)
-		if (f->downloads[i].dataset && !strcmp(f->downloads[i].dataset->name, name))
+		if (f->downloads[i].name && !strcmp(f->downloads[i].name, name))
 			return &f->downloads[i];
 	return NULL;
 }
 
-/* A slot that is free, or whose dataset failed and has rested. */
 static struct download *free_slot(struct fetch *f)
 {
-	int64_t now_ms = clock_monotonic_ms();
-
-	for (int i = 0; i < FETCHES_MOST; i++) {
-		struct download *d = &f->downloads[i];
-		if (!d->dataset || (d->state == FETCH_FAILED && now_ms >= d->not_before_ms))
-			return d;
-	}
+	for (int i = 0; i < FETCHES_MOST; i++)
+		if (!f->downloads[i].name)
+			return &f->downloads[i];
 	return NULL;
 }
 
-td_status fetch_start(struct fetch *f, const struct known_dataset *k, struct err *e)
+static void copy_request(struct download *d, const struct fetch_request *r)
 {
-	struct download *d = find(f, k->name);
+	d->name = mem_strdup(r->name);
+	d->n_files = r->n_files;
+	d->files = MEM_NEW_N(struct file, r->n_files);
+	d->max_bytes = r->max_bytes;
+	d->allow_private = r->allow_private;
+	for (int i = 0; i < r->n_files; i++) {
+		const struct fetch_file *f = &r->files[i];
+		d->files[i] = (struct file){ .name = mem_strdup(f->name),
+			.url = mem_strdup(f->url),
+			.sha256 = mem_strdup(f->sha256 ? f->sha256 : ""),
+			.n_bytes = f->n_bytes };
+	}
+}
 
-	if (d && d->state == FETCH_RUNNING)
+td_status fetch_start(struct fetch *f, const struct fetch_request *r, struct err *e)
+{
+	struct download *d = find(f, r->name);
+	const char *etag;
+
+	if (d)
 		return TD_OK;
-	if (d && clock_monotonic_ms() < d->not_before_ms)
-		return err_set(e, d->err.status, "%s", d->err.text);
-	if (!d && !(d = free_slot(f)))
+	if (!(d = free_slot(f)))
 		return err_set(
 			e, TD_BUSY, "%d datasets are being fetched already; try again when one is done", FETCHES_MOST);
-	*d = (struct download){ .dataset = k, .state = FETCH_RUNNING, .file = -1, .fd = -1, .fetch = f };
+	*d = (struct download){ .state = FETCH_RUNNING, .at = -1, .fetch = f };
+	copy_request(d, r);
 	next_file(d);
+	/* Only the file that a break has left behind has a part to go on from. */
+	etag = d->state == FETCH_RUNNING ? r->files[d->at].etag : NULL;
+	if (etag && strlen(etag) < sizeof d->etag)
+		snprintf(d->etag, sizeof d->etag, "%s", etag);
 	return TD_OK;
+}
+
+void fetch_stop(struct fetch *f, const char *name)
+{
+	struct download *d = find(f, name);
+
+	if (d)
+		release(d);
 }
 
 enum fetch_state fetch_state(struct fetch *f, const char *name, struct err *e)
@@ -492,4 +578,11 @@ enum fetch_state fetch_state(struct fetch *f, const char *name, struct err *e)
 	if (d->state == FETCH_FAILED)
 		err_set(e, d->err.status, "%s", d->err.text);
 	return d->state;
+}
+
+void fetch_each(struct fetch *f, void (*each)(void *arg, const char *name), void *arg)
+{
+	for (int i = 0; i < FETCHES_MOST; i++)
+		if (f->downloads[i].name)
+			each(arg, f->downloads[i].name);
 }

@@ -19,12 +19,14 @@ struct known_dataset {
 	const char *base_url; /* ends in '/' */
 	struct known_file files[KNOWN_FILES_MOST];
 	int n_files;
+	const char *format; /* JSON: how the files are to be read */
+	const char *info;   /* JSON: what its pack's info.json will say of shapes and classes */
 };
 
 /* NULL: not known. */
 const struct known_dataset *known_dataset(const char *name);
-/* All their names, for a message: "a, b".  Returns OUT. */
-const char *known_names(char *out, size_t size);
+/* The I-th of the table; NULL: there are no more. */
+const struct known_dataset *known_at(size_t i);
 /* Whether FOLDER holds all files of D in their right sizes. */
 bool known_complete(const struct known_dataset *d, const char *folder);
 

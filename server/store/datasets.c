@@ -229,6 +229,16 @@ static td_status refuse_move(const struct dataset *d, const struct dataset_move 
 	return TD_OK;
 }
 
+static td_status files_are_there(struct store_tx *tx, const char *name, struct err *e)
+{
+	struct query q;
+
+	query_begin(&q, tx->db, e,
+		"UPDATE dataset_files SET state = 'ready', detail = '', n_fetched = max(n_bytes, 0) WHERE dataset = ?");
+	query_text(&q, name);
+	return query_run(&q);
+}
+
 td_status store_dataset_move(struct store_tx *tx, const char *name, const struct dataset_move *m, struct err *e)
 {
 	struct dataset d;
@@ -253,7 +263,10 @@ td_status store_dataset_move(struct store_tx *tx, const char *name, const struct
 	query_text(&q, m->info);
 	query_int(&q, tx->now_ms);
 	query_text(&q, name);
-	return query_run(&q) == TD_OK ? tell(tx, name, e) : q.status;
+	query_run(&q);
+	if (q.status == TD_OK && (m->to == DATA_PREPARING || m->to == DATA_READY))
+		q.status = files_are_there(tx, name, e);
+	return q.status == TD_OK ? tell(tx, name, e) : q.status;
 }
 
 td_status store_dataset_progress(struct store_tx *tx, const char *name, int64_t created_ms, const char *phase,
