@@ -2,6 +2,7 @@
 
 const BASE = '/api/v1';
 const READ_DEADLINE_MS = 20000; // an answer later than this is of no use to a reader
+const PREDICT_DEADLINE_MS = 65000; // the server itself gives up after a minute
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 15000;
 
@@ -24,9 +25,9 @@ export function onSignInNeeded(callback) {
   signInNeeded = callback;
 }
 
-async function request(method, path, { body, headers = {}, signal, quiet } = {}) {
+async function request(method, path, { body, headers = {}, signal, quiet, ms = READ_DEADLINE_MS } = {}) {
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), READ_DEADLINE_MS);
+  const timer = setTimeout(() => deadline.abort(), ms);
   signal?.addEventListener('abort', () => deadline.abort(), { once: true });
   let answer;
   try {
@@ -38,10 +39,32 @@ async function request(method, path, { body, headers = {}, signal, quiet } = {})
     clearTimeout(timer);
   }
   if (answer.ok) return answer;
-  const type = answer.headers.get('content-type') || '';
-  const problem = new Problem(answer.status, type.includes('json') ? await answer.json().catch(() => null) : null, path);
+  const problem = problemOf(answer.status, await answer.text().catch(() => ''), path);
   if (answer.status === 401 && !quiet) signInNeeded();
   throw problem;
+}
+
+function problemOf(status, text, path) {
+  try {
+    return new Problem(status, JSON.parse(text), path);
+  } catch {
+    return new Problem(status, null, path); // no problem document: a proxy's page, or nothing
+  }
+}
+
+/* Send FILE in a stream.  ONPROGRESS gets the bytes sent so far: only XMLHttpRequest tells. */
+function upload(path, file, { signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    const x = new XMLHttpRequest();
+    x.open('PUT', BASE + path);
+    x.setRequestHeader('content-type', 'application/octet-stream');
+    x.upload.onprogress = (e) => onProgress?.(e.loaded);
+    x.onload = () => (x.status < 300 ? resolve() : reject(problemOf(x.status, x.responseText, path)));
+    x.onerror = () => reject(new Problem(0, { detail: `The connection broke while "${file.name}" was sent. Try again.` }, path));
+    x.onabort = () => reject(new DOMException('Cancelled', 'AbortError'));
+    signal?.addEventListener('abort', () => x.abort(), { once: true });
+    x.send(file);
+  });
 }
 
 async function json(method, path, value, options = {}) {
@@ -74,15 +97,28 @@ export const jobs = {
   act: (job, action) => json('POST', `/jobs/${id(job)}/${action}`),
   remove: (job) => json('DELETE', `/jobs/${id(job)}`),
   /* TEXT goes out as it was typed, so the lines and columns of faults fit the editor.  KEY makes a repeated send harmless. */
+  compare: (ids) => get(`/jobs/compare${query({ jobs: ids.join(',') })}`),
+  /* The list as a table for other programs. */
+  csv: async (filters) => (await request('GET', `/jobs${query(filters)}`, { headers: { accept: 'text/csv' } })).blob(),
+  /* Runs that differ in their seeds alone. */
+  groups: (filters) => get(`/jobs/groups${query(filters)}`),
   submit: (text, key) => json('POST', '/jobs', text, { headers: { 'idempotency-key': key } }),
   check: (text, signal) => json('POST', '/jobs?dry_run=1', text, { signal }),
   series: (job) => get(`/jobs/${id(job)}/metrics`),
   metric: (job, name, window = {}) => get(`/jobs/${id(job)}/metrics${query({ name, ...window })}`),
+  /* A new job from a checkpoint of this one: FROM is "best", "last" or "step:N", SET {pointer: value}. */
+  fork: (job, fork) => json('POST', `/jobs/${id(job)}/fork`, fork),
+  /* What the trained model says of INPUT: {body: text or file, type: its media type}. */
+  predict: async (job, input, options = {}) =>
+    (await request('POST', `/jobs/${id(job)}/predict${query(options)}`, { body: input.body, headers: { 'content-type': input.type }, ms: PREDICT_DEADLINE_MS })).json(),
+  histograms: (job) => get(`/jobs/${id(job)}/histograms`),
+  histogram: (job, name, max) => get(`/jobs/${id(job)}/histograms${query({ name, max })}`),
   graph: (job) => get(`/jobs/${id(job)}/graph`),
   report: (job) => get(`/jobs/${id(job)}/report`),
   checkpoints: (job) => get(`/jobs/${id(job)}/checkpoints`),
   artifacts: (job) => get(`/jobs/${id(job)}/artifacts`),
   artifactAddress: (job, name) => `${BASE}/jobs/${id(job)}/artifacts/${id(name)}`,
+  pytorchAddress: (job) => `${BASE}/jobs/${id(job)}/pytorch.py`,
   logAddress: (job) => `${BASE}/jobs/${id(job)}/log`,
   metricsAddress: (job) => `${BASE}/jobs/${id(job)}/metrics`,
 };
@@ -114,6 +150,37 @@ export async function logPart(job, from, most) {
   return { text: from === null && start > 0 ? text.slice(text.indexOf('\n') + 1) : text, end: start + body.length - skip };
 }
 
+// ---- Data, sweeps, models ---------------------------------------------------------------------------------------------
+
+export const datasets = {
+  list: () => get('/datasets'),
+  get: (name) => get(`/datasets/${id(name)}`),
+  create: (dataset) => json('POST', '/datasets', dataset),
+  /* Decode it again, with other types of columns or another format. */
+  prepare: (name, format) => json('POST', `/datasets/${id(name)}/prepare`, { format }),
+  cancel: (name) => json('POST', `/datasets/${id(name)}/cancel`),
+  remove: (name) => json('DELETE', `/datasets/${id(name)}`),
+  upload: (name, file, options) => upload(`/datasets/${id(name)}/files/${id(file.name)}`, file, options),
+};
+
+export const sweeps = {
+  list: () => get('/sweeps'),
+  get: (sweep) => get(`/sweeps/${id(sweep)}`),
+  create: (sweep, key) => json('POST', '/sweeps', sweep, { headers: { 'idempotency-key': key } }),
+  cancel: (sweep) => json('POST', `/sweeps/${id(sweep)}/cancel`),
+};
+
+export const models = {
+  list: () => get('/models'),
+  /* Keep a job's weights under a name. */
+  keep: (name, job, checkpoint) => json('PUT', `/models/${id(name)}`, { job, checkpoint }),
+  remove: (name) => json('DELETE', `/models/${id(name)}`),
+  address: (name) => `${BASE}/models/${id(name)}/weights`,
+};
+
+/* The beginning of a line for the shell: curl with the address of PATH. */
+export const address = (path) => `${location.origin}${BASE}${path}`;
+
 // ---- The rest ---------------------------------------------------------------------------------------------------------
 
 export const examples = {
@@ -138,7 +205,7 @@ export const workers = () => get('/workers');
 
 // ---- Live -------------------------------------------------------------------------------------------------------------
 
-const KINDS = ['state', 'job', 'metrics', 'log', 'progress', 'artifact', 'checkpoint', 'rewind', 'reset'];
+const KINDS = ['state', 'job', 'deleted', 'metrics', 'histogram', 'log', 'progress', 'artifact', 'checkpoint', 'rewind', 'dataset', 'reset'];
 
 /* Follow the events of one job, from its first on, or of all from now on (JOB null).  ON has event(kind, data), resync() when
  * events may have been lost (a break; a "reset": older ones are no longer kept), and status("live" | "waiting").  After an

@@ -7,11 +7,18 @@ import { html, render } from 'htm/preact';
 import { onSignInNeeded, session } from './api.js';
 import { themeChanged } from './charts.js';
 import { go, onGo } from './lib/route.js';
+import * as addDatasetView from './views/adddataset.js';
 import * as compareView from './views/compare.js';
+import * as datasetView from './views/dataset.js';
+import * as datasetsView from './views/datasets.js';
 import * as jobView from './views/job.js';
 import * as jobsView from './views/jobs.js';
+import * as modelsView from './views/models.js';
 import * as newView from './views/new.js';
+import * as newSweepView from './views/newsweep.js';
 import * as signInView from './views/signin.js';
+import * as sweepView from './views/sweep.js';
+import * as sweepsView from './views/sweeps.js';
 import * as systemView from './views/system.js';
 import * as tokensView from './views/tokens.js';
 
@@ -19,17 +26,25 @@ const ROUTES = [
   { path: /^\/$/, view: jobsView, nav: '/' },
   { path: /^\/jobs\/(?<job>[^/]+)$/, view: jobView, nav: '/' },
   { path: /^\/compare$/, view: compareView, nav: '/' },
-  { path: /^\/new$/, view: newView, nav: '/new' },
+  { path: /^\/new$/, view: newView, nav: '/' },
+  { path: /^\/datasets$/, view: datasetsView, nav: '/datasets' },
+  { path: /^\/datasets\/(?<dataset>[^/]+)$/, view: datasetView, nav: '/datasets' },
+  { path: /^\/add-dataset$/, view: addDatasetView, nav: '/datasets' },
+  { path: /^\/sweeps$/, view: sweepsView, nav: '/sweeps' },
+  { path: /^\/sweeps\/(?<sweep>[^/]+)$/, view: sweepView, nav: '/sweeps' },
+  { path: /^\/new-sweep$/, view: newSweepView, nav: '/sweeps' },
+  { path: /^\/models$/, view: modelsView, nav: '/models' },
   { path: /^\/system$/, view: systemView, nav: '/system' },
-  { path: /^\/tokens$/, view: tokensView, nav: '/tokens' },
+  { path: /^\/tokens$/, view: tokensView, nav: '/system' },
   { path: /^\/sign-in$/, view: signInView, nav: '' },
 ];
 
 const NAV = [
   ['/', 'Jobs'],
-  ['/new', 'New job'],
+  ['/datasets', 'Datasets'],
+  ['/sweeps', 'Sweeps'],
+  ['/models', 'Models'],
   ['/system', 'System'],
-  ['/tokens', 'Tokens'],
 ];
 
 const THEMES = { auto: 'light', light: 'dark', dark: 'auto' };

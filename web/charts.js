@@ -285,3 +285,28 @@ export function drawPicture(canvas, image) {
   }
   context.putImageData(pixels, 0, 0);
 }
+
+/* HEAT (lib/heat.js) on CANVAS, one canvas pixel per cell: steps from left to right, values from the bottom up, the more samples
+ * the stronger the colour.  Follows the theme; returns the function that ends it. */
+export function drawHeat(canvas, heat, colour) {
+  const draw = () => {
+    const rgb = paint(`--c${colour % N_COLOURS}`).match(/[\d.]+/g).map(Number);
+    const [width, height] = [heat.rows.length, heat.rows[0].length];
+    const most = Math.max(...heat.rows.map((row) => Math.max(...row))) || 1;
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext('2d');
+    const pixels = context.createImageData(width, height);
+    for (let x = 0; x < width; x++) {
+      for (let y = 0; y < height; y++) {
+        const at = ((height - 1 - y) * width + x) * 4;
+        for (let c = 0; c < 3; c++) pixels.data[at + c] = rgb[c];
+        pixels.data[at + 3] = Math.round(255 * Math.sqrt(heat.rows[x][y] / most)); // the root brings the tails into sight
+      }
+    }
+    context.putImageData(pixels, 0, 0);
+  };
+  draw();
+  listeners.add(draw);
+  return () => listeners.delete(draw);
+}

@@ -36,3 +36,15 @@ function rank(chart) {
 export function colour(name) {
   return { train: 0, val: 1, validation: 1, test: 2 }[parts(name).split] ?? 0;
 }
+
+/* {step, value} of the best point of COLUMNS; null where none is finite.  A reduced series shows its extremes, so they are found
+ * in them, too; of equal ones the first counts, as in the trainer. */
+export function bestPoint(columns, isHigh) {
+  const values = isHigh ? columns.max : columns.min;
+  let best = -1;
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) continue;
+    if (best < 0 || (isHigh ? values[i] > values[best] : values[i] < values[best])) best = i;
+  }
+  return best < 0 ? null : { step: columns.step[best], value: values[best] };
+}

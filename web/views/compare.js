@@ -6,6 +6,7 @@ import { compareMetric, follow, jobs } from '../api.js';
 import { colourOf } from '../charts.js';
 import { compare, layerText, text } from '../lib/diff.js';
 import * as format from '../lib/format.js';
+import { figureText, isHighBetter } from '../lib/leaderboard.js';
 import { setQuery } from '../lib/route.js';
 import { charts, parts } from '../lib/series.js';
 import { append, columns, earliest, number, rewind } from '../lib/smooth.js';
@@ -15,6 +16,8 @@ import { Check, ErrorBox, State, atMostEvery, isTerminal } from './parts.js';
 const SERIES_MOST = 24; // charts on the page
 const LAYERS = '/model/layers'; // has rows of its own
 const NOT_COMPARED = ['/name', '/project', '/notes', '/tags', LAYERS]; // what a job is called is no part of what it does
+
+const NOT_RESULTS = /^train\/(lr|grad_norm|.*_per_second)/; // how the run went is in the charts
 
 export function title() {
   return 'Compare';
@@ -126,7 +129,7 @@ function Table({ list, all }) {
   const models = list.map((j) => (Array.isArray(j.spec?.model?.layers) ? j.spec.model.layers : []));
   const likeFirst = models.every((m) => text(m) === text(models[0]));
   const depth = all || !likeFirst ? Math.max(...models.map((m) => m.length)) : 0;
-  const results = [...new Set(list.flatMap((j) => Object.keys(j.summary || {})))].filter((n) => /loss|accuracy/.test(n) && parts(n).split);
+  const results = [...new Set(list.flatMap((j) => Object.keys(j.summary || {})))].filter((n) => parts(n).split && !NOT_RESULTS.test(n));
   return html`
     <div class="scroll">
       <table class="compare">
@@ -172,7 +175,6 @@ function LayerRow({ index, layers }) {
 function Result({ name, list }) {
   const values = list.map((j) => (name in (j.summary || {}) ? number(j.summary[name]) : undefined));
   const finite = values.filter(Number.isFinite);
-  const best = finite.length > 1 ? (/loss/.test(name) ? Math.min(...finite) : Math.max(...finite)) : NaN;
-  const show = /accuracy/.test(name) ? (v) => format.percent(v, 2) : format.value;
-  return html`<tr><th>${name}</th>${values.map((v) => html`<td class=${v === best ? 'best' : ''}>${v === undefined ? format.NOTHING : show(v)}</td>`)}</tr>`;
+  const best = finite.length > 1 ? (isHighBetter(name) ? Math.max(...finite) : Math.min(...finite)) : NaN;
+  return html`<tr><th>${name}</th>${values.map((v) => html`<td class=${v === best ? 'best' : ''}>${figureText(name, v)}</td>`)}</tr>`;
 }

@@ -2,9 +2,11 @@
 
 import { html } from 'htm/preact';
 import { useState } from 'preact/hooks';
-import { jobs, metricCsv } from '../api.js';
+import { address, jobs, metricCsv, models } from '../api.js';
+import { nameFrom } from '../lib/datasets.js';
 import * as format from '../lib/format.js';
-import { ErrorBox, Time, saveAs, useLoaded } from './parts.js';
+import { Field, OtherFaults } from './fields.js';
+import { ErrorBox, Shell, Time, saveAs, useLoaded } from './parts.js';
 
 export function Files({ job, news, series }) {
   const { data, error, again } = useLoaded(
@@ -15,6 +17,8 @@ export function Files({ job, news, series }) {
     <${ErrorBox} error=${error} retry=${again} />
     <h2>Artifacts</h2>
     <${List} job=${job} items=${data?.artifacts} none="No artifacts yet: trained weights come with the end of the job." />
+    ${data?.checkpoints.length > 0 && html`<${Keep} job=${job} />`}
+    ${data?.artifacts.length > 0 && html`<${AsPython} job=${job} />`}
     <h2>Checkpoints</h2>
     <${List} job=${job} items=${data?.checkpoints} none="No checkpoint is kept." />
     <h2>Metrics as CSV</h2>
@@ -44,6 +48,45 @@ function List({ job, items, none }) {
         </tbody>
       </table>
     </div>
+  `;
+}
+
+/* The weights under a name of their own: they stay when the job goes. */
+function Keep({ job }) {
+  const [values, setValues] = useState({ name: nameFrom(job.name), checkpoint: 'best' });
+  const [sent, setSent] = useState({ problem: null, kept: '' });
+  const hasBest = Boolean(job.spec?.train?.keep?.best);
+  const keep = async (event) => {
+    event.preventDefault();
+    try {
+      await models.keep(values.name, job.id, hasBest ? values.checkpoint : 'last');
+      setSent({ problem: null, kept: values.name });
+    } catch (problem) {
+      setSent({ problem, kept: '' });
+    }
+  };
+  return html`
+    <h2>Keep as model <small>under a name, for other jobs to begin with; it stays when this job goes</small></h2>
+    <form class="inline-form" onSubmit=${keep}>
+      <${Field} label="Name" pointer="/name" problem=${sent.problem}><input required maxlength="64" value=${values.name} onInput=${(e) => setValues({ ...values, name: e.target.value })} spellcheck="false" /><//>
+      ${hasBest &&
+      html`<${Field} label="Weights" pointer="/checkpoint" problem=${sent.problem}>
+        <select value=${values.checkpoint} onChange=${(e) => setValues({ ...values, checkpoint: e.target.value })}><option value="best">the best</option><option value="last">the last</option></select>
+      <//>`}
+      <button>Keep</button>
+    </form>
+    <${OtherFaults} problem=${sent.problem} pointers=${['/name', '/checkpoint']} />
+    ${sent.kept && html`<p role="status">Kept as <a href="/models">${sent.kept}</a>.</p>`}
+  `;
+}
+
+/* The model for PyTorch: a module of its own file that loads these weights. */
+function AsPython({ job }) {
+  const page = `/jobs/${encodeURIComponent(job.id)}`;
+  return html`
+    <h2>In PyTorch</h2>
+    <p><a class="button" href=${jobs.pytorchAddress(job.id)} download="pytorch.py">pytorch.py</a></p>
+    <${Shell} text=${`curl -O ${address(`${page}/pytorch.py`)} -O ${address(`${page}/artifacts/model.safetensors`)}`} />
   `;
 }
 

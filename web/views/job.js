@@ -4,30 +4,41 @@ import { html, render } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { follow, jobs } from '../api.js';
 import * as format from '../lib/format.js';
+import { figureText, headOf, isHighBetter } from '../lib/leaderboard.js';
 import { pretty } from '../lib/locate.js';
 import { go, setQuery } from '../lib/route.js';
-import { charts, colour } from '../lib/series.js';
+import { bestPoint, charts, colour } from '../lib/series.js';
 import { append, columns, earliest, emptyColumns, number, rewind } from '../lib/smooth.js';
 import { Chart, Controls, LIVE_MOST, MAX_POINTS, viewOf } from './curves.js';
 import { Files } from './files.js';
+import { Fork } from './fork.js';
 import { Graph } from './graph.js';
+import { Histograms } from './histograms.js';
 import { Layers } from './layers.js';
 import { Log } from './log.js';
 import { ConfirmButton, ErrorBox, Live, Progress, State, Time, atMostEvery, etaOf, isTerminal, runtimeOf, useNow } from './parts.js';
+import { Predict } from './predict.js';
 import { Report } from './report.js';
 
 const SERIES_MOST = 64; // curves that the page loads
 const DRAW_MS = 150; // between two drawings of live curves
 const REFRESH_MS = 300; // between two looks at the job's row
 
+/* A job of another program has metrics and no more: it was not built here. */
 const TABS = [
-  ['', 'Overview'],
-  ['report', 'Report'],
-  ['graph', 'Graph'],
-  ['spec', 'Spec'],
-  ['log', 'Log'],
-  ['files', 'Files'],
+  { name: '', text: 'Overview', external: true },
+  { name: 'report', text: 'Report' },
+  { name: 'predict', text: 'Predict' },
+  { name: 'histograms', text: 'Histograms' },
+  { name: 'graph', text: 'Graph' },
+  { name: 'spec', text: 'Spec', external: true },
+  { name: 'log', text: 'Log', external: true },
+  { name: 'files', text: 'Files', external: true },
 ];
+
+function isExternal(job) {
+  return (job.kind ?? job.spec?.kind) === 'external';
+}
 
 export function title(params) {
   return `Job ${params.job.slice(-6)}`;
@@ -44,7 +55,7 @@ function useJob(id) {
   const [error, setError] = useState(null);
   const [status, setStatus] = useState('');
   const [version, setVersion] = useState(0); // of the curves
-  const [news, setNews] = useState({ log: 0, files: 0 }); // how often each was written to
+  const [news, setNews] = useState({ log: 0, files: 0, histograms: 0 }); // how often each was written to
   const series = useRef(new Map());
 
   const refresh = async () => {
@@ -68,6 +79,7 @@ function useJob(id) {
     const reload = atMostEvery(1000, () => loadSeries(id, series.current).then(draw, () => {}));
     const bump = (name) => setNews((n) => ({ ...n, [name]: n[name] + 1 }));
     const bumpLog = atMostEvery(REFRESH_MS, () => bump('log'));
+    const bumpHistograms = atMostEvery(2000, () => bump('histograms')); // all of them come at once
     const advance = atMostEvery(DRAW_MS, () => setJob((j) => j && { ...j, progress: { ...j.progress, fraction: undefined, eta_s: undefined, ...progress } }));
     let progress = {}; // the last of many
     const onEvent = {
@@ -87,6 +99,7 @@ function useJob(id) {
       log: bumpLog,
       artifact: () => bump('files'),
       checkpoint: () => bump('files'),
+      histogram: bumpHistograms,
       rewind(data) {
         for (const list of series.current.values()) rewind(list, data.step);
         draw();
@@ -107,7 +120,7 @@ function useJob(id) {
     bumpLog();
     return () => {
       end();
-      for (const timer of [draw, look, reload, bumpLog, advance]) timer.cancel();
+      for (const timer of [draw, look, reload, bumpLog, bumpHistograms, advance]) timer.cancel();
     };
   }, [id, ended]);
 
@@ -142,17 +155,19 @@ function Job({ id, query }) {
   const body = {
     '': () => html`<${Overview} job=${job} series=${series} version=${version} query=${query} logNews=${news.log} />`,
     report: () => html`<${Report} job=${job} query=${query} />`,
+    predict: () => html`<${Predict} job=${job} />`,
+    histograms: () => html`<${Histograms} job=${job} news=${news.histograms} />`,
     graph: () => html`<${Graph} job=${job} query=${query} />`,
     spec: () => html`<${Spec} job=${job} />`,
     log: () => html`<${Log} job=${job} news=${news.log} />`,
     files: () => html`<${Files} job=${job} news=${news.files} series=${[...series.keys()]} />`,
   };
   return html`
-    <${Header} job=${job} status=${isTerminal(job.state) ? '' : status} refresh=${refresh} />
+    <${Header} job=${job} status=${isTerminal(job.state) ? '' : status} best=${bestOf(job, series)} refresh=${refresh} />
     <${ErrorBox} error=${error} retry=${refresh} />
     ${job.error && html`<${ErrorBox} error=${{ title: isTerminal(job.state) ? 'The job failed' : 'An attempt failed', ...job.error }} />`}
     <nav class="tabs" aria-label="Parts of the job">
-      ${TABS.map(([name, text]) => html`<a href=${tabAddress(query, name)} aria-current=${tab === name ? 'page' : null}>${text}</a>`)}
+      ${TABS.filter((t) => t.external || !isExternal(job)).map(({ name, text }) => html`<a href=${tabAddress(query, name)} aria-current=${tab === name ? 'page' : null}>${text}</a>`)}
     </nav>
     ${(body[tab] || body[''])()}
   `;
@@ -166,7 +181,7 @@ function tabAddress(query, name) {
   return location.pathname + (text && `?${text}`);
 }
 
-function Header({ job, status, refresh }) {
+function Header({ job, status, best, refresh }) {
   const tags = Array.isArray(job.tags) ? job.tags : [];
   return html`
     <div class="head">
@@ -181,21 +196,35 @@ function Header({ job, status, refresh }) {
     </div>
     ${(job.notes || tags.length > 0) &&
     html`<p class="notes">${job.notes} ${tags.map((t) => html`<a class="tag" href=${`/?tag=${encodeURIComponent(t)}`}>${t}</a>`)}</p>`}
-    <${Facts} job=${job} />
+    <${Kin} job=${job} />
+    <${Facts} job=${job} best=${best} />
+  `;
+}
+
+/* What it came from: the job that it was forked from, the sweep that made it. */
+function Kin({ job }) {
+  if (!job.parent && !job.sweep) return null;
+  const { parent, sweep } = job;
+  return html`
+    <p class="notes">
+      ${parent && html`Forked from <a href=${`/jobs/${parent.job}`}>job ${parent.job.slice(-6)}</a>${Number.isFinite(parent.step) ? `, step ${format.count(parent.step)}` : ''} (${parent.checkpoint}). `}
+      ${sweep && html`Job ${sweep.index} of <a href=${`/sweeps/${sweep.id}`}>sweep ${sweep.id.slice(-6)}</a>: ${Object.entries(sweep.params || {}).map(([p, v]) => html`<span class="setting" title=${p}>${headOf(p)} <b>${typeof v === 'string' ? v : JSON.stringify(v)}</b></span>`)}`}
+    </p>
   `;
 }
 
 /* What can be done with a job in its state. */
 const ACTIONS = [
-  { name: 'pause', text: 'Pause', when: (s) => s === 'running' || s === 'queued' || s === 'starting' },
+  { name: 'pause', text: 'Pause', when: (s, job) => ['running', 'queued', 'starting'].includes(s) && !isExternal(job) },
   { name: 'resume', text: 'Resume', when: (s) => s === 'paused' },
   { name: 'cancel', text: 'Cancel', confirm: 'Cancel it?', when: (s) => !isTerminal(s) && s !== 'cancelling' },
-  { name: 'retry', text: 'Retry', when: isTerminal },
+  { name: 'retry', text: 'Retry', when: (s, job) => isTerminal(s) && !isExternal(job) },
   { name: 'remove', text: 'Delete', confirm: 'Delete it?', when: isTerminal },
 ];
 
 function Actions({ job, refresh }) {
   const [error, setError] = useState(null);
+  const [forking, setForking] = useState(false);
   const act = async (name) => {
     try {
       setError(null);
@@ -212,18 +241,24 @@ function Actions({ job, refresh }) {
   };
   return html`
     <div class="actions">
-      ${ACTIONS.filter((a) => a.when(job.state)).map((a) =>
+      ${ACTIONS.filter((a) => a.when(job.state, job)).map((a) =>
         a.confirm
           ? html`<${ConfirmButton} key=${a.name} text=${a.text} confirm=${a.confirm} onConfirm=${() => act(a.name)} />`
           : html`<button key=${a.name} onClick=${() => act(a.name)}>${a.text}</button>`,
       )}
-      <a class="button" href=${`/new?from=${job.id}`}>Duplicate</a>
+      ${!isExternal(job) &&
+      html`
+        ${job.progress?.step > 0 && html`<button onClick=${() => setForking(true)}>Fork</button>`}
+        <a class="button" href=${`/new?from=${job.id}`}>Duplicate</a>
+        <a class="button" href=${`/new-sweep?from=${job.id}`}>Sweep</a>
+      `}
       <${ErrorBox} error=${error} />
+      ${forking && html`<${Fork} job=${job} onClose=${() => setForking(false)} />`}
     </div>
   `;
 }
 
-function Facts({ job }) {
+function Facts({ job, best }) {
   const now = useNow(job.started_at || job.created_at);
   const p = job.progress || {};
   const s = job.summary || {};
@@ -234,10 +269,9 @@ function Facts({ job }) {
     Number.isFinite(p.epoch) && p.epoch > 0 && ['Epoch', p.phase && running ? `${p.epoch}, ${p.phase}` : p.epoch],
     job.state === 'running' && ['Time left', format.duration(etaOf(job, now))],
     job.started_at && ['Running time', format.duration(runtimeOf(job, now))],
-    'train/loss' in s && ['Train loss', format.value(s['train/loss'])],
-    'val/loss' in s && ['Validation loss', format.value(s['val/loss'])],
-    'val/accuracy' in s && ['Validation accuracy', format.percent(number(s['val/accuracy']), 2)],
-    'test/accuracy' in s && ['Test accuracy', format.percent(number(s['test/accuracy']), 2)],
+    ...resultsOf(s).map((name) => [headOf(name), figureText(name, s[name])]),
+    best && [`Best ${headOf(best.name).toLowerCase()}`, html`${figureText(best.name, best.value)} <small>at step ${format.count(best.step)}</small>`],
+    job.state === 'succeeded' && p.step < p.n_steps && ['Stopped early', `at step ${format.count(p.step)}`],
   ].filter(Boolean);
   return html`
     <div class="facts">
@@ -245,6 +279,24 @@ function Facts({ job }) {
       <dl>${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>
     </div>
   `;
+}
+
+/* The best value of the series by which the best weights are kept, and its step. */
+function bestOf(job, series) {
+  const name = job.spec?.train?.keep?.best;
+  const point = name && series.has(name) && bestPoint(series.get(name), isHighBetter(name));
+  return point ? { name, ...point } : null;
+}
+
+const FACTS_MOST = 6; // results at the top of the page
+
+/* The results worth the top of the page: the training loss, then what was measured on the splits, the test first. */
+function resultsOf(summary) {
+  const names = Object.keys(summary);
+  const of = (split) => names.filter((n) => n.startsWith(`${split}/`));
+  const loss = names.filter((n) => n === 'train/loss');
+  const measured = [...of('test'), ...of('val')].sort((a, b) => /loss$/.test(a) - /loss$/.test(b));
+  return [...loss, ...measured].slice(0, FACTS_MOST);
 }
 
 function Overview({ job, series, version, query, logNews }) {
@@ -310,7 +362,8 @@ function About({ job }) {
     ['Owner', job.owner],
     ['Mode', job.spec?.mode],
     ['Seed', job.spec?.seed],
-    ['Data', job.spec?.data?.dataset],
+    ['Data', job.spec?.data?.dataset && html`<a href=${`/datasets/${encodeURIComponent(job.spec.data.dataset)}`}>${job.spec.data.dataset}</a>`],
+    isExternal(job) && ['Kind', 'external: its metrics come from another program'],
     ['Parameters', format.count(job.checked?.parameters)],
     ['Threads', r.threads],
     ['Memory', r.memory_mb && `${format.count(r.memory_mb)} MiB`],

@@ -1,12 +1,15 @@
-// All jobs: a table that is live, sorts, filters, and leads to one job or to a comparison of several.
+// All jobs, as a leaderboard: a live table with columns of the reader's choice, sorted, filtered, and grouped by all but the seed;
+// it leads to one job, or to a comparison of several.  All of that is in the address.
 
 import { html, render } from 'htm/preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { follow, jobs } from '../api.js';
+import { address, follow, jobs } from '../api.js';
 import * as format from '../lib/format.js';
-import { number } from '../lib/smooth.js';
+import { OWN, cellText, columnsOf, headOf, sortsOf } from '../lib/leaderboard.js';
 import { go, setQuery } from '../lib/route.js';
-import { ErrorBox, Live, Progress, State, Time, atMostEvery, etaOf } from './parts.js';
+import { ColumnChoice } from './columnchoice.js';
+import { Groups } from './groups.js';
+import { Check, ErrorBox, Live, Progress, Shell, State, Time, atMostEvery, etaOf, runtimeOf, saveAs } from './parts.js';
 
 const PAGE = 50; // jobs at a time
 const REFRESH_MS = 400; // between two looks at the list, however many events come
@@ -15,17 +18,23 @@ const COMPARE_MOST = 10; // as many as there are colours
 
 const STATES = ['preparing', 'queued', 'starting', 'running', 'pausing', 'paused', 'cancelling', 'interrupted', 'succeeded', 'failed', 'cancelled', 'timed_out'];
 
-/* One row is one column: its name, the server's name for sorting (descending first where the high end is the better one). */
-const COLUMNS = [
-  { name: 'Job', sort: 'name', cell: (job) => html`<a class="name" href=${`/jobs/${job.id}`}>${job.name || job.id}</a>${job.project && html`<small>${job.project}</small>`}`, class: 'c-name' },
-  { name: 'State', sort: 'state', cell: (job) => html`<${State} state=${job.state} />`, class: 'c-state' },
-  { name: 'Progress', cell: (job) => html`<${Progress} job=${job} />`, class: 'c-progress' },
-  { name: 'Time left', cell: (job) => format.duration(etaOf(job)), class: 'c-eta num' },
-  { name: 'Loss', sort: 'train/loss', cell: (job) => format.value(job.summary?.['train/loss']), class: 'c-loss num' },
-  { name: 'Test accuracy', sort: 'test/accuracy', high: true, cell: (job) => format.percent(number(job.summary?.['test/accuracy']), 2), class: 'c-accuracy num' },
-  { name: 'Created', sort: 'created_at', high: true, cell: (job) => html`<${Time} at=${job.created_at} />`, class: 'c-created' },
-  { name: 'Owner', sort: 'owner', cell: (job) => job.owner || format.NOTHING, class: 'c-owner' },
-];
+/* What stands in the columns of the job itself. */
+const CELLS = {
+  progress: (job) => html`<${Progress} job=${job} />`,
+  eta: (job) => format.duration(etaOf(job)),
+  time: (job) => format.duration(runtimeOf(job)),
+  created_at: (job) => html`<${Time} at=${job.created_at} />`,
+  owner: (job) => job.owner || format.NOTHING,
+  project: (job) => job.project || format.NOTHING,
+};
+
+function cell(job, column) {
+  return CELLS[column] ? CELLS[column](job) : cellText(job, column);
+}
+
+function classOf(column) {
+  return OWN[column] ? `c-${column}${['eta', 'time'].includes(column) ? ' num' : ''}` : 'c-figure num';
+}
 
 export function title() {
   return 'Jobs';
@@ -36,10 +45,17 @@ export function mount(el, params) {
   return () => render(null, el);
 }
 
+const FILTERS = ['state', 'project', 'q', 'sort', 'owner', 'tag', 'sweep'];
+
 function filtersOf(query) {
   const filters = {};
-  for (const name of ['state', 'project', 'q', 'sort', 'owner', 'tag']) if (query.get(name)) filters[name] = query.get(name);
+  for (const name of FILTERS) if (query.get(name)) filters[name] = query.get(name);
   return filters;
+}
+
+/* What the server is asked for: places of the spec come only when they are named. */
+function requestOf(filters, columns) {
+  return { ...filters, columns: columns.filter((c) => c.startsWith('/')).join(',') };
 }
 
 /* The list for FILTERS, kept up by events: {items, has_more, error, status, more()}. */
@@ -79,7 +95,7 @@ function useJobs(filters) {
       status: setStatus,
       resync: refresh,
       event(kind, data) {
-        if (kind === 'state' || kind === 'job') return refresh();
+        if (kind === 'state' || kind === 'job' || kind === 'deleted') return refresh();
         if (kind !== 'progress' && kind !== 'metrics') return;
         const change = pending.get(data.job) || { progress: null, summary: {} };
         if (kind === 'progress') change.progress = data;
@@ -109,7 +125,9 @@ function merged(job, change) {
 
 function Jobs({ query }) {
   const filters = filtersOf(query);
-  const { items, has_more, error, status, more, again } = useJobs(filters);
+  const columns = columnsOf(query.get('columns'));
+  const isGrouped = query.get('groups') === '1';
+  const { items, has_more, error, status, more, again } = useJobs(requestOf(filters, columns));
   const [selected, setSelected] = useState(() => new Set());
   const projects = useMemo(() => [...new Set((items || []).map((j) => j.project).filter(Boolean))].sort(), [items]);
 
@@ -129,12 +147,32 @@ function Jobs({ query }) {
       <a class="button primary" href="/new">New job</a>
     </div>
     <${Filters} filters=${filters} projects=${projects} />
+    ${(items?.length > 0 || isGrouped) &&
+    html`<div class="controls">
+      ${!isGrouped && html`<${ColumnChoice} columns=${columns} items=${items || []} />`}
+      <${Check} label="group runs that differ in the seed alone" checked=${isGrouped} onChange=${(on) => setQuery({ groups: on ? 1 : '' })} />
+      <span class="grow"></span>
+      <${Csv} request=${{ ...filters, columns: columns.filter((c) => !OWN[c]).join(',') }} />
+    </div>`}
     <${ErrorBox} error=${error} retry=${again} />
-    ${items && items.length === 0 && html`<${Empty} filtered=${filtered} />`}
-    ${items && items.length > 0 && html`<${Table} items=${items} sort=${filters.sort || '-created_at'} selected=${selected} toggle=${toggle} />`}
-    ${has_more && html`<p class="more"><button onClick=${more}>Show more</button></p>`}
+    ${isGrouped && html`<${Groups} filters=${filters} items=${items || []} metric=${query.get('metric')} />`}
+    ${!isGrouped && items && items.length === 0 && html`<${Empty} filtered=${filtered} />`}
+    ${!isGrouped && items && items.length > 0 && html`<${Table} items=${items} columns=${columns} sort=${filters.sort || '-created_at'} selected=${selected} toggle=${toggle} />`}
+    ${!isGrouped && has_more && html`<p class="more"><button onClick=${more}>Show more</button></p>`}
     <${Selection} selected=${selected} clear=${() => setSelected(new Set())} />
   `;
+}
+
+/* The table as a file for other programs. */
+function Csv({ request }) {
+  const [problem, setProblem] = useState(null);
+  const save = () =>
+    jobs.csv(request).then(
+      (blob) => saveAs('jobs.csv', blob),
+      (e) => setProblem(e),
+    );
+  const line = `curl -s -H 'Accept: text/csv' '${address('/jobs')}?${new URLSearchParams(Object.entries(request).filter(([, v]) => v))}'`;
+  return html`<button onClick=${save} title=${line}>CSV</button><${ErrorBox} error=${problem} />`;
 }
 
 function Filters({ filters, projects }) {
@@ -153,19 +191,22 @@ function Filters({ filters, projects }) {
       </select>
       <input list="projects" placeholder="Any project" aria-label="Project" value=${filters.project || ''} onInput=${type('project')} />
       <datalist id="projects">${projects.map((p) => html`<option value=${p}></option>`)}</datalist>
+      ${['tag', 'sweep', 'owner'].filter((n) => filters[n]).map((n) => html`<button type="button" class="tag-filter" onClick=${() => setQuery({ [n]: '' })} aria-label=${`Drop the filter ${n}`}>${n} ${n === 'sweep' ? filters[n].slice(-6) : filters[n]} ✕</button>`)}
       ${Object.keys(filters).length > 0 && html`<button type="button" class="quiet" onClick=${() => go('/')}>Clear</button>`}
     </form>
   `;
 }
 
-function Table({ items, sort, selected, toggle }) {
+function Table({ items, columns, sort, selected, toggle }) {
   return html`
     <div class="scroll">
-      <table class="jobs">
+      <table class="rows jobs">
         <thead>
           <tr>
             <th class="c-pick"><span class="hidden">Choose</span></th>
-            ${COLUMNS.map((c) => html`<${Heading} column=${c} sort=${sort} />`)}
+            <${Heading} column="name" name="Job" sorts=${['name', '-name']} class="c-name" sort=${sort} />
+            <${Heading} column="state" name="State" sorts=${['state', '-state']} class="c-state" sort=${sort} />
+            ${columns.map((c) => html`<${Heading} key=${c} column=${c} name=${headOf(c)} sorts=${sortsOf(c)} class=${classOf(c)} sort=${sort} />`)}
           </tr>
         </thead>
         <tbody>
@@ -175,7 +216,9 @@ function Table({ items, sort, selected, toggle }) {
                 <td class="c-pick">
                   <input type="checkbox" aria-label=${`Choose ${job.name || job.id} to compare`} checked=${selected.has(job.id)} onChange=${() => toggle(job.id)} />
                 </td>
-                ${COLUMNS.map((c) => html`<td class=${c.class} data-label=${c.name}>${c.cell(job)}</td>`)}
+                <td class="c-name"><a class="name" href=${`/jobs/${job.id}`}>${job.name || job.id}</a>${job.project && html`<small>${job.project}</small>`}</td>
+                <td class="c-state"><${State} state=${job.state} /></td>
+                ${columns.map((c) => html`<td key=${c} class=${classOf(c)} data-label=${headOf(c)}>${cell(job, c)}</td>`)}
               </tr>
             `,
           )}
@@ -190,16 +233,15 @@ function openRow(event, job) {
   go(`/jobs/${job.id}`);
 }
 
-function Heading({ column, sort }) {
-  if (!column.sort) return html`<th class=${column.class}>${column.name}</th>`;
-  const up = sort === column.sort;
-  const down = sort === `-${column.sort}`;
-  const first = column.high ? `-${column.sort}` : column.sort;
-  const second = column.high ? column.sort : `-${column.sort}`;
-  const next = sort === first ? second : sort === second ? '' : first;
+/* A press sorts by the better end first, another by the other one, a third no more.  SORTS: those two; empty where it does not sort. */
+function Heading({ column, name, sorts, class: className, sort }) {
+  if (sorts.length === 0) return html`<th class=${className}>${name}</th>`;
+  const up = sort === column;
+  const down = sort === `-${column}`;
+  const next = sort === sorts[0] ? sorts[1] : sort === sorts[1] ? '' : sorts[0];
   return html`
-    <th class=${column.class} aria-sort=${up ? 'ascending' : down ? 'descending' : 'none'}>
-      <button onClick=${() => setQuery({ sort: next })}>${column.name}<i>${up ? '↑' : down ? '↓' : ''}</i></button>
+    <th class=${className} aria-sort=${up ? 'ascending' : down ? 'descending' : 'none'}>
+      <button onClick=${() => setQuery({ sort: next })} title=${column}>${name}<i>${up ? '↑' : down ? '↓' : ''}</i></button>
     </th>
   `;
 }
@@ -224,7 +266,7 @@ function Empty({ filtered }) {
     <section class="empty">
       <h2>No jobs yet</h2>
       <p>Start with a ready example, or post one with curl:</p>
-      <pre>curl -s ${location.origin}/api/v1/examples/fashion-quick | curl --json @- ${location.origin}/api/v1/jobs</pre>
+      <${Shell} text=${`curl -s ${address('/examples/fashion-quick')} | curl --json @- ${address('/jobs')}`} />
       <p><a class="button primary" href="/new">New job</a></p>
     </section>
   `;

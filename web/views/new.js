@@ -2,7 +2,8 @@
 
 import { html, render } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { examples, jobs } from '../api.js';
+import { datasets, examples, jobs } from '../api.js';
+import { startingJob } from '../lib/datasets.js';
 import { locate, offset, pretty } from '../lib/locate.js';
 import { go } from '../lib/route.js';
 import { Editor } from './editor.js';
@@ -19,13 +20,15 @@ export function title() {
 export function mount(el, params) {
   const from = params.query.get('from');
   const example = params.query.get('example');
-  render(html`<${NewJob} key=${`${from} ${example}`} from=${from} example=${example} />`, el);
+  const dataset = params.query.get('dataset');
+  render(html`<${NewJob} key=${`${from} ${example} ${dataset}`} from=${from} example=${example} dataset=${dataset} />`, el);
   return () => render(null, el);
 }
 
-/* Where the text comes from: a job, an example, or what was typed before. */
-async function firstText({ from, example }) {
+/* Where the text comes from: a job, a data set, an example, or what was typed before. */
+async function firstText({ from, example, dataset }) {
   if (from) return pretty((await jobs.get(from)).spec);
+  if (dataset) return pretty(startingJob(await datasets.get(dataset)));
   if (example) return examples.text(example);
   const draft = sessionStorage.getItem(DRAFT);
   if (draft) return draft;
@@ -64,8 +67,8 @@ function marksOf(problem, text) {
   });
 }
 
-function NewJob({ from, example }) {
-  const first = useLoaded(() => firstText({ from, example }), `${from} ${example}`);
+function NewJob({ from, example, dataset }) {
+  const first = useLoaded(() => firstText({ from, example, dataset }), `${from} ${example} ${dataset}`);
   const list = useLoaded(() => examples.list(), 'examples');
   const [text, setText] = useState(null);
   const [sent, setSent] = useState({ busy: false, error: null });
@@ -102,11 +105,11 @@ function NewJob({ from, example }) {
   const show = (mark) => editor.current?.show(offset(text, mark.line, mark.column));
   return html`
     <div class="head">
-      <h1>New job</h1>
+      <h1>New job${dataset && html` <small>with ${dataset}</small>`}</h1>
       <span class="grow"></span>
       <button class="primary" onClick=${submit} disabled=${sent.busy || text === null} title="Ctrl+Enter">${sent.busy ? 'Starting…' : 'Start training'}</button>
     </div>
-    <${Examples} items=${list.data?.items} chosen=${from ? null : example} />
+    <${Examples} items=${list.data?.items} chosen=${from || dataset ? null : example} />
     <${ErrorBox} error=${first.error || list.error} retry=${first.again} />
     <div class="new" onKeyDown=${keys}>
       ${text !== null && html`<${Editor} text=${text} onInput=${type} marks=${marks} handle=${editor} />`}

@@ -2,6 +2,7 @@
 
 import { html } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { follow } from '../api.js';
 import * as format from '../lib/format.js';
 
 const TERMINAL = ['succeeded', 'failed', 'cancelled', 'timed_out'];
@@ -98,7 +99,36 @@ export function useLoaded(load, key) {
     again();
     return () => turn.current++;
   }, [key]);
-  return { ...state, again, set: (data) => setState((s) => ({ ...s, data })) };
+  const change = (how) => setState((s) => (s.data ? { ...s, data: how(s.data) } : s));
+  return { ...state, again, change };
+}
+
+const REFRESH_MS = 400; // between two loads, however many events come
+
+/* The same, kept up by the server's events: {data, error, again, status}.  NEWS(kind, event) answers true where it must be loaded
+ * again, with a function from the data to the new data where the event says it all, and with nothing where it is no concern. */
+export function useLive(load, key, news) {
+  const loaded = useLoaded(load, key);
+  const [status, setStatus] = useState('');
+  const latest = useRef();
+  latest.current = { ...loaded, news };
+  useEffect(() => {
+    const again = atMostEvery(REFRESH_MS, () => latest.current.again());
+    const end = follow(null, {
+      status: setStatus,
+      resync: again,
+      event(kind, event) {
+        const answer = latest.current.news(kind, event);
+        if (answer === true) again();
+        else if (answer) latest.current.change(answer);
+      },
+    });
+    return () => {
+      end();
+      again.cancel();
+    };
+  }, [key]);
+  return { ...loaded, status };
 }
 
 /* CALL at most once in MS; the last call is never lost. */
@@ -162,4 +192,36 @@ export function ConfirmButton({ text, confirm, onConfirm }) {
     setAsking(!asking);
   };
   return html`<button class=${asking ? 'danger' : ''} onClick=${press}>${asking ? confirm : text}</button>`;
+}
+
+/* A window over the page; Escape and a press beside it close it. */
+export function Dialog({ title, onClose, children }) {
+  const el = useRef(null);
+  useEffect(() => el.current.showModal(), []);
+  return html`
+    <dialog ref=${el} aria-label=${title} onClose=${onClose} onClick=${(e) => e.target === el.current && el.current.close()}>
+      <div class="head small">
+        <h2>${title}</h2>
+        <span class="grow"></span>
+        <button class="quiet" onClick=${() => el.current.close()} aria-label="Close">✕</button>
+      </div>
+      ${children}
+    </dialog>
+  `;
+}
+
+/* A line for the shell, ready to be copied. */
+export function Shell({ text }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return html`
+    <div class="shell">
+      <pre tabindex="0">${text}</pre>
+      ${navigator.clipboard && html`<button onClick=${copy}>${copied ? 'Copied' : 'Copy'}</button>`}
+    </div>
+  `;
 }

@@ -5,11 +5,14 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
 import { drawPicture } from '../charts.js';
 import * as format from '../lib/format.js';
+import { isShare } from '../lib/leaderboard.js';
 import { setQuery } from '../lib/route.js';
 import { number } from '../lib/smooth.js';
+import { ErrorCurves, Residuals } from './errorcurves.js';
 import { Choice, ErrorBox, isTerminal, useLoaded } from './parts.js';
 
 const SAMPLES_FIRST = 48;
+const CLASSES_MOST = 40; // a larger matrix has no numbers in its cells
 const SPLIT_NAMES = { train: 'Train', validation: 'Validation', val: 'Validation', test: 'Test' };
 
 export function Report({ job, query }) {
@@ -29,6 +32,8 @@ export function Report({ job, query }) {
         ${data.confusion && html`<section><h2>Confusion matrix <small>rows: the true class; columns: what the model said</small></h2><${Confusion} matrix=${data.confusion} classes=${classes} /></section>`}
         ${data.per_class && html`<section><h2>By class</h2><${PerClass} rows=${data.per_class} /></section>`}
       </div>
+      <${ErrorCurves} curves=${data.curves} query=${query} />
+      <${Residuals} residuals=${data.residuals} />
       ${data.samples?.length > 0 && html`<${Samples} samples=${data.samples} classes=${classes} mistakes=${mistakesOf(data.splits?.test)} query=${query} />`}
     </div>
   `;
@@ -38,7 +43,7 @@ export function Report({ job, query }) {
 function figure(name, given) {
   const v = number(given?.value ?? given);
   const error = given?.standard_error;
-  const asShare = /accuracy|top_/.test(name);
+  const asShare = isShare(name);
   const text = asShare ? format.percent(v, 2) : format.value(v);
   if (!Number.isFinite(error)) return text;
   return html`${text} <small title="plus or minus one standard error">± ${asShare ? format.percent(error, 2) : format.value(error)}</small>`;
@@ -81,14 +86,14 @@ function Figures({ report }) {
 function Confusion({ matrix, classes }) {
   return html`
     <div class="scroll">
-      <table class="confusion">
+      <table class=${matrix.length > CLASSES_MOST ? 'confusion tiny' : 'confusion'}>
         <thead><tr><th></th>${matrix.map((_, k) => html`<th scope="col"><span>${classes[k] ?? k}</span></th>`)}</tr></thead>
         <tbody>
           ${matrix.map((row, i) => {
             const sum = row.reduce((a, b) => a + b, 0) || 1;
             return html`<tr>
               <th scope="row">${classes[i] ?? i}</th>
-              ${row.map((n, k) => html`<${Cell} n=${n} share=${n / sum} right=${i === k} title=${`${classes[i] ?? i} taken for ${classes[k] ?? k}: ${n} (${format.percent(n / sum, 1)})`} />`)}
+              ${row.map((n, k) => html`<${Cell} n=${n} isTiny=${matrix.length > CLASSES_MOST} share=${n / sum} right=${i === k} title=${`${classes[i] ?? i} taken for ${classes[k] ?? k}: ${n} (${format.percent(n / sum, 1)})`} />`)}
             </tr>`;
           })}
         </tbody>
@@ -97,11 +102,11 @@ function Confusion({ matrix, classes }) {
   `;
 }
 
-function Cell({ n, share, right, title }) {
+function Cell({ n, isTiny, share, right, title }) {
   // The root brings small shares of mistakes into sight.
   const strength = n === 0 ? 0 : Math.round((right ? share : Math.sqrt(share)) * 85 + 8);
   const paint = `color-mix(in srgb, var(${right ? '--good' : '--bad'}) ${Math.min(90, strength)}%, transparent)`;
-  return html`<td class=${strength > 55 ? 'strong' : ''} title=${title} style=${{ background: n ? paint : '' }}>${n || html`<i>·</i>`}</td>`;
+  return html`<td class=${strength > 55 ? 'strong' : ''} title=${title} style=${{ background: n ? paint : '' }}>${isTiny ? '' : n || html`<i>·</i>`}</td>`;
 }
 
 function PerClass({ rows }) {
@@ -123,10 +128,12 @@ function mistakesOf(split) {
   return Math.round(split?.samples * (1 - number(split?.accuracy?.value ?? split?.accuracy)));
 }
 
-/* The wrong ones first, and among those the ones that the model was surest of.  These are a choice: MISTAKES is how many there
- * were in the whole split. */
+/* The wrong ones first, and among those the ones that the model was surest of; of figures, those that are furthest off.  These are
+ * a choice: MISTAKES is how many there were in the whole split. */
 function Samples({ samples, classes, mistakes, query }) {
   const [most, setMost] = useState(SAMPLES_FIRST);
+  const isRegression = samples.every((s) => typeof offBy(s) === 'number');
+  if (isRegression) return html`<h2>Samples <small>of the test split, the worst first</small></h2><${Regressed} samples=${samples} />`;
   const show = query.get('samples') || 'all';
   const isWrong = (s) => s.label !== s.prediction;
   const nWrong = samples.filter(isWrong).length;
@@ -145,12 +152,14 @@ function Samples({ samples, classes, mistakes, query }) {
       <span class="grow"></span>
       <${Choice} label="Which samples" value=${show} options=${options} onChange=${(v) => setQuery({ samples: v === 'all' ? '' : v })} />
     </div>
-    <ul class="samples">
+    <ul class=${samples.some((s) => s.image) ? 'samples' : 'samples texts'}>
       ${list.slice(0, most).map((s) => html`<${Sample} key=${s.index} sample=${s} classes=${classes} wrong=${isWrong(s)} />`)}
     </ul>
     ${list.length > most && html`<p class="more"><button onClick=${() => setMost(most + SAMPLES_FIRST)}>Show more</button></p>`}
   `;
 }
+
+const TOP_SHOWN = 3; // classes below a sample
 
 function Sample({ sample, classes, wrong }) {
   const canvas = useRef(null);
@@ -159,11 +168,45 @@ function Sample({ sample, classes, wrong }) {
     if (sample.image?.data) drawPicture(canvas.current, sample.image);
   }, [sample]);
   const text = `Sample ${sample.index}: is ${name(sample.label)}, taken for ${name(sample.prediction)} with ${format.percent(sample.probability, 1)}`;
+  const others = (sample.top || []).filter((t) => t.label !== sample.prediction && name(t.label) !== name(sample.prediction)).slice(0, TOP_SHOWN - 1);
   return html`
     <li class=${wrong ? 'wrong' : ''} title=${text}>
       ${sample.image?.data && html`<canvas ref=${canvas} role="img" aria-label=${text}></canvas>`}
+      ${sample.image?.png && html`<img src=${`data:image/png;base64,${sample.image.png}`} alt=${text} />`}
+      ${sample.text !== undefined && html`<p>${sample.text}</p>`}
+      ${sample.row && html`<${Row} row=${sample.row} />`}
       <b>said ${name(sample.prediction)}, ${format.percent(sample.probability)}</b>
       <small>is ${name(sample.label)}</small>
+      ${others.map((t) => html`<small>or ${name(t.label)}, ${format.percent(t.probability)}</small>`)}
     </li>
+  `;
+}
+
+function Row({ row }) {
+  return html`<dl class="row">${Object.entries(row).map(([n, v]) => html`<div><dt>${n}</dt><dd>${typeof v === 'number' ? format.value(v) : String(v ?? 'missing')}</dd></div>`)}</dl>`;
+}
+
+/* How far a predicted figure is from the true one; undefined where the sample is of a class. */
+function offBy(sample) {
+  const [is, said] = [sample.target ?? sample.label, sample.prediction].map((v) => (Array.isArray(v) ? v[0] : v));
+  const isFigure = sample.probability === undefined && typeof is === 'number' && typeof said === 'number';
+  return isFigure ? said - is : undefined;
+}
+
+function Regressed({ samples }) {
+  const list = [...samples].sort((a, b) => Math.abs(offBy(b)) - Math.abs(offBy(a)));
+  const names = [...new Set(list.flatMap((s) => Object.keys(s.row || {})))];
+  const figureText = (v) => (typeof v === 'number' ? format.value(v) : String(v ?? format.NOTHING));
+  return html`
+    <div class="scroll">
+      <table class="dense">
+        <thead><tr><th class="num">Off by</th><th class="num">Said</th><th class="num">Is</th>${names.map((n) => html`<th>${n}</th>`)}</tr></thead>
+        <tbody>
+          ${list.slice(0, SAMPLES_FIRST).map(
+            (s) => html`<tr><td class="num"><b>${format.value(offBy(s))}</b></td><td class="num">${figureText([s.prediction].flat()[0])}</td><td class="num">${figureText([s.target ?? s.label].flat()[0])}</td>${names.map((n) => html`<td>${figureText(s.row?.[n])}</td>`)}</tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
   `;
 }

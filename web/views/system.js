@@ -29,7 +29,11 @@ function System() {
     return () => clearInterval(timer);
   }, []);
   return html`
-    <div class="head"><h1>System</h1></div>
+    <div class="head">
+      <h1>System</h1>
+      <span class="grow"></span>
+      <a class="button" href="/tokens">Tokens</a>
+    </div>
     <${ErrorBox} error=${machine.error || list.error} retry=${machine.again} />
     ${machine.data && html`<${Budgets} data=${machine.data} />`}
     <h2>Workers</h2>

@@ -1,0 +1,165 @@
+// A new sweep: a job to begin with, which of its settings to vary and over what, and what the best one is.
+
+import { html, render } from 'htm/preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { address, examples, jobs, sweeps } from '../api.js';
+import { leaves } from '../lib/diff.js';
+import * as format from '../lib/format.js';
+import { isHighBetter } from '../lib/leaderboard.js';
+import { go } from '../lib/route.js';
+import { SPACES, gridSize, rowsOf, spaceOf, sweepDocument } from '../lib/sweeps.js';
+import { Field, OtherFaults, faultsAt } from './fields.js';
+import { Check, Choice, ErrorBox, Shell, useLoaded } from './parts.js';
+
+const RECENT = 30; // jobs offered to begin with
+const FIRST_ROW = { pointer: '/optimizer/lr', kind: 'log_uniform', text: '0.0001, 0.1' };
+const STRATEGIES = [
+  ['random', 'Random'],
+  ['grid', 'Grid'],
+  ['asha', 'ASHA'],
+];
+const FIRST = { name: '', metric: 'val/accuracy', goal: 'max', strategy: 'random', max_jobs: '20', parallel: '2', seed: '1', min_steps: '', eta: '3', median: true };
+const POINTERS = ['/name', '/metric', '/goal', '/strategy', '/max_jobs', '/parallel', '/seed', '/asha', '/space'];
+
+export function title() {
+  return 'New sweep';
+}
+
+export function mount(el, params) {
+  const from = params.query.get('from') || '';
+  const sweep = params.query.get('sweep') || '';
+  render(html`<${NewSweep} key=${`${from} ${sweep}`} from=${from} sweep=${sweep} />`, el);
+  return () => render(null, el);
+}
+
+/* The jobs to choose from: [{key, text, load()}]. */
+async function basesOf(from) {
+  const [recent, ready] = await Promise.all([jobs.list({ limit: RECENT }), examples.list()]);
+  const bases = [
+    ...recent.items.filter((j) => j.kind !== 'external' && !j.sweep).map((j) => ({ key: `job ${j.id}`, text: `${j.name || j.id} (job)`, load: async () => (await jobs.get(j.id)).spec })),
+    ...ready.items.map((e) => ({ key: `example ${e.name}`, text: `${e.name} (example)`, load: async () => JSON.parse(await examples.text(e.name)) })),
+  ];
+  if (from && !bases.some((b) => b.key === `job ${from}`)) bases.unshift({ key: `job ${from}`, text: `job ${from.slice(-6)}`, load: async () => (await jobs.get(from)).spec });
+  return bases;
+}
+
+function NewSweep({ from, sweep }) {
+  const bases = useLoaded(() => basesOf(from), from);
+  const model = useLoaded(async () => (sweep ? sweeps.get(sweep) : null), sweep);
+  const [chosen, setChosen] = useState(from ? `job ${from}` : '');
+  const [base, setBase] = useState(null);
+  const [values, setValues] = useState(FIRST);
+  const [rows, setRows] = useState([FIRST_ROW]);
+  const [problem, setProblem] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const key = useRef({}); // {text, id}
+
+  useEffect(() => {
+    const s = model.data;
+    if (!s) return;
+    setValues({ ...FIRST, ...Object.fromEntries(Object.keys(FIRST).filter((k) => s[k] !== undefined && s[k] !== null).map((k) => [k, String(s[k])])), median: s.asha?.median ?? true });
+    setRows(rowsOf(s.space));
+    setBase(s.base);
+    setChosen('sweep');
+  }, [model.data]);
+  useEffect(() => {
+    if (!chosen && bases.data?.length) setChosen(bases.data[0].key);
+  }, [bases.data]);
+  useEffect(() => {
+    const found = bases.data?.find((b) => b.key === chosen);
+    if (found) found.load().then(setBase, setProblem);
+  }, [chosen, bases.data]);
+
+  const pointers = useMemo(() => (base ? [...leaves(base).keys()].filter((p) => p && !/^\/(name|notes|project|tags|kind)/.test(p)) : []), [base]);
+  const set = (name) => (e) => setValues({ ...values, [name]: e.target.value });
+  const setMetric = (e) => setValues({ ...values, metric: e.target.value, goal: isHighBetter(e.target.value) ? 'max' : 'min' });
+  const document = sweepDocument(values, rows, base);
+  const size = gridSize(document.space);
+
+  const submit = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem(null);
+    const text = JSON.stringify(document);
+    if (key.current.text !== text) key.current = { text, id: crypto.randomUUID?.() ?? String(Math.random()) }; // the same text sent again makes no second sweep
+    try {
+      const made = await sweeps.create(document, key.current.id);
+      go(`/sweeps/${made.id}`);
+    } catch (e) {
+      setProblem(e);
+      setBusy(false);
+    }
+  };
+  const number = (name, label, hint, more = {}) => html`<${Field} label=${label} pointer=${more.pointer || `/${name}`} problem=${problem} hint=${hint}><input type="number" step=${more.step || 1} min=${more.min ?? 1} value=${values[name]} onInput=${set(name)} required=${more.required ?? true} /><//>`;
+  return html`
+    <div class="head">
+      <div>
+        <p class="crumbs"><a href="/sweeps">Sweeps</a></p>
+        <h1>New sweep</h1>
+      </div>
+    </div>
+    <${ErrorBox} error=${bases.error || model.error} retry=${bases.again} />
+    <form class="add" onSubmit=${submit}>
+      <div class="card form">
+        <${Field} label="Begin with" pointer="/base" problem=${null}>
+          <select value=${chosen} onChange=${(e) => setChosen(e.target.value)}>
+            ${chosen === 'sweep' && html`<option value="sweep">the job of ${model.data?.name || 'the former sweep'}</option>`}
+            ${(bases.data || []).map((b) => html`<option value=${b.key}>${b.text}</option>`)}
+          </select>
+        <//>
+        <fieldset class="space">
+          <legend>Vary</legend>
+          ${rows.map((row, k) => html`<${SpaceRow} key=${k} row=${row} problem=${problem} change=${(r) => setRows(rows.map((x, i) => (i === k ? r : x)))} remove=${rows.length > 1 ? () => setRows(rows.filter((_, i) => i !== k)) : null} />`)}
+          <datalist id="pointers">${pointers.map((p) => html`<option value=${p}></option>`)}</datalist>
+          <button type="button" onClick=${() => setRows([...rows, { pointer: '', kind: 'values', text: '' }])}>Add a setting</button>
+        </fieldset>
+        <${Choice} label="Strategy" value=${values.strategy} options=${STRATEGIES} onChange=${(strategy) => setValues({ ...values, strategy })} />
+        <p class="muted">${STRATEGY_TEXT[values.strategy]} ${values.strategy === 'grid' && Number.isFinite(size) ? `That is ${format.count(size)} jobs.` : ''}</p>
+        <div class="form-grid">
+          <${Field} label="Metric" pointer="/metric" problem=${problem} hint="any series of the job">
+            <input required list="metrics" value=${values.metric} onInput=${setMetric} spellcheck="false" />
+          <//>
+          <datalist id="metrics">${['val/accuracy', 'val/loss', 'test/accuracy', 'test/loss', 'train/loss'].map((m) => html`<option value=${m}></option>`)}</datalist>
+          <${Field} label="Goal" pointer="/goal" problem=${problem}>
+            <select value=${values.goal} onChange=${set('goal')}><option value="max">highest</option><option value="min">lowest</option></select>
+          <//>
+          ${number('max_jobs', 'Jobs at most')}
+          ${number('parallel', 'At a time')}
+          ${values.strategy !== 'grid' && number('seed', 'Seed', 'the same seed, the same settings', { min: 0 })}
+          ${values.strategy === 'asha' && number('min_steps', 'First rung at step', 'before it nothing is stopped', { pointer: '/asha/min_steps' })}
+          ${values.strategy === 'asha' && number('eta', 'Keep one of', 'at each rung', { pointer: '/asha/eta', min: 2 })}
+        </div>
+        ${values.strategy === 'asha' && html`<${Check} label="also stop jobs that are worse than the median at the same step" checked=${values.median} onChange=${(median) => setValues({ ...values, median })} />`}
+        <${Field} label="Name" pointer="/name" problem=${problem}><input maxlength="200" value=${values.name} onInput=${set('name')} placeholder="learning rates" /><//>
+        <${OtherFaults} problem=${problem} pointers=${POINTERS} />
+        <div class="actions"><button class="primary" disabled=${busy || !base}>${busy ? 'Starting…' : 'Start sweep'}</button></div>
+      </div>
+      <aside>
+        <h2>The same with curl</h2>
+        <${Shell} text=${`curl ${address('/sweeps')} --json '${JSON.stringify({ ...document, base: undefined }).replace(/^\{/, '{"base": JOB, ').replaceAll("'", "'\\''")}'`} />
+        <p class="muted">JOB is a job's document, as <code>POST /jobs</code> takes it.</p>
+      </aside>
+    </form>
+  `;
+}
+
+const STRATEGY_TEXT = {
+  random: 'Settings are drawn by chance.',
+  grid: 'Every combination of the values.',
+  asha: 'Settings are drawn by chance, and what is behind at a rung is stopped there.',
+};
+
+function SpaceRow({ row, problem, change, remove }) {
+  const hint = SPACES.find(([kind]) => kind === row.kind)?.[2];
+  const at = `/space/${row.pointer.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  const faults = row.pointer ? faultsAt(problem, at) : [];
+  return html`
+    <div class="space-row">
+      <input aria-label="Setting, as a JSON pointer" list="pointers" placeholder="/optimizer/lr" value=${row.pointer} onInput=${(e) => change({ ...row, pointer: e.target.value })} spellcheck="false" />
+      <select aria-label="How it varies" value=${row.kind} onChange=${(e) => change({ ...row, kind: e.target.value })}>${SPACES.map(([kind, text]) => html`<option value=${kind}>${text}</option>`)}</select>
+      <input aria-label="Values" placeholder=${hint} value=${row.text} onInput=${(e) => change({ ...row, text: e.target.value })} aria-invalid=${faults.length > 0 ? 'true' : null} spellcheck="false" />
+      ${remove && html`<button type="button" class="quiet" aria-label="Leave this setting out" onClick=${remove}>✕</button>`}
+      ${faults.map((f) => html`<em class="fault-text" role="alert">${f.detail}</em>`)}
+    </div>
+  `;
+}
