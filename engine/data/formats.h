@@ -33,7 +33,7 @@ struct prepare {
 	int64_t n_done;    /* bytes of input, for progress; hashing counts as once */
 	int64_t told_ms;   /* monotonic; of the last word about progress */
 	bool hashed;       /* the source is being decoded, no longer hashed */
-	int64_t n_dealt;   /* samples that were dealt out by format.test */
+	bool has_test;     /* some file is named for the test part */
 };
 
 td_status from_idx(struct prepare *p, struct err *e);
@@ -53,8 +53,9 @@ td_status detect_format(struct prepare *p, enum prepare_type *out, struct err *e
 void prepare_note(struct prepare *p, const char *fmt, ...) TD_PRINTF(2, 3);
 /* The error that follows is about POINTER of the dataset's document. */
 void prepare_blame(struct prepare *p, const char *pointer);
-/* The part of the next sample: TEST says what its file is named for; where no file is, format.test deals. */
-enum pack_part prepare_deal(struct prepare *p, bool test);
+/* The part of sample INDEX of the training files: TEST says that its file is named for the test part; where none is,
+ * format.test deals. */
+enum pack_part prepare_deal(struct prepare *p, bool test, int64_t index);
 /* info.parts: how many samples each part has.  TD_INVALID: none to train on, or a test part of its own besides the one
  * that the format asks for. */
 td_status prepare_parts(struct prepare *p, const int64_t n[PACK_PARTS], struct err *e);

@@ -1,0 +1,369 @@
+/* Preparing: the options of "format", the table of formats, and what is the same for all of them.  See prepare.h. */
+#include "data/prepare.h"
+#include "base/clock.h"
+#include "data/formats.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define INFO_FILE        "info.json"
+#define SUMMARY_FILE     "summary.json"
+#define NOTES_MOST       50
+#define NOTE_BYTES       1000
+#define NAME_CHARACTERS  200   /* of a column or class */
+#define CLASS_NAMES_MOST 10000 /* that a document may list */
+#define DEAL_STREAM      "format.test"
+
+/* ---- The table ----------------------------------------------------------------------------------------------------
+ */
+
+static const struct {
+	const char *name;
+	td_status (*pack)(struct prepare *p, struct err *e);
+} formats[PREPARE_N_TYPES] = {
+	[PREPARE_AUTO] = { "auto", NULL },
+	[PREPARE_IDX] = { "idx", from_idx },
+	[PREPARE_CIFAR] = { "cifar", from_cifar },
+	[PREPARE_IMAGE_FOLDER] = { "image_folder", from_image_folder },
+	[PREPARE_IMAGE_CSV] = { "image_csv", from_image_csv },
+	[PREPARE_ARRAYS] = { "arrays", from_arrays },
+	[PREPARE_TABLE] = { "table", from_table },
+	[PREPARE_TEXT] = { "text", from_text },
+	[PREPARE_LABELLED_TEXT] = { "labelled_text", from_labelled_text },
+	[PREPARE_TAGGED_TEXT] = { "tagged_text", from_tagged_text },
+};
+
+/* ---- Options ------------------------------------------------------------------------------------------------------
+ */
+
+/* In the order of enum prepare_type, as an option's list of words must be. */
+static const char *const type_names[] = { "auto", "idx", "cifar", "image_folder", "image_csv", "arrays", "table",
+	"text", "labelled_text", "tagged_text", NULL };
+static const char *const header_names[] = { "auto", "yes", "no", NULL };
+const char *const prepare_column_names[] = { "number", "category", "text", "ignored", NULL };
+
+#define AT(member) offsetof(struct prepare_format, member)
+
+static const struct opt options[] = {
+	{ "type", OPT_ENUM, AT(type), "\"auto\"", .names = type_names,
+		.doc = "What the files are; \"auto\" looks at their names and first bytes, and says what it chose." },
+	{ "image_size", OPT_PAIR, AT(image_size), .low = 1, .high = 4096,
+		.doc = "[height, width]: pictures are scaled to cover it (antialiased bilinear), then cut around the "
+		       "centre; absent: they stay as they are." },
+	{ "header", OPT_ENUM, AT(header), "\"auto\"", .names = header_names,
+		.doc = "Whether the first row of a CSV file has the names of its columns." },
+	{ "delimiter", OPT_STRING, AT(delimiter), "\"\"", .high = 1,
+		.doc = "What stands between the fields of a CSV file; empty: found out." },
+	{ "path_column", OPT_STRING, AT(path_column), "\"\"", .high = NAME_CHARACTERS,
+		.doc = "The CSV column with the pictures' paths: a name, or a number from 1; empty: found out." },
+	{ "label_column", OPT_STRING, AT(label_column), "\"\"", .high = NAME_CHARACTERS,
+		.doc = "The CSV column with the labels: a name, or a number from 1; empty: found out." },
+	{ "text_column", OPT_STRING, AT(text_column), "\"\"", .high = NAME_CHARACTERS,
+		.doc = "The CSV column with the texts: a name, or a number from 1; empty: found out." },
+	{ "classes", OPT_STRINGS, AT(classes), .most = CLASS_NAMES_MOST, .high = NAME_CHARACTERS,
+		.doc = "Names of the classes, where the labels are numbers from 0." },
+	{ "test", OPT_FLOAT, AT(test), "0", .low = 0, .high = 1, .below = true,
+		.doc = "The part of the samples that becomes the test part, drawn at random once, where the files have "
+		       "none." },
+};
+
+static const struct opt_type format_type = {
+	.name = "format",
+	.doc = "How the files of a dataset are to be read.",
+	.options = options,
+	.n_options = TD_COUNT(options),
+	.n_bytes = sizeof(struct prepare_format),
+};
+
+/* "columns": any names, so no row of the table above can say it. */
+static void read_columns(const cJSON *columns, const char *pointer, struct prepare_format *out, struct arena *arena,
+	struct faults *faults)
+{
+	const cJSON *one;
+	char at[256], token[NAME_CHARACTERS + 1];
+
+	if (!cJSON_IsObject(columns) || cJSON_GetArraySize(columns) > PREPARE_COLUMNS_MOST) {
+		snprintf(at, sizeof at, "%s/columns", pointer);
+		faults_add(faults, at, "expected an object: {\"name of a column\": \"number\"}, of at most %d columns",
+			PREPARE_COLUMNS_MOST);
+		return;
+	}
+	out->columns = arena_alloc(arena, sizeof *out->columns * (size_t)(cJSON_GetArraySize(columns) + 1));
+	cJSON_ArrayForEach(one, columns)
+	{
+		int type = 0;
+
+		while (type < PREPARE_N_COLUMNS &&
+			strcmp(prepare_column_names[type], cJSON_IsString(one) ? one->valuestring : "") != 0)
+			type++;
+		json_pointer_token(one->string, token, sizeof token);
+		snprintf(at, sizeof at, "%s/columns/%.180s", pointer, token);
+		if (type == PREPARE_N_COLUMNS)
+			faults_add(faults, at,
+				"the type of a column is \"number\", \"category\", \"text\" or \"ignored\"");
+		else
+			out->columns[out->n_columns++] = (struct prepare_correction){ arena_strdup(arena, one->string),
+				(enum prepare_column)type };
+	}
+}
+
+void prepare_format_read(const cJSON *format, const char *pointer, struct prepare_format *out, struct arena *arena,
+	struct faults *faults)
+{
+	cJSON *rest = cJSON_IsObject(format) ? cJSON_Duplicate(format, true) : NULL;
+	cJSON *columns = rest ? cJSON_DetachItemFromObjectCaseSensitive(rest, "columns") : NULL;
+
+	*out = (struct prepare_format){ 0 };
+	opt_read(&format_type, rest ? rest : format, pointer, out, arena, faults);
+	if (columns)
+		read_columns(columns, pointer, out, arena, faults);
+	cJSON_Delete(columns);
+	cJSON_Delete(rest);
+}
+
+cJSON *prepare_format_schema(cJSON *defs)
+{
+	cJSON *schema = opt_schema(&format_type, defs);
+	cJSON *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
+	cJSON *columns = cJSON_AddObjectToObject(properties, "columns"), *type, *words;
+
+	cJSON_AddStringToObject(columns, "type", "object");
+	cJSON_AddStringToObject(columns, "description",
+		"Types of a table's columns, by name, where the ones that were found out are wrong.");
+	type = cJSON_AddObjectToObject(columns, "additionalProperties");
+	words = cJSON_AddArrayToObject(type, "enum");
+	for (int i = 0; i < PREPARE_N_COLUMNS; i++)
+		cJSON_AddItemToArray(words, cJSON_CreateString(prepare_column_names[i]));
+	return schema;
+}
+
+/* ---- What formats ask of their preparation ------------------------------------------------------------------------
+ */
+
+void prepare_note(struct prepare *p, const char *fmt, ...)
+{
+	char text[NOTE_BYTES];
+	va_list ap;
+
+	if (cJSON_GetArraySize(p->notes) >= NOTES_MOST)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	cJSON_AddItemToArray(p->notes, cJSON_CreateString(text));
+}
+
+void prepare_blame(struct prepare *p, const char *pointer)
+{
+	snprintf(p->pointer, sizeof p->pointer, "%s", pointer);
+}
+
+enum pack_part prepare_deal(struct prepare *p, bool test, int64_t index)
+{
+	struct rng_key key = { .stream = rng_stream(DEAL_STREAM) };
+
+	p->has_test |= test;
+	if (test || (p->format.test > 0 && rng_unit(rng_u32(&key, (uint64_t)index)) < p->format.test))
+		return PACK_TEST;
+	return PACK_TRAIN;
+}
+
+td_status prepare_parts(struct prepare *p, const int64_t n[PACK_PARTS], struct err *e)
+{
+	cJSON *parts = cJSON_AddObjectToObject(p->info, "parts");
+
+	if (p->has_test && p->format.test > 0) {
+		prepare_blame(p, "/format/test");
+		return err_set(e, TD_INVALID, "the files have a test part of their own; leave \"test\" out");
+	}
+	if (!n[PACK_TRAIN] && n[PACK_TEST])
+		return err_set(e, TD_INVALID,
+			"all %lld samples are in files or folders named for the test part, so there are none to train "
+			"on; "
+			"rename them",
+			(long long)n[PACK_TEST]);
+	if (!n[PACK_TRAIN])
+		return err_set(e, TD_INVALID, "there are no samples in these files");
+	for (int part = 0; part < PACK_PARTS; part++)
+		if (n[part])
+			cJSON_AddNumberToObject(
+				cJSON_AddObjectToObject(parts, pack_part_names[part]), "samples", (double)n[part]);
+	return TD_OK;
+}
+
+struct csv_options prepare_csv_options(const struct prepare *p)
+{
+	return (struct csv_options){ p->format.delimiter[0], p->format.header };
+}
+
+static void on_progress(void *of, int64_t n_bytes)
+{
+	struct prepare *p = of;
+	int64_t now = clock_monotonic_ms();
+
+	/* Each byte is read at least twice: hashed, then decoded.  A second walk shows no progress of its own. */
+	p->n_done = TD_MAX(p->n_done, n_bytes + (p->hashed ? p->source.n_total : 0));
+	if (!p->order->progress || now - p->told_ms < PREPARE_PROGRESS_MS)
+		return;
+	p->told_ms = now;
+	p->order->progress(p->order->of, p->n_done, 2 * p->source.n_total);
+}
+
+/* ---- One preparation ----------------------------------------------------------------------------------------------
+ */
+
+static int by_member_name(const void *a, const void *b)
+{
+	return strcmp((*(cJSON *const *)a)->string, (*(cJSON *const *)b)->string);
+}
+
+/* Members by name, at all depths, so that the same document in another order is the same. */
+static void sort_members(cJSON *v)
+{
+	int n = cJSON_IsObject(v) ? cJSON_GetArraySize(v) : 0, i = 0;
+	cJSON **members = MEM_NEW_N(cJSON *, n + 1), *one;
+
+	cJSON_ArrayForEach(one, v)
+	{
+		sort_members(one);
+		if (n)
+			members[i++] = one;
+	}
+	qsort(members, (size_t)n, sizeof *members, by_member_name);
+	for (i = 0; i < n; i++)
+		cJSON_AddItemToArray(v, cJSON_DetachItemViaPointer(v, members[i]));
+	mem_free(members);
+}
+
+static td_status make_key(struct prepare *p, char key[PREPARE_KEY], struct err *e)
+{
+	cJSON *format = p->order->format ? cJSON_Duplicate(p->order->format, true) : cJSON_CreateObject();
+	uint8_t version = PACK_VERSION, digest[SHA256_DIGEST_SIZE];
+	struct sha256_ctx hash;
+	char *text;
+	td_status s;
+
+	sort_members(format);
+	text = json_print(format);
+	sha256_init(&hash);
+	sha256_update(&hash, 1, &version);
+	sha256_update(&hash, strlen(text) + 1, (const uint8_t *)text);
+	s = source_hash(&p->source, &hash, e);
+	sha256_digest(&hash, sizeof digest, digest);
+	for (int i = 0; i < PREPARE_KEY / 2; i++)
+		snprintf(key + 2 * i, 3, "%02x", digest[i]);
+	mem_free(text);
+	cJSON_Delete(format);
+	p->hashed = true;
+	return s;
+}
+
+static td_status decode(struct prepare *p, struct err *e)
+{
+	enum prepare_type type = (enum prepare_type)p->format.type;
+	td_status s = TD_OK;
+
+	if (type == PREPARE_AUTO)
+		s = detect_format(p, &type, e);
+	if (s)
+		return s;
+	cJSON_AddStringToObject(p->info, "format", formats[type].name);
+	s = formats[type].pack(p, e);
+	if (!s && p->source.n_links)
+		prepare_note(p, "%lld links and devices were passed over.", (long long)p->source.n_links);
+	return s;
+}
+
+static td_status write_json(const struct prepare *p, const char *name, const cJSON *v, struct err *e)
+{
+	char *path = mem_printf("%s/%s", p->order->folder, name), *text = json_print(v);
+	td_status s = file_write(path, text, strlen(text), e);
+
+	mem_free(text);
+	mem_free(path);
+	return s;
+}
+
+/* Sync every file of the folder, and add up their sizes. */
+static td_status sync_folder(const char *folder, int64_t *n_bytes, struct err *e)
+{
+	DIR *d = opendir(folder);
+	struct dirent *one;
+	struct stat st;
+	td_status s = d ? TD_OK : err_errno(e, "opening %s", folder);
+
+	*n_bytes = 0;
+	while (!s && (one = readdir(d))) {
+		char *path = mem_printf("%s/%s", folder, one->d_name);
+		if (one->d_name[0] != '.' && !stat(path, &st)) {
+			*n_bytes += st.st_size;
+			s = file_sync(path, e);
+		}
+		mem_free(path);
+	}
+	if (d)
+		closedir(d);
+	return s ? s : file_sync(folder, e);
+}
+
+static td_status prepare_all(struct prepare *p, struct prepared *out, struct err *e)
+{
+	td_status s;
+
+	if (p->order->n_files < 1 || p->order->n_files > PREPARE_FILES_MOST)
+		return err_set(e, TD_INVALID, "a dataset has 1 to %d files, this one %d; pack them into an archive",
+			PREPARE_FILES_MOST, p->order->n_files);
+	s = source_init(&p->source, p->order->files, p->order->n_files, e);
+	if (s)
+		return s;
+	p->source.told = on_progress;
+	p->source.of = p;
+	s = make_key(p, out->key, e);
+	if (!s)
+		s = decode(p, e);
+	if (!s)
+		s = write_json(p, INFO_FILE, p->info, e);
+	if (!s)
+		s = write_json(p, SUMMARY_FILE, p->summary, e);
+	return s ? s : sync_folder(p->order->folder, &out->n_bytes, e);
+}
+
+bool prepare_run(const struct prepare_order *order, struct prepared *out, struct faults *faults)
+{
+	struct prepare p = {
+		.order = order, .info = cJSON_CreateObject(), .summary = cJSON_CreateObject(), .source.fd = -1
+	};
+	struct err e = { 0 };
+	size_t n_before = faults->n_found;
+
+	*out = (struct prepared){ 0 };
+	arena_init(&p.arena);
+	cJSON_AddNumberToObject(p.info, "version", PACK_VERSION);
+	cJSON_AddStringToObject(p.info, "dataset", order->dataset);
+	cJSON_AddArrayToObject(p.summary, "samples");
+	p.notes = cJSON_AddArrayToObject(p.summary, "notes");
+	prepare_format_read(order->format, "/format", &p.format, &p.arena, faults);
+	if (faults->n_found == n_before && prepare_all(&p, out, &e))
+		faults_add(faults, p.pointer, "%s", e.text);
+	if (faults->n_found == n_before) {
+		out->info = p.info;
+		p.info = NULL;
+	} else {
+		*out = (struct prepared){ 0 };
+	}
+	source_release(&p.source);
+	cJSON_Delete(p.info);
+	cJSON_Delete(p.summary);
+	arena_release(&p.arena);
+	return faults->n_found == n_before;
+}
+
+void prepared_release(struct prepared *p)
+{
+	cJSON_Delete(p->info);
+	*p = (struct prepared){ 0 };
+}
