@@ -197,14 +197,28 @@ void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node
 #define TD_ALL_AXES   0xffffffffu           /* for td_sum, td_mean */
 #define TD_SIZE_OF(i) ((int64_t)(-2 - (i))) /* for td_reshape: the size of axis i of the input */
 
+#define TD_SIZE_END INT64_MAX /* for td_slice: to the end of the axis */
+
+#define TD_IGNORE_LABEL (-100) /* a label that no loss counts; torch's ignore_index */
+
 /* height, width */
 typedef struct td_conv2d_attrs {
 	int64_t stride[2], padding[2];
+	int64_t dilation[2]; /* 0 means 1 */
+	int64_t groups;      /* likewise */
 } td_conv2d_attrs;
 
 typedef struct td_pool2d_attrs {
 	int64_t kernel[2], stride[2], padding[2];
+	bool ceil_mode;         /* a last window that is not full counts, too */
+	bool count_include_pad; /* of averages: the padding's zeros are counted */
 } td_pool2d_attrs;
+
+/* torch.nn.BatchNorm2d */
+typedef struct td_batch_norm_attrs {
+	double momentum, eps;
+	bool training;
+} td_batch_norm_attrs;
 
 /* torch.optim.SGD */
 typedef struct td_sgd_attrs {
@@ -212,10 +226,16 @@ typedef struct td_sgd_attrs {
 	bool nesterov;
 } td_sgd_attrs;
 
-/* torch.optim.Adam */
+/* torch.optim.Adam and AdamW */
 typedef struct td_adam_attrs {
 	double beta1, beta2, eps, weight_decay;
+	bool decoupled; /* AdamW */
 } td_adam_attrs;
+
+/* torch.optim.RMSprop */
+typedef struct td_rmsprop_attrs {
+	double alpha, eps, momentum, weight_decay;
+} td_rmsprop_attrs;
 
 #include "td_ops.h"
 

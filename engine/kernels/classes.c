@@ -2,6 +2,7 @@
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The largest of a row; NaN when one is NaN. */
 static real largest(const real *x, int64_t n, int64_t stride)
@@ -28,6 +29,19 @@ void K(k_softmax)(void *yv, const void *xv, int64_t n, int64_t stride)
 		y[i * stride] = (real)((double)y[i * stride] / sum);
 }
 
+void K(k_log_softmax)(void *yv, const void *xv, int64_t n, int64_t stride)
+{
+	const real *x = xv;
+	real *y = yv, top = largest(x, n, stride), lse;
+	double sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)R(exp)(x[i * stride] - top);
+	lse = (real)((double)top + log(sum));
+	for (int64_t i = 0; i < n; i++)
+		y[i * stride] = x[i * stride] - lse;
+}
+
 void K(k_argmax)(int64_t *y, const void *xv, int64_t n, int64_t stride)
 {
 	const real *x = xv;
@@ -51,7 +65,7 @@ void K(k_cross_entropy)(void *lossv, void *lsev, const void *xv, int64_t label, 
 	lse = (real)((double)top + log(sum));
 	if (lsev)
 		*(real *)lsev = lse;
-	*(real *)lossv = label >= 0 && label < n ? lse - x[label] : (real)NAN;
+	*(real *)lossv = label >= 0 && label < n ? lse - x[label] : label == K_IGNORED ? 0 : (real)NAN;
 }
 
 void K(k_cross_entropy_dx)(void *dxv, const void *xv, const void *lsev, int64_t label, const void *dyv, int64_t n)
@@ -59,6 +73,10 @@ void K(k_cross_entropy_dx)(void *dxv, const void *xv, const void *lsev, int64_t 
 	const real *x = xv, lse = *(const real *)lsev, dy = *(const real *)dyv;
 	real *dx = dxv;
 
+	if (label == K_IGNORED) {
+		memset(dx, 0, sizeof(real) * (size_t)n);
+		return;
+	}
 	for (int64_t i = 0; i < n; i++)
 		dx[i] = (R(exp)(x[i] - lse) - (i == label ? 1 : 0)) * dy;
 }

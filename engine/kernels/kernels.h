@@ -55,6 +55,25 @@ TD_KERNEL(k_relu_dx, TD_ROW) /* a: dy, b: y */
 TD_KERNEL(k_equal, TD_ROW)   /* y: one byte an element */
 TD_KERNEL(k_mask, TD_ROW)    /* y = a where the byte b is not 0, else 0 */
 
+/* Activations of a, and their derivatives (_slope).  b points at the op's parameters and does not move. */
+TD_KERNEL(k_scale_by, TD_ROW) /* b[0] a */
+TD_KERNEL(k_shift_by, TD_ROW) /* a + b[0] */
+TD_KERNEL(k_abs, TD_ROW)
+TD_KERNEL(k_sign, TD_ROW)
+TD_KERNEL(k_sigmoid, TD_ROW)
+TD_KERNEL(k_tanh, TD_ROW)
+TD_KERNEL(k_softplus, TD_ROW)
+TD_KERNEL(k_gelu, TD_ROW)
+TD_KERNEL(k_gelu_slope, TD_ROW)
+TD_KERNEL(k_gelu_tanh, TD_ROW)
+TD_KERNEL(k_gelu_tanh_slope, TD_ROW)
+TD_KERNEL(k_leaky_relu, TD_ROW) /* b[0]: the slope below 0 */
+TD_KERNEL(k_leaky_relu_slope, TD_ROW)
+TD_KERNEL(k_elu, TD_ROW) /* b[0]: alpha */
+TD_KERNEL(k_elu_slope, TD_ROW)
+TD_KERNEL(k_clamp, TD_ROW) /* b[0], b[1]: the bounds */
+TD_KERNEL(k_clamp_slope, TD_ROW)
+
 /* y[i] = scale * a[i] */
 TD_KERNEL(k_scale, (void *y, const void *a, int64_t n, double scale))
 TD_KERNEL(k_fill, (void *y, int64_t n, double value))
@@ -69,8 +88,11 @@ TD_KERNEL(k_accumulate_squares, (double *acc, const void *x, int64_t n))
 /* y[i] = acc[i] * scale */
 TD_KERNEL(k_store, (void *y, const double *acc, int64_t n, double scale))
 
-/* Rows of N classes: softmax; index of the first largest (NaN counts as larger than all); -log softmax at the label. */
+/* Rows of N classes: softmax and its logarithm; index of the first largest (NaN counts as larger than all); -log
+ * softmax at the label, which is 0 for a label that does not count. */
+#define K_IGNORED (-100)
 TD_KERNEL(k_softmax, (void *y, const void *x, int64_t n, int64_t stride))
+TD_KERNEL(k_log_softmax, (void *y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_argmax, (int64_t * y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_cross_entropy, (void *loss, void *lse, const void *x, int64_t label, int64_t n))
 TD_KERNEL(k_cross_entropy_dx, (void *dx, const void *x, const void *lse, int64_t label, const void *dy, int64_t n))
@@ -85,9 +107,10 @@ const char *k_gemm_core(void);
 
 /* Geometry of a 2-d convolution or pool; images are [H, W, C] in memory. */
 struct k_window {
-	int64_t channels, height, width; /* of one input image */
+	int64_t channels, height, width; /* of one input image; a group of its channels alone has fewer than ... */
+	int64_t pixel;                   /* ... these elements from one pixel to the next */
 	int64_t out_height, out_width;
-	int64_t kernel[2], stride[2], padding[2];
+	int64_t kernel[2], stride[2], padding[2], dilation[2];
 };
 /* One image to patches [out_height * out_width, kernel_h * kernel_w * channels], zeros outside. */
 TD_KERNEL(k_im2col, (void *patches, const void *image, const struct k_window *w))
@@ -99,6 +122,53 @@ TD_KERNEL(k_fill_rows, (void *y, const void *bias, int64_t m, int64_t n))
 TD_KERNEL(k_max_pool, (void *y, int32_t *which, const void *x, const struct k_window *w))
 TD_KERNEL(k_max_pool_dx, (void *dx, const int32_t *which, const void *dy, const struct k_window *w))
 
+/* Means over rectangles: which rows, or columns, one result takes, and how many they count as. */
+struct k_span {
+	int64_t from, to, count;
+};
+/* One image [H, W, C] to [N_ROWS, N_COLUMNS, C]; and the gradient, added to DX. */
+TD_KERNEL(k_mean_pool, (void *y, const void *x, int64_t channels, int64_t width, const struct k_span *rows,
+			       int64_t n_rows, const struct k_span *columns, int64_t n_columns))
+TD_KERNEL(k_mean_pool_dx, (void *dx, const void *dy, int64_t channels, int64_t width, const struct k_span *rows,
+				  int64_t n_rows, const struct k_span *columns, int64_t n_columns))
+
+/* Normalisation.  M rows of N elements; a statistic for each column (batch norm), or for each row (layer norm). */
+TD_KERNEL(k_columns_sum, (double *acc, const void *x, int64_t m, int64_t n))
+TD_KERNEL(k_columns_squares, (double *acc, const void *x, const double *mean, int64_t m, int64_t n))
+/* acc[j] += dy (x - mean[j]) rstd[j] */
+TD_KERNEL(k_columns_products,
+	(double *acc, const void *dy, const void *x, const void *mean, const void *rstd, int64_t m, int64_t n))
+/* y = (x - mean) rstd weight + bias; WEIGHT and BIAS may be NULL */
+TD_KERNEL(k_columns_normalize, (void *y, const void *x, const void *mean, const void *rstd, const void *weight,
+				       const void *bias, int64_t m, int64_t n))
+/* dx = weight rstd (dy - db / count - (x - mean) rstd dw / count) */
+TD_KERNEL(k_columns_normalize_dx,
+	(void *dx, const void *dy, const void *x, const void *mean, const void *rstd, const void *weight,
+		const void *dw, const void *db, int64_t m, int64_t n, double count))
+TD_KERNEL(k_rows_normalize, (void *y, void *mean, void *rstd, const void *x, const void *weight, const void *bias,
+				    int64_t m, int64_t n, double eps))
+TD_KERNEL(k_rows_normalize_dx, (void *dx, const void *dy, const void *x, const void *mean, const void *rstd,
+				       const void *weight, int64_t m, int64_t n))
+/* acc[j] += dy (x - mean[i]) rstd[i] */
+TD_KERNEL(k_rows_products,
+	(double *acc, const void *dy, const void *x, const void *mean, const void *rstd, int64_t m, int64_t n))
+
+/* y[i] = table[id[i]], rows of N; an id outside of the TABLE's M rows gives NaN. */
+TD_KERNEL(k_embedding, (void *y, const void *table, const int64_t *id, int64_t count, int64_t m, int64_t n))
+/* table[id[i]] += dy[i] for ids in FROM .. TO-1, but not SKIP */
+TD_KERNEL(k_embedding_dw, (void *table, const void *dy, const int64_t *id, int64_t count, int64_t n, int64_t from,
+				  int64_t to, int64_t skip))
+
+/* One step of one sequence of an LSTM or a GRU with H units.  GATES: in, what the input and the last output give
+ * (GRU: of r and z the sum, of n the input's share); out, the gates' values.  HIDDEN: the last output's share of n,
+ * bias included. */
+TD_KERNEL(k_lstm_step, (void *gates, void *cell, void *output, int64_t h))
+TD_KERNEL(k_lstm_step_dx, (void *dgates, void *dcell, const void *doutput, const void *gates, const void *cell,
+				  const void *last_cell, int64_t h))
+TD_KERNEL(k_gru_step, (void *gates, const void *hidden, void *output, const void *last, int64_t h))
+TD_KERNEL(
+	k_gru_step_dx, (void *dgates, void *dlast, const void *doutput, const void *gates, const void *last, int64_t h))
+
 struct k_sgd {
 	double lr, momentum, dampening, weight_decay;
 	bool nesterov, first;
@@ -106,8 +176,15 @@ struct k_sgd {
 TD_KERNEL(k_sgd, (void *param, const void *grad, void *buffer, int64_t n, const struct k_sgd *s))
 struct k_adam {
 	double lr, beta1, beta2, eps, weight_decay, t;
+	bool decoupled; /* AdamW: weight decay shrinks the parameter and leaves the gradient alone */
 };
 TD_KERNEL(k_adam, (void *param, const void *grad, void *m, void *v, int64_t n, const struct k_adam *s))
+struct k_rmsprop {
+	double lr, alpha, eps, momentum, weight_decay;
+};
+/* BUFFER (momentum) and AVERAGE (centered) may be NULL. */
+TD_KERNEL(k_rmsprop, (void *param, const void *grad, void *square, void *buffer, void *average, int64_t n,
+			     const struct k_rmsprop *s))
 
 /* Rows that copy elements of a size, for transposing and reordering. */
 td_row_fn k_copy_1, k_copy_4, k_copy_8;

@@ -8,23 +8,24 @@ void K(k_im2col)(void *patchesv, const void *imagev, const struct k_window *w)
 	const real *image = imagev;
 	real *patch = patchesv;
 	size_t pixel = sizeof(real) * (size_t)w->channels;
+	bool dense = w->pixel == w->channels && w->dilation[1] == 1; /* a row of the window lies in one piece */
 
 	for (int64_t oy = 0; oy < w->out_height; oy++)
 		for (int64_t ox = 0; ox < w->out_width; ox++)
 			for (int64_t ky = 0; ky < w->kernel[0]; ky++) {
-				int64_t y = oy * w->stride[0] + ky - w->padding[0],
+				int64_t y = oy * w->stride[0] + ky * w->dilation[0] - w->padding[0],
 					x = ox * w->stride[1] - w->padding[1];
 				bool row = y >= 0 && y < w->height;
 
-				if (row && x >= 0 && x + w->kernel[1] <= w->width) {
-					memcpy(patch, image + (y * w->width + x) * w->channels,
+				if (dense && row && x >= 0 && x + w->kernel[1] <= w->width) {
+					memcpy(patch, image + (y * w->width + x) * w->pixel,
 						pixel * (size_t)w->kernel[1]);
 					patch += w->kernel[1] * w->channels;
 					continue;
 				}
-				for (int64_t kx = 0; kx < w->kernel[1]; kx++, x++, patch += w->channels)
+				for (int64_t kx = 0; kx < w->kernel[1]; kx++, x += w->dilation[1], patch += w->channels)
 					if (row && x >= 0 && x < w->width)
-						memcpy(patch, image + (y * w->width + x) * w->channels, pixel);
+						memcpy(patch, image + (y * w->width + x) * w->pixel, pixel);
 					else
 						memset(patch, 0, pixel);
 			}
@@ -39,9 +40,9 @@ TD_VECTOR void K(k_col2im)(void *imagev, const void *patchesv, const struct k_wi
 		for (int64_t ox = 0; ox < w->out_width; ox++)
 			for (int64_t ky = 0; ky < w->kernel[0]; ky++)
 				for (int64_t kx = 0; kx < w->kernel[1]; kx++, patch += w->channels) {
-					int64_t y = oy * w->stride[0] + ky - w->padding[0],
-						x = ox * w->stride[1] + kx - w->padding[1];
-					real *to = image + (y * w->width + x) * w->channels;
+					int64_t y = oy * w->stride[0] + ky * w->dilation[0] - w->padding[0],
+						x = ox * w->stride[1] + kx * w->dilation[1] - w->padding[1];
+					real *to = image + (y * w->width + x) * w->pixel;
 
 					if (y < 0 || y >= w->height || x < 0 || x >= w->width)
 						continue;
@@ -129,4 +130,41 @@ void K(k_max_pool_dx)(void *dxv, const int32_t *which, const void *dyv, const st
 				if (iy >= 0 && iy < w->height && ix >= 0 && ix < w->width)
 					scatter(dx + (iy * w->width + ix) * w->channels, which, dy, w->channels, place);
 			}
+}
+
+void K(k_mean_pool)(void *yv, const void *xv, int64_t channels, int64_t width, const struct k_span *rows,
+	int64_t n_rows, const struct k_span *columns, int64_t n_columns)
+{
+	const real *x = xv;
+	real *y = yv;
+
+	for (int64_t i = 0; i < n_rows; i++)
+		for (int64_t k = 0; k < n_columns; k++, y += channels) {
+			real scale = (real)(1 / (double)(rows[i].count * columns[k].count));
+
+			memset(y, 0, sizeof(real) * (size_t)channels);
+			for (int64_t iy = rows[i].from; iy < rows[i].to; iy++)
+				for (int64_t ix = columns[k].from; ix < columns[k].to; ix++)
+					for (int64_t c = 0; c < channels; c++)
+						y[c] += x[(iy * width + ix) * channels + c];
+			for (int64_t c = 0; c < channels; c++)
+				y[c] *= scale;
+		}
+}
+
+void K(k_mean_pool_dx)(void *dxv, const void *dyv, int64_t channels, int64_t width, const struct k_span *rows,
+	int64_t n_rows, const struct k_span *columns, int64_t n_columns)
+{
+	const real *dy = dyv;
+	real *dx = dxv;
+
+	for (int64_t i = 0; i < n_rows; i++)
+		for (int64_t k = 0; k < n_columns; k++, dy += channels) {
+			real scale = (real)(1 / (double)(rows[i].count * columns[k].count));
+
+			for (int64_t iy = rows[i].from; iy < rows[i].to; iy++)
+				for (int64_t ix = columns[k].from; ix < columns[k].to; ix++)
+					for (int64_t c = 0; c < channels; c++)
+						dx[(iy * width + ix) * channels + c] += dy[c] * scale;
+		}
 }

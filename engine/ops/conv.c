@@ -1,6 +1,7 @@
 /* 2-d convolution (cross-correlation, as torch.nn.functional.conv2d), through patches and a matrix product per image.
  *
- * Images lie channels-last, [N, H, W, C] in memory, and so do weights, [O, kh, kw, I]: a patch is then a row, and a
+ * Images lie channels-last, [N, H, W, C] in memory, and so do weights, [O, kh, kw, I]: a patch (of one group of
+ * channels) is then a row, and a
  * result pixel too.  Images are independent, so the work is cut by image; the weights' gradient is a sum over images
  * and is cut into a fixed number of slices whose partial sums are added in order. */
 #include "ops/ops.h"
@@ -11,7 +12,8 @@
 
 struct conv {
 	struct k_window w;
-	int64_t batch, out_channels, pixels, patch; /* pixels of one result, elements of one patch */
+	int64_t batch, out_channels, pixels, patch; /* pixels of one result, elements of one patch of one group */
+	int64_t groups, out_group;                  /* result channels of a group */
 	int n_slices;
 	int64_t per_slice; /* images */
 	td_dtype dtype;
@@ -20,19 +22,30 @@ struct conv {
 	char *y, *dx, *scratch; /* scratch: [n_slices, pixels * patch], then partial sums */
 };
 
+/* Pixels from the first to the last that a window touches along axis I. */
+static int64_t reach(const td_conv2d_attrs *a, const td_shape *weight, int i)
+{
+	return TD_MAX(a->dilation[i], 1) * (weight->dim[2 + i] - 1) + 1;
+}
+
 static void conv_init(struct conv *v, const td_conv2d_attrs *a, const td_shape *x, const td_shape *weight)
 {
 	*v = (struct conv){
 		.batch = x->dim[0], .out_channels = weight->dim[0], .dtype = x->dtype, .size = td_dtype_size(x->dtype)
 	};
-	v->w = (struct k_window){ .channels = x->dim[1], .height = x->dim[2], .width = x->dim[3] };
+	v->groups = TD_MAX(a->groups, 1);
+	v->out_group = v->out_channels / v->groups;
+	v->w = (struct k_window){
+		.channels = weight->dim[1], .pixel = x->dim[1], .height = x->dim[2], .width = x->dim[3]
+	};
 	for (int i = 0; i < 2; i++) {
 		v->w.kernel[i] = weight->dim[2 + i];
 		v->w.stride[i] = a->stride[i];
 		v->w.padding[i] = a->padding[i];
+		v->w.dilation[i] = TD_MAX(a->dilation[i], 1);
 	}
-	v->w.out_height = (v->w.height + 2 * a->padding[0] - v->w.kernel[0]) / a->stride[0] + 1;
-	v->w.out_width = (v->w.width + 2 * a->padding[1] - v->w.kernel[1]) / a->stride[1] + 1;
+	v->w.out_height = (v->w.height + 2 * a->padding[0] - reach(a, weight, 0)) / a->stride[0] + 1;
+	v->w.out_width = (v->w.width + 2 * a->padding[1] - reach(a, weight, 1)) / a->stride[1] + 1;
 	v->pixels = v->w.out_height * v->w.out_width;
 	v->patch = v->w.kernel[0] * v->w.kernel[1] * v->w.channels;
 	v->n_slices = (int)TD_MAX(1, TD_MIN(SLICES_MOST, v->batch));
@@ -48,6 +61,7 @@ static size_t patch_bytes(const struct conv *v)
 static bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x, const td_shape *w)
 {
 	char tx[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
+	int64_t groups;
 
 	td_shape_text(x, tx);
 	td_shape_text(w, tw);
@@ -56,24 +70,30 @@ static bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x,
 			tx, tw);
 		return false;
 	}
-	if (x->dim[1] != w->dim[1]) {
-		td_fail(q->ctx, TD_SHAPE, "conv2d: the images %s have %lld channels, the weight %s takes %lld", tx,
-			(long long)x->dim[1], tw, (long long)w->dim[1]);
+	groups = TD_MAX(a->groups, 1);
+	if (x->dim[1] != w->dim[1] * groups || w->dim[0] % groups) {
+		td_fail(q->ctx, TD_SHAPE,
+			"conv2d: the images %s have %lld channels, the weight %s takes %lld in each of %lld groups, "
+			"which "
+			"must divide its %lld output channels",
+			tx, (long long)x->dim[1], tw, (long long)w->dim[1], (long long)groups, (long long)w->dim[0]);
 		return false;
 	}
 	for (int i = 0; i < 2; i++) {
-		if (a->stride[i] < 1 || a->padding[i] < 0 || w->dim[2 + i] < 1) {
+		if (a->stride[i] < 1 || a->padding[i] < 0 || w->dim[2 + i] < 1 || a->dilation[i] < 0) {
 			td_fail(q->ctx, TD_INVALID,
-				"conv2d needs a kernel and a stride of at least 1 and a padding of at least 0");
+				"conv2d needs a kernel, a stride and a dilation of at least 1 and a padding of at "
+				"least 0");
 			return false;
 		}
-		if (w->dim[2 + i] > x->dim[2 + i] + 2 * a->padding[i]) {
+		if (reach(a, w, i) > x->dim[2 + i] + 2 * a->padding[i]) {
 			td_fail(q->ctx, TD_SHAPE,
-				"conv2d: the kernel %lldx%lld is larger than the image %lldx%lld with its padding "
+				"conv2d: the kernel, which reaches over %lldx%lld, is larger than the image %lldx%lld "
+				"with its padding "
 				"%lldx%lld; "
 				"use a smaller kernel or more padding",
-				(long long)w->dim[2], (long long)w->dim[3], (long long)x->dim[2], (long long)x->dim[3],
-				(long long)a->padding[0], (long long)a->padding[1]);
+				(long long)reach(a, w, 0), (long long)reach(a, w, 1), (long long)x->dim[2],
+				(long long)x->dim[3], (long long)a->padding[0], (long long)a->padding[1]);
 			return false;
 		}
 	}
@@ -107,6 +127,17 @@ static void conv2d_infer(td_infer *q)
 	q->workspace = patch_bytes(&v) * (size_t)v.n_slices;
 }
 
+/* Image N of IMAGES, from the first channel of group G on; and that group's weights. */
+static const void *image_of(const struct conv *v, const char *images, int64_t n, int64_t g)
+{
+	return at_const(images, n * v->w.pixel * v->w.height * v->w.width + g * v->w.channels, v->size);
+}
+
+static const void *weight_of(const struct conv *v, int64_t g)
+{
+	return at_const(v->weight, g * v->out_group * v->patch, v->size);
+}
+
 static void conv2d_slice(void *arg, int slice)
 {
 	const struct conv *v = arg;
@@ -116,12 +147,13 @@ static void conv2d_slice(void *arg, int slice)
 	for (int64_t n = from; n < to; n++) {
 		char *y = v->y + (size_t)(n * v->pixels * v->out_channels) * v->size;
 
-		TD_PICK(v->dtype, k_im2col)
-		(patches, v->x + (size_t)(n * v->w.channels * v->w.height * v->w.width) * v->size, &v->w);
 		TD_PICK(v->dtype, k_fill_rows)(y, v->bias, v->pixels, v->out_channels);
-		TD_PICK(v->dtype, k_gemm)
-		(false, true, v->pixels, v->out_channels, v->patch, patches, v->patch, v->weight, v->patch, 1, y,
-			v->out_channels);
+		for (int64_t g = 0; g < v->groups; g++) {
+			TD_PICK(v->dtype, k_im2col)(patches, image_of(v, v->x, n, g), &v->w);
+			TD_PICK(v->dtype, k_gemm)
+			(false, true, v->pixels, v->out_group, v->patch, patches, v->patch, weight_of(v, g), v->patch,
+				1, at(y, g * v->out_group, v->size), v->out_channels);
+		}
 	}
 }
 
@@ -153,11 +185,13 @@ static const struct {
 	int64_t x[4], w[4];
 	td_conv2d_attrs attrs;
 } conv_samples[] = {
-	{ { 2, 3, 6, 5 }, { 4, 3, 3, 3 }, { { 1, 1 }, { 1, 1 } } },
-	{ { 2, 1, 7, 7 }, { 3, 1, 3, 2 }, { { 2, 1 }, { 0, 1 } } },
-	{ { 3, 2, 5, 4 }, { 5, 2, 1, 1 }, { { 2, 2 }, { 0, 0 } } },
-	{ { 1, 1, 3, 3 }, { 1, 1, 5, 5 }, { { 1, 1 }, { 2, 2 } } },
-	{ { 19, 2, 6, 6 }, { 3, 2, 2, 3 }, { { 3, 2 }, { 2, 0 } } },
+	{ { 2, 3, 6, 5 }, { 4, 3, 3, 3 }, { { 1, 1 }, { 1, 1 }, { 1, 1 }, 1 } },
+	{ { 2, 1, 7, 7 }, { 3, 1, 3, 2 }, { { 2, 1 }, { 0, 1 }, { 0, 0 }, 0 } },
+	{ { 3, 2, 5, 4 }, { 5, 2, 1, 1 }, { { 2, 2 }, { 0, 0 }, { 1, 1 }, 1 } },
+	{ { 1, 1, 3, 3 }, { 1, 1, 5, 5 }, { { 1, 1 }, { 2, 2 }, { 1, 1 }, 1 } },
+	{ { 19, 2, 6, 6 }, { 3, 2, 2, 3 }, { { 3, 2 }, { 2, 0 }, { 1, 1 }, 1 } },
+	{ { 2, 4, 7, 6 }, { 6, 2, 3, 2 }, { { 1, 2 }, { 1, 1 }, { 2, 3 }, 2 } },
+	{ { 3, 3, 5, 5 }, { 3, 1, 3, 3 }, { { 1, 1 }, { 1, 1 }, { 1, 1 }, 3 } },
 };
 
 #define CONV_APPLY(k)                                                                                                  \
@@ -178,10 +212,15 @@ CONV_APPLY(1)
 CONV_APPLY(2)
 CONV_APPLY(3)
 CONV_APPLY(4)
-static td_value *(*const conv2d_applies[3][5])(td_ctx *, td_value *const *) = {
-	{ conv2d_apply_0, conv2d_apply_1, conv2d_apply_2, conv2d_apply_3, conv2d_apply_4 },
-	{ conv2d_dx_apply_0, conv2d_dx_apply_1, conv2d_dx_apply_2, conv2d_dx_apply_3, conv2d_dx_apply_4 },
-	{ conv2d_dw_apply_0, conv2d_dw_apply_1, conv2d_dw_apply_2, conv2d_dw_apply_3, conv2d_dw_apply_4 },
+CONV_APPLY(5)
+CONV_APPLY(6)
+static td_value *(*const conv2d_applies[3][7])(td_ctx *, td_value *const *) = {
+	{ conv2d_apply_0, conv2d_apply_1, conv2d_apply_2, conv2d_apply_3, conv2d_apply_4, conv2d_apply_5,
+		conv2d_apply_6 },
+	{ conv2d_dx_apply_0, conv2d_dx_apply_1, conv2d_dx_apply_2, conv2d_dx_apply_3, conv2d_dx_apply_4,
+		conv2d_dx_apply_5, conv2d_dx_apply_6 },
+	{ conv2d_dw_apply_0, conv2d_dw_apply_1, conv2d_dw_apply_2, conv2d_dw_apply_3, conv2d_dw_apply_4,
+		conv2d_dw_apply_5, conv2d_dw_apply_6 },
 };
 
 static bool conv2d_sample(int i, td_sample *s)
@@ -204,7 +243,8 @@ static bool conv2d_sample(int i, td_sample *s)
 TD_OP(conv2d, .n_in = 3, .n_out = 1, .optional = 4, .attrs_size = sizeof(td_conv2d_attrs), .infer = conv2d_infer,
 	.forward = { conv2d_forward }, .backward = conv2d_backward, .sample = conv2d_sample)
 
-/* x [N, I, H, W], w [O, I, kh, kw], bias [O] or NULL -> [N, O, (H + 2 padding - kh) / stride + 1, ...], channels-last.
+/* x [N, I, H, W], w [O, I / groups, kh, kw], bias [O] or NULL -> [N, O, (H + 2 padding - dilation (kh - 1) - 1) /
+ * stride + 1, ...], channels-last.
  */
 TD_API td_value *td_conv2d(td_ctx *c, td_value *x, td_value *w, td_value *bias, const td_conv2d_attrs *attrs)
 {
@@ -237,16 +277,19 @@ static void conv2d_dx_slice(void *arg, int slice)
 {
 	const struct conv *v = arg;
 	char *patches = v->scratch + (size_t)slice * patch_bytes(v);
-	size_t image = (size_t)(v->w.channels * v->w.height * v->w.width) * v->size;
+	size_t image = (size_t)(v->w.pixel * v->w.height * v->w.width) * v->size;
 	int64_t from = slice * v->per_slice, to = TD_MIN(from + v->per_slice, v->batch);
 
 	for (int64_t n = from; n < to; n++) {
-		TD_PICK(v->dtype, k_gemm)
-		(false, false, v->pixels, v->patch, v->out_channels,
-			v->dy + (size_t)(n * v->pixels * v->out_channels) * v->size, v->out_channels, v->weight,
-			v->patch, 0, patches, v->patch);
 		memset(v->dx + (size_t)n * image, 0, image);
-		TD_PICK(v->dtype, k_col2im)(v->dx + (size_t)n * image, patches, &v->w);
+		for (int64_t g = 0; g < v->groups; g++) {
+			TD_PICK(v->dtype, k_gemm)
+			(false, false, v->pixels, v->patch, v->out_group,
+				at_const(v->dy, n * v->pixels * v->out_channels + g * v->out_group, v->size),
+				v->out_channels, weight_of(v, g), v->patch, 0, patches, v->patch);
+			TD_PICK(v->dtype, k_col2im)
+			(at(v->dx + (size_t)n * image, g * v->w.channels, v->size), patches, &v->w);
+		}
 	}
 }
 
@@ -345,14 +388,15 @@ static void conv2d_dw_slice(void *arg, int slice)
 
 	if (from >= to)
 		memset(partial, 0, weight_bytes(v));
-	for (int64_t n = from; n < to; n++) {
-		TD_PICK(v->dtype, k_im2col)
-		(patches, v->x + (size_t)(n * v->w.channels * v->w.height * v->w.width) * v->size, &v->w);
-		TD_PICK(v->dtype, k_gemm)
-		(true, false, v->out_channels, v->patch, v->pixels,
-			v->dy + (size_t)(n * v->pixels * v->out_channels) * v->size, v->out_channels, patches, v->patch,
-			n > from, partial, v->patch);
-	}
+	for (int64_t n = from; n < to; n++)
+		for (int64_t g = 0; g < v->groups; g++) {
+			TD_PICK(v->dtype, k_im2col)(patches, image_of(v, v->x, n, g), &v->w);
+			TD_PICK(v->dtype, k_gemm)
+			(true, false, v->out_group, v->patch, v->pixels,
+				at_const(v->dy, n * v->pixels * v->out_channels + g * v->out_group, v->size),
+				v->out_channels, patches, v->patch, n > from,
+				at(partial, g * v->out_group * v->patch, v->size), v->patch);
+		}
 }
 
 static void conv2d_dw_forward(const td_call *call)

@@ -87,7 +87,7 @@ TD_API td_value *td_matmul(td_ctx *c, td_value *a, td_value *b, bool transpose_a
 		      : NULL;
 }
 
-/* ---- linear: y = x w^T + bias; x [N, in], w [out, in], bias [out] (torch.nn.functional.linear)
+/* ---- linear: y = x w^T + bias; x [.., in], w [out, in], bias [out] (torch.nn.functional.linear)
  * -------------------------------- */
 
 static void linear_infer(td_infer *q)
@@ -95,33 +95,47 @@ static void linear_infer(td_infer *q)
 	const td_shape *x = q->in[0], *w = q->in[1], *b = q->in[2];
 	char tx[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
 
-	if (!ops_need_float(q, "linear") ||
-		!ops_need_rank(q, "linear", 0, 2, "[N, features] (put a flatten before it)") ||
-		!ops_need_rank(q, "linear", 1, 2, "[out, in]"))
+	if (!ops_need_float(q, "linear") || !ops_need_rank(q, "linear", 1, 2, "[out, in]"))
 		return;
-	if (x->dim[1] != w->dim[1] || (b && (b->rank != 1 || b->dim[0] != w->dim[0])))
-		td_fail(q->ctx, TD_SHAPE, "linear: the input %s has %lld features, the weight %s takes %lld",
-			td_shape_text(x, tx), (long long)x->dim[1], td_shape_text(w, tw), (long long)w->dim[1]);
-	q->out[0] = (td_shape){ .dtype = x->dtype, .rank = 2, .dim = { x->dim[0], w->dim[0] } };
+	if (x->rank < 2 || x->dim[x->rank - 1] != w->dim[1] || (b && (b->rank != 1 || b->dim[0] != w->dim[0])))
+		td_fail(q->ctx, TD_SHAPE,
+			"linear: the input %s does not have %lld features on its last axis, as the weight %s takes",
+			td_shape_text(x, tx), (long long)w->dim[1], td_shape_text(w, tw));
+	ops_infer_same(q);
+	q->out[0].dim[x->rank - 1] = w->dim[0];
 }
 
 static void linear_forward(const td_call *call)
 {
-	const td_shape *x = call->in[0].shape, *y = call->out[0].shape;
+	const td_shape *y = call->out[0].shape;
+	int64_t out = call->in[1].shape->dim[0], in = call->in[1].shape->dim[1],
+		rows = out ? td_shape_count(y) / out : 0;
 
-	TD_PICK(y->dtype, k_fill_rows)(call->out[0].data, call->in[2].data, y->dim[0], y->dim[1]);
-	ops_gemm(call->threads, y->dtype, false, true, y->dim[0], y->dim[1], x->dim[1], call->in[0].data, x->dim[1],
-		call->in[1].data, x->dim[1], 1, call->out[0].data, y->dim[1]);
+	TD_PICK(y->dtype, k_fill_rows)(call->out[0].data, call->in[2].data, rows, out);
+	ops_gemm(call->threads, y->dtype, false, true, rows, out, in, call->in[0].data, in, call->in[1].data, in, 1,
+		call->out[0].data, out);
+}
+
+/* [.., features] as [rows, features]. */
+static td_value *as_rows(td_ctx *c, td_value *x)
+{
+	int64_t dims[2] = { -1, TD_SIZE_OF(x ? x->shape.rank - 1 : 0) };
+
+	return x && x->shape.rank > 2 ? td_reshape(c, x, dims, 2) : x;
 }
 
 static void linear_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
+	td_value *rows = as_rows(c, dy[0]);
+
 	if (td_wants(n, 0))
-		dx[0] = td_matmul(c, dy[0], n->in[1], false, false);
+		dx[0] = td_matmul(c, rows, n->in[1], false, false);
+	if (td_wants(n, 0) && n->in[0]->shape.rank > 2)
+		dx[0] = td_reshape_like(c, dx[0], n->in[0]);
 	if (td_wants(n, 1))
-		dx[1] = td_matmul(c, dy[0], n->in[0], true, false);
+		dx[1] = td_matmul(c, rows, as_rows(c, n->in[0]), true, false);
 	if (td_wants(n, 2))
-		dx[2] = td_sum(c, dy[0], 1, false);
+		dx[2] = td_sum(c, rows, 1, false);
 }
 
 static td_value *linear_apply(td_ctx *c, td_value *const *in)
@@ -133,9 +147,16 @@ static bool linear_sample(int i, td_sample *s)
 {
 	static const int64_t sizes[][3] = { { 5, 4, 3 }, { 1, 1, 1 }, { 64, 70, 33 }, { 0, 4, 3 }, { 7, 4, 130 } };
 
-	if (i >= 2 * (int)TD_COUNT(sizes))
-		return false;
 	s->apply = linear_apply;
+	if (i == 2 * (int)TD_COUNT(sizes)) { /* a sequence */
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5);
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 6, 5);
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 6);
+		s->in[0].batched = true;
+		return true;
+	}
+	if (i > 2 * (int)TD_COUNT(sizes))
+		return false;
 	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, sizes[i / 2][0], sizes[i / 2][1]);
 	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, sizes[i / 2][2], sizes[i / 2][1]);
 	if (i % 2)

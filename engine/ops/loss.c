@@ -114,6 +114,62 @@ TD_API td_value *td_softmax(td_ctx *c, td_value *x, int axis)
 	return x ? TD_APPLY(c, softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
 }
 
+/* ---- log_softmax: y = x - log(sum of e^x) along an axis; dx = dy - e^y times the sum of dy
+ * ----------------------------------------- */
+
+static void log_softmax_slice(void *arg, int slice)
+{
+	const struct axis_rows *r = arg;
+	int64_t from = (int64_t)slice * ROWS_PER_SLICE, to = TD_MIN(from + ROWS_PER_SLICE, r->outer * r->inner);
+
+	for (int64_t i = from; i < to; i++) {
+		int64_t first = i / r->inner * r->n * r->inner + i % r->inner;
+		TD_PICK(r->dtype, k_log_softmax)
+		(at(r->y, first, r->size), at_const(r->x, first, r->size), r->n, r->inner);
+	}
+}
+
+static void log_softmax_forward(const td_call *call)
+{
+	struct axis_rows r = rows_along(call->in[0].shape, ((const axis_attrs *)call->attrs)->axis);
+
+	r.x = call->in[0].data;
+	r.y = call->out[0].data;
+	threads_run(call->threads, n_row_slices(r.outer * r.inner), log_softmax_slice, &r);
+}
+
+static void log_softmax_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	uint32_t axis = 1u << ((const axis_attrs *)n->attrs)->axis;
+
+	dx[0] = td_sub(c, dy[0], td_mul(c, td_exp(c, n->out[0]), td_sum(c, dy[0], axis, true)));
+}
+
+static td_value *log_softmax_apply_1(td_ctx *c, td_value *const *in)
+{
+	return td_log_softmax(c, in[0], 1);
+}
+static td_value *log_softmax_apply_0(td_ctx *c, td_value *const *in)
+{
+	return td_log_softmax(c, in[0], 0);
+}
+
+static bool log_softmax_sample(int i, td_sample *s)
+{
+	if (!softmax_sample(i, s))
+		return false;
+	s->apply = i == 1 ? log_softmax_apply_0 : log_softmax_apply_1;
+	return true;
+}
+
+TD_OP(log_softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = softmax_infer,
+	.forward = { log_softmax_forward }, .backward = log_softmax_backward, .sample = log_softmax_sample)
+
+TD_API td_value *td_log_softmax(td_ctx *c, td_value *x, int axis)
+{
+	return x ? TD_APPLY(c, log_softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
+}
+
 /* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest
  * ------------------------------------------ */
 

@@ -12,17 +12,38 @@ struct pool {
 	int32_t *which;
 };
 
+/* Windows along axis I; with ceil_mode one more where elements are left, if it begins within the image or the padding
+ * before it. */
+static int64_t n_windows(const td_pool2d_attrs *a, const td_shape *x, int i)
+{
+	int64_t size = x->dim[2 + i], rest = size + 2 * a->padding[i] - a->kernel[i], n = rest / a->stride[i] + 1;
+
+	return a->ceil_mode && rest % a->stride[i] && n * a->stride[i] < size + a->padding[i] ? n + 1 : n;
+}
+
 static void pool_init(struct pool *p, const td_pool2d_attrs *a, const td_shape *x)
 {
 	*p = (struct pool){ .dtype = x->dtype, .size = td_dtype_size(x->dtype) };
-	p->w = (struct k_window){ .channels = x->dim[1], .height = x->dim[2], .width = x->dim[3] };
+	p->w = (struct k_window){ .channels = x->dim[1], .pixel = x->dim[1], .height = x->dim[2], .width = x->dim[3] };
 	for (int i = 0; i < 2; i++) {
 		p->w.kernel[i] = a->kernel[i];
 		p->w.stride[i] = a->stride[i];
 		p->w.padding[i] = a->padding[i];
+		p->w.dilation[i] = 1;
 	}
-	p->w.out_height = (p->w.height + 2 * a->padding[0] - a->kernel[0]) / a->stride[0] + 1;
-	p->w.out_width = (p->w.width + 2 * a->padding[1] - a->kernel[1]) / a->stride[1] + 1;
+	p->w.out_height = n_windows(a, x, 0);
+	p->w.out_width = n_windows(a, x, 1);
+}
+
+/* A copy whose padding bytes are zeros, as attributes must be. */
+static void pool_attrs(td_pool2d_attrs *to, const td_pool2d_attrs *from)
+{
+	memset(to, 0, sizeof *to);
+	memcpy(to->kernel, from->kernel, sizeof to->kernel);
+	memcpy(to->stride, from->stride, sizeof to->stride);
+	memcpy(to->padding, from->padding, sizeof to->padding);
+	to->ceil_mode = from->ceil_mode;
+	to->count_include_pad = from->count_include_pad;
 }
 
 static bool pool_legal(td_infer *q, const td_pool2d_attrs *a, const td_shape *x)
@@ -30,20 +51,20 @@ static bool pool_legal(td_infer *q, const td_pool2d_attrs *a, const td_shape *x)
 	char tx[TD_SHAPE_TEXT];
 
 	if (x->rank != 4) {
-		td_fail(q->ctx, TD_SHAPE, "max_pool2d needs images [N, C, H, W], not %s", td_shape_text(x, tx));
+		td_fail(q->ctx, TD_SHAPE, "a pool needs images [N, C, H, W], not %s", td_shape_text(x, tx));
 		return false;
 	}
 	for (int i = 0; i < 2; i++) {
 		if (a->kernel[i] < 1 || a->stride[i] < 1 || a->padding[i] < 0 || a->padding[i] > a->kernel[i] / 2 ||
 			a->kernel[i] > INT16_MAX) {
 			td_fail(q->ctx, TD_INVALID,
-				"max_pool2d needs a kernel and a stride of at least 1 and a padding of at most half "
+				"a pool needs a kernel and a stride of at least 1 and a padding of at most half "
 				"the kernel");
 			return false;
 		}
 		if (a->kernel[i] > x->dim[2 + i] + 2 * a->padding[i]) {
 			td_fail(q->ctx, TD_SHAPE,
-				"max_pool2d: the kernel %lldx%lld is larger than the image %lldx%lld with its padding",
+				"the pool's kernel %lldx%lld is larger than the image %lldx%lld with its padding",
 				(long long)a->kernel[0], (long long)a->kernel[1], (long long)x->dim[2],
 				(long long)x->dim[3]);
 			return false;
@@ -105,9 +126,10 @@ static const struct {
 	int64_t x[4];
 	td_pool2d_attrs attrs;
 } pool_samples[] = {
-	{ { 3, 4, 6, 6 }, { { 2, 2 }, { 2, 2 }, { 0, 0 } } },
-	{ { 2, 1, 7, 5 }, { { 3, 2 }, { 2, 1 }, { 1, 0 } } },
-	{ { 2, 3, 4, 4 }, { { 3, 3 }, { 1, 1 }, { 1, 1 } } },
+	{ { 3, 4, 6, 6 }, { { 2, 2 }, { 2, 2 }, { 0, 0 }, false, false } },
+	{ { 2, 1, 7, 5 }, { { 3, 2 }, { 2, 1 }, { 1, 0 }, false, true } },
+	{ { 2, 3, 4, 4 }, { { 3, 3 }, { 1, 1 }, { 1, 1 }, true, true } },
+	{ { 2, 3, 6, 8 }, { { 3, 3 }, { 2, 2 }, { 0, 1 }, true, false } },
 };
 
 #define POOL_APPLY(k)                                                                                                  \
@@ -118,13 +140,14 @@ static const struct {
 POOL_APPLY(0)
 POOL_APPLY(1)
 POOL_APPLY(2)
+POOL_APPLY(3)
 
 static bool max_pool2d_sample(int i, td_sample *s)
 {
-	static td_value *(*const applies[])(
-		td_ctx *, td_value *const *) = { max_pool2d_apply_0, max_pool2d_apply_1, max_pool2d_apply_2 };
+	static td_value *(*const applies[])(td_ctx *, td_value *const *) = { max_pool2d_apply_0, max_pool2d_apply_1,
+		max_pool2d_apply_2, max_pool2d_apply_3 };
 
-	if (i >= 6)
+	if (i >= 8)
 		return false;
 	s->apply = applies[i / 2];
 	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 4, pool_samples[i / 2].x);
@@ -140,7 +163,10 @@ TD_OP(max_pool2d, .n_in = 1, .n_out = 1, .n_hidden = 1, .attrs_size = sizeof(td_
 /* x [N, C, H, W] -> [N, C, (H + 2 padding - kernel) / stride + 1, ...], channels-last. */
 TD_API td_value *td_max_pool2d(td_ctx *c, td_value *x, const td_pool2d_attrs *attrs)
 {
-	return x ? TD_APPLY(c, max_pool2d, attrs, ops_channels_last(c, x)) : NULL;
+	td_pool2d_attrs a;
+
+	pool_attrs(&a, attrs);
+	return x ? TD_APPLY(c, max_pool2d, &a, ops_channels_last(c, x)) : NULL;
 }
 
 /* ---- max_pool2d_dx: dy goes to where the largest stood; only the shape of x is read

@@ -93,6 +93,7 @@ struct update {
 	const td_call *call;
 	struct k_sgd sgd;
 	struct k_adam adam;
+	struct k_rmsprop rmsprop;
 	int64_t n;
 	td_dtype dtype;
 	size_t size;
@@ -219,7 +220,7 @@ static void adam_update_forward(const td_call *call)
 {
 	const td_adam_attrs *a = call->attrs;
 	struct update u = { .adam = { scalar(&call->in[4]), a->beta1, a->beta2, a->eps, a->weight_decay,
-				    scalar(&call->in[5]) } };
+				    scalar(&call->in[5]), a->decoupled } };
 
 	if (scalar(&call->in[6]) != 0)
 		update_run(call, &u, adam_slice);
@@ -227,15 +228,22 @@ static void adam_update_forward(const td_call *call)
 
 static td_value *adam_update_apply(td_ctx *c, td_value *const *in)
 {
-	td_adam_update(c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &(td_adam_attrs){ 0.9, 0.999, 1e-8, 0.01 });
+	td_adam_update(
+		c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &(td_adam_attrs){ 0.9, 0.999, 1e-8, 0.01, false });
+	return NULL;
+}
+static td_value *adam_update_apply_decoupled(td_ctx *c, td_value *const *in)
+{
+	td_adam_update(
+		c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &(td_adam_attrs){ 0.9, 0.999, 1e-8, 0.01, true });
 	return NULL;
 }
 
 static bool adam_update_sample(int i, td_sample *s)
 {
-	if (i >= 2)
+	if (i >= 4)
 		return false;
-	s->apply = adam_update_apply;
+	s->apply = i / 2 ? adam_update_apply_decoupled : adam_update_apply;
 	sample_update(s, 4, 3, i % 2);
 	return true;
 }
@@ -247,6 +255,75 @@ TD_OP(adam_update, .n_in = 7, .n_out = 0, .writes = 13, .attrs_size = sizeof(td_
 TD_API void td_adam_update(td_ctx *c, td_value *param, td_value *grad, td_value *m, td_value *v, td_value *lr,
 	td_value *t, td_value *gate, const td_adam_attrs *attrs)
 {
-	if (param && grad && m && v && lr && t && gate)
-		TD_APPLY(c, adam_update, attrs, param, like(c, grad, param), m, v, lr, t, gate);
+	td_adam_attrs a;
+
+	if (!param || !grad || !m || !v || !lr || !t || !gate)
+		return;
+	memset(&a, 0, sizeof a);
+	a.beta1 = attrs->beta1;
+	a.beta2 = attrs->beta2;
+	a.eps = attrs->eps;
+	a.weight_decay = attrs->weight_decay;
+	a.decoupled = attrs->decoupled;
+	TD_APPLY(c, adam_update, &a, param, like(c, grad, param), m, v, lr, t, gate);
+}
+
+/* ---- rmsprop_update: g = grad + decay p; s = alpha s + (1 - alpha) g^2; a = alpha a + (1 - alpha) g where centered;
+ *      d = g / (sqrt(s - a^2) + eps); b = momentum b + d; p -= lr b (torch.optim.RMSprop; Hinton, 2012) */
+
+static void rmsprop_update_infer(td_infer *q)
+{
+	if (arrays_legal(q, "rmsprop_update", 5))
+		scalars_legal(q, "rmsprop_update", 5);
+}
+
+static void rmsprop_slice(void *arg, int slice)
+{
+	const struct update *u = arg;
+	const td_view *in = u->call->in;
+	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, u->n - first);
+
+	TD_PICK(u->dtype, k_rmsprop)
+	(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size),
+		at(in[3].data, first, u->size), at(in[4].data, first, u->size), n, &u->rmsprop);
+}
+
+static void rmsprop_update_forward(const td_call *call)
+{
+	const td_rmsprop_attrs *a = call->attrs;
+	struct update u = { .rmsprop = { scalar(&call->in[5]), a->alpha, a->eps, a->momentum, a->weight_decay } };
+
+	if (scalar(&call->in[6]) != 0)
+		update_run(call, &u, rmsprop_slice);
+}
+
+static td_value *rmsprop_update_apply(td_ctx *c, td_value *const *in)
+{
+	td_rmsprop_update(
+		c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &(td_rmsprop_attrs){ 0.9, 1e-8, 0.5, 0.01 });
+	return NULL;
+}
+
+static bool rmsprop_update_sample(int i, td_sample *s)
+{
+	if (i >= 2)
+		return false;
+	s->apply = rmsprop_update_apply;
+	sample_update(s, 5, 2, i);
+	s->in[4].fill = TD_FILL_ONES; /* the square of a mean is at most the mean of squares */
+	s->in[2].fill = TD_FILL_ONES;
+	return true;
+}
+
+TD_OP(rmsprop_update, .n_in = 7, .n_out = 0, .writes = 29, .optional = 24, .attrs_size = sizeof(td_rmsprop_attrs),
+	.infer = rmsprop_update_infer, .forward = { rmsprop_update_forward }, .backward = td_nodiff,
+	.sample = rmsprop_update_sample)
+
+/* square, buffer (NULL without momentum), average (NULL if not centered): like param, zeros before the first update.
+ * lr, gate: scalars. */
+TD_API void td_rmsprop_update(td_ctx *c, td_value *param, td_value *grad, td_value *square, td_value *buffer,
+	td_value *average, td_value *lr, td_value *gate, const td_rmsprop_attrs *attrs)
+{
+	if (param && grad && square && lr && gate)
+		TD_APPLY(c, rmsprop_update, attrs, param, like(c, grad, param), square, buffer, average, lr, gate);
 }

@@ -1,0 +1,344 @@
+/* Activations: elementwise ops of one input.  A derivative that nothing simpler expresses is an op of its own,
+ * NAME_slope; it ends there: its own gradient is not defined, but for pieces of straight lines, where it is 0. */
+#include "ops/ops.h"
+
+#include "td_ops.h"
+
+/* ---- Shared by the family ---------------------------------------------------------------------------------------- */
+
+typedef struct activation_attrs {
+	double p[2]; /* what the kernels find at b */
+} activation_attrs;
+
+static void activation_infer(td_infer *q)
+{
+	if (ops_need_float(q, "an activation"))
+		ops_infer_same(q);
+}
+
+static void run(const td_call *call, td_row_fn *fn)
+{
+	td_dtype d = call->out[0].shape->dtype;
+	size_t size = td_dtype_size(d);
+	const activation_attrs *a = call->attrs;
+	float single[2] = { a ? (float)a->p[0] : 0, a ? (float)a->p[1] : 0 };
+	int64_t strides[TD_MAX_RANK], still[TD_MAX_RANK] = { 0 };
+
+	td_shape_strides(call->in[0].shape, strides);
+	ops_rows_strided(call, fn, &call->out[0], call->in[0].data, strides,
+		!a            ? NULL
+		: d == TD_F64 ? (const void *)a->p
+			      : (const void *)single,
+		still, (size_t[]){ size, size, size });
+}
+
+#define FORWARD(name)                                                                                                  \
+	static void name##_forward(const td_call *call)                                                                \
+	{                                                                                                              \
+		run(call, TD_PICK(call->out[0].shape->dtype, k_##name));                                               \
+	}
+
+static bool sample_activation(int i, td_sample *s)
+{
+	switch (i) {
+	case 0: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 6, 7); break;
+	case 1:
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 3, 4, 5);
+		s->in[0].shape.order = TD_CHANNELS_LAST;
+		break;
+	case 2: ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL); return true;
+	case 3: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 0, 3); return true;
+	default: return false;
+	}
+	s->in[0].batched = true;
+	return true;
+}
+
+#define SAMPLES(name, ...)                                                                                             \
+	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
+	{                                                                                                              \
+		return td_##name(c, in[0], ##__VA_ARGS__);                                                             \
+	}                                                                                                              \
+	static bool name##_sample(int i, td_sample *s)                                                                 \
+	{                                                                                                              \
+		s->apply = name##_apply;                                                                               \
+		return sample_activation(i, s);                                                                        \
+	}
+
+/* ---- scale_by: y = factor x */
+
+static void scale_by_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_scale_by(c, dy[0], ((const activation_attrs *)n->attrs)->p[0]);
+}
+
+FORWARD(scale_by)
+SAMPLES(scale_by, -1.75)
+TD_OP(scale_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
+	.forward = { scale_by_forward }, .backward = scale_by_backward, .sample = scale_by_sample)
+
+TD_API td_value *td_scale_by(td_ctx *c, td_value *x, double factor)
+{
+	return x ? TD_APPLY(c, scale_by, (&(activation_attrs){ { factor, 0 } }), x) : NULL;
+}
+
+/* ---- shift_by: y = x + term */
+
+static void shift_by_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	(void)c;
+	(void)n;
+	dx[0] = dy[0];
+}
+
+FORWARD(shift_by)
+SAMPLES(shift_by, 0.5)
+TD_OP(shift_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
+	.forward = { shift_by_forward }, .backward = shift_by_backward, .sample = shift_by_sample)
+
+TD_API td_value *td_shift_by(td_ctx *c, td_value *x, double term)
+{
+	return x ? TD_APPLY(c, shift_by, (&(activation_attrs){ { term, 0 } }), x) : NULL;
+}
+
+/* ---- abs: y = |x|; dx = dy sign(x) */
+
+static void abs_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0], td_sign(c, n->in[0]));
+}
+
+FORWARD(abs)
+SAMPLES(abs)
+TD_OP(abs, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { abs_forward },
+	.backward = abs_backward, .sample = abs_sample)
+
+TD_API td_value *td_abs(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, abs, NULL, x) : NULL;
+}
+
+/* ---- sign: y = -1, 0 or 1 */
+
+FORWARD(sign)
+SAMPLES(sign)
+TD_OP(sign, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { sign_forward },
+	.backward = td_nodiff, .sample = sign_sample)
+
+TD_API td_value *td_sign(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, sign, NULL, x) : NULL;
+}
+
+/* ---- sigmoid: y = 1 / (1 + e^-x); dx = dy (y - y^2) */
+
+static void sigmoid_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	td_value *y = n->out[0];
+
+	dx[0] = td_mul(c, dy[0], td_sub(c, y, td_square(c, y)));
+}
+
+FORWARD(sigmoid)
+SAMPLES(sigmoid)
+TD_OP(sigmoid, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { sigmoid_forward },
+	.backward = sigmoid_backward, .sample = sigmoid_sample)
+
+TD_API td_value *td_sigmoid(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, sigmoid, NULL, x) : NULL;
+}
+
+/* ---- tanh: y = tanh x; dx = dy (1 - y^2) */
+
+static void tanh_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_sub(c, dy[0], td_mul(c, dy[0], td_square(c, n->out[0])));
+}
+
+FORWARD(tanh)
+SAMPLES(tanh)
+TD_OP(tanh, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { tanh_forward },
+	.backward = tanh_backward, .sample = tanh_sample)
+
+TD_API td_value *td_tanh(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, tanh, NULL, x) : NULL;
+}
+
+/* ---- softplus: y = log(1 + e^x); dx = dy sigmoid(x) */
+
+static void softplus_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0], td_sigmoid(c, n->in[0]));
+}
+
+FORWARD(softplus)
+SAMPLES(softplus)
+TD_OP(softplus, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { softplus_forward },
+	.backward = softplus_backward, .sample = softplus_sample)
+
+TD_API td_value *td_softplus(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, softplus, NULL, x) : NULL;
+}
+
+/* ---- gelu: y = x times the normal distribution function of x; dx = dy gelu_slope(x) */
+
+static void gelu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0], td_gelu_slope(c, n->in[0]));
+}
+
+FORWARD(gelu)
+SAMPLES(gelu, false)
+TD_OP(gelu, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_forward },
+	.backward = gelu_backward, .sample = gelu_sample)
+
+/* TANH_FORM: the approximation, as torch's approximate="tanh". */
+TD_API td_value *td_gelu(td_ctx *c, td_value *x, bool tanh_form)
+{
+	if (tanh_form)
+		return td_gelu_tanh(c, x);
+	return x ? TD_APPLY(c, gelu, NULL, x) : NULL;
+}
+
+/* ---- gelu_tanh: its approximation by a tanh; dx = dy gelu_tanh_slope(x) */
+
+static void gelu_tanh_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0], td_gelu_tanh_slope(c, n->in[0]));
+}
+
+FORWARD(gelu_tanh)
+SAMPLES(gelu_tanh)
+TD_OP(gelu_tanh, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_tanh_forward },
+	.backward = gelu_tanh_backward, .sample = gelu_tanh_sample)
+
+TD_API td_value *td_gelu_tanh(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, gelu_tanh, NULL, x) : NULL;
+}
+
+/* ---- gelu_slope: the derivative of gelu */
+
+FORWARD(gelu_slope)
+SAMPLES(gelu_slope)
+TD_OP(gelu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_slope_forward },
+	.backward = td_nodiff, .sample = gelu_slope_sample)
+
+TD_API td_value *td_gelu_slope(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, gelu_slope, NULL, x) : NULL;
+}
+
+/* ---- gelu_tanh_slope: the derivative of gelu_tanh */
+
+FORWARD(gelu_tanh_slope)
+SAMPLES(gelu_tanh_slope)
+TD_OP(gelu_tanh_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer,
+	.forward = { gelu_tanh_slope_forward }, .backward = td_nodiff, .sample = gelu_tanh_slope_sample)
+
+TD_API td_value *td_gelu_tanh_slope(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, gelu_tanh_slope, NULL, x) : NULL;
+}
+
+/* ---- leaky_relu: y = x above 0, slope x below */
+
+static void leaky_relu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0], td_leaky_relu_slope(c, n->in[0], ((const activation_attrs *)n->attrs)->p[0]));
+}
+
+FORWARD(leaky_relu)
+SAMPLES(leaky_relu, 0.125)
+TD_OP(leaky_relu, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
+	.infer = activation_infer, .forward = { leaky_relu_forward }, .backward = leaky_relu_backward,
+	.sample = leaky_relu_sample)
+
+TD_API td_value *td_leaky_relu(td_ctx *c, td_value *x, double slope)
+{
+	return x ? TD_APPLY(c, leaky_relu, (&(activation_attrs){ { slope, 0 } }), x) : NULL;
+}
+
+/* ---- leaky_relu_slope: 1 above 0, slope below */
+
+FORWARD(leaky_relu_slope)
+SAMPLES(leaky_relu_slope, 0.125)
+TD_OP(leaky_relu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
+	.infer = activation_infer, .forward = { leaky_relu_slope_forward }, .backward = td_nodiff,
+	.sample = leaky_relu_slope_sample)
+
+TD_API td_value *td_leaky_relu_slope(td_ctx *c, td_value *x, double slope)
+{
+	return x ? TD_APPLY(c, leaky_relu_slope, (&(activation_attrs){ { slope, 0 } }), x) : NULL;
+}
+
+/* ---- elu: y = x above 0, alpha (e^x - 1) below */
+
+static void elu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0], td_elu_slope(c, n->in[0], ((const activation_attrs *)n->attrs)->p[0]));
+}
+
+FORWARD(elu)
+SAMPLES(elu, 0.75)
+TD_OP(elu, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
+	.forward = { elu_forward }, .backward = elu_backward, .sample = elu_sample)
+
+TD_API td_value *td_elu(td_ctx *c, td_value *x, double alpha)
+{
+	return x ? TD_APPLY(c, elu, (&(activation_attrs){ { alpha, 0 } }), x) : NULL;
+}
+
+/* ---- elu_slope: the derivative of elu */
+
+FORWARD(elu_slope)
+SAMPLES(elu_slope, 0.75)
+TD_OP(elu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
+	.forward = { elu_slope_forward }, .backward = td_nodiff, .sample = elu_slope_sample)
+
+TD_API td_value *td_elu_slope(td_ctx *c, td_value *x, double alpha)
+{
+	return x ? TD_APPLY(c, elu_slope, (&(activation_attrs){ { alpha, 0 } }), x) : NULL;
+}
+
+/* ---- clamp: y = low below low, high above high, x between; NaN stays */
+
+static void clamp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0],
+		td_clamp_slope(c, n->in[0], ((const activation_attrs *)n->attrs)->p[0],
+			((const activation_attrs *)n->attrs)->p[1]));
+}
+
+FORWARD(clamp)
+SAMPLES(clamp, -0.7, 0.9)
+TD_OP(clamp, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
+	.forward = { clamp_forward }, .backward = clamp_backward, .sample = clamp_sample)
+
+TD_API td_value *td_clamp(td_ctx *c, td_value *x, double low, double high)
+{
+	return x ? TD_APPLY(c, clamp, (&(activation_attrs){ { low, high } }), x) : NULL;
+}
+
+/* ---- clamp_slope: 0 outside of low..high, 1 within */
+
+FORWARD(clamp_slope)
+SAMPLES(clamp_slope, -0.7, 0.9)
+TD_OP(clamp_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
+	.infer = activation_infer, .forward = { clamp_slope_forward }, .backward = td_nodiff,
+	.sample = clamp_slope_sample)
+
+TD_API td_value *td_clamp_slope(td_ctx *c, td_value *x, double low, double high)
+{
+	return x ? TD_APPLY(c, clamp_slope, (&(activation_attrs){ { low, high } }), x) : NULL;
+}
+
+/* ---- silu: y = x sigmoid(x), made of the two ops */
+
+TD_API td_value *td_silu(td_ctx *c, td_value *x)
+{
+	return td_mul(c, x, td_sigmoid(c, x));
+}

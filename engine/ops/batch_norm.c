@@ -1,0 +1,359 @@
+/* Batch norm: over all but the channels.  Channels lie last in memory, so it works on the columns of a matrix
+ * [N * pixels, C]. */
+#include "ops/norm.h"
+
+#include "td_ops.h"
+
+static bool vector_legal(td_infer *q, const char *op, int i, int64_t n)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (!q->in[i] || (q->in[i]->rank == 1 && q->in[i]->dim[0] == n && q->in[i]->dtype == q->in[0]->dtype))
+		return true;
+	td_fail(q->ctx, TD_SHAPE, "%s: input %d must have %lld entries, one for each channel, not %s", op, i,
+		(long long)n, td_shape_text(q->in[i], text));
+	return false;
+}
+
+static bool channels_legal(td_infer *q, const char *op, int first, int last)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (!ops_need_float(q, op))
+		return false;
+	if (q->in[0]->rank < 2 || q->in[0]->rank > 4) {
+		td_fail(q->ctx, TD_SHAPE, "%s needs [N, C], [N, C, L] or [N, C, H, W], not %s", op,
+			td_shape_text(q->in[0], text));
+		return false;
+	}
+	for (int i = first; i <= last; i++)
+		if (!vector_legal(q, op, i, q->in[0]->dim[1]))
+			return false;
+	return true;
+}
+
+/* ---- batch_norm_train: y = (x - mean) rstd weight + bias with the batch's mean and variance, by channel; the running
+ * ones move by MOMENTUM towards them (the variance unbiased), as torch.nn.BatchNorm2d (Ioffe and Szegedy, 2015).
+ * Hidden outputs: mean, rstd = 1 / sqrt(variance + eps) */
+
+typedef struct batch_norm_attrs {
+	double momentum, eps;
+} batch_norm_attrs;
+
+static void batch_norm_train_infer(td_infer *q)
+{
+	struct norm v;
+
+	if (!channels_legal(q, "batch_norm", 1, 4))
+		return;
+	if (q->in[0]->dim[0] == 1 && td_shape_count(q->in[0]) == q->in[0]->dim[1]) {
+		td_fail(q->ctx, TD_SHAPE,
+			"batch_norm needs more than one value for each channel while training, and this batch has one; "
+			"use a batch_size that leaves no single last sample");
+		return;
+	}
+	ops_infer_same(q);
+	q->out[1] = q->out[2] = (td_shape){ .dtype = q->in[0]->dtype, .rank = 1, .dim = { q->in[0]->dim[1] } };
+	norm_init(&v, q->in[0], q->in[0]->dim[1]);
+	q->workspace = norm_bytes(&v) + (2 * sizeof(double) + 2 * v.size) * (size_t)v.n;
+}
+
+static void columns_sum_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_columns_sum)(v->acc + slice * v->n, at_const(v->x, from * v->n, v->size), m, v->n);
+}
+
+static void columns_squares_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_columns_squares)
+	(v->acc + slice * v->n, at_const(v->x, from * v->n, v->size), v->centre, m, v->n);
+}
+
+static void columns_normalize_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_columns_normalize)
+	(at(v->y, from * v->n, v->size), at_const(v->x, from * v->n, v->size), v->mean, v->rstd, v->weight, v->bias, m,
+		v->n);
+}
+
+static double get(const void *p, td_dtype d, int64_t i)
+{
+	return d == TD_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+
+static void set(void *p, td_dtype d, int64_t i, double v)
+{
+	if (d == TD_F64)
+		((double *)p)[i] = v;
+	else
+		((float *)p)[i] = (float)v;
+}
+
+static void move_running(const td_call *call, const struct norm *v, const double *mean, const double *squares)
+{
+	const batch_norm_attrs *a = call->attrs;
+
+	for (int64_t j = 0; j < v->n; j++) {
+		double unbiased = squares[j] / (double)(v->m - 1);
+
+		set(call->in[3].data, v->dtype, j,
+			(1 - a->momentum) * get(call->in[3].data, v->dtype, j) + a->momentum * mean[j]);
+		set(call->in[4].data, v->dtype, j,
+			(1 - a->momentum) * get(call->in[4].data, v->dtype, j) + a->momentum * unbiased);
+	}
+}
+
+static void batch_norm_train_forward(const td_call *call)
+{
+	const batch_norm_attrs *a = call->attrs;
+	struct norm v;
+	double *mean;
+	char *rest;
+
+	norm_init(&v, call->in[0].shape, call->in[0].shape->dim[1]);
+	if (!v.m)
+		return;
+	v.x = call->in[0].data;
+	v.weight = call->in[1].data;
+	v.bias = call->in[2].data;
+	v.y = call->out[0].data;
+	v.acc = call->workspace;
+	mean = v.acc + v.n_slices * v.n;
+	rest = (char *)(mean + 2 * v.n);
+	v.means = call->out[1].data ? call->out[1].data : rest;
+	v.rstds = call->out[2].data ? call->out[2].data : rest + v.size * (size_t)v.n;
+	norm_sum(&v, call->threads, columns_sum_slice);
+	for (int64_t j = 0; j < v.n; j++)
+		mean[j] = v.acc[j] / (double)v.m;
+	v.centre = mean;
+	norm_sum(&v, call->threads, columns_squares_slice);
+	for (int64_t j = 0; j < v.n; j++) {
+		set(v.means, v.dtype, j, mean[j]);
+		set(v.rstds, v.dtype, j, 1 / sqrt(v.acc[j] / (double)v.m + a->eps));
+	}
+	move_running(call, &v, mean, v.acc);
+	v.mean = v.means;
+	v.rstd = v.rstds;
+	threads_run(call->threads, v.n_slices, columns_normalize_slice, &v);
+}
+
+/* All axes but the channels. */
+static td_value *sum_by_channel(td_ctx *c, td_value *x)
+{
+	return td_sum(c, x, ((1u << x->shape.rank) - 1) & ~2u, false);
+}
+
+static void batch_norm_train_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	td_value *dw = td_batch_norm_dw(c, dy[0], n->in[0], n->out[1], n->out[2]), *db = sum_by_channel(c, dy[0]);
+
+	if (td_wants(n, 0))
+		dx[0] = td_batch_norm_dx(c, dy[0], n->in[0], n->in[1], n->out[1], n->out[2], dw, db);
+	if (td_wants(n, 1))
+		dx[1] = dw;
+	if (td_wants(n, 2))
+		dx[2] = db;
+}
+
+static td_value *batch_norm_train_apply(td_ctx *c, td_value *const *in)
+{
+	td_batch_norm_attrs a = { .momentum = 0.25, .eps = 1e-3, .training = true };
+
+	return td_batch_norm(c, in[0], in[1], in[2], in[3], in[4], &a);
+}
+
+static bool batch_norm_train_sample(int i, td_sample *s)
+{
+	static const int64_t big[] = { 40, 33, 5, 6 }, small[] = { 3, 4, 2, 3 }, flat[] = { 6, 5 },
+			     line[] = { 3, 4, 5 };
+	static const struct {
+		int rank;
+		const int64_t *dim;
+	} rows[] = { { 4, small }, { 2, flat }, { 3, line }, { 4, big }, { 4, small } };
+
+	if (i >= (int)TD_COUNT(rows))
+		return false;
+	s->apply = batch_norm_train_apply;
+	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, rows[i].rank, rows[i].dim);
+	for (int k = 1; k < 5; k++)
+		SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, rows[i].dim[1]);
+	s->in[0].shape.order = i == 4 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	s->in[0].batched = rows[i].rank > 2; /* a single sample of [N, C] is refused */
+	s->in[3].variable = s->in[4].variable = true;
+	return true;
+}
+
+TD_OP(batch_norm_train, .n_in = 5, .n_out = 1, .n_hidden = 2, .optional = 6, .writes = 24,
+	.attrs_size = sizeof(batch_norm_attrs), .infer = batch_norm_train_infer,
+	.forward = { batch_norm_train_forward }, .backward = batch_norm_train_backward,
+	.sample = batch_norm_train_sample)
+
+/* [C] as [C, 1, ..], to be broadcast against X [N, C, ..]. */
+static td_value *by_channel(td_ctx *c, td_value *v, const td_value *x)
+{
+	int64_t dims[3] = { -1, 1, 1 };
+
+	return v && x->shape.rank > 2 ? td_reshape(c, v, dims, x->shape.rank - 1) : v;
+}
+
+static td_value *batch_norm_running(
+	td_ctx *c, td_value *x, td_value *weight, td_value *bias, td_value *mean, td_value *variance, double eps)
+{
+	td_value *deviation = td_sqrt(c, td_shift_by(c, variance, eps)), *scale = td_ones_like(c, mean), *y;
+
+	scale = td_div(c, weight ? weight : scale, deviation);
+	y = td_mul(c, td_sub(c, x, by_channel(c, mean, x)), by_channel(c, scale, x));
+	return bias ? td_add(c, y, by_channel(c, bias, x)) : y;
+}
+
+/* x [N, C], [N, C, L] or [N, C, H, W]; weight and bias [C] or NULL; running_mean, running_var [C]: written while
+ * training, and read instead of the batch's otherwise. */
+TD_API td_value *td_batch_norm(td_ctx *c, td_value *x, td_value *weight, td_value *bias, td_value *running_mean,
+	td_value *running_var, const td_batch_norm_attrs *attrs)
+{
+	batch_norm_attrs a = { attrs->momentum, attrs->eps };
+
+	if (!x || !running_mean || !running_var)
+		return NULL;
+	if (!attrs->training)
+		return batch_norm_running(c, x, weight, bias, running_mean, running_var, attrs->eps);
+	return TD_APPLY(c, batch_norm_train, &a, ops_channels_last(c, x), weight, bias, running_mean, running_var);
+}
+
+/* ---- batch_norm_dw: the gradient of batch norm by its weight: sum of dy (x - mean) rstd for each channel */
+
+static void batch_norm_dw_infer(td_infer *q)
+{
+	struct norm v;
+
+	if (!channels_legal(q, "batch_norm_dw", 2, 3))
+		return;
+	q->out[0] = *q->in[2];
+	norm_init(&v, q->in[0], q->in[0]->dim[1]);
+	q->workspace = norm_bytes(&v);
+}
+
+static void columns_products_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_columns_products)
+	(v->acc + slice * v->n, at_const(v->dy, from * v->n, v->size), at_const(v->x, from * v->n, v->size), v->mean,
+		v->rstd, m, v->n);
+}
+
+static void batch_norm_dw_forward(const td_call *call)
+{
+	struct norm v;
+
+	norm_init(&v, call->in[0].shape, call->in[0].shape->dim[1]);
+	v.dy = call->in[0].data;
+	v.x = call->in[1].data;
+	v.mean = call->in[2].data;
+	v.rstd = call->in[3].data;
+	v.acc = call->workspace;
+	norm_sum(&v, call->threads, columns_products_slice);
+	TD_PICK(v.dtype, k_store)(call->out[0].data, v.acc, v.n, 1);
+}
+
+static td_value *batch_norm_dw_apply(td_ctx *c, td_value *const *in)
+{
+	return td_batch_norm_dw(c, in[0], in[1], in[2], in[3]);
+}
+
+static void sample_columns(td_sample *s, int n_images, int n_vectors)
+{
+	for (int k = 0; k < n_images; k++) {
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 2, 3);
+		s->in[k].shape.order = TD_CHANNELS_LAST;
+		s->in[k].batched = true;
+	}
+	for (int k = 0; k < n_vectors; k++)
+		SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 4);
+}
+
+static bool batch_norm_dw_sample(int i, td_sample *s)
+{
+	s->apply = batch_norm_dw_apply;
+	sample_columns(s, 2, 2);
+	return i < 1;
+}
+
+TD_OP(batch_norm_dw, .n_in = 4, .n_out = 1, .infer = batch_norm_dw_infer, .forward = { batch_norm_dw_forward },
+	.backward = td_nodiff, .sample = batch_norm_dw_sample)
+
+TD_API td_value *td_batch_norm_dw(td_ctx *c, td_value *dy, td_value *x, td_value *mean, td_value *rstd)
+{
+	return dy && x && mean && rstd
+		       ? TD_APPLY(c, batch_norm_dw, NULL, ops_channels_last(c, dy), ops_channels_last(c, x), mean, rstd)
+		       : NULL;
+}
+
+/* ---- batch_norm_dx: the gradient of batch norm by its input; dw and db are those by its weight and bias, and m counts
+ * the values of a channel: dx = weight rstd (dy - db / m - (x - mean) rstd dw / m) */
+
+static void batch_norm_dx_infer(td_infer *q)
+{
+	if (channels_legal(q, "batch_norm_dx", 2, 6))
+		ops_infer_same(q);
+}
+
+static void columns_normalize_dx_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_columns_normalize_dx)
+	(at(v->y, from * v->n, v->size), at_const(v->dy, from * v->n, v->size), at_const(v->x, from * v->n, v->size),
+		v->mean, v->rstd, v->weight, v->dw, v->db, m, v->n, v->count);
+}
+
+static void batch_norm_dx_forward(const td_call *call)
+{
+	struct norm v;
+
+	norm_init(&v, call->in[0].shape, call->in[0].shape->dim[1]);
+	v.dy = call->in[0].data;
+	v.x = call->in[1].data;
+	v.weight = call->in[2].data;
+	v.mean = call->in[3].data;
+	v.rstd = call->in[4].data;
+	v.dw = call->in[5].data;
+	v.db = call->in[6].data;
+	v.y = call->out[0].data;
+	v.count = (double)v.m;
+	threads_run(call->threads, v.n_slices, columns_normalize_dx_slice, &v);
+}
+
+static td_value *batch_norm_dx_apply(td_ctx *c, td_value *const *in)
+{
+	return td_batch_norm_dx(c, in[0], in[1], in[2], in[3], in[4], in[5], in[6]);
+}
+
+static bool batch_norm_dx_sample(int i, td_sample *s)
+{
+	s->apply = batch_norm_dx_apply;
+	sample_columns(s, 2, 5);
+	return i < 1;
+}
+
+TD_OP(batch_norm_dx, .n_in = 7, .n_out = 1, .optional = 4, .inplace = 3, .infer = batch_norm_dx_infer,
+	.forward = { batch_norm_dx_forward }, .backward = td_nodiff, .sample = batch_norm_dx_sample)
+
+TD_API td_value *td_batch_norm_dx(td_ctx *c, td_value *dy, td_value *x, td_value *weight, td_value *mean,
+	td_value *rstd, td_value *dw, td_value *db)
+{
+	return dy && x && mean && rstd && dw && db ? TD_APPLY(c, batch_norm_dx, NULL, ops_channels_last(c, dy),
+							     ops_channels_last(c, x), weight, mean, rstd, dw, db)
+						   : NULL;
+}

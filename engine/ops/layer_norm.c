@@ -1,0 +1,290 @@
+/* Layer norm: over the last axes of each sample, which are the rows of a matrix. */
+#include "ops/norm.h"
+
+#include "td_ops.h"
+
+/* ---- layer_norm: y = (x - mean) rstd weight + bias with the mean and variance of each row, a row being the last
+ * N_AXES axes, as torch.nn.LayerNorm (Ba et al., 2016).  Hidden outputs: mean, rstd */
+
+typedef struct layer_norm_attrs {
+	double eps;
+	int n_axes;
+} layer_norm_attrs;
+
+static int64_t row_size(const td_shape *x, int n_axes)
+{
+	int64_t n = 1;
+
+	for (int i = x->rank - n_axes; i < x->rank; i++)
+		n *= x->dim[i];
+	return n;
+}
+
+/* Inputs WEIGHT .. LAST have the shape of a row. */
+static bool rows_legal(td_infer *q, const char *op, int n_axes, int weight, int last)
+{
+	char tx[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
+	const td_shape *x = q->in[0];
+
+	if (!ops_need_float(q, op))
+		return false;
+	if (n_axes < 1 || n_axes > x->rank) {
+		td_fail(q->ctx, TD_SHAPE, "%s over the last %d axes needs as many, and %s has %d", op, n_axes,
+			td_shape_text(x, tx), x->rank);
+		return false;
+	}
+	for (int i = weight; i <= last; i++) {
+		bool fits = !q->in[i] || q->in[i]->rank == n_axes;
+		for (int k = 0; k < n_axes && q->in[i] && fits; k++)
+			fits = q->in[i]->dim[k] == x->dim[x->rank - n_axes + k];
+		if (!fits) {
+			td_fail(q->ctx, TD_SHAPE, "%s: %s does not have the last %d axes of %s", op,
+				td_shape_text(q->in[i], tw), n_axes, td_shape_text(x, tx));
+			return false;
+		}
+	}
+	return true;
+}
+
+static void layer_norm_infer(td_infer *q)
+{
+	const layer_norm_attrs *a = q->attrs;
+	int lead;
+
+	if (!rows_legal(q, "layer_norm", a->n_axes, 1, 2))
+		return;
+	ops_infer_same(q);
+	lead = q->in[0]->rank - a->n_axes;
+	q->out[1] = (td_shape){ .dtype = q->in[0]->dtype, .rank = lead };
+	memcpy(q->out[1].dim, q->in[0]->dim, sizeof *q->out[1].dim * (size_t)lead);
+	q->out[2] = q->out[1];
+}
+
+static void rows_normalize_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_rows_normalize)
+	(at(v->y, from * v->n, v->size), at(v->means, from, v->size), at(v->rstds, from, v->size),
+		at_const(v->x, from * v->n, v->size), v->weight, v->bias, m, v->n, v->eps);
+}
+
+static void layer_norm_forward(const td_call *call)
+{
+	const layer_norm_attrs *a = call->attrs;
+	struct norm v;
+
+	norm_init(&v, call->in[0].shape, row_size(call->in[0].shape, a->n_axes));
+	v.x = call->in[0].data;
+	v.weight = call->in[1].data;
+	v.bias = call->in[2].data;
+	v.y = call->out[0].data;
+	v.means = call->out[1].data;
+	v.rstds = call->out[2].data;
+	v.eps = a->eps;
+	threads_run(call->threads, v.n_slices, rows_normalize_slice, &v);
+}
+
+static void layer_norm_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	int n_axes = ((const layer_norm_attrs *)n->attrs)->n_axes, lead = n->in[0]->shape.rank - n_axes;
+
+	if (td_wants(n, 0))
+		dx[0] = td_layer_norm_dx(c, dy[0], n->in[0], n->in[1], n->out[1], n->out[2], n_axes);
+	if (td_wants(n, 1))
+		dx[1] = td_layer_norm_dw(c, dy[0], n->in[0], n->out[1], n->out[2], n->in[1], n_axes);
+	if (td_wants(n, 2))
+		dx[2] = td_sum(c, dy[0], (1u << lead) - 1, false);
+}
+
+static td_value *layer_norm_apply_1(td_ctx *c, td_value *const *in)
+{
+	return td_layer_norm(c, in[0], in[1], in[2], 1, 1e-3);
+}
+static td_value *layer_norm_apply_2(td_ctx *c, td_value *const *in)
+{
+	return td_layer_norm(c, in[0], in[1], in[2], 2, 1e-3);
+}
+
+static bool layer_norm_sample(int i, td_sample *s)
+{
+	if (i >= 4)
+		return false;
+	s->apply = i % 2 ? layer_norm_apply_2 : layer_norm_apply_1;
+	if (i < 3)
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 3, 7);
+	else
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 300, 5, 40); /* several slices */
+	s->in[0].batched = true;
+	if (i == 2)
+		return true;
+	for (int k = 0; k < 2; k++)
+		if (i == 3)
+			SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 5, 40);
+		else if (i)
+			SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 3, 7);
+		else
+			SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 7);
+	return true;
+}
+
+TD_OP(layer_norm, .n_in = 3, .n_out = 1, .n_hidden = 2, .optional = 6, .attrs_size = sizeof(layer_norm_attrs),
+	.infer = layer_norm_infer, .forward = { layer_norm_forward }, .backward = layer_norm_backward,
+	.sample = layer_norm_sample)
+
+static void layer_norm_attrs_init(layer_norm_attrs *a, int n_axes, double eps)
+{
+	memset(a, 0, sizeof *a);
+	a->n_axes = n_axes;
+	a->eps = eps;
+}
+
+/* weight, bias: in the shape of x's last N_AXES axes, or NULL. */
+TD_API td_value *td_layer_norm(td_ctx *c, td_value *x, td_value *weight, td_value *bias, int n_axes, double eps)
+{
+	layer_norm_attrs a;
+
+	layer_norm_attrs_init(&a, n_axes, eps);
+	return x ? TD_APPLY(c, layer_norm, &a, ops_row_major(c, x), ops_row_major(c, weight), ops_row_major(c, bias))
+		 : NULL;
+}
+
+/* ---- layer_norm_dx: the gradient of layer norm by its input: with g = dy weight and h = (x - mean) rstd,
+ * dx = rstd (g - mean of g - h times the mean of g h), means over the row */
+
+static void layer_norm_dx_infer(td_infer *q)
+{
+	if (rows_legal(q, "layer_norm_dx", ((const layer_norm_attrs *)q->attrs)->n_axes, 2, 2))
+		ops_infer_same(q);
+}
+
+static void rows_normalize_dx_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_rows_normalize_dx)
+	(at(v->y, from * v->n, v->size), at_const(v->dy, from * v->n, v->size), at_const(v->x, from * v->n, v->size),
+		at_const(v->mean, from, v->size), at_const(v->rstd, from, v->size), v->weight, m, v->n);
+}
+
+static void layer_norm_dx_forward(const td_call *call)
+{
+	struct norm v;
+
+	norm_init(&v, call->in[0].shape, row_size(call->in[0].shape, ((const layer_norm_attrs *)call->attrs)->n_axes));
+	v.dy = call->in[0].data;
+	v.x = call->in[1].data;
+	v.weight = call->in[2].data;
+	v.mean = call->in[3].data;
+	v.rstd = call->in[4].data;
+	v.y = call->out[0].data;
+	threads_run(call->threads, v.n_slices, rows_normalize_dx_slice, &v);
+}
+
+static td_value *layer_norm_dx_apply(td_ctx *c, td_value *const *in)
+{
+	return td_layer_norm_dx(c, in[0], in[1], in[2], in[3], in[4], 1);
+}
+
+static bool layer_norm_dx_sample(int i, td_sample *s)
+{
+	s->apply = layer_norm_dx_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7);
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7);
+	SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 7);
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5);
+	SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 5);
+	for (int k = 0; k < 5; k++)
+		s->in[k].batched = k != 2;
+	return i < 1;
+}
+
+TD_OP(layer_norm_dx, .n_in = 5, .n_out = 1, .optional = 4, .inplace = 3, .attrs_size = sizeof(layer_norm_attrs),
+	.infer = layer_norm_dx_infer, .forward = { layer_norm_dx_forward }, .backward = td_nodiff,
+	.sample = layer_norm_dx_sample)
+
+TD_API td_value *td_layer_norm_dx(
+	td_ctx *c, td_value *dy, td_value *x, td_value *weight, td_value *mean, td_value *rstd, int n_axes)
+{
+	layer_norm_attrs a;
+
+	layer_norm_attrs_init(&a, n_axes, 0);
+	return dy && x && mean && rstd ? TD_APPLY(c, layer_norm_dx, &a, ops_row_major(c, dy), ops_row_major(c, x),
+						 ops_row_major(c, weight), mean, rstd)
+				       : NULL;
+}
+
+/* ---- layer_norm_dw: the gradient of layer norm by its weight: the sum over rows of dy (x - mean) rstd; only the shape
+ * of the weight is read */
+
+static void layer_norm_dw_infer(td_infer *q)
+{
+	int n_axes = ((const layer_norm_attrs *)q->attrs)->n_axes;
+	struct norm v;
+
+	if (!rows_legal(q, "layer_norm_dw", n_axes, 4, 4))
+		return;
+	q->out[0] = *q->in[4];
+	q->out[0].order = TD_ROW_MAJOR;
+	norm_init(&v, q->in[0], row_size(q->in[0], n_axes));
+	q->workspace = norm_bytes(&v);
+}
+
+static void rows_products_slice(void *arg, int slice)
+{
+	const struct norm *v = arg;
+	int64_t from, m = norm_rows(v, slice, &from);
+
+	TD_PICK(v->dtype, k_rows_products)
+	(v->acc + slice * v->n, at_const(v->dy, from * v->n, v->size), at_const(v->x, from * v->n, v->size),
+		at_const(v->mean, from, v->size), at_const(v->rstd, from, v->size), m, v->n);
+}
+
+static void layer_norm_dw_forward(const td_call *call)
+{
+	struct norm v;
+
+	norm_init(&v, call->in[0].shape, row_size(call->in[0].shape, ((const layer_norm_attrs *)call->attrs)->n_axes));
+	v.dy = call->in[0].data;
+	v.x = call->in[1].data;
+	v.mean = call->in[2].data;
+	v.rstd = call->in[3].data;
+	v.acc = call->workspace;
+	norm_sum(&v, call->threads, rows_products_slice);
+	TD_PICK(v.dtype, k_store)(call->out[0].data, v.acc, v.n, 1);
+}
+
+static td_value *layer_norm_dw_apply(td_ctx *c, td_value *const *in)
+{
+	return td_layer_norm_dw(c, in[0], in[1], in[2], in[3], in[4], 1);
+}
+
+static bool layer_norm_dw_sample(int i, td_sample *s)
+{
+	s->apply = layer_norm_dw_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7);
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7);
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5);
+	SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 5);
+	SAMPLE_INPUT(s, TD_FILL_ONES, TD_F32, 7);
+	for (int k = 0; k < 4; k++)
+		s->in[k].batched = true;
+	return i < 1;
+}
+
+TD_OP(layer_norm_dw, .n_in = 5, .n_out = 1, .shape_only = 16, .attrs_size = sizeof(layer_norm_attrs),
+	.infer = layer_norm_dw_infer, .forward = { layer_norm_dw_forward }, .backward = td_nodiff,
+	.sample = layer_norm_dw_sample)
+
+TD_API td_value *td_layer_norm_dw(
+	td_ctx *c, td_value *dy, td_value *x, td_value *mean, td_value *rstd, td_value *weight, int n_axes)
+{
+	layer_norm_attrs a;
+
+	layer_norm_attrs_init(&a, n_axes, 0);
+	return dy && x && mean && rstd && weight
+		       ? TD_APPLY(c, layer_norm_dw, &a, ops_row_major(c, dy), ops_row_major(c, x), mean, rstd, weight)
+		       : NULL;
+}

@@ -1,0 +1,57 @@
+/* What batch norm and layer norm share: a matrix of M rows and N columns, cut into slices of rows by its shape alone.
+ */
+#ifndef OPS_NORM_H
+#define OPS_NORM_H
+
+#include "ops/ops.h"
+
+#define NORM_SLICES_MOST 16
+#define NORM_SLICE_WORK  32768 /* elements worth a slice */
+
+struct norm {
+	int64_t m, n; /* rows, columns */
+	int n_slices;
+	td_dtype dtype;
+	size_t size;
+	double eps;
+	const char *x, *dy, *mean, *rstd, *weight, *bias, *dw, *db;
+	char *y, *means, *rstds;
+	double *acc; /* [n_slices, n] */
+	const double *centre;
+	double count;
+};
+
+static inline void norm_init(struct norm *v, const td_shape *x, int64_t n)
+{
+	int64_t count = td_shape_count(x);
+
+	*v = (struct norm){ .m = n ? count / n : 0, .n = n, .dtype = x->dtype, .size = td_dtype_size(x->dtype) };
+	v->n_slices = (int)TD_MAX(1, TD_MIN(TD_MIN(count / NORM_SLICE_WORK + 1, NORM_SLICES_MOST), v->m));
+}
+
+/* Of the slices' partial sums. */
+static inline size_t norm_bytes(const struct norm *v)
+{
+	return sizeof(double) * (size_t)(v->n_slices * v->n);
+}
+
+/* Rows of SLICE: FROM, and how many. */
+static inline int64_t norm_rows(const struct norm *v, int slice, int64_t *from)
+{
+	int64_t per = (v->m + v->n_slices - 1) / v->n_slices;
+
+	*from = slice * per;
+	return TD_MAX(0, TD_MIN(per, v->m - *from));
+}
+
+/* Run SLICE_FN, which adds to the slice's part of V->acc; then acc[0..n) are the whole sums. */
+static inline void norm_sum(struct norm *v, struct threads *t, void (*slice_fn)(void *arg, int slice))
+{
+	memset(v->acc, 0, norm_bytes(v));
+	threads_run(t, v->n_slices, slice_fn, v);
+	for (int s = 1; s < v->n_slices; s++)
+		for (int64_t j = 0; j < v->n; j++)
+			v->acc[j] += v->acc[s * v->n + j];
+}
+
+#endif

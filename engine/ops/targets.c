@@ -1,0 +1,90 @@
+/* Losses of single targets besides the cross-entropy, and what a label counts. */
+#include "ops/ops.h"
+
+#include "td_ops.h"
+
+/* ---- label_weights: the weight of each label's class (1 without WEIGHTS), 0 for a label that does not count */
+
+static void label_weights_infer(td_infer *q)
+{
+	char tl[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
+
+	if (q->in[0]->dtype != TD_I64 || (q->in[1] && (q->in[1]->rank != 1 || !td__is_float(q->in[1]->dtype)))) {
+		td_fail(q->ctx, TD_SHAPE, "label_weights needs labels int64 and weights float[classes], not %s and %s",
+			td_shape_text(q->in[0], tl), q->in[1] ? td_shape_text(q->in[1], tw) : "none");
+		return;
+	}
+	ops_infer_same(q);
+	q->out[0].dtype = q->in[1] ? q->in[1]->dtype : TD_F32;
+}
+
+static void label_weights_forward(const td_call *call)
+{
+	const int64_t *label = call->in[0].data;
+	int64_t n = td_shape_count(call->in[0].shape), classes = call->in[1].data ? call->in[1].shape->dim[0] : 0;
+	bool wide = call->out[0].shape->dtype == TD_F64;
+
+	for (int64_t i = 0; i < n; i++) {
+		double w = label[i] != TD_IGNORE_LABEL;
+
+		if (classes && label[i] >= 0 && label[i] < classes)
+			w = wide ? ((const double *)call->in[1].data)[label[i]]
+				 : (double)((const float *)call->in[1].data)[label[i]];
+		if (wide)
+			((double *)call->out[0].data)[i] = w;
+		else
+			((float *)call->out[0].data)[i] = (float)w;
+	}
+}
+
+static td_value *label_weights_apply(td_ctx *c, td_value *const *in)
+{
+	return td_label_weights(c, in[0], in[1]);
+}
+
+static bool label_weights_sample(int i, td_sample *s)
+{
+	if (i >= 2)
+		return false;
+	s->apply = label_weights_apply;
+	SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 6, 3);
+	s->in[0].classes = 4;
+	s->in[0].batched = true;
+	if (i)
+		SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 4);
+	return true;
+}
+
+TD_OP(label_weights, .n_in = 2, .n_out = 1, .optional = 2, .infer = label_weights_infer,
+	.forward = { label_weights_forward }, .backward = td_nodiff, .sample = label_weights_sample)
+
+/* labels int64 [..], weights [classes] or NULL -> [..], float32 or as the weights. */
+TD_API td_value *td_label_weights(td_ctx *c, td_value *labels, td_value *weights)
+{
+	return labels ? TD_APPLY(c, label_weights, NULL, labels, weights) : NULL;
+}
+
+/* ---- bce_logits_each: -(w t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))), in a form that does not overflow
+ * (torch.nn.functional.binary_cross_entropy_with_logits): softplus(x) - x t without a weight */
+
+/* x, t: alike; pos_weight: broadcast to them, or NULL. */
+TD_API td_value *td_bce_logits_each(td_ctx *c, td_value *x, td_value *t, td_value *pos_weight)
+{
+	td_value *heavier;
+
+	if (!pos_weight)
+		return td_sub(c, td_softplus(c, x), td_mul(c, x, t));
+	/* (1 - t) x + (1 + (w - 1) t) softplus(-x) */
+	heavier = td_shift_by(c, td_mul(c, t, td_shift_by(c, pos_weight, -1)), 1);
+	return td_add(c, td_sub(c, x, td_mul(c, x, t)), td_mul(c, heavier, td_softplus(c, td_neg(c, x))));
+}
+
+/* ---- huber_each: d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), with d = x - t (Huber, 1964;
+ * torch.nn.HuberLoss).  With c = d held within delta both are c (d - c / 2), gradient included */
+
+TD_API td_value *td_huber_each(td_ctx *c, td_value *x, td_value *t, double delta)
+{
+	td_value *d = td_sub(c, x, t), *held = td_clamp(c, d, -delta, delta);
+
+	return td_mul(c, held, td_sub(c, d, td_scale_by(c, held, 0.5)));
+}
