@@ -224,7 +224,7 @@ void control_free(struct control *c)
 		peer_free(p);
 	}
 	control_jobs_free(c);
-	fetch_free(c->fetch);
+	control_data_free(c);
 	if (c->reader)
 		store_reader_close(c->reader);
 	if (c->listener >= 0) {
@@ -250,6 +250,8 @@ static struct control *control_create(const struct config *config, struct store 
 	c->started_ms = clock_now_ms();
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	map_init(&c->jobs);
+	map_init(&c->datasets);
+	pthread_mutex_init(&c->data_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	return c;
 }
@@ -264,8 +266,8 @@ td_status control_start(const struct config *config, struct store *store, struct
 		err_errno(e, "making the wake-up of the control loop");
 	else if (access(config->worker_path, X_OK))
 		err_errno(e, "--worker-path %s cannot be run", config->worker_path);
-	else if (!file_make_folder(jobs, e) && !store_reader_open(store, &c->reader, e) && control_listen(c, e)) {
-		control_data_init(c);
+	else if (!file_make_folder(jobs, e) && !store_reader_open(store, &c->reader, e) && control_listen(c, e) &&
+		 !control_data_init(c, e)) {
 		folder_sweep(c);
 		control_jobs_load(c, e);
 	}

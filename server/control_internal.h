@@ -9,7 +9,9 @@
  *   control_folder.c  a job's folder
  *   control_check.c   questions to the checker and the predictor
  *   control_sweep.c   sweeps
- *   control_data.c    datasets
+ *   control_data.c    datasets: what each needs next, downloads
+ *   control_want.c    datasets: how one fares, for jobs that name it
+ *   control_prepare.c datasets: their files decoded into packs
  *
  * Everything belongs to the loop's thread, except what stands under its lock.  Decisions are made from
  * levels, never from edges: a step function looks at what is (a committed state, a process, a deadline) and does what
@@ -23,6 +25,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "control.h"
+#include "datasets.h"
 #include "fetch/fetch.h"
 #include "proto.h"
 #include "sched/local.h"
@@ -47,8 +50,11 @@
 #define REASON_AFTER_MS 1000  /* a job that waits for less needs no reason */
 #define QUESTIONS_MOST  64    /* waiting for the checker, or for the predictor */
 #define SWEEP_MOST      16    /* children made, and decisions written, in one command about a sweep */
-#define DATASETS_MOST   16    /* rows of the table of known datasets */
-#define DATASET_REST_MS 10000 /* a dataset whose download failed is not tried again before */
+#define PREPARERS_MOST  2     /* datasets decoded at once: each takes a thread that no job has paid for */
+#define PREPARE_MB      1024  /* memory of one; preparing streams, so more means that its files are made to hurt */
+#define PREPARE_WORD_MS 60000 /* a preparer that says nothing for so long hangs */
+#define DATA_SAY_MS     1000  /* between two rows about the progress of a dataset */
+#define DATA_LOG_MS     5000  /* between two lines about it in the logs of the jobs that wait for it */
 
 /* ---- Commands -------------------------------------------------------------------------------------------------- */
 
@@ -92,7 +98,7 @@ void control_strangers_step(struct control *c);
 
 /* ---- Workers --------------------------------------------------------------------------------------------------- */
 
-enum worker_role { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR };
+enum worker_role { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER };
 enum worker_state {
 	WORKER_BORN,     /* started, has not said hello */
 	WORKER_READY,    /* a spare, or the checker */
@@ -123,6 +129,7 @@ struct worker {
 	int slot_process, slot_words;    /* in control.fds; -1: not polled */
 	int64_t memory_bytes, memory_ms; /* resident, looked at then */
 	int64_t memory_most;             /* killed above it; 0: its job's, or none */
+	struct preparation *preparation; /* owned; what a preparer is at, or NULL */
 };
 
 /* Read exits, last words and deadlines; remove the dead; start what is missing. */
@@ -152,6 +159,7 @@ struct cached_job {
 	char *engine;          /* owned; of the row, may be NULL */
 	char *dataset;         /* owned; NULL: none */
 	bool external;         /* its numbers come from outside: no process ever has it */
+	int keep_last;         /* checkpoints of kind "last" that stay */
 	int64_t heard_ms;      /* of the wall clock; when it last said something */
 	struct worker *worker; /* borrowed; NULL: no process has it */
 	bool seen;             /* by the present reading of the rows */
@@ -238,21 +246,44 @@ void control_sweeps_step(struct control *c);
 
 /* ---- Datasets -------------------------------------------------------------------------------------------------- */
 
-void control_data_init(struct control *c);
+/* What the loop remembers of a row that is fetching or preparing. */
+struct cached_dataset {
+	char *name, *source, *folder, *format; /* owned; as in struct dataset */
+	enum data_state state;
+	int64_t created_ms, max_bytes;
+	bool seen;             /* by the present reading of the rows */
+	bool pending;          /* a command about its state is under way */
+	int64_t hold_until_ms; /* a command about it failed: nothing is done before */
+	int64_t said_ms;       /* its last row, and the last line in logs, about progress */
+	int64_t logged_ms;
+	int64_t *done, *total; /* owned; bytes of each of its files, while fetching */
+	int n_files;
+};
+
+td_status control_data_init(struct control *c, struct err *e);
 void control_data_step(struct control *c);
-/* Folder of the dataset NAME if it is there (owned), else NULL. */
-char *dataset_folder(const struct control *c, const char *name);
+void control_data_free(struct control *c);
+/* control_want.c.  As control_dataset, from the loop's own thread. */
 enum dataset_state dataset_want(struct control *c, const char *name, struct err *e);
+/* Of a dataset that is ready its pack's folder, else NULL.  Owned, like what follows. */
+char *dataset_pack(const struct control *c, const char *name);
+/* JSON of its pack's info, also for a known dataset that is not there yet; NULL: nobody knows it yet. */
+char *dataset_info(const struct control *c, const char *name);
+/* Move D's row; the texts of M are copied. */
+void dataset_post_move(struct control *c, struct cached_dataset *d, const struct dataset_move *m);
+/* Tell the row, and the jobs that wait, how far it has come; at most every DATA_SAY_MS. */
+void dataset_post_progress(struct control *c, struct cached_dataset *d, int64_t done, int64_t total, const char *file);
+
+/* control_prepare.c */
+void dataset_prepare(struct control *c, struct cached_dataset *d);
+/* End the preparations that no row asks for any more. */
+void control_preparers_step(struct control *c);
+int control_preparers_wanted(const struct control *c);
+void control_preparer_said(struct control *c, struct worker *w, const struct proto_msg *m);
+void control_preparer_lost(struct control *c, struct worker *w, const char *how);
+void preparation_free(struct preparation *p);
 
 /* ---- The loop -------------------------------------------------------------------------------------------------- */
-
-struct dataset_entry {
-	const struct known_dataset *known;
-	bool wanted; /* somebody asked; the loop begins */
-	enum fetch_state state;
-	struct err err;
-	int64_t failed_ms; /* monotonic */
-};
 
 struct control {
 	const struct config *config; /* borrowed */
@@ -279,6 +310,7 @@ struct control {
 	int64_t read_seq;      /* rows were read up to this seq */
 	int64_t read_after_ms; /* not again before */
 	bool reread;           /* own commits have changed rows */
+	int64_t started_ms;    /* of the wall clock: of this daemon */
 	int64_t sweeps_seq;    /* sweeps were looked at up to this seq */
 	int64_t sweeps_after_ms;
 	bool sweep_pending; /* a command about a sweep is under way */
@@ -287,7 +319,13 @@ struct control {
 	int n_actions;             /* posted or waiting */
 
 	struct fetch *fetch;
-	int64_t data_logged_ms;
+	struct map datasets;  /* name -> struct cached_dataset, owned: those that are fetching or preparing */
+	int64_t data_seq;     /* their rows were read up to this seq */
+	bool data_reread;     /* own commits have changed rows */
+	bool registering;     /* a command that adds a row is under way */
+	int64_t data_hold_ms; /* rows could not be read or added: not again before */
+	pthread_mutex_t data_lock;
+	struct store_reader *data_reader; /* under DATA_LOCK: for threads that ask about a dataset */
 	bool draining;
 	int64_t drain_until_ms;
 
@@ -300,8 +338,7 @@ struct control {
 	bool stopping;                /* no more questions */
 	void (*on_answer)(void *arg); /* wakes those that park until their question is answered */
 	void *on_answer_arg;          /* borrowed */
-	struct dataset_entry datasets[DATASETS_MOST];
-	cJSON *workers_json; /* owned; for control_workers */
+	cJSON *workers_json;          /* owned; for control_workers */
 	struct control_room room;
 };
 

@@ -153,7 +153,7 @@ static struct worker *recognise(const struct control *c, const cJSON *hello)
 			continue;
 		if (w->state == WORKER_BORN && !job)
 			return w;
-		if (w->state == WORKER_BUSY && job && !strcmp(job, w->job->id) && attempt == w->attempt)
+		if (w->state == WORKER_BUSY && w->job && job && !strcmp(job, w->job->id) && attempt == w->attempt)
 			return w;
 	}
 	return NULL;

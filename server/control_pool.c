@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const char *const role_names[] = {
-	[ROLE_JOB] = "job", [ROLE_CHECKER] = "checker", [ROLE_PREDICTOR] = "predictor"
+	[ROLE_JOB] = "job", [ROLE_CHECKER] = "checker", [ROLE_PREDICTOR] = "predictor",
+	[ROLE_PREPARER] = "preparer"
 };
 
 const char *worker_role_name(enum worker_role role)
@@ -105,6 +106,8 @@ static int wanted(struct control *c, enum worker_role role)
 {
 	if (role == ROLE_JOB)
 		return TD_MIN(1 + c->spares_wanted, SPARES_MOST);
+	if (role == ROLE_PREPARER)
+		return control_preparers_wanted(c);
 	return role == ROLE_CHECKER || (role == ROLE_PREDICTOR && control_questions_wait(c, role));
 }
 
@@ -119,7 +122,7 @@ static int missing(struct control *c, enum worker_role role)
 
 static void start_missing(struct control *c)
 {
-	static const enum worker_role roles[] = { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR };
+	static const enum worker_role roles[] = { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER };
 
 	for (size_t i = 0; i < TD_COUNT(roles) && !c->draining; i++) {
 		int n = missing(c, roles[i]);
@@ -176,6 +179,7 @@ void worker_free(struct control *c, struct worker *w)
 	batch_free(w->batch);
 	local_release(&w->process);
 	mem_free(w->broken);
+	preparation_free(w->preparation);
 	mem_free(w);
 }
 
@@ -194,7 +198,9 @@ static void bury(struct control *c, struct worker *w)
 		snprintf(said, sizeof said, "process %d %s", pid, how);
 	if (w->state == WORKER_BORN && !c->draining)
 		start_failed(c, said);
-	if (w->role != ROLE_JOB)
+	if (w->role == ROLE_PREPARER)
+		control_preparer_lost(c, w, said);
+	else if (w->role != ROLE_JOB)
 		control_answerer_lost(c, w, x.known && !x.by_signal && !x.code, said);
 	if (w->job)
 		job_lost_worker(c, w->job, w, &x);
@@ -239,7 +245,9 @@ static void read_answers(struct control *c, struct worker *w)
 	int got;
 
 	while ((got = proto_decode(&w->peer->in, &m, &e)) == 1) {
-		if (control_answer(c, w->role, m.kind, m.body)) {
+		if (w->role == ROLE_PREPARER) {
+			control_preparer_said(c, w, &m);
+		} else if (control_answer(c, w->role, m.kind, m.body)) {
 			w->memory_most = 0;
 			m.body = NULL;
 		}
