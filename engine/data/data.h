@@ -1,15 +1,16 @@
 /* Data: from a pack (pack.h) to batches that are pure functions of (seed, epoch, batch).
  *
- * A loader is what one job makes of its dataset: which samples belong to which split, what is done to them, and as which
- * tensors a model meets them.  It is made in two steps, because a job is checked before its data is there: from the
- * options and the pack's info alone it says all shapes (loader_create); with the pack's folder it maps the columns and
- * fits what must be fitted on the training split, such as means and a vocabulary (loader_open).  What was fitted can be
- * saved, so that a trained model goes on to understand new inputs when the dataset is gone (loader_state).
+ * A loader is what one job makes of its dataset: which samples belong to which split, what is done to them, and as
+ * which tensors a model meets them.  It is made in two steps, because a job is checked before its data is there: from
+ * the options and the pack's info alone it says all shapes (loader_create); with the pack's folder it maps the columns
+ * and fits what must be fitted on the training split, such as means and a vocabulary (loader_open).  What was fitted
+ * can be saved, so that a trained model goes on to understand new inputs when the dataset is gone (loader_state).
  *
  * Nothing here remembers what was drawn before, so resuming needs no state. */
 #ifndef TD_DATA_DATA_H
 #define TD_DATA_DATA_H
 
+#include "base/buf.h"
 #include "nn/options.h"
 #include "td.h"
 
@@ -45,10 +46,10 @@ extern const struct opt_type data_section;
 
 enum data_split { DATA_TRAIN, DATA_VALIDATION, DATA_TEST, DATA_SPLITS };
 enum data_target {
-	DATA_CLASS,   /* y: int64 [N], a class each */
-	DATA_SHARES,  /* y: float32 [N, classes], a distribution each (one_hot, mixup) */
-	DATA_TOKENS,  /* y: int64 [N, T], a class for each step; DATA_IGNORE where there is none */
-	DATA_VALUES,  /* y: float32 [N, n] */
+	DATA_CLASS,  /* y: int64 [N], a class each */
+	DATA_SHARES, /* y: float32 [N, classes], a distribution each (one_hot, mixup) */
+	DATA_TOKENS, /* y: int64 [N, T], a class for each step; DATA_IGNORE where there is none */
+	DATA_VALUES, /* y: float32 [N, n] */
 };
 #define DATA_IGNORE (-100) /* a target that no loss and no metric counts; torch's ignore_index */
 #define DATA_PAD    0      /* the token that fills up short sequences; real tokens begin at 1 where there is padding */
@@ -66,7 +67,8 @@ struct data_facts {
 	const char *dataset;            /* borrowed; for messages */
 };
 
-/* ---- The loader --------------------------------------------------------------------------------------------------- */
+/* ---- The loader ---------------------------------------------------------------------------------------------------
+ */
 
 struct loader;
 
@@ -78,8 +80,8 @@ const struct data_facts *loader_facts(const struct loader *l);
 /* Bytes that the process holds for the data besides mapped files, at most. */
 int64_t loader_bytes(const struct loader *l);
 
-/* Map the pack in FOLDER, divide it by SEED, fit what is fitted on the training split.  E with POINTER (may be NULL): the
- * place in the spec that it is about. */
+/* Map the pack in FOLDER, divide it by SEED, fit what is fitted on the training split.  E with POINTER (may be NULL):
+ * the place in the spec that it is about. */
 td_status loader_open(struct loader *l, const char *folder, uint64_t seed, const char **pointer, struct err *e);
 
 /* The order in which an epoch (from 0) meets the N training samples: ORDER becomes a permutation, or 0..n-1 without
@@ -97,10 +99,11 @@ struct data_batch {
 
 /* Samples FIRST .. FIRST+N-1 of SPLIT in ORDER (positions in the split; NULL: the split's own order).  EPOCH (from 0)
  * addresses the augmentation; -1: none (evaluation).  A damaged column is TD_CORRUPT. */
-td_status loader_batch(const struct loader *l, enum data_split split, int64_t epoch, const int64_t *order, int64_t first,
-	int64_t n, const struct data_batch *out, struct err *e);
+td_status loader_batch(const struct loader *l, enum data_split split, int64_t epoch, const int64_t *order,
+	int64_t first, int64_t n, const struct data_batch *out, struct err *e);
 
-/* ---- For people ---------------------------------------------------------------------------------------------------- */
+/* ---- For people ----------------------------------------------------------------------------------------------------
+ */
 
 /* Sample I of SPLIT as a report shows it: {"index": in the dataset's part, "image": {"width", "height", "png"}} or
  * {"text"} or {"row": {...}}. */
@@ -109,20 +112,21 @@ cJSON *loader_sample_json(const struct loader *l, enum data_split split, int64_t
 const char *loader_class_name(const struct loader *l, int64_t k);
 /* Targets and outputs of DATA_VALUES in the target's own units: value * std + mean, for value K of a sample. */
 double loader_own_units(const struct loader *l, int k, double value);
-/* A picture of the N inputs X (as a batch has them, after all transforms, stretched to the visible range) as PNG in OUT;
- * false: they are no images. */
+/* A picture of the N inputs X (as a batch has them, after all transforms, stretched to the visible range) as PNG in
+ * OUT; false: they are no images. */
 bool loader_grid_png(const struct loader *l, const float *x, int64_t n, struct buf *out);
 
-/* ---- Prediction ----------------------------------------------------------------------------------------------------- */
+/* ---- Prediction -----------------------------------------------------------------------------------------------------
+ */
 
 /* All that loader_restore needs besides the options: info, fitted statistics, vocabulary. */
 cJSON *loader_state(const struct loader *l);
 struct loader *loader_restore(const struct data_options *options, const cJSON *state, struct faults *faults);
 
 /* What somebody sent to be predicted: MEDIA_TYPE application/json ({"inputs": [...]}), application/x-npy, image/png or
- * image/jpeg.  X (owned, mem_free) gets N samples as in a batch, LENGTHS (owned) likewise or NULL.  Text of another length
- * than the training's is allowed where the model allows it: *STEPS is the length of axis 1, 0 where there is none.
- * Faults have pointers into the body. */
+ * image/jpeg.  X (owned, mem_free) gets N samples as in a batch, LENGTHS (owned) likewise or NULL.  Text of another
+ * length than the training's is allowed where the model allows it: *STEPS is the length of axis 1, 0 where there is
+ * none. Faults have pointers into the body. */
 struct data_input {
 	void *x;
 	int64_t *lengths;
