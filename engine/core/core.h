@@ -116,6 +116,7 @@ typedef struct td_call {
 enum td_fill {
 	TD_FILL_NORMAL,   /* about -2..2, no two equal, none near a kink at 0 */
 	TD_FILL_POSITIVE, /* 0.5..2 */
+	TD_FILL_SMALL,    /* 0.05..0.2 */
 	TD_FILL_LABELS,   /* integers 0..classes-1 */
 	TD_FILL_ONES,
 };
@@ -152,13 +153,16 @@ typedef struct td_op {
 	void (*release)(void *handle);
 	void (*forward[TD_N_DEVICES])(const td_call *call);
 	/* Gradient rule, as calls of ops: DX[i] for every input that wants one (td_wants), from DY (NULL entries:
-	 * zero).  Or td_nodiff. */
+	 * zero).  Or td_nodiff, or td_once. */
 	void (*backward)(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx);
 	bool (*sample)(int i, td_sample *s); /* the i-th test input; false: no more.  Compulsory */
 } td_op;
 
 /* Explicit marker: the output does not depend on the inputs in a differentiable way. */
 void td_nodiff(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx);
+/* Explicit marker of ops that gradient rules are made of: the gradient stops here, and whoever asks for more is told so
+ * (TD_UNSUPPORTED) instead of being given a zero. */
+void td_once(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx);
 
 /* TD_OP(name, .n_in = 1, ...) at the end of an op's block; the build finds it there (column 1). */
 #define TD_OP(op, ...)                                                                                                 \

@@ -15,6 +15,13 @@ void td_nodiff(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 	TD_BUG("a gradient was asked of %s, which has none", n->op->name);
 }
 
+void td_once(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	(void)dy;
+	(void)dx;
+	td_fail(c, TD_UNSUPPORTED, "%s is part of a gradient and has no gradient of its own", n->op->name);
+}
+
 /* A node that the walk will visit, with the gradients of its outputs so far. */
 struct pending {
 	td_node *node;

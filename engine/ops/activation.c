@@ -225,7 +225,7 @@ TD_API td_value *td_gelu_tanh(td_ctx *c, td_value *x)
 FORWARD(gelu_slope)
 SAMPLES(gelu_slope)
 TD_OP(gelu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_slope_forward },
-	.backward = td_nodiff, .sample = gelu_slope_sample)
+	.backward = td_once, .sample = gelu_slope_sample)
 
 TD_API td_value *td_gelu_slope(td_ctx *c, td_value *x)
 {
@@ -237,7 +237,7 @@ TD_API td_value *td_gelu_slope(td_ctx *c, td_value *x)
 FORWARD(gelu_tanh_slope)
 SAMPLES(gelu_tanh_slope)
 TD_OP(gelu_tanh_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer,
-	.forward = { gelu_tanh_slope_forward }, .backward = td_nodiff, .sample = gelu_tanh_slope_sample)
+	.forward = { gelu_tanh_slope_forward }, .backward = td_once, .sample = gelu_tanh_slope_sample)
 
 TD_API td_value *td_gelu_tanh_slope(td_ctx *c, td_value *x)
 {
@@ -297,7 +297,7 @@ TD_API td_value *td_elu(td_ctx *c, td_value *x, double alpha)
 FORWARD(elu_slope)
 SAMPLES(elu_slope, 0.75)
 TD_OP(elu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
-	.forward = { elu_slope_forward }, .backward = td_nodiff, .sample = elu_slope_sample)
+	.forward = { elu_slope_forward }, .backward = td_once, .sample = elu_slope_sample)
 
 TD_API td_value *td_elu_slope(td_ctx *c, td_value *x, double alpha)
 {

@@ -235,7 +235,7 @@ static void batch_norm_dw_infer(td_infer *q)
 {
 	struct norm v;
 
-	if (!channels_legal(q, "batch_norm_dw", 2, 3))
+	if (!channels_legal(q, "batch_norm_dw", 2, 3) || !ops_need_like(q, "batch_norm_dw", 1, q->in[0]))
 		return;
 	q->out[0] = *q->in[2];
 	norm_init(&v, q->in[0], q->in[0]->dim[1]);
@@ -290,7 +290,7 @@ static bool batch_norm_dw_sample(int i, td_sample *s)
 }
 
 TD_OP(batch_norm_dw, .n_in = 4, .n_out = 1, .infer = batch_norm_dw_infer, .forward = { batch_norm_dw_forward },
-	.backward = td_nodiff, .sample = batch_norm_dw_sample)
+	.backward = td_once, .sample = batch_norm_dw_sample)
 
 TD_API td_value *td_batch_norm_dw(td_ctx *c, td_value *dy, td_value *x, td_value *mean, td_value *rstd)
 {
@@ -304,7 +304,7 @@ TD_API td_value *td_batch_norm_dw(td_ctx *c, td_value *dy, td_value *x, td_value
 
 static void batch_norm_dx_infer(td_infer *q)
 {
-	if (channels_legal(q, "batch_norm_dx", 2, 6))
+	if (channels_legal(q, "batch_norm_dx", 2, 6) && ops_need_like(q, "batch_norm_dx", 1, q->in[0]))
 		ops_infer_same(q);
 }
 
@@ -348,7 +348,7 @@ static bool batch_norm_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(batch_norm_dx, .n_in = 7, .n_out = 1, .optional = 4, .inplace = 3, .infer = batch_norm_dx_infer,
-	.forward = { batch_norm_dx_forward }, .backward = td_nodiff, .sample = batch_norm_dx_sample)
+	.forward = { batch_norm_dx_forward }, .backward = td_once, .sample = batch_norm_dx_sample)
 
 TD_API td_value *td_batch_norm_dx(td_ctx *c, td_value *dy, td_value *x, td_value *weight, td_value *mean,
 	td_value *rstd, td_value *dw, td_value *db)

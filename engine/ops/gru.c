@@ -12,7 +12,7 @@ static void gru_infer(td_infer *q)
 
 	if (!rnn_legal(q, "gru", q->in[0], 3, q->in[1], q->in[3]))
 		return;
-	if (q->in[2]->rank != 1 || q->in[2]->dim[0] != q->in[1]->dim[0]) {
+	if (q->in[2]->rank != 1 || q->in[2]->dim[0] != q->in[1]->dim[0] || q->in[2]->dtype != q->in[1]->dtype) {
 		td_fail(q->ctx, TD_SHAPE, "gru needs a bias of %lld entries", (long long)q->in[1]->dim[0]);
 		return;
 	}
@@ -127,10 +127,13 @@ TD_API td_value *td_gru(td_ctx *c, td_value *gates, td_value *weight, td_value *
 static void gru_dx_infer(td_infer *q)
 {
 	struct rnn r;
-	td_shape gates = *q->in[2];
+	td_shape gates = *q->in[2], y;
 
 	gates.dim[2] = gates.rank == 3 ? gates.dim[2] / 4 * 3 : 0;
 	if (!rnn_legal(q, "gru_dx", &gates, 3, q->in[1], q->in[4]))
+		return;
+	y = rnn_sequence(&gates, q->in[1]->dim[1]);
+	if (!ops_need_like(q, "gru_dx", 0, &y) || !ops_need_like(q, "gru_dx", 3, &y))
 		return;
 	q->out[0] = *q->in[2];
 	rnn_init(&r, NULL, q->in[0], 3);
@@ -214,7 +217,7 @@ static bool gru_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(gru_dx, .n_in = 5, .n_out = 1, .optional = 16, .attrs_size = sizeof(rnn_attrs), .infer = gru_dx_infer,
-	.forward = { gru_dx_forward }, .backward = td_nodiff, .sample = gru_dx_sample)
+	.forward = { gru_dx_forward }, .backward = td_once, .sample = gru_dx_sample)
 
 /* gates: gru's hidden output; y: its output. */
 TD_API td_value *td_gru_dx(
@@ -264,7 +267,7 @@ static bool gru_hidden_sample(int i, td_sample *s)
 }
 
 TD_OP(gru_hidden, .n_in = 1, .n_out = 1, .infer = gru_hidden_infer, .forward = { gru_hidden_forward },
-	.backward = td_nodiff, .sample = gru_hidden_sample)
+	.backward = td_once, .sample = gru_hidden_sample)
 
 TD_API td_value *td_gru_hidden(td_ctx *c, td_value *all)
 {

@@ -94,15 +94,19 @@ TD_API td_value *td_embedding(td_ctx *c, td_value *table, td_value *ids, int64_t
 
 static void embedding_dw_infer(td_infer *q)
 {
-	char td[TD_SHAPE_TEXT], tt[TD_SHAPE_TEXT];
-	const td_shape *dy = q->in[0], *ids = q->in[1], *table = q->in[2];
+	const td_shape *ids = q->in[1], *table = q->in[2];
+	char tt[TD_SHAPE_TEXT], ti[TD_SHAPE_TEXT];
+	td_shape y = *ids;
 
-	if (table->rank != 2 || dy->rank != ids->rank + 1 || dy->dim[ids->rank] != table->dim[1] ||
-		ids->dtype != TD_I64) {
-		td_fail(q->ctx, TD_SHAPE, "embedding_dw: the gradient %s does not belong to a table %s",
-			td_shape_text(dy, td), td_shape_text(table, tt));
+	if (!td__is_float(table->dtype) || table->rank != 2 || ids->dtype != TD_I64 || ids->rank >= TD_MAX_RANK) {
+		td_fail(q->ctx, TD_SHAPE, "embedding_dw needs ids int64 and a table float[rows, size], not %s and %s",
+			td_shape_text(ids, ti), td_shape_text(table, tt));
 		return;
 	}
+	y.dtype = table->dtype;
+	y.dim[y.rank++] = table->dim[1];
+	if (!ops_need_like(q, "embedding_dw", 0, &y))
+		return;
 	q->out[0] = *table;
 	q->out[0].order = TD_ROW_MAJOR;
 }
@@ -252,7 +256,9 @@ TD_API td_value *td_last_step(td_ctx *c, td_value *x, td_value *lengths, bool fi
 
 static void last_step_dx_infer(td_infer *q)
 {
-	if (!steps_legal(q, "last_step_dx", q->in[1], q->in[2]))
+	td_shape y = { .dtype = q->in[1]->dtype, .rank = 2, .dim = { q->in[1]->dim[0], q->in[1]->dim[2] } };
+
+	if (!steps_legal(q, "last_step_dx", q->in[1], q->in[2]) || !ops_need_like(q, "last_step_dx", 0, &y))
 		return;
 	q->out[0] = *q->in[1];
 	q->out[0].order = TD_ROW_MAJOR;

@@ -131,12 +131,16 @@ static void concat_part_infer(td_infer *q)
 {
 	const join_attrs *t = q->attrs;
 	char ty[TD_SHAPE_TEXT], ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
+	bool fits = true;
 
 	if (!join_axis_legal(q, "concat_part", t->axis))
 		return;
-	if (q->in[1]->rank != q->in[0]->rank || q->in[2]->rank != q->in[0]->rank ||
-		q->in[0]->dim[t->axis] < q->in[1]->dim[t->axis] + q->in[2]->dim[t->axis]) {
-		td_fail(q->ctx, TD_SHAPE, "concat_part: %s does not hold %s and %s along axis %lld",
+	for (int k = 0; k < 2; k++)
+		for (int i = 0; i < q->in[0]->rank && fits; i++)
+			fits = q->in[1 + k]->rank == q->in[0]->rank &&
+			       (i == t->axis || q->in[1 + k]->dim[i] == q->in[0]->dim[i]);
+	if (!fits || q->in[0]->dim[t->axis] != q->in[1]->dim[t->axis] + q->in[2]->dim[t->axis]) {
+		td_fail(q->ctx, TD_SHAPE, "concat_part: %s is not %s and %s along axis %lld",
 			td_shape_text(q->in[0], ty), td_shape_text(q->in[1], ta), td_shape_text(q->in[2], tb),
 			(long long)t->axis);
 		return;
@@ -269,7 +273,13 @@ TD_API td_value *td_slice(td_ctx *c, td_value *x, int axis, int64_t start, int64
 
 static void slice_dx_infer(td_infer *q)
 {
+	const join_attrs *t = q->attrs;
+	td_shape y = *q->in[1];
+
 	if (!slice_range(q, q->in[1]))
+		return;
+	y.dim[t->axis] = TD_MIN(t->end, y.dim[t->axis]) - t->start;
+	if (!ops_need_like(q, "slice_dx", 0, &y))
 		return;
 	q->out[0] = *q->in[1];
 	q->out[0].order = q->in[0]->order;

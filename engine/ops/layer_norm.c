@@ -46,18 +46,23 @@ static bool rows_legal(td_infer *q, const char *op, int n_axes, int weight, int 
 	return true;
 }
 
+/* One statistic for each row of X. */
+static td_shape row_statistics(const td_shape *x, int n_axes)
+{
+	td_shape s = { .dtype = x->dtype, .rank = x->rank - n_axes };
+
+	memcpy(s.dim, x->dim, sizeof *s.dim * (size_t)s.rank);
+	return s;
+}
+
 static void layer_norm_infer(td_infer *q)
 {
 	const layer_norm_attrs *a = q->attrs;
-	int lead;
 
 	if (!rows_legal(q, "layer_norm", a->n_axes, 1, 2))
 		return;
 	ops_infer_same(q);
-	lead = q->in[0]->rank - a->n_axes;
-	q->out[1] = (td_shape){ .dtype = q->in[0]->dtype, .rank = lead };
-	memcpy(q->out[1].dim, q->in[0]->dim, sizeof *q->out[1].dim * (size_t)lead);
-	q->out[2] = q->out[1];
+	q->out[1] = q->out[2] = row_statistics(q->in[0], a->n_axes);
 }
 
 static void rows_normalize_slice(void *arg, int slice)
@@ -153,9 +158,20 @@ TD_API td_value *td_layer_norm(td_ctx *c, td_value *x, td_value *weight, td_valu
 /* ---- layer_norm_dx: the gradient of layer norm by its input: with g = dy weight and h = (x - mean) rstd,
  * dx = rstd (g - mean of g - h times the mean of g h), means over the row */
 
+/* Input 1 is like input 0; MEAN and the one behind it are statistics of its rows. */
+static bool gradient_legal(td_infer *q, const char *op, int n_axes, int mean)
+{
+	td_shape row = row_statistics(q->in[0], n_axes);
+
+	return ops_need_like(q, op, 1, q->in[0]) && ops_need_like(q, op, mean, &row) &&
+	       ops_need_like(q, op, mean + 1, &row);
+}
+
 static void layer_norm_dx_infer(td_infer *q)
 {
-	if (rows_legal(q, "layer_norm_dx", ((const layer_norm_attrs *)q->attrs)->n_axes, 2, 2))
+	int n_axes = ((const layer_norm_attrs *)q->attrs)->n_axes;
+
+	if (rows_legal(q, "layer_norm_dx", n_axes, 2, 2) && gradient_legal(q, "layer_norm_dx", n_axes, 3))
 		ops_infer_same(q);
 }
 
@@ -202,7 +218,7 @@ static bool layer_norm_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(layer_norm_dx, .n_in = 5, .n_out = 1, .optional = 4, .inplace = 3, .attrs_size = sizeof(layer_norm_attrs),
-	.infer = layer_norm_dx_infer, .forward = { layer_norm_dx_forward }, .backward = td_nodiff,
+	.infer = layer_norm_dx_infer, .forward = { layer_norm_dx_forward }, .backward = td_once,
 	.sample = layer_norm_dx_sample)
 
 TD_API td_value *td_layer_norm_dx(
@@ -224,7 +240,7 @@ static void layer_norm_dw_infer(td_infer *q)
 	int n_axes = ((const layer_norm_attrs *)q->attrs)->n_axes;
 	struct norm v;
 
-	if (!rows_legal(q, "layer_norm_dw", n_axes, 4, 4))
+	if (!rows_legal(q, "layer_norm_dw", n_axes, 4, 4) || !gradient_legal(q, "layer_norm_dw", n_axes, 2))
 		return;
 	q->out[0] = *q->in[4];
 	q->out[0].order = TD_ROW_MAJOR;
@@ -275,7 +291,7 @@ static bool layer_norm_dw_sample(int i, td_sample *s)
 }
 
 TD_OP(layer_norm_dw, .n_in = 5, .n_out = 1, .shape_only = 16, .attrs_size = sizeof(layer_norm_attrs),
-	.infer = layer_norm_dw_infer, .forward = { layer_norm_dw_forward }, .backward = td_nodiff,
+	.infer = layer_norm_dw_infer, .forward = { layer_norm_dw_forward }, .backward = td_once,
 	.sample = layer_norm_dw_sample)
 
 TD_API td_value *td_layer_norm_dw(

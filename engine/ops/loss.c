@@ -374,7 +374,7 @@ static bool cross_entropy_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(cross_entropy_dx, .n_in = 4, .n_out = 1, .inplace = 1, .infer = cross_entropy_dx_infer,
-	.forward = { cross_entropy_dx_forward }, .backward = td_nodiff, .sample = cross_entropy_dx_sample)
+	.forward = { cross_entropy_dx_forward }, .backward = td_once, .sample = cross_entropy_dx_sample)
 
 /* lse [N]: cross_entropy_each's hidden output; dy [N]. */
 TD_API td_value *td_cross_entropy_dx(td_ctx *c, td_value *logits, td_value *labels, td_value *lse, td_value *dy)

@@ -120,7 +120,12 @@ static void lstm_dx_infer(td_infer *q)
 {
 	struct rnn r;
 
+	td_shape y;
+
 	if (!rnn_legal(q, "lstm_dx", q->in[2], 4, q->in[1], q->in[4]))
+		return;
+	y = rnn_sequence(q->in[2], q->in[1]->dim[1]);
+	if (!ops_need_like(q, "lstm_dx", 0, &y) || !ops_need_like(q, "lstm_dx", 3, &y))
 		return;
 	q->out[0] = *q->in[2];
 	rnn_init(&r, NULL, q->in[0], 4);
@@ -201,7 +206,7 @@ static bool lstm_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(lstm_dx, .n_in = 5, .n_out = 1, .optional = 16, .attrs_size = sizeof(rnn_attrs), .infer = lstm_dx_infer,
-	.forward = { lstm_dx_forward }, .backward = td_nodiff, .sample = lstm_dx_sample)
+	.forward = { lstm_dx_forward }, .backward = td_once, .sample = lstm_dx_sample)
 
 /* gates, cells: lstm's hidden outputs. */
 TD_API td_value *td_lstm_dx(
@@ -220,7 +225,12 @@ static void recurrent_dw_infer(td_infer *q)
 	struct rnn r;
 	const td_shape *w = q->in[2];
 
+	td_shape y;
+
 	if (!rnn_legal(q, "recurrent_dw", q->in[0], w->rank == 2 && w->dim[1] ? w->dim[0] / w->dim[1] : 1, w, NULL))
+		return;
+	y = rnn_sequence(q->in[0], w->dim[1]);
+	if (!ops_need_like(q, "recurrent_dw", 1, &y))
 		return;
 	q->out[0] = *w;
 	rnn_init(&r, NULL, q->in[1], 1);
@@ -272,7 +282,7 @@ static bool recurrent_dw_sample(int i, td_sample *s)
 }
 
 TD_OP(recurrent_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(rnn_attrs),
-	.infer = recurrent_dw_infer, .forward = { recurrent_dw_forward }, .backward = td_nodiff,
+	.infer = recurrent_dw_infer, .forward = { recurrent_dw_forward }, .backward = td_once,
 	.sample = recurrent_dw_sample)
 
 TD_API td_value *td_recurrent_dw(td_ctx *c, td_value *dgates, td_value *y, td_value *weight, bool reverse)

@@ -41,6 +41,17 @@ bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axe
 	return false;
 }
 
+bool ops_need_like(td_infer *q, const char *op, int i, const td_shape *want)
+{
+	char tw[TD_SHAPE_TEXT], tg[TD_SHAPE_TEXT];
+
+	if (!q->in[i] || td_shape_same(q->in[i], want))
+		return true;
+	td_fail(q->ctx, TD_SHAPE, "%s needs input %d to be %s, not %s", op, i, td_shape_text(want, tw),
+		td_shape_text(q->in[i], tg));
+	return false;
+}
+
 bool ops_need_float(td_infer *q, const char *op)
 {
 	char text[TD_SHAPE_TEXT];

@@ -37,6 +37,8 @@ td_value *ops_channels_last(td_ctx *c, td_value *x);
 /* Complain that input I of OP has the wrong rank or type. */
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes);
 bool ops_need_float(td_infer *q, const char *op);
+/* Complain that input I of OP is not like WANT in type and sizes.  A missing input is fine. */
+bool ops_need_like(td_infer *q, const char *op, int i, const td_shape *want);
 
 static inline void *at(void *p, int64_t element, size_t size)
 {

@@ -234,7 +234,7 @@ static bool max_pool2d_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(max_pool2d_dx, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_pool2d_attrs),
-	.infer = max_pool2d_dx_infer, .forward = { max_pool2d_dx_forward }, .backward = td_nodiff,
+	.infer = max_pool2d_dx_infer, .forward = { max_pool2d_dx_forward }, .backward = td_once,
 	.sample = max_pool2d_dx_sample)
 
 /* which: int32, as max_pool2d's hidden output. */

@@ -310,8 +310,8 @@ static bool rmsprop_update_sample(int i, td_sample *s)
 		return false;
 	s->apply = rmsprop_update_apply;
 	sample_update(s, 5, 2, i);
-	s->in[4].fill = TD_FILL_ONES; /* the square of a mean is at most the mean of squares */
-	s->in[2].fill = TD_FILL_ONES;
+	s->in[3].fill = TD_FILL_NORMAL;
+	s->in[4].fill = TD_FILL_SMALL; /* the square of a mean does not reach the mean of squares */
 	return true;
 }
 
