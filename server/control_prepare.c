@@ -105,7 +105,7 @@ static struct worker *free_preparer(const struct control *c)
 {
 	for (struct worker *w = c->workers; w; w = w->next)
 		if (w->role == ROLE_PREPARER && w->state == WORKER_READY && !w->preparation && w->peer &&
-			!w->peer->ended && !w->exited)
+			!w->peer->ended && !w->exited && !w->process.killed)
 			return w;
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "http/http.h"
 #include "http/listener.h"
+#include "part.h"
 #include "server.h"
 
 #define QUERY_MOST   32          /* parameters of a query */
@@ -55,6 +56,7 @@ struct connection {
 	struct pair query[QUERY_MOST];
 	int n_query;
 	struct buf body;
+	struct part part;      /* of a body that is written to a file; closed: it is none */
 	bool begun;            /* headers were looked at */
 	bool refused;          /* ... and R holds a refusal that waits for the body to end */
 	size_t n_discarded;    /* bytes of its body meanwhile */
@@ -98,6 +100,14 @@ void router_run(struct connection *c);
 void router_fail(struct connection *c, const struct err *e);
 /* Compile the schemas of the route table's bodies, once. */
 td_status router_init(struct err *e);
+
+/* ---- upload.c ---------------------------------------------------------------------------------------------------- */
+/* False: c->r holds the refusal, and nothing is left of the file. */
+bool upload_begin(struct connection *c, int64_t declared_bytes);
+bool upload_take(struct connection *c, const void *bytes, size_t n);
+bool upload_end(struct connection *c);
+/* What no handler has kept goes. */
+void upload_discard(struct connection *c);
 
 /* ---- respond.c --------------------------------------------------------------------------------------------------- */
 void response_init(struct response *r, struct arena *arena);

@@ -8,9 +8,19 @@
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
+#include "base/file.h"
 #include "store/store.h"
 
 struct server; /* main.c's: store, control, configuration; see server.h */
+
+/* A body that was written to a file as it came. */
+struct upload {
+	char *path;   /* owned; the file, gone when the request is over unless upload_keep has given it another name */
+	int64_t most; /* bytes */
+	int64_t n_bytes; /* like the next one, when the handler runs */
+	char sha256[SHA256_TEXT];
+};
+td_status upload_keep(struct upload *u, const char *path, struct err *e);
 
 struct request {
 	struct server *srv;
@@ -20,6 +30,7 @@ struct request {
 	const char *body;            /* zero-terminated; NULL: none */
 	size_t n_body;
 	cJSON *json;                   /* the parsed body when the route takes JSON; the router's */
+	struct upload upload;          /* PATH NULL: the body is no file */
 	struct token token;            /* who asks; owner "local" and scope admin where no token is needed */
 	char id[ULID_TEXT + 64];       /* X-Request-Id */
 	struct connection *connection; /* http/'s own */
@@ -79,6 +90,7 @@ enum body_kind {
 	BODY_NONE,
 	BODY_JSON,
 	BODY_BYTES, /* of whatever media type: the handler's business */
+	BODY_FILE,  /* written to a file as it comes; where there is a body_schema, JSON is read as for BODY_JSON */
 };
 
 struct route {
@@ -89,7 +101,9 @@ struct route {
 	size_t max_body; /* bytes; 0 with BODY_NONE */
 	const char *
 		body_schema; /* JSON Schema of the body, checked before the handler; NULL: the handler's own business */
-	bool while_draining; /* a write that is taken even then */
+	/* Of BODY_FILE: says where the file grows and how large it may become, or refuses, before the body is read. */
+	td_status (*open)(struct request *q, struct upload *u, struct err *e);
+	bool while_draining;       /* a write that is taken even then */
 	const char *tag, *summary; /* for the OpenAPI document */
 	const char *query; /* "limit:int after:string state:string", for the OpenAPI document and refusal of unknown
 			      names */

@@ -191,6 +191,15 @@ static td_status check_scope(struct connection *c, struct err *e)
 
 /* ---- Body -------------------------------------------------------------------------------------------------------- */
 
+/* A route that takes files may take JSON instead. */
+static bool is_file(const struct connection *c)
+{
+	const char *type = request_header(&c->q, "Content-Type");
+
+	return c->route && c->route->body == BODY_FILE &&
+	       !(c->route->body_schema && type && text_media_type_is(type, "application/json"));
+}
+
 static bool check_size(struct connection *c, int64_t declared)
 {
 	size_t most = c->route && c->route->body != BODY_NONE ? c->route->max_body : EMPTY_BODY;
@@ -280,6 +289,7 @@ static bool take_body(struct connection *c)
 	switch (c->route ? c->route->body : BODY_NONE) {
 	case BODY_JSON: return read_json(c);
 	case BODY_BYTES: return true;
+	case BODY_FILE: return c->q.upload.path ? c->part.fd < 0 || upload_end(c) : read_json(c);
 	case BODY_NONE: break;
 	}
 	return check_no_body(c);
@@ -314,7 +324,7 @@ bool router_begin(struct connection *c, int64_t declared_bytes)
 		router_fail(c, &e);
 		return false;
 	}
-	return check_size(c, declared_bytes);
+	return is_file(c) ? upload_begin(c, declared_bytes) : check_size(c, declared_bytes);
 }
 
 void router_run(struct connection *c)

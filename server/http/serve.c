@@ -116,6 +116,7 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *mhd
 	arena_init(&c->arena);
 	response_init(&c->r, &c->arena);
 	buf_init(&c->body, 0);
+	part_init(&c->part);
 	c->mhd = mhd;
 	c->too_long = strlen(target) > TARGET_MOST;
 	c->raw = c->too_long ? "/" : arena_strdup(&c->arena, target);
@@ -139,6 +140,7 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **state, en
 	if (c->q.kept)
 		c->q.release_kept(c->q.srv, c->q.kept);
 	response_reset(&c->r);
+	upload_discard(c);
 	buf_release(&c->body);
 	cJSON_Delete(c->q.json);
 	token_release(&c->q.token);
@@ -305,7 +307,9 @@ static enum MHD_Result on_headers(struct connection *c, const char *method)
 
 static enum MHD_Result on_body(struct connection *c, const char *data, size_t n)
 {
-	if (!c->refused && !buf_append(&c->body, data, n)) {
+	if (!c->refused && c->part.fd >= 0) {
+		c->refused = !upload_take(c, data, n);
+	} else if (!c->refused && !buf_append(&c->body, data, n)) {
 		c->refused = true;
 		buf_release(&c->body);
 		respond_problem(&c->r, &c->q, 413, "too-large",
