@@ -1,98 +1,241 @@
-/* Evaluation of a split: every sample once, in the split's order, sums on the host in that order. */
+/* Evaluation of a split: every sample once, in the split's order, sums on the host in that order.
+ *
+ * Answers are looked at batch by batch and not kept: only what a report needs of each sample is (EVALUATION's arrays),
+ * so the memory is that of a batch and a few numbers a sample, however large a split or a vocabulary is. */
 #include "worker/run.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static void figure_add(struct figure *f, double x)
+/* A metric that draws curves keeps every score; beyond so many a report goes without curves that nobody asked for. */
+#define CURVE_SCORES_MOST (4 << 20)
+
+/* ---- Figures ----------------------------------------------------------------------------------------------------- */
+
+static void figure_add(struct nn_figure *f, double x)
 {
 	f->sum += x;
 	f->sum_squares += x * x;
 	f->n++;
 }
 
-double figure_mean(const struct figure *f)
+double figure_mean(const struct nn_figure *f)
 {
 	return f->sum / (double)f->n;
 }
 
 /* sqrt(variance / n), with the unbiased variance. */
-double figure_error(const struct figure *f)
+double figure_error(const struct nn_figure *f)
 {
 	double n = (double)f->n, mean = f->sum / n;
 
 	return f->n < 2 ? NAN : sqrt(fmax(0, f->sum_squares - n * mean * mean) / (n - 1) / n);
 }
 
-static const struct nn_metric_type *metric_of(const struct run *r, int i)
+double evaluation_value(const struct evaluation *e, int i)
 {
-	return (const struct nn_metric_type *)r->spec.metrics.items[i].type;
+	double value;
+
+	if (!i)
+		return figure_mean(&e->loss);
+	nn_meter_result(&e->meter[i - 1], &value, NULL);
+	return value;
 }
 
-/* Add one batch, which begins at sample FIRST of the evaluation. */
-static void add_batch(struct run *r, struct evaluation *e, int64_t first, int64_t n, const float *losses,
-	const int64_t *predictions, const float *probabilities)
+/* ---- What is kept for a report ----------------------------------------------------------------------------------- */
+
+static bool has_metric(const struct spec *s, const struct opt_type *type)
 {
-	int64_t n_classes = r->model->out.dim[1];
-
-	for (int64_t i = 0; i < n; i++) {
-		figure_add(&e->loss, losses[i]);
-		for (int k = 0; k < r->spec.metrics.n; k++)
-			figure_add(&e->metric[k],
-				metric_of(r, k)->one(r->spec.metrics.items[k].options, predictions[i], r->labels[i]));
-		e->prediction[first + i] = (int32_t)predictions[i];
-		e->probability[first + i] = probabilities[i * n_classes + predictions[i]];
-	}
-}
-
-bool evaluate(struct run *r, const struct data_view *v, int64_t n, const char *phase, struct evaluation *out)
-{
-	int64_t size = r->spec.data.batch_size, n_classes = r->model->out.dim[1], done;
-	float *losses = MEM_NEW_N(float, size), *probabilities = MEM_NEW_N(float, size *n_classes);
-	int64_t *predictions = MEM_NEW_N(int64_t, size);
-
-	*out = (struct evaluation){
-		.view = v, .n = n, .prediction = MEM_NEW_N(int32_t, n), .probability = MEM_NEW_N(float, n)
-	};
-	for (done = 0; done < n; done += size) {
-		int64_t now = TD_MIN(size, n - done);
-		struct batch *b = run_abandoned(r) ? NULL : run_batch(r, v, NULL, done, now);
-
-		if (!b)
-			break;
-		if (nn_trainer_evaluate(r->trainer, b->images, b->labels, losses, predictions, probabilities)) {
-			err_set(&r->err, td_error(r->c)->status, "%s: %s", phase, td_error(r->c)->text);
-			break;
-		}
-		add_batch(r, out, done, now, losses, predictions, probabilities);
-		tell_progress(&r->tell, r->at.step, r->at.epoch, phase, false);
-		tell_due(&r->tell);
-	}
-	mem_free(losses);
-	mem_free(probabilities);
-	mem_free(predictions);
-	if (done >= n)
-		return true;
-	evaluation_release(out);
+	for (int i = 0; i < s->metrics.n; i++)
+		if (s->metrics.items[i].type == type)
+			return true;
 	return false;
 }
 
-void evaluation_release(struct evaluation *e)
+/* Curves belong into a report, whether their metrics are among the job's or not. */
+static void add_curves(struct run *r, struct evaluation *e)
 {
-	mem_free(e->prediction);
-	mem_free(e->probability);
-	memset(e, 0, sizeof *e);
+	for (int i = 0; i < nn_metrics.n_types && e->n_curves < CURVES_MOST; i++) {
+		const struct nn_metric_type *t = (const struct nn_metric_type *)nn_metrics.types[i];
+		struct opt_choice *choice = &e->curve_choice[e->n_curves];
+		struct err why = { 0 };
+
+		if (!t->curves || has_metric(&r->spec, &t->type))
+			continue;
+		choice->type = &t->type;
+		choice->options = arena_alloc(&r->spec.arena, TD_MAX(t->type.n_bytes, 1));
+		opt_read(&t->type, NULL, "", choice->options, &r->spec.arena, &r->faults);
+		if (!t->check || t->check(choice->options, r->facts, &why))
+			nn_meter_init(&e->curve[e->n_curves++], choice, r->facts);
+	}
 }
 
-void evaluation_tell(struct run *r, const struct evaluation *e, const char *split, int64_t step)
+static bool keep_init(struct run *r, struct evaluation *e)
 {
-	char series[64];
+	int64_t n_targets = e->n * e->steps;
 
-	snprintf(series, sizeof series, "%s/loss", split);
-	tell_point(&r->tell, series, step, figure_mean(&e->loss));
-	for (int i = 0; i < r->spec.metrics.n; i++) {
-		snprintf(series, sizeof series, "%s/%s", split, metric_of(r, i)->type.name);
-		tell_point(&r->tell, series, step, figure_mean(&e->metric[i]));
+	e->sample_loss = mem_try_alloc(sizeof *e->sample_loss * (size_t)TD_MAX(e->n, 1));
+	if (r->facts->target == DATA_VALUES) {
+		e->residuals.every = (e->n + RESIDUALS_MOST - 1) / RESIDUALS_MOST;
+		e->residuals.target = MEM_NEW_N(double, RESIDUALS_MOST);
+		e->residuals.prediction = MEM_NEW_N(double, RESIDUALS_MOST);
+	} else if (r->facts->n_classes) {
+		e->label = mem_try_alloc(sizeof *e->label * (size_t)TD_MAX(n_targets, 1));
+		e->predicted = mem_try_alloc(sizeof *e->predicted * (size_t)TD_MAX(n_targets, 1));
+	}
+	if (r->facts->n_classes && n_targets * r->facts->n_classes <= CURVE_SCORES_MOST)
+		add_curves(r, e);
+	if (e->sample_loss && (r->facts->target == DATA_VALUES || !r->facts->n_classes || (e->label && e->predicted)))
+		return true;
+	err_set(&r->err, TD_NO_MEMORY, "no memory for the predictions of %lld samples", (long long)e->n);
+	return false;
+}
+
+static int64_t index_of_largest(const float *v, int64_t n)
+{
+	int64_t best = 0;
+
+	for (int64_t k = 1; k < n; k++)
+		if (v[k] > v[best])
+			best = k;
+	return best;
+}
+
+/* The classes of sample I, which is sample AT of the evaluation. */
+static void keep_classes(struct evaluation *e, const struct nn_answers *a, int64_t i, int64_t at)
+{
+	for (int64_t t = 0; t < a->steps; t++) {
+		int64_t k = i * a->steps + t;
+
+		e->label[at * a->steps + t] =
+			(int32_t)(a->label ? a->label[k] : index_of_largest(a->share + k * a->width, a->width));
+		e->predicted[at * a->steps + t] = (int32_t)index_of_largest(a->answer + k * a->width, a->width);
+	}
+}
+
+/* The mean loss of sample I. */
+static double sample_loss(const struct nn_answers *a, int64_t i)
+{
+	int64_t n_each = a->value ? a->width : a->steps, n = 0;
+	double sum = 0;
+
+	for (int64_t k = i * n_each; k < (i + 1) * n_each; k++)
+		if (answers_count(a, k)) {
+			sum += a->loss[k];
+			n++;
+		}
+	return n ? sum / (double)n : 0;
+}
+
+static void keep_batch(struct evaluation *e, const struct nn_answers *a, int64_t first)
+{
+	for (int64_t i = 0; i < a->n; i++) {
+		int64_t at = first + i;
+
+		e->sample_loss[at] = (float)sample_loss(a, i);
+		if (e->label)
+			keep_classes(e, a, i, at);
+		if (e->residuals.target && at % e->residuals.every == 0) {
+			e->residuals.target[e->residuals.n] = a->value[i * a->width];
+			e->residuals.prediction[e->residuals.n++] = a->answer[i * a->width];
+		}
+	}
+	for (int i = 0; i < e->n_curves; i++)
+		nn_meter_add(&e->curve[i], a);
+}
+
+/* ---- The walk ---------------------------------------------------------------------------------------------------- */
+
+static void add_batch(struct run *r, struct evaluation *e, const struct nn_answers *a, int64_t first)
+{
+	int64_t n_each = a->n * (a->value ? a->width : a->steps);
+
+	for (int64_t k = 0; k < n_each; k++)
+		if (answers_count(a, k))
+			figure_add(&e->loss, a->loss[k]);
+	for (int i = 0; i < r->spec.metrics.n; i++)
+		nn_meter_add(&e->meter[i], a);
+	if (e->keep)
+		keep_batch(e, a, first);
+}
+
+/* Rooms for what the model answers to a batch.  False: R->err. */
+static bool answer_rooms(struct run *r, int64_t n, float **answer, float **each)
+{
+	td_shape of_answer, of_each;
+
+	nn_trainer_answer_shape(r->trainer, n, &of_answer, &of_each);
+	*answer = mem_try_alloc(td_shape_bytes(&of_answer));
+	*each = mem_try_alloc(td_shape_bytes(&of_each));
+	if (*answer && *each)
+		return true;
+	err_set(&r->err, TD_NO_MEMORY, "no memory for the answers to a batch of %lld samples", (long long)n);
+	return false;
+}
+
+static bool evaluate_batch(struct run *r, struct evaluation *e, int64_t first, int64_t n, float *answer, float *each)
+{
+	struct batch *b = run_batch(r, e->split, -1, NULL, first, n);
+	struct nn_answers a;
+
+	if (!b)
+		return false;
+	if (nn_trainer_evaluate(r->trainer, &b->of, each, answer)) {
+		err_set(&r->err, td_error(r->c)->status, "evaluating %s: %s", run_split_names[e->split],
+			td_error(r->c)->text);
+		return false;
+	}
+	a = run_answers(r, n, answer, each);
+	add_batch(r, e, &a, first);
+	return true;
+}
+
+bool evaluate(struct run *r, enum data_split split, int64_t n, const char *phase, bool keep, struct evaluation *out)
+{
+	int64_t size = r->spec.data.batch_size, done = 0;
+	float *answer = NULL, *each = NULL;
+	bool ok;
+
+	*out = (struct evaluation){
+		.split = split, .n = n, .keep = keep, .steps = r->facts->target == DATA_TOKENS ? r->facts->y.dim[0] : 1
+	};
+	for (int i = 0; i < r->spec.metrics.n; i++)
+		nn_meter_init(&out->meter[i], &r->spec.metrics.items[i], r->facts);
+	ok = answer_rooms(r, TD_MIN(size, n), &answer, &each) && (!keep || keep_init(r, out));
+	for (; ok && done < n; done += size) {
+		ok = !run_abandoned(r) && evaluate_batch(r, out, done, TD_MIN(size, n - done), answer, each);
+		tell_progress(&r->tell, r->at.step, r->at.epoch, phase, false);
+		tell_due(&r->tell);
+	}
+	mem_free(answer);
+	mem_free(each);
+	if (!ok)
+		evaluation_release(r, out);
+	return ok;
+}
+
+void evaluation_release(struct run *r, struct evaluation *e)
+{
+	for (int i = 0; i < r->spec.metrics.n; i++)
+		nn_meter_release(&e->meter[i]);
+	for (int i = 0; i < e->n_curves; i++)
+		nn_meter_release(&e->curve[i]);
+	mem_free(e->sample_loss);
+	mem_free(e->label);
+	mem_free(e->predicted);
+	mem_free(e->residuals.target);
+	mem_free(e->residuals.prediction);
+	*e = (struct evaluation){ 0 };
+}
+
+void evaluation_tell(struct run *r, const struct evaluation *e, int64_t step)
+{
+	char series[SPEC_SERIES], name[NN_METRIC_NAME];
+
+	for (int i = 0; i <= r->spec.metrics.n; i++) {
+		snprintf(series, sizeof series, "%s/%s", run_split_series[e->split],
+			i ? nn_metric_name(&r->spec.metrics.items[i - 1], name) : "loss");
+		tell_point(&r->tell, series, step, evaluation_value(e, i));
 	}
 }

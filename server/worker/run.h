@@ -1,4 +1,4 @@
-/* A running job: what train.c, evaluate.c, save.c and report.c share. */
+/* A running job: what the files of its training share. */
 #ifndef WORKER_RUN_H
 #define WORKER_RUN_H
 
@@ -10,36 +10,40 @@ struct run {
 	struct link *link; /* borrowed */
 	struct tell tell;
 	const char *folder;      /* borrowed; the job's */
-	const char *data_folder; /* borrowed; the dataset's files */
+	const char *data_folder; /* borrowed; the dataset's pack */
 	int threads;
 	const cJSON *resume; /* borrowed; NULL: from the start */
+	const char *init;    /* borrowed; file of weights to begin with; NULL: none */
 	struct err err;
 	const char *err_pointer; /* borrowed; the place in the spec that ERR is about, or NULL */
 
+	const cJSON *document; /* borrowed; the spec as it came */
 	struct spec spec;
 	struct faults faults;
-	struct dataset data;
-	struct data_view train, validation, test; /* VALIDATION may be empty */
-	struct data_table table;
-	int64_t *order;      /* owned; of the present epoch */
-	int64_t order_epoch; /* which epoch that is; -1: none yet */
+	struct loader *loader;          /* owned */
+	const struct data_facts *facts; /* borrowed from LOADER */
+	int64_t *order;                 /* owned; of the present epoch */
+	int64_t order_epoch;            /* which epoch that is; -1: none yet */
 
 	td_ctx *c;
 	struct nn_model *model;
 	struct nn_trainer *trainer;
 	/* One batch: the full size, and the short one that ends an epoch or a split (made when it is needed). */
 	struct batch {
-		td_value *images, *labels; /* owned */
+		struct nn_batch of; /* owned */
 		int64_t n;
 	} batches[2];
-	float *images;   /* owned; where a batch is put together */
-	int64_t *labels; /* owned; likewise */
+	struct data_batch room;         /* owned; where a batch is put together */
+	float *own_answer, *own_target; /* owned; of values: a batch's in the target's own units */
 
-	int64_t n_steps, n_batches; /* of the training; of an epoch */
-	struct checkpoint at;       /* where the training stands; what a checkpoint keeps */
-	int64_t saved_step;         /* of the last checkpoint that was announced; -1: none */
-	int64_t saved_ms;           /* monotonic; when */
-	bool settled;               /* the graph was sent and the test samples are read */
+	int64_t n_steps;          /* of the training */
+	int64_t n_batches;        /* of an epoch */
+	struct checkpoint at;     /* where the training stands; what a checkpoint keeps */
+	double grad_norm, factor; /* of the last step: its gradients' norm, the schedule's factor */
+	int64_t start_step;       /* where this attempt began */
+	int64_t saved_step;       /* of the last checkpoint that was announced; -1: none */
+	int64_t saved_ms;         /* monotonic; when */
+	bool settled;             /* what comes after the first step was sent */
 
 	/* For train/samples_per_second and the report. */
 	int64_t window_ns;     /* monotonic; when the present window began */
@@ -49,52 +53,106 @@ struct run {
 	int64_t began_ms;      /* monotonic */
 };
 
-/* ---- train.c ----------------------------------------------------------------------------------------------------- */
-
-/* Put samples FIRST .. FIRST+N-1 of V (in ORDER, or its own) into tensors.  NULL: R->err. */
-struct batch *run_batch(struct run *r, const struct data_view *v, const int64_t *order, int64_t first, int64_t n);
 /* Whether the job must leave without finishing what it is at. */
 bool run_abandoned(const struct run *r);
+/* "val", "train", "test": how the names of a split's series begin; and how reports call it. */
+extern const char *const run_split_series[DATA_SPLITS], *const run_split_names[DATA_SPLITS];
+
+/* ---- batch.c ----------------------------------------------------------------------------------------------------- */
+
+/* False: R->err. */
+bool batch_rooms_init(struct run *r);
+void batch_rooms_release(struct run *r);
+/* Put samples FIRST .. FIRST+N-1 of SPLIT (in ORDER, or its own) into tensors.  NULL: R->err. */
+struct batch *run_batch(
+	struct run *r, enum data_split split, int64_t epoch, const int64_t *order, int64_t first, int64_t n);
+/* What the model answered to the last N samples that run_batch fetched, as metrics read it.  Valid until the next. */
+struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, const float *each);
+/* Whether target I of A counts; and how many do. */
+bool answers_count(const struct nn_answers *a, int64_t i);
+int64_t answers_targets(const struct nn_answers *a);
+
+/* ---- steps.c ----------------------------------------------------------------------------------------------------- */
+
+/* One step, with the points that are due after it.  False: R->err. */
+bool train_step(struct run *r);
+/* The running means since the last point become points. */
+void log_window(struct run *r);
+/* Histograms of all weights and of the last step's gradients.  False: R->err. */
+bool send_histograms(struct run *r);
 
 /* ---- evaluate.c -------------------------------------------------------------------------------------------------- */
 
-/* A figure over N samples: its mean, and the standard error of that. */
-struct figure {
-	double sum, sum_squares;
-	int64_t n;
-};
-double figure_mean(const struct figure *f);
-double figure_error(const struct figure *f);
+#define RESIDUALS_MOST 1000 /* points of a regression's report */
+#define CURVES_MOST    4    /* kinds of curves that a report draws */
 
 struct evaluation {
-	const struct data_view *view; /* borrowed */
-	struct figure loss, metric[NN_METRICS_MOST];
-	int64_t n;           /* samples */
-	int32_t *prediction; /* owned; [n] */
-	float *probability;  /* owned; [n]: of the prediction */
+	enum data_split split;
+	int64_t n;             /* samples */
+	struct nn_figure loss; /* over targets */
+	struct nn_meter meter[NN_METRICS_MOST];
+	/* What a report asks for besides; none of it without KEEP. */
+	bool keep;
+	struct nn_meter curve[CURVES_MOST]; /* of metrics that draw curves and that the job does not name */
+	struct opt_choice curve_choice[CURVES_MOST];
+	int n_curves;
+	int64_t steps;              /* targets of a sample */
+	float *sample_loss;         /* owned; [n] */
+	int32_t *label, *predicted; /* owned; [n, steps] classes; a label may be DATA_IGNORE; NULL: no classes */
+	struct {
+		double *target, *prediction; /* owned; [n] */
+		int64_t n, every;            /* of every so many samples */
+	} residuals;                         /* of DATA_VALUES, own units */
 };
 
-/* The first N samples of V (all: V->n) in evaluation mode.  PHASE is shown as progress.  False: R->err, or abandoned.
- */
-bool evaluate(struct run *r, const struct data_view *v, int64_t n, const char *phase, struct evaluation *out);
-void evaluation_release(struct evaluation *e);
+double figure_mean(const struct nn_figure *f);
+/* The standard error of the mean. */
+double figure_error(const struct nn_figure *f);
+
+/* The first N samples of SPLIT in evaluation mode.  PHASE is shown as progress.  KEEP: for a report.  False: R->err, or
+ * abandoned. */
+bool evaluate(struct run *r, enum data_split split, int64_t n, const char *phase, bool keep, struct evaluation *out);
+void evaluation_release(struct run *r, struct evaluation *e);
 /* Send SPLIT/loss and the metrics as points of STEP. */
-void evaluation_tell(struct run *r, const struct evaluation *e, const char *split, int64_t step);
+void evaluation_tell(struct run *r, const struct evaluation *e, int64_t step);
+/* The value of series I: 0 the loss, 1 + i metric i. */
+double evaluation_value(const struct evaluation *e, int i);
+
+/* ---- validate.c -------------------------------------------------------------------------------------------------- */
+
+bool validation_due(const struct run *r);
+/* Whether there is validation at all. */
+bool validates(const struct run *r);
+/* Validate, and do what follows: keep the best, lower the learning rate, decide to stop.  False: R->err, or abandoned.
+ */
+bool validate(struct run *r);
 
 /* ---- save.c ------------------------------------------------------------------------------------------------------ */
 
 /* Checkpoint now, after everything up to here was sent.  KIND "last" or "best".  False: R->err. */
 bool save_checkpoint(struct run *r, const char *kind);
-/* Go back to the checkpoint of R->resume.  False: R->err. */
+/* Go back to the checkpoint of R->resume, or on from another job's.  False: R->err. */
 bool load_checkpoint(struct run *r);
-/* The weights, as the artifact model.safetensors.  False: R->err. */
-bool save_model(struct run *r);
+/* Fill the model from the weights at R->init.  False: R->err. */
+bool load_init(struct run *r);
 
-/* ---- report.c ---------------------------------------------------------------------------------------------------- */
+/* ---- artifacts.c ------------------------------------------------------------------------------------------------- */
 
-/* TRAIN, VALIDATION: NULL where there is none. */
-cJSON *report_json(struct run *r, const struct evaluation *train, const struct evaluation *validation,
-	const struct evaluation *test);
+/* Read a file of weights, of at most BYTES_MOST bytes; of a checkpoint, the model's tensors under their own names. */
+td_status weights_read(const char *path, int64_t bytes_most, struct safetensors *out, struct err *e);
+/* All that a job leaves: weights, best weights, how inputs are prepared, the model as Python.  False: R->err. */
+bool save_artifacts(struct run *r);
+/* samples.png: the first training batch as the model sees it.  False: R->err. */
+bool save_samples(struct run *r);
+
+/* ---- report.c, report_samples.c, graph.c ------------------------------------------------------------------------- */
+
+/* EVALUATIONS by split; NULL where there is none, and the last of them was kept.  NULL: R->err, or abandoned. */
+cJSON *report_json(struct run *r, const struct evaluation *const evaluations[DATA_SPLITS]);
+/* What E's samples look like, and what the model says of them.  NULL: R->err, or abandoned. */
+cJSON *report_samples(struct run *r, const struct evaluation *e);
+/* [{label, probability}], the surest first; TOP of the N_CLASSES at P. */
+cJSON *report_top(const struct loader *l, const float *p, int64_t n_classes, int top);
 cJSON *engine_json(const struct run *r);
 /* The traced step, for drawing.  NULL: R->err. */
 cJSON *graph_json(struct run *r, const struct batch *b);

@@ -1,69 +1,48 @@
-/* Checkpoints and weights: which tensors go into which file under which names, and what the daemon is told about it. */
+/* Checkpoints: which tensors go into which file under which names, and what the daemon is told about it. */
 #include "worker/run.h"
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_BYTES (NN_NAME + 16) /* "optimizer." and a name */
-
 struct tensor_list {
-	struct named_tensor *items; /* owned */
-	char (*names)[NAME_BYTES];  /* owned; what the items' names point at */
-	int n;
+	struct named_tensor *items; /* owned, with their names */
+	int n, cap;
 };
 
-static void add(struct tensor_list *l, const char *prefix, const char *name, td_value *v)
+static void add_tensor(void *arg, const char *name, td_value *v)
 {
-	snprintf(l->names[l->n], NAME_BYTES, "%s%s", prefix, name);
-	l->items[l->n] = (struct named_tensor){ l->names[l->n], v };
-	l->n++;
+	struct tensor_list *l = arg;
+
+	MEM_GROW(l->items, l->n, l->cap);
+	l->items[l->n++] = (struct named_tensor){ mem_strdup(name), v };
 }
 
-/* All that changes while training: "model.0.weight", "optimizer.0.weight.exp_avg". */
-static void list_init(struct tensor_list *l, const struct run *r, const char *prefix, bool with_state)
+static struct tensor_list list_tensors(struct run *r)
 {
-	const struct nn_trainer *t = r->trainer;
-	int n = r->model->n_params, most = n * (1 + t->n_state);
-	char name[NN_NAME];
+	struct tensor_list l = { 0 };
 
-	*l = (struct tensor_list){ .items = MEM_NEW_N(struct named_tensor, most),
-		.names = mem_alloc((size_t)most * NAME_BYTES) };
-	for (int i = 0; i < n; i++)
-		add(l, prefix, r->model->params[i].name, r->model->params[i].value);
-	for (int i = 0; i < n && with_state; i++)
-		for (int k = 0; k < t->n_state; k++) {
-			nn_trainer_state_name(t, i, k, name);
-			add(l, "optimizer.", name, t->state[i * t->n_state + k]);
-		}
+	nn_trainer_tensors(r->trainer, add_tensor, &l);
+	return l;
 }
 
 static void list_release(struct tensor_list *l)
 {
+	for (int i = 0; i < l->n; i++)
+		mem_free((char *)l->items[i].name);
 	mem_free(l->items);
-	mem_free(l->names);
-}
-
-static cJSON *file_body(const char *file, const struct file_facts *facts)
-{
-	cJSON *body = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(body, "file", file);
-	cJSON_AddStringToObject(body, "sha256", facts->sha256);
-	cJSON_AddNumberToObject(body, "bytes", (double)facts->n_bytes);
-	return body;
 }
 
 bool save_checkpoint(struct run *r, const char *kind)
 {
-	char file[64], *path;
+	struct tensor_list list = list_tensors(r);
 	struct file_facts facts;
-	struct tensor_list list;
+	char file[64], *path;
 	cJSON *body;
 
 	snprintf(file, sizeof file, "%s-%lld.safetensors", kind, (long long)r->at.step);
 	path = mem_printf("%s/%s", r->folder, file);
-	list_init(&list, r, "model.", true);
 	checkpoint_write(path, &r->at, list.items, list.n, &facts, &r->err);
 	list_release(&list);
 	mem_free(path);
@@ -71,7 +50,10 @@ bool save_checkpoint(struct run *r, const char *kind)
 		return false;
 	tell_flush(&r->tell); /* a checkpoint exists only after every point up to its step */
 	tell_progress(&r->tell, r->at.step, r->at.epoch, "train", true);
-	body = file_body(file, &facts);
+	body = cJSON_CreateObject();
+	cJSON_AddStringToObject(body, "file", file);
+	cJSON_AddStringToObject(body, "sha256", facts.sha256);
+	cJSON_AddNumberToObject(body, "bytes", (double)facts.n_bytes);
 	cJSON_AddNumberToObject(body, "step", (double)r->at.step);
 	cJSON_AddStringToObject(body, "kind", kind);
 	link_send(r->link, PROTO_CHECKPOINT, body);
@@ -81,44 +63,83 @@ bool save_checkpoint(struct run *r, const char *kind)
 	return true;
 }
 
+/* ---- Going on ---------------------------------------------------------------------------------------------------- */
+
+/* The checkpoint must be one that this job can have made. */
+static void check_resumed(struct run *r, const char *file)
+{
+	if (r->at.seed != (uint64_t)r->spec.seed || r->at.step > r->n_steps || r->at.batch >= r->n_batches)
+		err_set(&r->err, TD_CORRUPT, "%s is of step %lld and seed %llu; it does not belong to this job", file,
+			(long long)r->at.step, (unsigned long long)r->at.seed);
+}
+
+/* Another job's checkpoint: its place in the training is counted in this job's steps, and what it had decided about its
+ * own best is not this job's. */
+static void adopt(struct run *r)
+{
+	int64_t epoch_steps = spec_epoch_steps(&r->spec, r->facts->n[DATA_TRAIN]);
+
+	if (r->at.step >= r->n_steps) {
+		r->err_pointer = "/train";
+		err_set(&r->err, TD_INVALID,
+			"the checkpoint is of step %lld already, and this job has %lld steps; let it train longer",
+			(long long)r->at.step, (long long)r->n_steps);
+	}
+	r->at.seed = (uint64_t)r->spec.seed;
+	r->at.epoch = r->at.step / epoch_steps;
+	r->at.batch = r->at.step % epoch_steps * r->spec.train.accumulate;
+	r->at.best = r->at.early_best = NAN;
+	r->at.best_step = r->at.bad = 0;
+	r->at.stopped = r->at.finished = false;
+	tell_log(&r->tell, "info",
+		"forked at step %lld: the weights are the other job's, and what its optimizer kept where this one "
+		"keeps the "
+		"same",
+		(long long)r->at.step);
+}
+
 bool load_checkpoint(struct run *r)
 {
-	const char *file = json_string(r->resume, "file", "");
+	const char *file = json_string(r->resume, "file", ""), *sha256 = json_string(r->resume, "sha256", "");
+	bool fork = json_bool(r->resume, "fork", false);
 	char *path = mem_printf("%s/%s", r->folder, file);
-	struct tensor_list list;
+	struct tensor_list list = list_tensors(r);
 
-	list_init(&list, r, "model.", true);
-	checkpoint_read(path, json_string(r->resume, "sha256", ""), &r->at, list.items, list.n, &r->err);
+	(fork ? checkpoint_read_fork : checkpoint_read)(path, sha256, &r->at, list.items, list.n, &r->err);
 	list_release(&list);
 	mem_free(path);
 	if (r->err.status)
 		return false;
-	if (r->at.seed != (uint64_t)r->spec.seed || r->at.step > r->n_steps || r->at.batch >= r->n_batches)
-		err_set(&r->err, TD_CORRUPT, "%s is of step %lld and seed %llu; it does not belong to this job", file,
-			(long long)r->at.step, (unsigned long long)r->at.seed);
+	if (fork)
+		adopt(r);
+	else
+		check_resumed(r, file);
 	r->saved_step = r->at.step;
 	return !r->err.status;
 }
 
-bool save_model(struct run *r)
+bool load_init(struct run *r)
 {
-	static const char file[] = "model.safetensors";
-	cJSON *metadata = cJSON_CreateObject(), *body;
-	struct file_facts facts;
-	struct tensor_list list;
-	char *path = mem_printf("%s/%s", r->folder, file);
+	struct safetensors file;
+	struct buf notes;
+	char *line, *next;
+	bool ok;
 
-	cJSON_AddStringToObject(metadata, "format", "pt"); /* what readers of PyTorch's weights look for */
-	list_init(&list, r, "", false);
-	safetensors_write(path, list.items, list.n, metadata, &facts, &r->err);
-	list_release(&list);
-	mem_free(path);
-	cJSON_Delete(metadata);
-	if (r->err.status)
+	r->err_pointer = "/init_from";
+	if (weights_read(r->init, r->spec.resources.memory_mb << 20, &file, &r->err))
 		return false;
-	body = file_body(file, &facts);
-	cJSON_AddStringToObject(body, "name", file);
-	cJSON_AddStringToObject(body, "media_type", "application/octet-stream");
-	link_send(r->link, PROTO_ARTIFACT, body);
-	return true;
+	buf_init(&notes, 1 << 20);
+	ok = nn_model_load(r->model, &file, r->spec.init_from.strict, &r->spec.init_from.skip, &notes, &r->faults);
+	if (!ok)
+		err_set(&r->err, TD_INVALID, "%s", r->faults.n ? r->faults.items[0].detail : "the weights do not fit");
+	for (line = notes.data; ok && line && *line; line = next) {
+		next = line + strcspn(line, "\n");
+		tell_log(&r->tell, "info", "init_from: %.*s", (int)(next - line), line);
+		next += *next == '\n';
+	}
+	buf_release(&notes);
+	safetensors_release(&file);
+	if (ok)
+		r->err_pointer = NULL;
+	return ok;
 }

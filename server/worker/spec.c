@@ -1,431 +1,26 @@
-/* The spec's sections as tables of options, and the checks that take more than one option. */
+/* Reading a spec, and the checks that take more than one option. */
 #include "worker/spec.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define AT(member) offsetof(struct spec, member)
+#define STEPS_MOST 1e9 /* of a training, however its length was given */
 
-#define TEXT_MOST          200 /* characters of a name, a project, a tag */
-#define NOTES_MOST         10000
-#define TAGS_MOST          32
-#define EPOCHS_MOST        1e6
-#define STEPS_MOST         1e9 /* about a year of steps of 30 ms */
-#define BATCH_MOST         65536
-#define TRANSFORMS_MOST    16
-#define TIMEOUT_MOST       (365 * 86400.0)
-#define THREADS_MOST_ASKED 256
-#define MEMORY_LEAST       64 /* MiB: the process with its libraries */
-#define MEMORY_MOST        (1 << 20)
+/* ---- What follows from it ---------------------------------------------------------------------------------------- */
 
-/* Sections' options lie at offsets from the section's own place. */
-#define WITHIN(section, member) (AT(section.member) - AT(section))
-
-static const char *const mode_names[] = { "graph", "eager", NULL };
-static const char *const defaults_names[] = { "pytorch", NULL };
-static const char *const by_names[] = { "end", "random", NULL };
-static const char *const validate_words[] = { "epoch", "never", NULL };
-static const char *const best_names[] = { "none", "val/loss", "val/accuracy", NULL };
-static const char *const device_names[] = { "auto", "cpu", NULL };
-
-static const struct opt split_opts[] = {
-	{ .name = "validation",
-		.kind = OPT_COUNT_OR_PART,
-		.at = WITHIN(data.split, validation),
-		.value = "0",
-		.low = 0,
-		.high = 1e9,
-		.doc = "Training samples that are set apart: a count, or a fraction between 0 and 1." },
-	{ .name = "by",
-		.kind = OPT_ENUM,
-		.at = WITHIN(data.split, by),
-		.value = "\"end\"",
-		.names = by_names,
-		.doc = "Which: the last ones, or random ones by the job's seed." },
-};
-static const struct opt_type split_section = { .name = "split",
-	.doc = "How training samples are divided.",
-	.options = split_opts,
-	.n_options = TD_COUNT(split_opts) };
-
-static const struct opt data_opts[] = {
-	{ .name = "dataset",
-		.kind = OPT_ENUM,
-		.at = WITHIN(data, dataset),
-		.names = data_names,
-		.required = true,
-		.doc = "The dataset's name." },
-	{ .name = "batch_size",
-		.kind = OPT_INT,
-		.at = WITHIN(data, batch_size),
-		.value = "64",
-		.low = 1,
-		.high = BATCH_MOST,
-		.doc = "Samples of one step; the last batch of an epoch may be smaller." },
-	{ .name = "limit",
-		.kind = OPT_INT,
-		.at = WITHIN(data, limit),
-		.low = 1,
-		.high = 1e9,
-		.doc = "Take the first so many training samples; all where it is not given." },
-	{ .name = "split",
-		.kind = OPT_SECTION,
-		.at = WITHIN(data, split),
-		.section = &split_section,
-		.doc = "Samples set apart for validation." },
-	{ .name = "transforms",
-		.kind = OPT_CHOICES,
-		.at = WITHIN(data, transforms),
-		.value = "[]",
-		.most = TRANSFORMS_MOST,
-		.family = &data_transforms,
-		.doc = "Applied in order to every image, whose values are in [0, 1] at first." },
-	{ .name = "shuffle",
-		.kind = OPT_BOOL,
-		.at = WITHIN(data, shuffle),
-		.value = "true",
-		.doc = "Meet the training samples in another order in each epoch." },
-};
-static const struct opt_type data_section = {
-	.name = "data", .doc = "What is learned from.", .options = data_opts, .n_options = TD_COUNT(data_opts)
-};
-
-static const struct opt model_opts[] = {
-	{ .name = "layers",
-		.kind = OPT_CHOICES,
-		.at = WITHIN(model, layers),
-		.required = true,
-		.least = 1,
-		.most = NN_LAYERS_MOST,
-		.family = &nn_layers,
-		.doc = "Layers, the first one gets the images, the last one's output is the model's." },
-};
-static const struct opt_type model_section = {
-	.name = "model", .doc = "What learns.", .options = model_opts, .n_options = TD_COUNT(model_opts)
-};
-
-static const struct opt keep_opts[] = {
-	{ .name = "last",
-		.kind = OPT_INT,
-		.at = WITHIN(train.keep, last),
-		.value = "1",
-		.low = 1,
-		.high = 1,
-		.doc = "How many of the latest checkpoints are kept." },
-	{ .name = "best",
-		.kind = OPT_ENUM,
-		.at = WITHIN(train.keep, best),
-		.value = "\"none\"",
-		.names = best_names,
-		.doc = "Also keep the checkpoint with the best value of this series." },
-};
-static const struct opt_type keep_section = {
-	.name = "keep", .doc = "Which checkpoints are kept.", .options = keep_opts, .n_options = TD_COUNT(keep_opts)
-};
-
-static const struct opt train_opts[] = {
-	{ .name = "epochs",
-		.kind = OPT_INT,
-		.at = WITHIN(train, epochs),
-		.low = 1,
-		.high = EPOCHS_MOST,
-		.doc = "How often every training sample is met; this or \"steps\"." },
-	{ .name = "steps",
-		.kind = OPT_INT,
-		.at = WITHIN(train, steps),
-		.low = 1,
-		.high = STEPS_MOST,
-		.doc = "How many batches are learned from; this or \"epochs\"." },
-	{ .name = "validate_every",
-		.kind = OPT_INT_OR_WORD,
-		.at = WITHIN(train, validate_every),
-		.value = "\"epoch\"",
-		.low = 1,
-		.high = STEPS_MOST,
-		.names = validate_words,
-		.doc = "After each epoch, never, or after every so many steps." },
-	{ .name = "checkpoint_every",
-		.kind = OPT_INT,
-		.at = WITHIN(train, checkpoint_every),
-		.value = "500",
-		.low = 0,
-		.high = STEPS_MOST,
-		.doc = "Steps between checkpoints, besides those at the end of epochs; 0: those alone." },
-	{ .name = "keep",
-		.kind = OPT_SECTION,
-		.at = WITHIN(train, keep),
-		.section = &keep_section,
-		.doc = "Which checkpoints are kept." },
-};
-static const struct opt_type train_section = { .name = "train",
-	.doc = "How long, and what happens on the way.",
-	.options = train_opts,
-	.n_options = TD_COUNT(train_opts) };
-
-static const struct opt log_opts[] = {
-	{ .name = "every",
-		.kind = OPT_INT,
-		.at = WITHIN(log, every),
-		.value = "10",
-		.low = 1,
-		.high = STEPS_MOST,
-		.doc = "Steps from one point of the training series to the next." },
-};
-static const struct opt_type log_section = {
-	.name = "log", .doc = "What is written down.", .options = log_opts, .n_options = TD_COUNT(log_opts)
-};
-
-static const struct opt resources_opts[] = {
-	{ .name = "threads",
-		.kind = OPT_INT,
-		.at = WITHIN(resources, threads),
-		.value = "1",
-		.low = 1,
-		.high = THREADS_MOST_ASKED,
-		.doc = "Threads; no number depends on how many." },
-	{ .name = "memory_mb",
-		.kind = OPT_INT,
-		.at = WITHIN(resources, memory_mb),
-		.value = "1024",
-		.low = MEMORY_LEAST,
-		.high = MEMORY_MOST,
-		.doc = "Memory in MiB; a job that needs more is refused or fails." },
-	{ .name = "device",
-		.kind = OPT_ENUM,
-		.at = WITHIN(resources, device),
-		.value = "\"auto\"",
-		.names = device_names,
-		.doc = "Where the job computes." },
-};
-static const struct opt_type resources_section = { .name = "resources",
-	.doc = "What the job may use.",
-	.options = resources_opts,
-	.n_options = TD_COUNT(resources_opts) };
-
-static const struct opt spec_opts[] = {
-	{ .name = "name",
-		.kind = OPT_STRING,
-		.at = AT(name),
-		.value = "\"\"",
-		.high = TEXT_MOST,
-		.doc = "For people; the dataset's name where it is empty." },
-	{ .name = "project",
-		.kind = OPT_STRING,
-		.at = AT(project),
-		.value = "\"\"",
-		.high = TEXT_MOST,
-		.doc = "Jobs of one project are listed together." },
-	{ .name = "tags",
-		.kind = OPT_STRINGS,
-		.at = AT(tags),
-		.value = "[]",
-		.high = TEXT_MOST,
-		.most = TAGS_MOST,
-		.doc = "Words to find the job by." },
-	{ .name = "notes",
-		.kind = OPT_STRING,
-		.at = AT(notes),
-		.value = "\"\"",
-		.high = NOTES_MOST,
-		.doc = "Anything." },
-	{ .name = "mode",
-		.kind = OPT_ENUM,
-		.at = AT(mode),
-		.value = "\"graph\"",
-		.names = mode_names,
-		.doc = "Trace a step once and replay it, or run op by op; the numbers are the same." },
-	{ .name = "seed",
-		.kind = OPT_INT,
-		.at = AT(seed),
-		.value = "0",
-		.low = 0,
-		.high = JSON_INTEGER_MOST,
-		.doc = "All randomness of the job comes from it." },
-	{ .name = "defaults",
-		.kind = OPT_ENUM,
-		.at = AT(defaults),
-		.value = "\"pytorch\"",
-		.names = defaults_names,
-		.doc = "Whose constants stand where none is given." },
-	{ .name = "data",
-		.kind = OPT_SECTION,
-		.at = AT(data),
-		.section = &data_section,
-		.required = true,
-		.doc = "The dataset, its split and its batches." },
-	{ .name = "model",
-		.kind = OPT_SECTION,
-		.at = AT(model),
-		.section = &model_section,
-		.required = true,
-		.doc = "The model's layers." },
-	{ .name = "loss",
-		.kind = OPT_CHOICE,
-		.at = AT(loss),
-		.family = &nn_losses,
-		.required = true,
-		.doc = "What is made small." },
-	{ .name = "optimizer",
-		.kind = OPT_CHOICE,
-		.at = AT(optimizer),
-		.value = "{\"type\":\"adam\"}",
-		.family = &nn_optimizers,
-		.doc = "How parameters follow their gradients." },
-	{ .name = "metrics",
-		.kind = OPT_CHOICES,
-		.at = AT(metrics),
-		.value = "[\"accuracy\"]",
-		.most = NN_METRICS_MOST,
-		.family = &nn_metrics,
-		.doc = "Further figures of training, validation and test." },
-	{ .name = "train",
-		.kind = OPT_SECTION,
-		.at = AT(train),
-		.value = "{\"epochs\":1}",
-		.section = &train_section,
-		.doc = "How long, and what happens on the way." },
-	{ .name = "log", .kind = OPT_SECTION, .at = AT(log), .section = &log_section, .doc = "What is written down." },
-	{ .name = "resources",
-		.kind = OPT_SECTION,
-		.at = AT(resources),
-		.section = &resources_section,
-		.doc = "What the job may use." },
-	{ .name = "priority",
-		.kind = OPT_INT,
-		.at = AT(priority),
-		.value = "0",
-		.low = -1000,
-		.high = 1000,
-		.doc = "Higher ones start first." },
-	{ .name = "timeout_s",
-		.kind = OPT_INT,
-		.at = AT(timeout_s),
-		.value = "0",
-		.low = 0,
-		.high = TIMEOUT_MOST,
-		.doc = "Seconds that it may run in all; 0: as long as it takes." },
-	{ .name = "retries",
-		.kind = OPT_INT,
-		.at = AT(retries),
-		.value = "2",
-		.low = 0,
-		.high = 1000,
-		.doc = "How often it goes on from its checkpoint after its worker was lost." },
-};
-
-const struct opt_type spec_type = { .name = "the job",
-	.doc = "A training job.",
-	.options = spec_opts,
-	.n_options = TD_COUNT(spec_opts),
-	.n_bytes = sizeof(struct spec) };
-
-/* ---- Reading --------------------------------------------------------------------------------------------------- */
-
-static void check_data(const struct spec *s, struct faults *f)
+int64_t spec_epoch_steps(const struct spec *s, int64_t n_train)
 {
-	const struct data_info *info = spec_dataset(s);
-	int64_t limit = spec_limit(s), n_validation = spec_validation(s);
-
-	if (s->data.limit > info->n[DATA_TRAIN])
-		faults_add(f, "/data/limit",
-			"%lld is more than the %lld training samples of %s; leave it out to take all",
-			(long long)s->data.limit, (long long)info->n[DATA_TRAIN], info->name);
-	else if (n_validation >= limit)
-		faults_add(f, "/data/split/validation",
-			"%lld samples for validation leave none of the %lld to train with; take fewer",
-			(long long)n_validation, (long long)limit);
-	for (int i = 0; i < s->data.transforms.n; i++) {
-		const struct opt_choice *choice = &s->data.transforms.items[i];
-		const struct data_transform_type *t = (const struct data_transform_type *)choice->type;
-		char *pointer = mem_printf("/data/transforms/%d", i);
-
-		if (t->check)
-			t->check(choice->options, info->channels, pointer, f);
-		mem_free(pointer);
-	}
+	return data_batches(data_batches(n_train, s->data.batch_size), s->train.accumulate);
 }
 
-static void check_metrics(const struct spec *s, struct faults *f)
+int64_t spec_steps(const struct spec *s, int64_t n_train)
 {
-	for (int i = 0; i < s->metrics.n; i++)
-		for (int k = 0; k < i; k++)
-			if (s->metrics.items[i].type == s->metrics.items[k].type) {
-				char *pointer = mem_printf("/metrics/%d", i);
-				faults_add(f, pointer, "\"%s\" stands twice; keep one", s->metrics.items[i].type->name);
-				mem_free(pointer);
-			}
+	return s->train.steps ? s->train.steps : s->train.epochs * spec_epoch_steps(s, n_train);
 }
 
-static bool has_accuracy(const struct spec *s)
+bool spec_keeps_best(const struct spec *s)
 {
-	for (int i = 0; i < s->metrics.n; i++)
-		if (!strcmp(s->metrics.items[i].type->name, "accuracy"))
-			return true;
-	return false;
-}
-
-static void check_train(const struct spec *s, struct faults *f)
-{
-	if (s->train.epochs && s->train.steps)
-		faults_add(f, "/train", "both \"epochs\" (%lld) and \"steps\" (%lld) are given; keep one",
-			(long long)s->train.epochs, (long long)s->train.steps);
-	else if (!s->train.epochs && !s->train.steps)
-		faults_add(f, "/train", "neither \"epochs\" nor \"steps\" says how long to train; give one");
-	else if (spec_steps(s) > (int64_t)STEPS_MOST)
-		faults_add(f, "/train/epochs", "%lld epochs are %lld steps; at most %.0f are possible",
-			(long long)s->train.epochs, (long long)spec_steps(s), STEPS_MOST);
-	if (s->train.keep.best == SPEC_BEST_NONE)
-		return;
-	if (!spec_validation(s) || s->train.validate_every == SPEC_NEVER)
-		faults_add(f, "/train/keep/best",
-			"\"%s\" needs a validation split; set /data/split/validation, and do not switch it off",
-			best_names[s->train.keep.best]);
-	else if (s->train.keep.best == SPEC_BEST_ACCURACY && !has_accuracy(s))
-		faults_add(f, "/train/keep/best", "\"val/accuracy\" needs \"accuracy\" in /metrics");
-}
-
-void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
-{
-	memset(out, 0, sizeof *out);
-	arena_init(&out->arena);
-	opt_read(&spec_type, document, "", out, &out->arena, faults);
-	if (faults->n_found)
-		return; /* what follows would be about values that nobody chose */
-	check_data(out, faults);
-	check_metrics(out, faults);
-	if (faults->n_found)
-		return;
-	check_train(out, faults);
-	if (spec_optimizer(out)->check)
-		spec_optimizer(out)->check(out->optimizer.options, "/optimizer", faults);
-}
-
-void spec_release(struct spec *s)
-{
-	arena_release(&s->arena);
-	memset(s, 0, sizeof *s);
-}
-
-/* ---- What follows from it -------------------------------------------------------------------------------------- */
-
-const struct data_info *spec_dataset(const struct spec *s)
-{
-	return data_find(data_names[s->data.dataset]);
-}
-
-int64_t spec_limit(const struct spec *s)
-{
-	return s->data.limit ? s->data.limit : spec_dataset(s)->n[DATA_TRAIN];
-}
-
-int64_t spec_validation(const struct spec *s)
-{
-	return data_split_count(s->data.split.validation, spec_limit(s));
-}
-
-int64_t spec_steps(const struct spec *s)
-{
-	return s->train.steps ? s->train.steps
-			      : s->train.epochs * data_batches(spec_limit(s) - spec_validation(s), s->data.batch_size);
+	return strcmp(s->train.keep.best, "none") != 0;
 }
 
 const struct nn_loss_type *spec_loss(const struct spec *s)
@@ -436,4 +31,263 @@ const struct nn_loss_type *spec_loss(const struct spec *s)
 const struct nn_optimizer_type *spec_optimizer(const struct spec *s)
 {
 	return (const struct nn_optimizer_type *)s->optimizer.type;
+}
+
+const struct nn_schedule_type *spec_schedule(const struct spec *s)
+{
+	return (const struct nn_schedule_type *)s->schedule.type;
+}
+
+const struct nn_metric_type *spec_metric(const struct spec *s, int i)
+{
+	return (const struct nn_metric_type *)s->metrics.items[i].type;
+}
+
+const char *spec_watched(const struct spec *s)
+{
+	const struct nn_schedule_type *t = spec_schedule(s);
+
+	return t && t->observe ? t->watches(s->schedule.options) : NULL;
+}
+
+int spec_series(const struct spec *s, const char *name)
+{
+	char metric[NN_METRIC_NAME];
+
+	if (strncmp(name, "val/", 4) != 0)
+		return -1;
+	if (!strcmp(name + 4, "loss"))
+		return 0;
+	for (int i = 0; i < s->metrics.n; i++)
+		if (!strcmp(name + 4, nn_metric_name(&s->metrics.items[i], metric)))
+			return 1 + i;
+	return -1;
+}
+
+bool spec_smaller_is_better(const struct spec *s, int i)
+{
+	return !i || spec_metric(s, i - 1)->smaller_is_better;
+}
+
+td_shape spec_batch_shape(const td_shape *sample, int64_t n)
+{
+	td_shape batch = *sample;
+
+	TD_ASSERT(sample->rank < TD_MAX_RANK);
+	memmove(batch.dim + 1, sample->dim, sizeof *batch.dim * (size_t)sample->rank);
+	batch.dim[0] = n;
+	batch.rank++;
+	return batch;
+}
+
+/* ---- Series that something looks at ------------------------------------------------------------------------------ */
+
+/* NAME, which stands at POINTER, must be a series that each validation has. */
+static void check_series(const struct spec *s, const char *name, const char *pointer, struct faults *f)
+{
+	char names[1 + NN_METRICS_MOST][SPEC_SERIES], metric[NN_METRIC_NAME];
+	const char *known[1 + NN_METRICS_MOST], *near;
+	struct buf list;
+
+	if (s->train.validate_every == SPEC_NEVER || s->data.split.validation <= 0) {
+		faults_add(f, pointer,
+			"\"%.60s\" needs a validation split; set /data/split/validation, and do not switch it off",
+			name);
+		return;
+	}
+	if (spec_series(s, name) >= 0)
+		return;
+	buf_init(&list, 1000);
+	for (int i = 0; i <= s->metrics.n; i++) {
+		snprintf(
+			names[i], SPEC_SERIES, "val/%s", i ? nn_metric_name(&s->metrics.items[i - 1], metric) : "loss");
+		known[i] = names[i];
+		buf_printf(&list, "%s\"%s\"", i ? ", " : "", names[i]);
+	}
+	near = nearest_name(name, known, 1 + (size_t)s->metrics.n);
+	if (near)
+		faults_add(f, pointer, "no validation gives \"%.60s\"; did you mean \"%s\"?", name, near);
+	else
+		faults_add(f, pointer, "no validation gives \"%.60s\"; there are %s; others come from /metrics", name,
+			list.data);
+	buf_release(&list);
+}
+
+static void check_watched(const struct spec *s, struct faults *f)
+{
+	if (spec_keeps_best(s))
+		check_series(s, s->train.keep.best, "/train/keep/best", f);
+	if (s->train.early_stopping.metric)
+		check_series(s, s->train.early_stopping.metric, "/train/early_stopping/metric", f);
+	if (spec_watched(s))
+		check_series(s, spec_watched(s), "/schedule/metric", f);
+}
+
+/* ---- Against itself ---------------------------------------------------------------------------------------------- */
+
+static void check_metrics(const struct spec *s, struct faults *f)
+{
+	char name[NN_METRIC_NAME], other[NN_METRIC_NAME];
+
+	for (int i = 0; i < s->metrics.n; i++)
+		for (int k = 0; k < i; k++)
+			if (!strcmp(nn_metric_name(&s->metrics.items[i], name),
+				    nn_metric_name(&s->metrics.items[k], other))) {
+				char *pointer = mem_printf("/metrics/%d", i);
+				faults_add(f, pointer, "\"%s\" stands twice; keep one", name);
+				mem_free(pointer);
+			}
+}
+
+static void check_train(const struct spec *s, struct faults *f)
+{
+	if (s->train.epochs && s->train.steps)
+		faults_add(f, "/train", "both \"epochs\" (%lld) and \"steps\" (%lld) are given; keep one",
+			(long long)s->train.epochs, (long long)s->train.steps);
+	else if (!s->train.epochs && !s->train.steps)
+		faults_add(f, "/train", "neither \"epochs\" nor \"steps\" says how long to train; give one");
+}
+
+static void check_init(const struct spec *s, struct faults *f)
+{
+	const struct spec_init *from = &s->init_from;
+	bool model = from->model && *from->model, job = from->job && *from->job;
+
+	if (model && job)
+		faults_add(f, "/init_from", "both a model (\"%.60s\") and a job (\"%.60s\") are given; keep one",
+			from->model, from->job);
+	else if (from->checkpoint && !job)
+		faults_add(f, "/init_from/checkpoint", "a checkpoint is one of a job; give \"job\" too");
+}
+
+void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
+{
+	memset(out, 0, sizeof *out);
+	arena_init(&out->arena);
+	opt_read(&spec_type, document, "", out, &out->arena, faults);
+	if (faults->n_found)
+		return; /* what follows would be about values that nobody chose */
+	check_metrics(out, faults);
+	check_train(out, faults);
+	check_init(out, faults);
+	if (spec_optimizer(out)->check)
+		spec_optimizer(out)->check(out->optimizer.options, "/optimizer", faults);
+	if (spec_schedule(out) && spec_schedule(out)->check)
+		spec_schedule(out)->check(out->schedule.options, "/schedule", faults);
+	if (out->metrics.items)
+		check_watched(out, faults);
+}
+
+void spec_release(struct spec *s)
+{
+	arena_release(&s->arena);
+	memset(s, 0, sizeof *s);
+}
+
+/* ---- Against the data -------------------------------------------------------------------------------------------- */
+
+/* The metric that a job has when it names none. */
+static void choose_metric(struct spec *s, const struct data_facts *facts, struct faults *f)
+{
+	const char *name = facts->target == DATA_VALUES ? "mae" : "accuracy";
+	struct opt_choice *choice = arena_alloc(&s->arena, sizeof *choice);
+
+	for (int i = 0; i < nn_metrics.n_types; i++)
+		if (!strcmp(nn_metrics.types[i]->name, name))
+			choice->type = nn_metrics.types[i];
+	TD_ASSERT(choice->type);
+	choice->options = arena_alloc(&s->arena, TD_MAX(choice->type->n_bytes, 1));
+	opt_read(choice->type, NULL, "/metrics/0", choice->options, &s->arena, f);
+	s->metrics = (struct opt_choices){ .items = choice, .n = 1 };
+}
+
+void spec_meet_data(struct spec *s, const struct data_facts *facts, struct faults *faults)
+{
+	if (!s->metrics.items) {
+		choose_metric(s, facts, faults);
+		check_watched(s, faults);
+	}
+	for (int i = 0; i < s->metrics.n; i++) {
+		struct err why = { 0 };
+		char *pointer = mem_printf("/metrics/%d", i);
+
+		if (spec_metric(s, i)->check && !spec_metric(s, i)->check(s->metrics.items[i].options, facts, &why))
+			faults_add(faults, pointer, "%s", why.text);
+		mem_free(pointer);
+	}
+	if (facts->n[DATA_TRAIN] < 1)
+		faults_add(faults, "/data/split",
+			"validation and test leave none of the samples of %s to train with; take fewer",
+			facts->dataset);
+	else if ((double)s->train.epochs * (double)spec_epoch_steps(s, facts->n[DATA_TRAIN]) > STEPS_MOST)
+		faults_add(faults, "/train/epochs",
+			"%lld epochs of %lld steps are more than the %.0f steps that are possible",
+			(long long)s->train.epochs, (long long)spec_epoch_steps(s, facts->n[DATA_TRAIN]), STEPS_MOST);
+}
+
+/* ---- The model -----------------------------------------------------------------------------------------------------
+ */
+
+/* The process before its data: program, libraries, stacks.  Measured: 40 MiB with two threads. */
+#define PROCESS_BYTES ((int64_t)48 << 20)
+
+int64_t spec_bytes(const struct spec *s, const struct nn_model *m, const struct data_facts *facts, int64_t data_bytes)
+{
+	int64_t n_state = spec_optimizer(s)->n_state(s->optimizer.options), size = (int64_t)td_dtype_size(TD_F32),
+		n_evaluated = TD_MAX(facts->n[DATA_VALIDATION], facts->n[DATA_TEST]);
+
+	/* parameter, gradient and state; a checkpoint is put together in memory; activations and their gradients; a
+	 * batch's answers on the host; what an evaluation keeps of each sample; the order of an epoch */
+	return PROCESS_BYTES + data_bytes + m->n_parameters * size * (2 + n_state + 1 + n_state) +
+	       2 * (m->activation_bytes + (int64_t)td_shape_bytes(&m->in)) + (int64_t)td_shape_bytes(&m->out) +
+	       n_evaluated * 3 * size + facts->n[DATA_TRAIN] * (int64_t)sizeof(int64_t);
+}
+
+static bool learns(const struct nn_model *m)
+{
+	for (int i = 0; i < m->n_params; i++)
+		if (!m->params[i].buffer && !m->params[i].frozen)
+			return true;
+	return false;
+}
+
+static void check_model(
+	const struct spec *s, struct nn_model *m, const struct data_facts *facts, int64_t data_bytes, struct faults *f)
+{
+	int64_t most = s->resources.memory_mb << 20, bytes = spec_bytes(s, m, facts, data_bytes);
+	struct err why = { 0 };
+
+	if (!m->n_parameters) {
+		faults_add(f, s->model.layers.n ? "/model/layers" : "/model",
+			"no layer has parameters, so there is nothing to train; add a \"linear\" or a \"conv2d\"");
+		return;
+	}
+	nn_model_freeze(m, &s->freeze, "/freeze", f);
+	if (!f->n_found && !learns(m))
+		faults_add(f, "/freeze", "all %lld parameters are frozen, so there is nothing to train; freeze fewer",
+			(long long)m->n_parameters);
+	nn_optimizer_check_groups(&s->optimizer, m, "/optimizer", f);
+	if (!spec_loss(s)->check(s->loss.options, &m->out, facts, &why))
+		faults_add(f, m->layers[m->output].pointer, "%s", why.text);
+	if (bytes > most)
+		faults_add(f, "/resources/memory_mb",
+			"this job needs about %lld MiB (%lld parameters, %lld MiB of activations for a batch of %lld), "
+			"more than its %lld; ask for more, or use a smaller model or batch_size",
+			(long long)(bytes >> 20), (long long)m->n_parameters, (long long)(m->activation_bytes >> 20),
+			(long long)m->in.dim[0], (long long)s->resources.memory_mb);
+}
+
+struct nn_model *spec_model(
+	const struct spec *s, const struct data_facts *facts, int64_t data_bytes, struct faults *faults)
+{
+	td_shape in = spec_batch_shape(&facts->x, TD_MIN(s->data.batch_size, facts->n[DATA_TRAIN]));
+	struct nn_model *m = nn_model_create(&s->model, &in, facts->n_tokens, facts->has_lengths, faults);
+
+	if (m)
+		check_model(s, m, facts, data_bytes, faults);
+	if (m && faults->n_found) {
+		nn_model_free(m);
+		m = NULL;
+	}
+	return m;
 }

@@ -1,8 +1,9 @@
 /* The training loop: from a RUN message to weights.
  *
- * The order of messages is part of the promise that a killed job loses and doubles nothing: every point up to a step is
- * sent before the checkpoint of that step, and a step that has a checkpoint never sends a point again.  So validation
- * comes before the checkpoint of its step, and the last step has its checkpoint only after the test points. */
+ * The order of messages is part of the promise that a killed job loses and doubles nothing: every point (and histogram)
+ * up to a step is sent before the checkpoint of that step, and a step that has a checkpoint never sends a point again.
+ * So validation comes before the checkpoint of its step, with all that is decided from it, and the last step, be it the
+ * planned one or an early one, has its checkpoint only after the test points. */
 #include "worker/run.h"
 #include "worker/worker.h"
 #include "base/clock.h"
@@ -11,97 +12,74 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EPOCH_CHECKPOINT_MS 1000 /* epochs that are shorter than this do not each leave a checkpoint */
+#define INFO_MOST           (64u << 20) /* bytes of a pack's info.json: 100,000 classes with their names */
+#define EPOCH_CHECKPOINT_MS 1000        /* epochs that are shorter than this do not each leave a checkpoint */
 #define LEAVE_FLUSH_MS                                                                                                 \
 	60000 /* until the daemon has acknowledged the last message; it kills a worker that it gave up                 \
 	       */
 #define REPORT_TRAIN_MOST 5000 /* training samples that the report evaluates: the figures need no more */
 
-/* ---- Batches --------------------------------------------------------------------------------------------------- */
-
-static bool make_batch(struct run *r, struct batch *b, int64_t n)
-{
-	const struct data_info *info = spec_dataset(&r->spec);
-	td_shape images = td_shape_make(TD_F32, 4, n, info->channels, info->height, info->width);
-	td_shape labels = td_shape_make(TD_I64, 1, n);
-
-	td_unref(b->images);
-	td_unref(b->labels);
-	b->n = n;
-	b->images = td_tensor(r->c, &images, NULL);
-	b->labels = td_tensor(r->c, &labels, NULL);
-	if (b->images && b->labels)
-		return true;
-	err_set(&r->err, td_error(r->c)->status, "a batch of %lld samples: %s", (long long)n, td_error(r->c)->text);
-	return false;
-}
-
-struct batch *run_batch(struct run *r, const struct data_view *v, const int64_t *order, int64_t first, int64_t n)
-{
-	struct batch *b = &r->batches[n != r->spec.data.batch_size];
-
-	if (b->n != n && !make_batch(r, b, n))
-		return NULL;
-	data_batch(v, &r->table, order, first, n, r->images, r->labels);
-	td_write(b->images, r->images);
-	td_write(b->labels, r->labels);
-	return b;
-}
-
-static const int64_t *epoch_order(struct run *r, int64_t epoch)
-{
-	if (r->order_epoch != epoch)
-		data_epoch_order((uint64_t)r->spec.seed, epoch, r->spec.data.shuffle, r->train.n, r->order);
-	r->order_epoch = epoch;
-	return r->order;
-}
-
 /* ---- Getting ready --------------------------------------------------------------------------------------------- */
 
-static bool read_spec(struct run *r, const cJSON *document)
+/* The first fault becomes the job's error. */
+static bool without_faults(struct run *r)
 {
-	spec_read(document, &r->spec, &r->faults);
 	if (!r->faults.n_found)
-		r->model = spec_model(&r->spec, &r->faults);
-	if (r->model)
 		return true;
 	r->err_pointer = r->faults.items[0].pointer;
 	err_set(&r->err, TD_INVALID, "%s", r->faults.items[0].detail);
 	return false;
 }
 
-static bool read_data(struct run *r)
+static bool read_spec(struct run *r)
 {
-	const struct data_info *info = spec_dataset(&r->spec);
-	int64_t size = r->spec.data.batch_size * info->channels * info->height * info->width;
-
-	data_init(&r->data, info);
-	if (data_load(&r->data, DATA_TRAIN, r->data_folder, spec_limit(&r->spec), &r->err)) {
-		r->err_pointer = "/data/dataset";
-		return false;
-	}
-	data_split(&r->data, spec_limit(&r->spec), spec_validation(&r->spec), (enum data_split_by)r->spec.data.split.by,
-		(uint64_t)r->spec.seed, &r->train, &r->validation);
-	data_table_init(&r->table, &r->spec.data.transforms, info->channels);
-	r->order = MEM_NEW_N(int64_t, r->train.n);
-	r->order_epoch = -1;
-	r->labels = MEM_NEW_N(int64_t, r->spec.data.batch_size);
-	r->images = mem_try_alloc((size_t)size * sizeof(float));
-	if (!r->images)
-		err_set(&r->err, TD_NO_MEMORY, "no memory for a batch of %lld samples",
-			(long long)r->spec.data.batch_size);
-	r->n_batches = data_batches(r->train.n, r->spec.data.batch_size);
-	return r->images;
+	spec_read(r->document, &r->spec, &r->faults);
+	return without_faults(r);
 }
 
-static bool load_test(struct run *r)
+static cJSON *read_info(struct run *r)
 {
-	if (data_load(&r->data, DATA_TEST, r->data_folder, 0, &r->err)) {
+	char *path = mem_printf("%s/info.json", r->data_folder);
+	struct buf text;
+	cJSON *info = NULL;
+
+	buf_init(&text, INFO_MOST);
+	if (!file_read(path, &text, &r->err))
+		info = json_parse(text.data ? text.data : "", text.len, &r->err);
+	if (!info)
 		r->err_pointer = "/data/dataset";
+	buf_release(&text);
+	mem_free(path);
+	return info;
+}
+
+static bool read_data(struct run *r)
+{
+	cJSON *info = read_info(r);
+
+	if (!info)
 		return false;
-	}
-	data_whole(&r->data, DATA_TEST, &r->test);
-	return true;
+	r->loader = loader_create(&r->spec.data, info, &r->faults);
+	cJSON_Delete(info);
+	if (!r->loader || !without_faults(r))
+		return without_faults(r);
+	if (loader_open(r->loader, r->data_folder, (uint64_t)r->spec.seed, &r->err_pointer, &r->err))
+		return false;
+	r->facts = loader_facts(r->loader);
+	spec_meet_data(&r->spec, r->facts, &r->faults);
+	return without_faults(r);
+}
+
+static bool make_model(struct run *r)
+{
+	r->model = spec_model(&r->spec, r->facts, loader_bytes(r->loader), &r->faults);
+	if (!without_faults(r))
+		return false;
+	r->order = MEM_NEW_N(int64_t, r->facts->n[DATA_TRAIN]);
+	r->order_epoch = -1;
+	r->n_batches = data_batches(r->facts->n[DATA_TRAIN], r->spec.data.batch_size);
+	r->n_steps = r->tell.n_steps = spec_steps(&r->spec, r->facts->n[DATA_TRAIN]);
+	return batch_rooms_init(r);
 }
 
 static bool make_trainer(struct run *r)
@@ -109,34 +87,42 @@ static bool make_trainer(struct run *r)
 	struct nn_trainer_options o = { .model = r->model,
 		.loss = r->spec.loss,
 		.optimizer = r->spec.optimizer,
-		.metrics = r->spec.metrics,
+		.facts = r->facts,
+		.clip_norm = r->spec.train.clip_norm,
+		.accumulate = r->spec.train.accumulate,
 		.graph = r->spec.mode == SPEC_GRAPH };
 
 	r->c = o.c = td_ctx_create(&(td_ctx_options){ .threads = r->threads, .seed = (uint64_t)r->spec.seed });
 	if (!nn_model_allocate(r->model, r->c, (uint64_t)r->spec.seed))
 		r->trainer = nn_trainer_create(&o);
-	if (!r->trainer)
+	if (r->trainer && r->spec.log.histograms_every)
+		nn_trainer_keep_gradients(r->trainer, true);
+	if (!r->trainer || td_error(r->c)->status)
 		err_set(&r->err, td_error(r->c)->status, "making the model: %s", td_error(r->c)->text);
-	return r->trainer;
+	return !r->err.status;
 }
 
 static bool set_start(struct run *r)
 {
 	r->saved_step = -1;
-	r->at = (struct checkpoint){ .seed = (uint64_t)r->spec.seed, .best = NAN };
-	if (r->resume && !load_checkpoint(r))
+	r->factor = 1;
+	r->at = (struct checkpoint){
+		.seed = (uint64_t)r->spec.seed, .best = NAN, .early_best = NAN, .plateau = { .best = NAN, .factor = 1 }
+	};
+	if (r->resume ? !load_checkpoint(r) : r->init && !load_init(r))
 		return false;
 	if (r->resume && strcmp(r->at.fingerprint, td_fingerprint()) != 0)
 		tell_log(&r->tell, "warning", "the checkpoint was made on %s, this is %s: going on, but not bit-exact",
 			r->at.fingerprint, td_fingerprint());
 	snprintf(r->at.fingerprint, sizeof r->at.fingerprint, "%s", td_fingerprint());
+	r->start_step = r->at.step;
 	return true;
 }
 
 static void add_series(cJSON *list, const char *group, const char *name, bool deterministic)
 {
 	cJSON *o = cJSON_CreateObject();
-	char text[64];
+	char text[SPEC_SERIES];
 
 	snprintf(text, sizeof text, "%s/%s", group, name);
 	cJSON_AddStringToObject(o, "name", text);
@@ -144,76 +130,73 @@ static void add_series(cJSON *list, const char *group, const char *name, bool de
 	cJSON_AddItemToArray(list, o);
 }
 
-static bool validates(const struct run *r)
+/* The loss and the metrics of SPLIT; of the training only those that are means. */
+static void add_split_series(const struct run *r, cJSON *list, enum data_split split)
 {
-	return r->validation.n && r->spec.train.validate_every != SPEC_NEVER;
+	char name[NN_METRIC_NAME];
+
+	add_series(list, run_split_series[split], "loss", true);
+	for (int i = 0; i < r->spec.metrics.n; i++)
+		if (split != DATA_TRAIN || spec_metric(&r->spec, i)->add_mean)
+			add_series(
+				list, run_split_series[split], nn_metric_name(&r->spec.metrics.items[i], name), true);
 }
 
 static void tell_started(struct run *r)
 {
-	static const char *const groups[] = { "train", "val", "test" };
 	cJSON *body = cJSON_CreateObject(), *series;
 
 	cJSON_AddStringToObject(body, "fingerprint", td_fingerprint());
 	cJSON_AddNumberToObject(body, "parameters", (double)r->model->n_parameters);
 	cJSON_AddNumberToObject(body, "n_steps", (double)r->n_steps);
+	cJSON_AddItemToObject(body, "metrics", worker_metric_names(&r->spec));
 	series = cJSON_AddArrayToObject(body, "series");
-	for (size_t i = 0; i < TD_COUNT(groups); i++) {
-		if (i == 1 && !validates(r))
-			continue;
-		add_series(series, groups[i], "loss", true);
-		for (int k = 0; k < r->spec.metrics.n; k++)
-			add_series(series, groups[i], r->spec.metrics.items[k].type->name, true);
-	}
+	add_split_series(r, series, DATA_TRAIN);
+	if (validates(r))
+		add_split_series(r, series, DATA_VALIDATION);
+	if (r->facts->n[DATA_TEST])
+		add_split_series(r, series, DATA_TEST);
 	add_series(series, "train", "lr", true);
 	add_series(series, "train", "grad_norm", true);
 	add_series(series, "train", "samples_per_second", false);
 	link_send(r->link, PROTO_STARTED, body);
 }
 
-static bool prepare(struct run *r, const cJSON *document)
+static bool prepare(struct run *r)
 {
-	if (!read_spec(r, document))
+	if (!read_spec(r))
 		return false;
-	r->n_steps = r->tell.n_steps = spec_steps(&r->spec);
+	r->n_steps = r->tell.n_steps = r->spec.train.steps;
 	/* A job that goes on is not shown as back at its beginning. */
 	tell_progress(&r->tell, json_int(r->resume, "step", 0), 0, "prepare", true);
-	if (!read_data(r) || !make_trainer(r) || !set_start(r))
+	if (!read_data(r) || !make_model(r) || !make_trainer(r) || !set_start(r))
 		return false;
 	tell_started(r);
 	tell_log(&r->tell, "info",
 		"%s: %lld parameters, %lld steps of %lld samples, %lld to train, %lld to validate, %s mode, %d "
 		"thread%s",
 		r->resume ? "going on" : "training", (long long)r->model->n_parameters, (long long)r->n_steps,
-		(long long)r->spec.data.batch_size, (long long)r->train.n, (long long)r->validation.n,
-		r->spec.mode == SPEC_GRAPH ? "graph" : "eager", r->threads, r->threads == 1 ? "" : "s");
+		(long long)(r->spec.data.batch_size * r->spec.train.accumulate), (long long)r->facts->n[DATA_TRAIN],
+		(long long)r->facts->n[DATA_VALIDATION], r->spec.mode == SPEC_GRAPH ? "graph" : "eager", r->threads,
+		r->threads == 1 ? "" : "s");
 	return true;
 }
 
 static void run_release(struct run *r)
 {
 	tell_release(&r->tell);
-	for (size_t i = 0; i < TD_COUNT(r->batches); i++) {
-		td_unref(r->batches[i].images);
-		td_unref(r->batches[i].labels);
-	}
+	batch_rooms_release(r);
 	nn_trainer_free(r->trainer);
 	nn_model_free(r->model);
 	if (r->c)
 		td_ctx_free(r->c);
-	data_table_release(&r->table);
-	data_view_release(&r->train);
-	data_view_release(&r->validation);
-	data_view_release(&r->test);
-	data_release(&r->data);
+	loader_free(r->loader);
 	mem_free(r->order);
-	mem_free(r->images);
-	mem_free(r->labels);
 	spec_release(&r->spec);
 	faults_release(&r->faults);
 }
 
-/* ---- Steps ----------------------------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------------------------- */
 
 bool run_abandoned(const struct run *r)
 {
@@ -222,124 +205,17 @@ bool run_abandoned(const struct run *r)
 	return stop == LINK_CANCEL || stop == LINK_TIMEOUT || stop == LINK_STALE;
 }
 
-/* What nobody waits for comes when the first points are on their way: the drawing of the graph, and the test samples,
- * which are read long before they are needed, so that a damaged file does not end a job of hours. */
-static bool settle(struct run *r, const struct batch *b)
+/* What nobody waits for comes when the first points are on their way: the drawing of the graph, and once in a job the
+ * picture of its first batch. */
+static bool settle(struct run *r)
 {
-	cJSON *graph = graph_json(r, b);
+	cJSON *graph = graph_json(r, &r->batches[r->batches[0].n == 0]);
 
 	if (!graph)
 		return false;
 	link_send(r->link, PROTO_GRAPH, graph);
 	r->settled = true;
-	return load_test(r);
-}
-
-/* The running means since the last point become points. */
-static void log_window(struct run *r, double grad_norm)
-{
-	struct checkpoint *at = &r->at;
-	double samples = (double)at->window_samples;
-	int64_t now = clock_monotonic_ns();
-	char series[64];
-
-	tell_point(&r->tell, "train/loss", at->step, at->window_loss / samples);
-	for (int i = 0; i < r->spec.metrics.n; i++) {
-		snprintf(series, sizeof series, "train/%s", r->spec.metrics.items[i].type->name);
-		tell_point(&r->tell, series, at->step, at->window_metric[i] / samples);
-	}
-	tell_point(
-		&r->tell, "train/lr", at->step, ((const struct nn_optimizer_options *)r->spec.optimizer.options)->lr);
-	tell_point(&r->tell, "train/grad_norm", at->step, grad_norm);
-	if (now > r->window_ns)
-		tell_point(&r->tell, "train/samples_per_second", at->step,
-			(double)r->window_seen * 1e9 / (double)(now - r->window_ns));
-	at->window_loss = 0;
-	at->window_samples = 0;
-	memset(at->window_metric, 0, sizeof at->window_metric);
-	r->window_ns = now;
-	r->window_seen = 0;
-}
-
-static bool train_step(struct run *r)
-{
-	struct checkpoint *at = &r->at;
-	const int64_t *order = epoch_order(r, at->epoch);
-	int64_t first = at->batch * r->spec.data.batch_size, n = TD_MIN(r->spec.data.batch_size, r->train.n - first);
-	int64_t began = clock_monotonic_ns();
-	struct batch *b = run_batch(r, &r->train, order, first, n);
-	struct nn_step_result result;
-
-	if (!b)
-		return false;
-	if (nn_trainer_step(r->trainer, at->step + 1, b->images, b->labels, &result)) {
-		err_set(&r->err, td_error(r->c)->status, "step %lld: %s", (long long)at->step + 1,
-			td_error(r->c)->text);
-		return false;
-	}
-	r->train_ns += clock_monotonic_ns() - began;
-	r->train_samples += n;
-	r->window_seen += n;
-	at->step++;
-	at->epoch = at->step / r->n_batches;
-	at->batch = at->step % r->n_batches;
-	at->window_loss += result.loss * (double)n;
-	at->window_samples += n;
-	for (int i = 0; i < r->spec.metrics.n; i++)
-		at->window_metric[i] += result.metric[i];
-	if (at->step % r->spec.log.every == 0 || at->step == r->n_steps)
-		log_window(r, result.grad_norm);
-	tell_due(&r->tell);
-	tell_progress(&r->tell, at->step, at->epoch, "train", false);
-	return r->settled || settle(r, b);
-}
-
-/* ---- Between steps --------------------------------------------------------------------------------------------- */
-
-static bool validation_due(const struct run *r)
-{
-	int64_t every = r->spec.train.validate_every;
-
-	if (!validates(r))
-		return false;
-	return every == SPEC_EVERY_EPOCH ? r->at.batch == 0 || r->at.step == r->n_steps
-					 : r->at.step % every == 0 || r->at.step == r->n_steps;
-}
-
-/* Whether E is better than all before, by the series of train.keep.best; if so it is remembered. */
-static bool is_best(struct run *r, const struct evaluation *e)
-{
-	double value = figure_mean(&e->loss);
-	bool better;
-
-	if (r->spec.train.keep.best == SPEC_BEST_NONE)
-		return false;
-	if (r->spec.train.keep.best == SPEC_BEST_ACCURACY)
-		for (int i = 0; i < r->spec.metrics.n; i++)
-			if (!strcmp(r->spec.metrics.items[i].type->name, "accuracy"))
-				value = -figure_mean(&e->metric[i]);
-	better = value < r->at.best || (isnan(r->at.best) && !isnan(value));
-	if (better)
-		r->at.best = value;
-	return better;
-}
-
-static bool validate(struct run *r)
-{
-	struct evaluation e;
-	bool ok = evaluate(r, &r->validation, r->validation.n, "validate", &e);
-
-	if (!ok)
-		return false;
-	evaluation_tell(r, &e, "val", r->at.step);
-	tell_log(&r->tell, "info", "step %lld, epoch %lld: val/loss %.4f", (long long)r->at.step,
-		(long long)(r->at.step + r->n_batches - 1) / r->n_batches, figure_mean(&e.loss));
-	if (is_best(r, &e))
-		ok = save_checkpoint(r, "best");
-	evaluation_release(&e);
-	r->window_ns = clock_monotonic_ns(); /* the time of validation is not that of training */
-	r->window_seen = 0;
-	return ok;
+	return !r->spec.log.images || r->start_step || save_samples(r);
 }
 
 static bool checkpoint_due(const struct run *r)
@@ -351,16 +227,23 @@ static bool checkpoint_due(const struct run *r)
 	return r->at.batch == 0 && clock_monotonic_ms() - r->saved_ms >= EPOCH_CHECKPOINT_MS;
 }
 
+static bool trained(const struct run *r)
+{
+	return r->at.step >= r->n_steps || r->at.stopped;
+}
+
 /* Train to the end.  False: stopped as told, or R->err. */
 static bool train_all(struct run *r)
 {
 	r->window_ns = clock_monotonic_ns();
-	while (r->at.step < r->n_steps) {
+	while (!trained(r)) {
 		if (link_stop_wanted(r->link) != LINK_GO || !train_step(r))
+			return false;
+		if (!r->settled && !settle(r))
 			return false;
 		if (validation_due(r) && !validate(r))
 			return false;
-		if (r->at.step < r->n_steps && checkpoint_due(r) && !save_checkpoint(r, "last"))
+		if (!trained(r) && checkpoint_due(r) && !save_checkpoint(r, "last"))
 			return false;
 	}
 	return true;
@@ -368,40 +251,63 @@ static bool train_all(struct run *r)
 
 /* ---- Endings ---------------------------------------------------------------------------------------------------- */
 
-static void tell_done(struct run *r, const struct evaluation *train, const struct evaluation *validation,
-	const struct evaluation *test)
+static bool tell_done(struct run *r, const struct evaluation *const evaluations[DATA_SPLITS])
 {
-	cJSON *body = cJSON_CreateObject();
+	cJSON *report = report_json(r, evaluations), *body;
 
-	cJSON_AddItemToObject(body, "report", report_json(r, train, validation, test));
+	if (!report)
+		return false;
+	tell_flush(&r->tell);
+	tell_progress(&r->tell, r->at.step, r->at.epoch, "test", true);
+	body = cJSON_CreateObject();
+	cJSON_AddItemToObject(body, "report", report);
 	cJSON_AddItemToObject(body, "engine", engine_json(r));
 	link_send(r->link, PROTO_DONE, body);
+	return true;
 }
 
-/* All steps are done: test, checkpoint, weights, report.  After a resume the points are there already. */
+/* The samples of SPLIT that the report evaluates. */
+static int64_t n_reported(const struct run *r, enum data_split split)
+{
+	int64_t n = r->facts->n[split];
+
+	return split == DATA_TRAIN ? TD_MIN(n, REPORT_TRAIN_MOST) : n;
+}
+
+/* All steps are done: test, checkpoint, weights, report.  After a resume the points are there already.  What the report
+ * shows samples of is the last split that there is. */
 static bool finish(struct run *r)
 {
-	struct evaluation train = { 0 }, validation = { 0 }, test = { 0 };
-	bool ok = (r->test.n || load_test(r)) && evaluate(r, &r->test, r->test.n, "test", &test);
+	static const enum data_split order[] = { DATA_TEST, DATA_TRAIN, DATA_VALIDATION };
+	struct evaluation e[DATA_SPLITS] = { 0 };
+	const struct evaluation *reported[DATA_SPLITS] = { NULL };
+	enum data_split shown = r->facts->n[DATA_TEST]         ? DATA_TEST
+				: r->facts->n[DATA_VALIDATION] ? DATA_VALIDATION
+							       : DATA_TRAIN;
+	bool ok = true;
 
-	if (ok && !r->at.finished) {
-		evaluation_tell(r, &test, "test", r->at.step);
-		r->at.finished = true;
-		ok = save_checkpoint(r, "last");
+	for (size_t i = 0; ok && i < TD_COUNT(order); i++) {
+		enum data_split split = order[i];
+
+		if (n_reported(r, split) &&
+			(ok = evaluate(r, split, n_reported(r, split), "test", split == shown, &e[split])))
+			reported[split] = &e[split];
+		if (!ok || split != DATA_TEST)
+			continue;
+		if (!r->at.finished) {
+			if (reported[split])
+				evaluation_tell(r, &e[split], r->at.step);
+			r->at.finished = true;
+			ok = save_checkpoint(r, "last");
+		}
+		ok = ok && save_artifacts(r);
 	}
-	ok = ok && save_model(r);
-	ok = ok && evaluate(r, &r->train, TD_MIN(r->train.n, REPORT_TRAIN_MOST), "test", &train);
-	if (r->validation.n)
-		ok = ok && evaluate(r, &r->validation, r->validation.n, "test", &validation);
-	if (ok) {
-		tell_log(&r->tell, "info", "done: test/loss %.4f", figure_mean(&test.loss));
-		tell_flush(&r->tell);
-		tell_progress(&r->tell, r->at.step, r->at.epoch, "test", true);
-		tell_done(r, &train, r->validation.n ? &validation : NULL, &test);
-	}
-	evaluation_release(&train);
-	evaluation_release(&validation);
-	evaluation_release(&test);
+	if (ok)
+		tell_log(&r->tell, "info", "done: %s/loss %.4f", run_split_series[shown], figure_mean(&e[shown].loss));
+	ok = ok && tell_done(r, reported);
+	for (int split = 0; split < DATA_SPLITS; split++)
+		if (reported[split])
+			evaluation_release(r, &e[split]);
 	return ok;
 }
 
@@ -428,6 +334,8 @@ int worker_train(struct link *l, const cJSON *run)
 		.folder = json_string(run, "folder", ""),
 		.data_folder = json_string(run, "data", ""),
 		.threads = (int)json_int(run, "threads", 1),
+		.init = json_string(json_get(run, "init"), "path", NULL),
+		.document = json_get(run, "spec"),
 		.began_ms = clock_monotonic_ms() };
 	bool done;
 
@@ -435,7 +343,7 @@ int worker_train(struct link *l, const cJSON *run)
 		r.resume = json_get(run, "resume");
 	tell_init(&r.tell, l);
 	faults_init(&r.faults);
-	done = prepare(&r, json_get(run, "spec")) && train_all(&r) && finish(&r);
+	done = prepare(&r) && train_all(&r) && finish(&r);
 	if (!done && !r.err.status)
 		stop(&r);
 	if (r.err.status)
