@@ -10,6 +10,11 @@ const char *const run_split_names[DATA_SPLITS] = {
 	[DATA_TRAIN] = "train", [DATA_VALIDATION] = "validation", [DATA_TEST] = "test"
 };
 
+bool run_has_classes(const struct run *r)
+{
+	return r->facts->n_classes && (r->facts->target != DATA_TOKENS || r->facts->class_names);
+}
+
 bool batch_rooms_init(struct run *r)
 {
 	int64_t size = r->spec.data.batch_size;
@@ -115,6 +120,19 @@ struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, con
 		break;
 	}
 	return a;
+}
+
+bool answer_rooms(struct run *r, int64_t n, float **answer, float **each)
+{
+	td_shape of_answer, of_each;
+
+	nn_trainer_answer_shape(r->trainer, n, &of_answer, &of_each);
+	*answer = mem_try_alloc(td_shape_bytes(&of_answer));
+	*each = mem_try_alloc(td_shape_bytes(&of_each));
+	if (*answer && *each)
+		return true;
+	err_set(&r->err, TD_NO_MEMORY, "no memory for the answers to a batch of %lld samples", (long long)n);
+	return false;
 }
 
 bool answers_count(const struct nn_answers *a, int64_t i)

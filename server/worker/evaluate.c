@@ -80,13 +80,13 @@ static bool keep_init(struct run *r, struct evaluation *e)
 		e->residuals.every = (e->n + RESIDUALS_MOST - 1) / RESIDUALS_MOST;
 		e->residuals.target = MEM_NEW_N(double, RESIDUALS_MOST);
 		e->residuals.prediction = MEM_NEW_N(double, RESIDUALS_MOST);
-	} else if (r->facts->n_classes) {
+	} else if (run_has_classes(r)) {
 		e->label = mem_try_alloc(sizeof *e->label * (size_t)TD_MAX(n_targets, 1));
 		e->predicted = mem_try_alloc(sizeof *e->predicted * (size_t)TD_MAX(n_targets, 1));
 	}
-	if (r->facts->n_classes && n_targets * r->facts->n_classes <= CURVE_SCORES_MOST)
+	if (run_has_classes(r) && n_targets * r->facts->n_classes <= CURVE_SCORES_MOST)
 		add_curves(r, e);
-	if (e->sample_loss && (r->facts->target == DATA_VALUES || !r->facts->n_classes || (e->label && e->predicted)))
+	if (e->sample_loss && !run_has_classes(r) == !(e->label && e->predicted))
 		return true;
 	err_set(&r->err, TD_NO_MEMORY, "no memory for the predictions of %lld samples", (long long)e->n);
 	return false;
@@ -158,20 +158,6 @@ static void add_batch(struct run *r, struct evaluation *e, const struct nn_answe
 		nn_meter_add(&e->meter[i], a);
 	if (e->keep)
 		keep_batch(e, a, first);
-}
-
-/* Rooms for what the model answers to a batch.  False: R->err. */
-static bool answer_rooms(struct run *r, int64_t n, float **answer, float **each)
-{
-	td_shape of_answer, of_each;
-
-	nn_trainer_answer_shape(r->trainer, n, &of_answer, &of_each);
-	*answer = mem_try_alloc(td_shape_bytes(&of_answer));
-	*each = mem_try_alloc(td_shape_bytes(&of_each));
-	if (*answer && *each)
-		return true;
-	err_set(&r->err, TD_NO_MEMORY, "no memory for the answers to a batch of %lld samples", (long long)n);
-	return false;
 }
 
 static bool evaluate_batch(struct run *r, struct evaluation *e, int64_t first, int64_t n, float *answer, float *each)

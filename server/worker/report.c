@@ -1,73 +1,145 @@
-/* The report: what a trained model is worth, on numbers and on samples; what it cost; and what was computed.
+/* The report: what a trained model is worth, on numbers and on samples, and what it cost.
  *
- * "splits" has figures {value, standard_error} for each split, "confusion" counts test samples (row: label, column:
- * prediction), "per_class" says how well each class is found, "samples" shows the first test samples and those wrong
- * ones that the model was surest of, with their pictures: bytes in base64, row by row, a pixel's channels together. */
+ * "splits" has figures {value, standard_error} for each split.  The rest is about one split, the test's where there is
+ * one: "confusion" counts targets (row: label, column: prediction; of very many classes those that
+ * "confusion_classes" lists), "per_class" says how well each class is found,
+ * "curves" trade precision against recall and false positives against true ones, "residuals" are points of target and
+ * prediction, "samples" shows the first samples and the worst. */
 #include "worker/run.h"
 #include "base/clock.h"
 
-#include <math.h>
-#include <nettle/base64.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#define SAMPLES_FIRST 32          /* samples from the split's beginning, right or wrong */
-#define SAMPLES_WRONG 96          /* of the wrong ones, those the model was surest of */
-#define IMAGE_MOST    (32 * 1024) /* bytes of an image that a report shows; keeps it far below a message's cap */
+#define CONFUSION_MOST 1000       /* classes of a whole confusion matrix */
+#define CONFUSED_SHOWN 200        /* beyond: so many classes, those with the most mistakes */
+#define REPORT_MOST    (6u << 20) /* bytes of the report as text; a message holds 8 MiB */
 
-static const struct data_info *info_of(const struct run *r)
-{
-	return spec_dataset(&r->spec);
-}
+static const char *const tasks[] = {
+	[DATA_CLASS] = "classification",
+	[DATA_SHARES] = "classification",
+	[DATA_VALUES] = "regression",
+};
 
-static int label_of(const struct evaluation *e, int64_t i)
+static const char *task_of(const struct data_facts *facts)
 {
-	return e->view->data->part[e->view->part].labels[e->view->index[i]];
+	if (facts->target == DATA_TOKENS)
+		return facts->class_names ? "tagging" : "language";
+	return tasks[facts->target];
 }
 
 /* ---- Splits ---------------------------------------------------------------------------------------------------- */
 
-static cJSON *figure_json(const struct figure *f)
+static cJSON *figure_json(double value, double error)
 {
 	cJSON *o = cJSON_CreateObject();
 
-	cJSON_AddItemToObject(o, "value", json_number(figure_mean(f)));
-	cJSON_AddItemToObject(o, "standard_error", json_number(figure_error(f)));
+	cJSON_AddItemToObject(o, "value", json_number(value));
+	cJSON_AddItemToObject(o, "standard_error", json_number(error));
 	return o;
 }
 
-static void add_split(const struct run *r, cJSON *splits, const char *name, const struct evaluation *e)
+static void add_split(const struct run *r, cJSON *splits, const struct evaluation *e)
 {
-	cJSON *o = cJSON_AddObjectToObject(splits, name);
+	cJSON *o = cJSON_AddObjectToObject(splits, run_split_names[e->split]);
+	char name[NN_METRIC_NAME];
+	double value, error;
 
 	cJSON_AddNumberToObject(o, "samples", (double)e->n);
-	cJSON_AddNumberToObject(o, "of", (double)e->view->n);
-	cJSON_AddItemToObject(o, "loss", figure_json(&e->loss));
-	for (int i = 0; i < r->spec.metrics.n; i++)
-		cJSON_AddItemToObject(o, r->spec.metrics.items[i].type->name, figure_json(&e->metric[i]));
+	cJSON_AddNumberToObject(o, "of", (double)r->facts->n[e->split]);
+	cJSON_AddItemToObject(o, "loss", figure_json(figure_mean(&e->loss), figure_error(&e->loss)));
+	for (int i = 0; i < r->spec.metrics.n; i++) {
+		nn_meter_result(&e->meter[i], &value, &error);
+		cJSON_AddItemToObject(o, nn_metric_name(&r->spec.metrics.items[i], name), figure_json(value, error));
+	}
 }
 
 /* ---- Classes --------------------------------------------------------------------------------------------------- */
 
-static int64_t *count_confusion(const struct evaluation *e, int n_classes)
-{
-	int64_t *count = MEM_NEW_N(int64_t, n_classes * n_classes); /* [label][prediction] */
+/* Which classes a confusion matrix has, in their order. */
+struct shown {
+	int n;
+	int32_t *class; /* owned; [n] */
+	int32_t *place; /* owned; of each class, or -1: [n_classes] */
+};
 
-	for (int64_t i = 0; i < e->n; i++)
-		count[label_of(e, i) * n_classes + e->prediction[i]]++;
+struct mistakes {
+	int64_t n;
+	int32_t class;
+};
+
+static int compare_mistakes(const void *a, const void *b)
+{
+	const struct mistakes *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n > y->n ? -1 : 1;
+	return x->class < y->class ? -1 : x->class > y->class;
+}
+
+static bool is_class(const struct run *r, int32_t k)
+{
+	return k >= 0 && k < r->facts->n_classes;
+}
+
+/* Mark the CONFUSED_SHOWN classes with the most mistakes, as label or as prediction. */
+static void mark_confused(const struct run *r, const struct evaluation *e, int32_t *place)
+{
+	int n_classes = r->facts->n_classes;
+	struct mistakes *m = MEM_NEW_N(struct mistakes, n_classes);
+
+	for (int k = 0; k < n_classes; k++)
+		m[k].class = k;
+	for (int64_t i = 0; i < e->n * e->steps; i++)
+		if (is_class(r, e->label[i]) && is_class(r, e->predicted[i]) && e->label[i] != e->predicted[i]) {
+			m[e->label[i]].n++;
+			m[e->predicted[i]].n++;
+		}
+	qsort(m, (size_t)n_classes, sizeof *m, compare_mistakes);
+	for (int k = 0; k < n_classes; k++)
+		place[m[k].class] = k < CONFUSED_SHOWN ? 0 : -1;
+	mem_free(m);
+}
+
+static struct shown choose_classes(const struct run *r, const struct evaluation *e)
+{
+	int n_classes = r->facts->n_classes;
+	struct shown s = { .class = MEM_NEW_N(int32_t, n_classes), .place = MEM_NEW_N(int32_t, n_classes) };
+
+	if (n_classes > CONFUSION_MOST)
+		mark_confused(r, e, s.place);
+	for (int k = 0; k < n_classes; k++)
+		if (s.place[k] >= 0) {
+			s.class[s.n] = k;
+			s.place[k] = s.n++;
+		}
+	return s;
+}
+
+/* [label][prediction] of the classes shown. */
+static int64_t *count_confusion(const struct run *r, const struct evaluation *e, const struct shown *s)
+{
+	int64_t *count = MEM_NEW_N(int64_t, s->n * s->n);
+
+	for (int64_t i = 0; i < e->n * e->steps; i++) {
+		if (!is_class(r, e->label[i]) || !is_class(r, e->predicted[i]))
+			continue;
+		int32_t row = s->place[e->label[i]], column = s->place[e->predicted[i]];
+		if (row >= 0 && column >= 0)
+			count[row * s->n + column]++;
+	}
 	return count;
 }
 
-static cJSON *confusion_json(const int64_t *count, int n_classes)
+static cJSON *confusion_json(const int64_t *count, int n)
 {
 	cJSON *rows = cJSON_CreateArray();
 
-	for (int i = 0; i < n_classes; i++) {
+	for (int i = 0; i < n; i++) {
 		cJSON *row = cJSON_CreateArray();
-		for (int k = 0; k < n_classes; k++)
-			cJSON_AddItemToArray(row, cJSON_CreateNumber((double)count[i * n_classes + k]));
+		for (int k = 0; k < n; k++)
+			cJSON_AddItemToArray(row, cJSON_CreateNumber((double)count[i * n + k]));
 		cJSON_AddItemToArray(rows, row);
 	}
 	return rows;
@@ -79,98 +151,84 @@ static double ratio(int64_t part, int64_t whole)
 	return whole ? (double)part / (double)whole : 0;
 }
 
-static cJSON *classes_json(const int64_t *count, const struct data_info *info)
+/* Over all targets, whether their classes are shown in the matrix or not. */
+static cJSON *classes_json(const struct run *r, const struct evaluation *e, const struct shown *s)
 {
+	struct {
+		int64_t right, labelled, predicted;
+	} *count = mem_alloc(sizeof *count * (size_t)r->facts->n_classes);
 	cJSON *list = cJSON_CreateArray();
-	int n = info->n_classes;
 
-	for (int i = 0; i < n; i++) {
-		int64_t right = count[i * n + i], labelled = 0, predicted = 0;
+	for (int64_t i = 0; i < e->n * e->steps; i++) {
+		if (!is_class(r, e->label[i]) || !is_class(r, e->predicted[i]))
+			continue;
+		count[e->label[i]].labelled++;
+		count[e->predicted[i]].predicted++;
+		count[e->label[i]].right += e->label[i] == e->predicted[i];
+	}
+	for (int i = 0; i < s->n; i++) {
+		int32_t k = s->class[i];
 		cJSON *o = cJSON_CreateObject();
 
-		for (int k = 0; k < n; k++) {
-			labelled += count[i * n + k];
-			predicted += count[k * n + i];
-		}
-		cJSON_AddStringToObject(o, "name", info->class_names[i]);
-		cJSON_AddNumberToObject(o, "support", (double)labelled);
-		cJSON_AddNumberToObject(o, "precision", ratio(right, predicted));
-		cJSON_AddNumberToObject(o, "recall", ratio(right, labelled));
-		cJSON_AddNumberToObject(o, "f1", ratio(2 * right, labelled + predicted));
+		cJSON_AddStringToObject(o, "name", loader_class_name(r->loader, k));
+		cJSON_AddNumberToObject(o, "support", (double)count[k].labelled);
+		cJSON_AddNumberToObject(o, "precision", ratio(count[k].right, count[k].predicted));
+		cJSON_AddNumberToObject(o, "recall", ratio(count[k].right, count[k].labelled));
+		cJSON_AddNumberToObject(o, "f1", ratio(2 * count[k].right, count[k].labelled + count[k].predicted));
 		cJSON_AddItemToArray(list, o);
 	}
+	mem_free(count);
 	return list;
 }
 
-/* ---- Samples --------------------------------------------------------------------------------------------------- */
-
-static cJSON *image_json(const struct data_info *info, const uint8_t *planes)
+static void add_classes(const struct run *r, cJSON *report, const struct evaluation *e)
 {
-	int64_t area = info->height * info->width, n = info->channels * area;
-	uint8_t *pixels = mem_alloc((size_t)n);
-	char *text = mem_alloc(BASE64_ENCODE_RAW_LENGTH((size_t)n) + 1);
-	cJSON *o = cJSON_CreateObject();
+	struct shown s = choose_classes(r, e);
+	int64_t *count = count_confusion(r, e, &s);
+	cJSON *names = cJSON_AddArrayToObject(report, "classes");
 
-	for (int64_t i = 0; i < n; i++)
-		pixels[i] = planes[i % info->channels * area + i / info->channels];
-	base64_encode_raw(text, (size_t)n, pixels);
-	cJSON_AddNumberToObject(o, "width", (double)info->width);
-	cJSON_AddNumberToObject(o, "height", (double)info->height);
-	cJSON_AddNumberToObject(o, "channels", (double)info->channels);
-	cJSON_AddStringToObject(o, "data", text);
-	mem_free(text);
-	mem_free(pixels);
-	return o;
+	for (int k = 0; k < r->facts->n_classes; k++)
+		cJSON_AddItemToArray(names, cJSON_CreateString(loader_class_name(r->loader, k)));
+	if (s.n < r->facts->n_classes)
+		cJSON_AddItemToObject(report, "confusion_classes", cJSON_CreateIntArray(s.class, s.n));
+	cJSON_AddItemToObject(report, "confusion", confusion_json(count, s.n));
+	cJSON_AddItemToObject(report, "per_class", classes_json(r, e, &s));
+	mem_free(count);
+	mem_free(s.class);
+	mem_free(s.place);
 }
 
-static cJSON *sample_json(const struct data_info *info, const struct evaluation *e, int64_t i)
-{
-	int64_t size = info->channels * info->height * info->width;
-	cJSON *o = cJSON_CreateObject();
+/* ---- Curves and residuals ---------------------------------------------------------------------------------------- */
 
-	cJSON_AddStringToObject(o, "split", "test");
-	cJSON_AddNumberToObject(o, "index", (double)e->view->index[i]);
-	cJSON_AddNumberToObject(o, "label", label_of(e, i));
-	cJSON_AddNumberToObject(o, "prediction", e->prediction[i]);
-	cJSON_AddItemToObject(o, "probability", json_number((double)e->probability[i]));
-	cJSON_AddBoolToObject(o, "wrong", e->prediction[i] != label_of(e, i));
-	if (size <= IMAGE_MOST)
-		cJSON_AddItemToObject(o, "image",
-			image_json(info, e->view->data->part[e->view->part].images + e->view->index[i] * size));
-	return o;
+static void add_curve(cJSON *curves, const struct nn_meter *m)
+{
+	const struct nn_metric_type *t = (const struct nn_metric_type *)m->metric->type;
+
+	if (t->curves && m->state && !json_get(curves, t->curve))
+		cJSON_AddItemToObject(curves, t->curve, t->curves(m->state));
 }
 
-struct ranked {
-	float probability;
-	int64_t i;
-};
-
-static int compare_ranked(const void *a, const void *b)
+static void add_curves(const struct run *r, cJSON *report, const struct evaluation *e)
 {
-	const struct ranked *x = a, *y = b;
+	cJSON *curves = cJSON_AddObjectToObject(report, "curves"),
+	      *split = cJSON_AddObjectToObject(curves, run_split_names[e->split]);
 
-	if (x->probability != y->probability && !isnan(x->probability) && !isnan(y->probability))
-		return x->probability > y->probability ? -1 : 1;
-	return x->i < y->i ? -1 : x->i > y->i;
+	for (int i = 0; i < r->spec.metrics.n; i++)
+		add_curve(split, &e->meter[i]);
+	for (int i = 0; i < e->n_curves; i++)
+		add_curve(split, &e->curve[i]);
 }
 
-static cJSON *samples_json(const struct data_info *info, const struct evaluation *e)
+/* Of the first target, where there are several. */
+static void add_residuals(cJSON *report, const struct evaluation *e)
 {
-	struct ranked *wrong = MEM_NEW_N(struct ranked, e->n);
-	cJSON *list = cJSON_CreateArray();
-	int64_t n = 0;
+	cJSON *o = cJSON_AddObjectToObject(report, "residuals"), *target = cJSON_AddArrayToObject(o, "target"),
+	      *prediction = cJSON_AddArrayToObject(o, "prediction");
 
-	for (int64_t i = 0; i < e->n; i++) {
-		if (i < SAMPLES_FIRST)
-			cJSON_AddItemToArray(list, sample_json(info, e, i));
-		else if (e->prediction[i] != label_of(e, i))
-			wrong[n++] = (struct ranked){ e->probability[i], i };
+	for (int64_t i = 0; i < e->residuals.n; i++) {
+		cJSON_AddItemToArray(target, json_number(e->residuals.target[i]));
+		cJSON_AddItemToArray(prediction, json_number(e->residuals.prediction[i]));
 	}
-	qsort(wrong, (size_t)n, sizeof *wrong, compare_ranked);
-	for (int64_t i = 0; i < TD_MIN(n, SAMPLES_WRONG); i++)
-		cJSON_AddItemToArray(list, sample_json(info, e, wrong[i].i));
-	mem_free(wrong);
-	return list;
 }
 
 /* ---- All of it ------------------------------------------------------------------------------------------------- */
@@ -187,26 +245,62 @@ static void add_costs(const struct run *r, cJSON *report)
 	cJSON_AddNumberToObject(report, "peak_bytes", (double)usage.ru_maxrss * 1024);
 }
 
-cJSON *report_json(struct run *r, const struct evaluation *train, const struct evaluation *validation,
-	const struct evaluation *test)
+static size_t text_bytes(const cJSON *v)
 {
-	const struct data_info *info = info_of(r);
-	int64_t *count = count_confusion(test, info->n_classes);
-	cJSON *report = cJSON_CreateObject(), *splits;
+	char *text = json_print(v);
+	size_t n = strlen(text);
 
+	mem_free(text);
+	return n;
+}
+
+/* A report must fit into a message.  What is largest and missed least goes first, and the report says so. */
+static void shrink(struct run *r, cJSON *report)
+{
+	static const char *const dispensable[] = { "curves", "confusion", "samples", "per_class", "classes" };
+	size_t n = text_bytes(report);
+
+	for (size_t i = 0; i < TD_COUNT(dispensable) && n > REPORT_MOST; i++) {
+		if (!json_get(report, dispensable[i]))
+			continue;
+		cJSON_DeleteItemFromObjectCaseSensitive(report, dispensable[i]);
+		tell_log(&r->tell, "warning",
+			"the report has no \"%s\": it would be %zu bytes long, and at most %u fit", dispensable[i], n,
+			REPORT_MOST);
+		n = text_bytes(report);
+	}
+}
+
+cJSON *report_json(struct run *r, const struct evaluation *const evaluations[DATA_SPLITS])
+{
+	cJSON *report = cJSON_CreateObject(), *splits, *samples;
+	const struct evaluation *kept = NULL;
+
+	cJSON_AddStringToObject(report, "task", task_of(r->facts));
 	cJSON_AddStringToObject(report, "loss", r->spec.loss.type->name);
-	cJSON_AddStringToObject(report, "dataset", info->name);
-	cJSON_AddItemToObject(report, "classes", cJSON_CreateStringArray(info->class_names, info->n_classes));
+	cJSON_AddStringToObject(report, "dataset", r->facts->dataset);
 	splits = cJSON_AddObjectToObject(report, "splits");
-	add_split(r, splits, "train", train);
-	if (validation)
-		add_split(r, splits, "validation", validation);
-	add_split(r, splits, "test", test);
-	cJSON_AddItemToObject(report, "confusion", confusion_json(count, info->n_classes));
-	cJSON_AddItemToObject(report, "per_class", classes_json(count, info));
-	cJSON_AddItemToObject(report, "samples", samples_json(info, test));
+	for (int i = 0; i < DATA_SPLITS; i++) {
+		if (!evaluations[i])
+			continue;
+		add_split(r, splits, evaluations[i]);
+		kept = evaluations[i]->keep ? evaluations[i] : kept;
+	}
+	cJSON_AddStringToObject(report, "shown", run_split_names[kept->split]);
+	if (kept->label) {
+		add_classes(r, report, kept);
+		add_curves(r, report, kept);
+	}
+	if (kept->residuals.target)
+		add_residuals(report, kept);
+	samples = report_samples(r, kept);
+	if (!samples) {
+		cJSON_Delete(report);
+		return NULL;
+	}
+	cJSON_AddItemToObject(report, "samples", samples);
 	add_costs(r, report);
-	mem_free(count);
+	shrink(r, report);
 	return report;
 }
 
@@ -227,84 +321,4 @@ cJSON *engine_json(const struct run *r)
 	cJSON_AddNumberToObject(counters, "arena_bytes", (double)c.arena_bytes);
 	cJSON_AddNumberToObject(counters, "peak_bytes", (double)c.peak_bytes);
 	return o;
-}
-
-/* ---- The graph ------------------------------------------------------------------------------------------------- */
-
-struct drawing {
-	const struct run *run;
-	cJSON *nodes;
-};
-
-/* "conv2d 0" for the path "0" of a layer; other paths ("loss", "optimizer") as they are. */
-static const char *layer_title(const struct run *r, const char *path, char *out, size_t size)
-{
-	for (int i = 0; i < r->model->n_layers; i++) {
-		const struct nn_layer *l = &r->model->layers[i];
-		if (!strcmp(l->name, path)) {
-			snprintf(out, size, "%s %s", l->type->type.name, l->name);
-			return out;
-		}
-	}
-	return path;
-}
-
-/* What an input of the graph is, and to which layer it belongs: its parameter, the optimizer's state, or fed at each
- * step. */
-static void describe_input(const struct run *r, const char *name, cJSON *o)
-{
-	const char *op = "input";
-	char title[64];
-
-	for (int i = 0; i < r->model->n_params; i++) {
-		const char *param = r->model->params[i].name;
-		size_t n = strlen(param);
-
-		if (!strcmp(param, name)) {
-			char *layer = mem_strndup(name, strcspn(name, "."));
-			op = "parameter";
-			cJSON_AddStringToObject(o, "layer", layer_title(r, layer, title, sizeof title));
-			mem_free(layer);
-		} else if (!strncmp(param, name, n) && name[n] == '.') {
-			op = "state";
-			cJSON_AddStringToObject(o, "layer", "optimizer");
-		}
-	}
-	cJSON_AddStringToObject(o, "op", op);
-	cJSON_AddStringToObject(o, "name", name);
-}
-
-static void add_node(void *arg, const td_node_view *n)
-{
-	const struct drawing *d = arg;
-	cJSON *o = cJSON_CreateObject(), *list;
-	char title[64];
-
-	cJSON_AddNumberToObject(o, "id", n->id);
-	if (n->op) {
-		cJSON_AddStringToObject(o, "op", n->op);
-		cJSON_AddStringToObject(o, "layer", layer_title(d->run, n->name, title, sizeof title));
-	} else {
-		describe_input(d->run, n->name, o);
-	}
-	cJSON_AddStringToObject(o, "dtype", td_dtype_name(n->shape.dtype));
-	list = cJSON_AddArrayToObject(o, "shape");
-	for (int i = 0; i < n->shape.rank; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateNumber((double)n->shape.dim[i]));
-	list = cJSON_AddArrayToObject(o, "inputs");
-	for (int i = 0; i < n->n_inputs; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateNumber(n->inputs[i]));
-	cJSON_AddBoolToObject(o, "backward", n->backward);
-	cJSON_AddItemToArray(d->nodes, o);
-}
-
-cJSON *graph_json(struct run *r, const struct batch *b)
-{
-	cJSON *graph = cJSON_CreateObject();
-	struct drawing d = { .run = r, .nodes = cJSON_AddArrayToObject(graph, "nodes") };
-
-	if (!nn_trainer_draw(r->trainer, b->images, b->labels, add_node, &d, &r->err))
-		return graph;
-	cJSON_Delete(graph);
-	return NULL;
 }

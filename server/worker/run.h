@@ -55,6 +55,8 @@ struct run {
 
 /* Whether the job must leave without finishing what it is at. */
 bool run_abandoned(const struct run *r);
+/* Whether targets are classes with names: those of samples, or tags of words; tokens of a vocabulary are not. */
+bool run_has_classes(const struct run *r);
 /* "val", "train", "test": how the names of a split's series begin; and how reports call it. */
 extern const char *const run_split_series[DATA_SPLITS], *const run_split_names[DATA_SPLITS];
 
@@ -68,6 +70,8 @@ struct batch *run_batch(
 	struct run *r, enum data_split split, int64_t epoch, const int64_t *order, int64_t first, int64_t n);
 /* What the model answered to the last N samples that run_batch fetched, as metrics read it.  Valid until the next. */
 struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, const float *each);
+/* Rooms (mem_free) for what the model answers to N samples.  False: R->err. */
+bool answer_rooms(struct run *r, int64_t n, float **answer, float **each);
 /* Whether target I of A counts; and how many do. */
 bool answers_count(const struct nn_answers *a, int64_t i);
 int64_t answers_targets(const struct nn_answers *a);
