@@ -28,13 +28,23 @@ export function isShare(name) {
   return /(accuracy|top_?\d*|precision|recall|f1)([@_]\w+)?$/.test(name);
 }
 
-/* The head of a column: "Test accuracy", "optimizer lr". */
+/* The head of a column: "Test accuracy", "Validation MAE", "optimizer lr". */
 export function headOf(column) {
   if (OWN[column]) return OWN[column];
-  if (column.startsWith('/')) return column.slice(1).split('/').map(unescape).slice(-2).join(' ');
-  if (column === 'train/loss') return 'Loss';
-  const words = format.words(column.replace('/', ' ')).replace(/^val /, 'validation ');
+  if (column.startsWith('/')) return pointerText(column);
+  const words = measureText(column.replace('/', ' ')).replace(/^val /, 'validation ');
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/* "/optimizer/lr" as "optimizer lr", "/model/layers/3/p" as "layers 3 p": its last names, and what a number counts. */
+function pointerText(pointer) {
+  const names = pointer.slice(1).split('/').map(unescape);
+  return names.slice(/^\d+$/.test(names[names.length - 2]) ? -3 : -2).join(' ');
+}
+
+/* "top_3" as "top 3", "mae" as "MAE" */
+export function measureText(name) {
+  return format.words(name).replace(/\b(mae|mse|rmse|auc|roc|r2|f1|bce)\b/g, (m) => m.toUpperCase());
 }
 
 function unescape(token) {

@@ -119,7 +119,10 @@ export function ranked(jobs, goal) {
 export function axesOf(sweep) {
   const pointers = Object.keys(sweep.space || {});
   const column = (p) => sweep.jobs.map((j) => j.params?.[p]);
-  const axes = pointers.map((p) => axis(p, column(p), 'log_uniform' in (sweep.space[p] || {})));
+  const axes = pointers.map((p) => {
+    const given = sweep.space[p] || {};
+    return given.values ? categories(p, given.values) : axis(p, column(p), 'log_uniform' in given);
+  });
   return [...axes, axis(sweep.metric, sweep.jobs.map((j) => j.value), false)];
 }
 

@@ -175,6 +175,7 @@ function LayerRow({ index, layers }) {
 function Result({ name, list }) {
   const values = list.map((j) => (name in (j.summary || {}) ? number(j.summary[name]) : undefined));
   const finite = values.filter(Number.isFinite);
-  const best = finite.length > 1 ? (isHighBetter(name) ? Math.max(...finite) : Math.min(...finite)) : NaN;
+  const differ = Math.min(...finite) < Math.max(...finite);
+  const best = differ ? (isHighBetter(name) ? Math.max(...finite) : Math.min(...finite)) : NaN;
   return html`<tr><th>${name}</th>${values.map((v) => html`<td class=${v === best ? 'best' : ''}>${figureText(name, v)}</td>`)}</tr>`;
 }

@@ -151,12 +151,13 @@ function Samples({ samples }) {
 
 function Rows({ rows }) {
   const names = [...new Set(rows.flatMap((s) => Object.keys(s.row)))];
+  const isFigure = (n) => rows.some((s) => typeof s.row[n] === 'number');
   const cell = (v) => (v === null || v === undefined ? html`<i class="muted">missing</i>` : typeof v === 'number' ? format.value(v) : String(v));
   return html`
     <div class="scroll">
-      <table class="dense">
-        <thead><tr>${names.map((n) => html`<th>${n}</th>`)}</tr></thead>
-        <tbody>${rows.map((s) => html`<tr>${names.map((n) => html`<td class=${typeof s.row[n] === 'number' ? 'num' : ''}>${cell(s.row[n])}</td>`)}</tr>`)}</tbody>
+      <table class="dense cells">
+        <thead><tr>${names.map((n) => html`<th class=${isFigure(n) ? 'num' : ''}>${n}</th>`)}</tr></thead>
+        <tbody>${rows.map((s) => html`<tr>${names.map((n) => html`<td class=${isFigure(n) ? 'num' : ''} title=${s.row[n]}>${cell(s.row[n])}</td>`)}</tr>`)}</tbody>
       </table>
     </div>
   `;

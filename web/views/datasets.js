@@ -89,7 +89,7 @@ function Table({ items }) {
               <tr key=${d.name} onClick=${(e) => open(e, d)}>
                 <td class="c-name"><a class="name" href=${`/datasets/${encodeURIComponent(d.name)}`}>${d.name}</a></td>
                 <td class="c-state"><${State} state=${d.state} /></td>
-                <td class="c-progress">${isBusy(d) ? html`<${DatasetProgress} dataset=${d} />` : html`<span class="muted">${d.error?.detail || format.NOTHING}</span>`}</td>
+                <td class="c-progress">${isBusy(d) ? html`<${DatasetProgress} dataset=${d} />` : d.error && html`<span class="muted">${d.error.detail}</span>`}</td>
                 <td data-label="Kind">${kindText(d.kind) || format.NOTHING}</td>
                 <td class="num" data-label="Samples">${samplesText(d.samples)}</td>
                 <td class="num" data-label="Classes">${format.count(d.classes)}</td>

@@ -4,6 +4,7 @@ import { html } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { colourOf } from '../charts.js';
 import * as format from '../lib/format.js';
+import { headOf } from '../lib/leaderboard.js';
 import { go } from '../lib/route.js';
 import { nearest, niceTicks, rangeOf } from '../lib/scales.js';
 import { axesOf, axisLabels, isWithin, nudged } from '../lib/sweeps.js';
@@ -37,7 +38,7 @@ export function Bars({ counts, edges, label }) {
 
 const LEFT = 48; // room for the labels of the axes, CSS pixels
 const BOTTOM = 40;
-const TOP = 10;
+const TOP = 22;
 const RIGHT = 14;
 const NEAR = 24; // the cursor picks a point within so many pixels
 
@@ -93,7 +94,7 @@ function Axis({ range, place, from, to, label, isX, length }) {
     <g class="axis">
       ${ticks.map((t) => html`<path d=${line(place(t))} />`)}
       ${ticks.map((t, i) => (isX ? html`<text x=${place(t)} y=${to + 16} text-anchor="middle">${names[i]}</text>` : html`<text x=${from - 6} y=${place(t) + 4} text-anchor="end">${names[i]}</text>`))}
-      ${isX ? html`<text class="name" x=${(place(range[0]) + place(range[1])) / 2} y=${to + 34} text-anchor="middle">${label}</text>` : html`<text class="name" x=${from + 6} y="20">${label}</text>`}
+      ${isX ? html`<text class="name" x=${(place(range[0]) + place(range[1])) / 2} y=${to + 34} text-anchor="middle">${label}</text>` : html`<text class="name" x=${from - 6} y="10">${label}</text>`}
     </g>
   `;
 }
@@ -176,11 +177,6 @@ export function Parallel({ sweep, brushes, setBrushes, hovered, setHovered }) {
       </svg>`}
     </div>
   `;
-}
-
-/* "/optimizer/lr" as "optimizer lr" */
-function headOf(name) {
-  return name.startsWith('/') ? name.slice(1).split('/').slice(-2).join(' ') : name;
 }
 
 function Line({ job, places, x, y, isIn, isHovered, setHovered }) {

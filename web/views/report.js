@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
 import { drawPicture } from '../charts.js';
 import * as format from '../lib/format.js';
-import { isShare } from '../lib/leaderboard.js';
+import { isShare, measureText } from '../lib/leaderboard.js';
 import { setQuery } from '../lib/route.js';
 import { number } from '../lib/smooth.js';
 import { ErrorCurves, Residuals } from './errorcurves.js';
@@ -61,7 +61,7 @@ function Splits({ splits }) {
   return html`
     <div class="scroll">
       <table class="splits">
-        <thead><tr><th></th>${metrics.map((m) => html`<th class="num">${format.words(m)}</th>`)}</tr></thead>
+        <thead><tr><th></th>${metrics.map((m) => html`<th class="num">${measureText(m)}</th>`)}</tr></thead>
         <tbody>
           ${names.map(
             (s) => html`<tr><th>${SPLIT_NAMES[s] || s} <small>${samplesText(splits[s])}</small></th>${metrics.map((m) => html`<td class="num">${m in splits[s] ? figure(m, splits[s][m]) : format.NOTHING}</td>`)}</tr>`,
@@ -199,7 +199,7 @@ function Regressed({ samples }) {
   const figureText = (v) => (typeof v === 'number' ? format.value(v) : String(v ?? format.NOTHING));
   return html`
     <div class="scroll">
-      <table class="dense">
+      <table class="dense cells">
         <thead><tr><th class="num">Off by</th><th class="num">Said</th><th class="num">Is</th>${names.map((n) => html`<th>${n}</th>`)}</tr></thead>
         <tbody>
           ${list.slice(0, SAMPLES_FIRST).map(

@@ -159,7 +159,7 @@ function Children({ sweep, jobs, hovered, setHovered, all }) {
       ${shown.length > 1 && html`<a class="button" href=${`/compare?jobs=${ids}`}>Compare the best ${Math.min(10, shown.length)}</a>`}
     </div>
     <div class="scroll">
-      <table class="rows still dense">
+      <table class="dense">
         <thead>
           <tr><th class="num">Job</th><th>State</th><th class="num">${headOf(sweep.metric)}</th>${pointers.map((p) => html`<th class="num" title=${`${p}: ${spaceText(sweep.space[p])}`}>${headOf(p)}</th>`)}${hasRungs && html`<th class="num">Rung</th>`}<th>Stopped at</th></tr>
         </thead>
