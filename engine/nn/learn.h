@@ -158,8 +158,6 @@ struct nn_schedule_type {
 	/* After a validation gave VALUE of the series that OPTIONS watch; NULL: the schedule does not look. */
 	void (*observe)(const void *options, struct nn_plateau *p, double value, bool smaller_is_better);
 	const char *(*watches)(const void *options); /* "val/loss"; NULL with OBSERVE */
-	/* What the rows cannot say about the options together; NULL: nothing. */
-	void (*check)(const void *options, const char *pointer, struct faults *faults);
 };
 
 extern const struct opt_family nn_schedules;
@@ -174,7 +172,7 @@ double nn_schedule_factor(
 #define NN_PROGRAM_OUTPUTS 8
 
 /* WRITE applies ops to IN and stores results in OUT.  Eager: it is called at every run.  Graph: it is called once, on
- * placeholders, and what it wrote is replayed. */
+ * placeholders, and what it wrote is replayed.  An output that it leaves alone stays NULL. */
 struct nn_program {
 	td_ctx *c; /* borrowed */
 	bool graph;
@@ -185,6 +183,7 @@ struct nn_program {
 	td_graph *traced;                         /* owned; graph mode after the first run */
 	td_session *session;                      /* owned; likewise */
 	td_value *placeholder[NN_PROGRAM_INPUTS]; /* of the graph */
+	int fetch_at[NN_PROGRAM_OUTPUTS]; /* place of each output among what the session fetches; -1: not written */
 };
 
 /* Inside a step.  OUT is borrowed from the step.  An input is NULL at every run or at none.  The status is C's sticky
@@ -233,7 +232,8 @@ struct nn_step {
 	int64_t number;
 	double factor;
 	int n_batches;
-	/* Fill batch I, just before it is used.  False: give up; the step has then changed no parameter. */
+	/* Fill batch I, just before it is used.  False: give up.  The step has then changed no parameter, but the
+	 * batches before this one have moved running means: nothing should be saved any more. */
 	bool (*next)(void *arg, int i, struct nn_batch *batch);
 	/* NULL: nobody wants them.  Else what the model answered to batch I, row-major, valid during the call. */
 	void (*answered)(void *arg, int i, const float *answer, const float *each);

@@ -67,16 +67,16 @@ static void ranks_destroy(void *state)
 /* Room for N targets more. */
 static bool ranks_grow(struct ranks *s, int64_t n)
 {
-	int64_t room = TD_MAX(s->room, 1024);
+	int64_t room = TD_MAX(s->room, 1024), most = SCORES_MOST / s->n_columns;
 	float *scores;
 	int32_t *labels;
 
 	if (s->n + n <= s->room)
 		return true;
-	if ((s->n + n) * s->n_columns > SCORES_MOST)
+	if (s->n + n > most)
 		return false;
 	while (room < s->n + n)
-		room *= 2;
+		room = TD_MIN(room * 2, most);
 	scores = mem_try_alloc(sizeof *scores * (size_t)(room * s->n_columns));
 	labels = mem_try_alloc(sizeof *labels * (size_t)room);
 	if (!scores || !labels) {
@@ -320,7 +320,7 @@ static void add_curve(cJSON *list, const struct ranks *s, int64_t k, bool roc)
 {
 	int64_t class_at = s->n_columns == 1 ? 1 : k;
 	struct curve *curve = MEM_NEW(struct curve);
-	struct rank_counts counts;
+	struct rank_counts counts = { 0 };
 	double area = roc ? column_auc(s, k, &counts) : column_precision(s, k, &counts);
 
 	curve->roc = roc;

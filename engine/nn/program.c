@@ -1,31 +1,40 @@
-/* Program: the one place where a job's mode is looked at (see nn.h). */
-#include "nn/nn.h"
+/* Program: the one place where a job's mode is looked at (see learn.h). */
+#include "nn/learn.h"
 
 #include <string.h>
 
 static void place_inputs(struct nn_program *p, td_ctx *c, td_value *const *in, td_value **placeholder)
 {
 	for (int i = 0; i < p->n_in; i++)
-		placeholder[i] = td_placeholder(c, p->in_names[i], td_shape_of(in[i]));
+		placeholder[i] = in[i] ? td_placeholder(c, p->in_names[i], td_shape_of(in[i])) : NULL;
 }
 
 static td_status trace(struct nn_program *p, td_value *const *in)
 {
-	td_value *out[NN_PROGRAM_OUTPUTS] = { 0 };
+	td_value *out[NN_PROGRAM_OUTPUTS] = { 0 }, *fetches[NN_PROGRAM_OUTPUTS];
+	int n_fetches = 0;
 
 	p->traced = td_graph_create();
 	td_trace_begin(p->c, p->traced);
 	place_inputs(p, p->c, in, p->placeholder);
 	p->write(p->c, p->arg, p->placeholder, out);
 	td_trace_end(p->c);
+	for (int i = 0; i < p->n_out; i++) {
+		p->fetch_at[i] = out[i] ? n_fetches : -1;
+		if (out[i])
+			fetches[n_fetches++] = out[i];
+	}
 	if (!td_error(p->c)->status)
-		p->session = td_session_create(p->c, p->traced, out, p->n_out);
+		p->session = td_session_create(p->c, p->traced, fetches, n_fetches);
 	return td_error(p->c)->status;
 }
 
 td_status nn_program_run(struct nn_program *p, td_value *const *in, td_value **out)
 {
 	td_feed feeds[NN_PROGRAM_INPUTS];
+	td_value *fetched[NN_PROGRAM_OUTPUTS] = { 0 };
+	int n_feeds = 0;
+	td_status s;
 
 	if (!p->graph) {
 		p->write(p->c, p->arg, in, out);
@@ -34,8 +43,12 @@ td_status nn_program_run(struct nn_program *p, td_value *const *in, td_value **o
 	if (!p->session && trace(p, in))
 		return td_error(p->c)->status;
 	for (int i = 0; i < p->n_in; i++)
-		feeds[i] = (td_feed){ p->placeholder[i], in[i] };
-	return td_session_run(p->session, p->c, feeds, p->n_in, out);
+		if (in[i])
+			feeds[n_feeds++] = (td_feed){ p->placeholder[i], in[i] };
+	s = td_session_run(p->session, p->c, feeds, n_feeds, fetched);
+	for (int i = 0; i < p->n_out && !s; i++)
+		out[i] = p->fetch_at[i] < 0 ? NULL : fetched[p->fetch_at[i]];
+	return s;
 }
 
 td_status nn_program_draw(struct nn_program *p, td_value *const *in, void (*each)(void *arg, const td_node_view *node),

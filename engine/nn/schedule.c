@@ -1,0 +1,391 @@
+/* Schedules: the factor of every learning rate, as a pure function of the step.  A plateau alone looks back, at what
+ * its caller keeps for it.
+ *
+ * Closed forms of torch.optim.lr_scheduler.  A clock T counts epochs that are done, or steps, whichever the schedule is
+ * told to go by; the warm-up counts steps and multiplies whatever the schedule says, as chained schedulers do. */
+#include "nn/learn.h"
+
+#include <math.h>
+
+#define COUNT_MOST 1e9 /* steps or epochs */
+
+enum unit { UNIT_EPOCH, UNIT_STEP };
+
+static const char *const unit_names[] = { "epoch", "step", NULL };
+
+#define UNIT_OPTION(type)                                                                                              \
+	{                                                                                                              \
+		.name = "unit", .kind = OPT_ENUM, .at = offsetof(struct type, unit), .value = "\"epoch\"",             \
+		.names = unit_names, .doc = "What the schedule counts."                                                \
+	}
+
+/* What is done before STEP (from 1). */
+static double clock_of(int unit, int64_t step, int64_t n_epoch)
+{
+	return (double)(unit == UNIT_STEP ? step - 1 : (step - 1) / n_epoch);
+}
+
+/* The whole training on the same clock; an epoch that is begun counts. */
+static double whole(int unit, int64_t n_epoch, int64_t n_steps)
+{
+	return (double)(unit == UNIT_STEP ? n_steps : (n_steps + n_epoch - 1) / n_epoch);
+}
+
+/* ---- constant ------------------------------------------------------------------------------------------------------
+ */
+
+static double constant_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	(void)options;
+	(void)step;
+	(void)n_epoch;
+	(void)n_steps;
+	return 1;
+}
+
+static const struct nn_schedule_type constant = {
+	.type = { .name = "constant", .doc = "The same learning rate throughout, after the warm-up." },
+	.factor = constant_factor,
+};
+
+/* ---- step: gamma^floor(T / step_size) --------------------------------------------------------------------------- */
+
+#define GAMMA_OPTION(type, text)                                                                                       \
+	{                                                                                                              \
+		.name = "gamma", .kind = OPT_FLOAT, .at = offsetof(struct type, gamma), .value = text,                 \
+		.required = !(text), .low = 0, .high = 10, .doc = "What the learning rate is multiplied by."           \
+	}
+
+struct step_options {
+	int64_t step_size;
+	double gamma;
+	int unit; /* enum unit */
+};
+
+static const struct opt step_opts[] = {
+	{ .name = "step_size",
+		.kind = OPT_INT,
+		.at = offsetof(struct step_options, step_size),
+		.required = true,
+		.low = 1,
+		.high = COUNT_MOST,
+		.doc = "Epochs (or steps) from one decay to the next." },
+	GAMMA_OPTION(step_options, "0.1"),
+	UNIT_OPTION(step_options),
+};
+
+static double step_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct step_options *o = options;
+
+	(void)n_steps;
+	return pow(o->gamma, floor(clock_of(o->unit, step, n_epoch) / (double)o->step_size));
+}
+
+static const struct nn_schedule_type step_schedule = {
+	.type = { .name = "step",
+		.doc = "Multiplied by gamma at regular intervals, as StepLR.",
+		.options = step_opts,
+		.n_options = TD_COUNT(step_opts),
+		.n_bytes = sizeof(struct step_options) },
+	.factor = step_factor,
+};
+
+/* ---- multi_step: gamma^(milestones that T has reached) ------------------------------------------------------------
+ */
+
+struct multi_step_options {
+	struct opt_floats milestones;
+	double gamma;
+	int unit; /* enum unit */
+};
+
+static const struct opt multi_step_opts[] = {
+	{ .name = "milestones",
+		.kind = OPT_FLOATS,
+		.at = offsetof(struct multi_step_options, milestones),
+		.required = true,
+		.low = 1,
+		.high = COUNT_MOST,
+		.most = 1000,
+		.doc = "Epochs (or steps) after which the learning rate decays." },
+	GAMMA_OPTION(multi_step_options, "0.1"),
+	UNIT_OPTION(multi_step_options),
+};
+
+static double multi_step_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct multi_step_options *o = options;
+	int reached = 0;
+
+	(void)n_steps;
+	for (int i = 0; i < o->milestones.n; i++)
+		reached += o->milestones.items[i] <= clock_of(o->unit, step, n_epoch);
+	return pow(o->gamma, reached);
+}
+
+static const struct nn_schedule_type multi_step = {
+	.type = { .name = "multi_step",
+		.doc = "Multiplied by gamma at each milestone, as MultiStepLR.",
+		.options = multi_step_opts,
+		.n_options = TD_COUNT(multi_step_opts),
+		.n_bytes = sizeof(struct multi_step_options) },
+	.factor = multi_step_factor,
+};
+
+/* ---- exponential: gamma^T ------------------------------------------------------------------------------------------
+ */
+
+struct exponential_options {
+	double gamma;
+	int unit; /* enum unit */
+};
+
+static const struct opt exponential_opts[] = { GAMMA_OPTION(exponential_options, NULL),
+	UNIT_OPTION(exponential_options) };
+
+static double exponential_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct exponential_options *o = options;
+
+	(void)n_steps;
+	return pow(o->gamma, clock_of(o->unit, step, n_epoch));
+}
+
+static const struct nn_schedule_type exponential = {
+	.type = { .name = "exponential",
+		.doc = "Multiplied by gamma after every epoch (or step), as ExponentialLR.",
+		.options = exponential_opts,
+		.n_options = TD_COUNT(exponential_opts),
+		.n_bytes = sizeof(struct exponential_options) },
+	.factor = exponential_factor,
+};
+
+/* ---- cosine: min + (1 - min) (1 + cos(pi T / t_max)) / 2 (Loshchilov and Hutter, "SGDR: stochastic gradient descent
+ *      with warm restarts", ICLR 2017) -------------------------------------------------------------------------------
+ */
+
+struct cosine_options {
+	int64_t t_max; /* 0: to the end */
+	double min_factor;
+	int unit; /* enum unit */
+};
+
+static const struct opt cosine_opts[] = {
+	{ .name = "t_max",
+		.kind = OPT_INT,
+		.at = offsetof(struct cosine_options, t_max),
+		.value = "0",
+		.low = 0,
+		.high = COUNT_MOST,
+		.doc = "Epochs (or steps) until the lowest learning rate, from where it rises again; 0: the end of the "
+		       "training." },
+	{ .name = "min_factor",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct cosine_options, min_factor),
+		.value = "0",
+		.low = 0,
+		.high = 1,
+		.doc = "The lowest learning rate, as a part of the full one." },
+	UNIT_OPTION(cosine_options),
+};
+
+static double cosine_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct cosine_options *o = options;
+	double t_max = o->t_max ? (double)o->t_max : whole(o->unit, n_epoch, n_steps);
+
+	return o->min_factor +
+	       (1 - o->min_factor) * (1 + cos(M_PI * clock_of(o->unit, step, n_epoch) / fmax(t_max, 1))) / 2;
+}
+
+static const struct nn_schedule_type cosine = {
+	.type = { .name = "cosine",
+		.doc = "Half a cosine from the full learning rate to the lowest, as CosineAnnealingLR.",
+		.options = cosine_opts,
+		.n_options = TD_COUNT(cosine_opts),
+		.n_bytes = sizeof(struct cosine_options) },
+	.factor = cosine_factor,
+	.after_warmup = true,
+};
+
+/* ---- linear: start + (end - start) min(T / total_iters, 1) ---------------------------------------------------------
+ */
+
+struct linear_options {
+	double start_factor, end_factor;
+	int64_t total_iters; /* 0: to the end */
+	int unit;            /* enum unit */
+};
+
+static const struct opt linear_opts[] = {
+	{ .name = "start_factor",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct linear_options, start_factor),
+		.value = "1",
+		.low = 0,
+		.high = 1,
+		.doc = "Part of the full learning rate at the start." },
+	{ .name = "end_factor",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct linear_options, end_factor),
+		.value = "0",
+		.low = 0,
+		.high = 1,
+		.doc = "Part of it at the end." },
+	{ .name = "total_iters",
+		.kind = OPT_INT,
+		.at = offsetof(struct linear_options, total_iters),
+		.value = "0",
+		.low = 0,
+		.high = COUNT_MOST,
+		.doc = "Epochs (or steps) until the end is reached; 0: those of the training." },
+	UNIT_OPTION(linear_options),
+};
+
+static double linear_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct linear_options *o = options;
+	double total = o->total_iters ? (double)o->total_iters : whole(o->unit, n_epoch, n_steps);
+	double part = fmin(clock_of(o->unit, step, n_epoch) / fmax(total, 1), 1);
+
+	return o->start_factor + (o->end_factor - o->start_factor) * part;
+}
+
+static const struct nn_schedule_type linear = {
+	.type = { .name = "linear",
+		.doc = "A straight line from one learning rate to another, as LinearLR.",
+		.options = linear_opts,
+		.n_options = TD_COUNT(linear_opts),
+		.n_bytes = sizeof(struct linear_options) },
+	.factor = linear_factor,
+	.after_warmup = true,
+};
+
+/* ---- plateau: multiplied by factor whenever PATIENCE validations more were no better ------------------------------
+ */
+
+struct plateau_options {
+	const char *metric;
+	double factor, threshold, min_factor;
+	int64_t patience;
+};
+
+static const struct opt plateau_opts[] = {
+	{ .name = "metric",
+		.kind = OPT_STRING,
+		.at = offsetof(struct plateau_options, metric),
+		.value = "\"val/loss\"",
+		.high = 100,
+		.doc = "The series that must improve." },
+	{ .name = "factor",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct plateau_options, factor),
+		.value = "0.1",
+		.low = 0,
+		.high = 1,
+		.below = true,
+		.doc = "What the learning rate is multiplied by." },
+	{ .name = "patience",
+		.kind = OPT_INT,
+		.at = offsetof(struct plateau_options, patience),
+		.value = "10",
+		.low = 0,
+		.high = COUNT_MOST,
+		.doc = "How many validations without improvement are borne." },
+	{ .name = "threshold",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct plateau_options, threshold),
+		.value = "0.0001",
+		.low = 0,
+		.high = 1,
+		.doc = "An improvement is a change by more than this part of the best value." },
+	{ .name = "min_factor",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct plateau_options, min_factor),
+		.value = "0",
+		.low = 0,
+		.high = 1,
+		.doc = "The lowest learning rate, as a part of the full one." },
+};
+
+static void plateau_observe(const void *options, struct nn_plateau *p, double value, bool smaller_is_better)
+{
+	const struct plateau_options *o = options;
+	double least = p->best * (smaller_is_better ? 1 - o->threshold : 1 + o->threshold);
+
+	if (isnan(p->best) ? !isnan(value) : smaller_is_better ? value < least : value > least) {
+		p->best = value;
+		p->bad = 0;
+		return;
+	}
+	if (++p->bad <= o->patience)
+		return;
+	p->factor = fmax(p->factor * o->factor, o->min_factor);
+	p->bad = 0;
+}
+
+static const char *plateau_watches(const void *options)
+{
+	return ((const struct plateau_options *)options)->metric;
+}
+
+static const struct nn_schedule_type plateau = {
+	.type = { .name = "plateau",
+		.doc = "Lowered whenever a series has stopped improving, as ReduceLROnPlateau.",
+		.options = plateau_opts,
+		.n_options = TD_COUNT(plateau_opts),
+		.n_bytes = sizeof(struct plateau_options) },
+	.observe = plateau_observe,
+	.watches = plateau_watches,
+};
+
+/* ---- All of them, and what they share ------------------------------------------------------------------------------
+ */
+
+static const struct opt warmup_opts[] = {
+	{ .name = "warmup_steps",
+		.kind = OPT_INT,
+		.at = offsetof(struct nn_warmup, steps),
+		.value = "0",
+		.low = 0,
+		.high = COUNT_MOST,
+		.doc = "Steps during which the learning rate rises in a straight line." },
+	{ .name = "warmup_factor",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct nn_warmup, factor),
+		.value = "0.3333333333333333",
+		.low = 0,
+		.high = 1,
+		.doc = "Part of the full learning rate with which the warm-up begins, as LinearLR's start_factor." },
+};
+
+static const struct opt_type warmup_type = { .name = "warmup",
+	.options = warmup_opts,
+	.n_options = TD_COUNT(warmup_opts),
+	.n_bytes = sizeof(struct nn_warmup) };
+
+static const struct opt_type *const types[] = { &constant.type, &step_schedule.type, &multi_step.type,
+	&exponential.type, &cosine.type, &linear.type, &plateau.type };
+
+const struct opt_family nn_schedules = {
+	.name = "schedule", .types = types, .n_types = TD_COUNT(types), .common = &warmup_type
+};
+
+double nn_schedule_factor(
+	const struct opt_choice *schedule, const struct nn_plateau *p, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct nn_schedule_type *type = (const struct nn_schedule_type *)schedule->type;
+	const struct nn_warmup *warmup = schedule->common;
+	double rise = 1;
+	int64_t before;
+
+	if (!type)
+		return 1;
+	if (step - 1 < warmup->steps)
+		rise = warmup->factor + (1 - warmup->factor) * (double)(step - 1) / (double)warmup->steps;
+	if (!type->factor)
+		return rise * p->factor;
+	before = type->after_warmup ? TD_MIN(warmup->steps, n_steps) : 0;
+	return rise * type->factor(schedule->options, TD_MAX(step - before, 1), n_epoch, n_steps - before);
+}

@@ -1,0 +1,177 @@
+/* What a trainer computes, written once for both modes.
+ *
+ * A step of one batch is one program: forward, loss, backward, clipping, update.  A step of several batches is made of
+ * two: each batch adds the gradients of its summed loss to what is there (gather), and then the sum is divided by all
+ * the weight that the batches had together and used (update), so that many small batches are one large batch. */
+#include "nn/trainer.h"
+
+#include <string.h>
+
+/* ---- Forward and backward ------------------------------------------------------------------------------------------
+ */
+
+/* SLOTS' gradients of LOSS. */
+static void differentiate(td_ctx *c, struct nn_trainer *t, td_value *loss)
+{
+	int n_params = t->model->n_params, n = 0;
+	td_value **params = MEM_NEW_N(td_value *, n_params + 1), **grads = MEM_NEW_N(td_value *, n_params + 1);
+
+	for (int i = 0; i < n_params; i++)
+		if (t->slots[i].learns)
+			params[n++] = t->model->params[i].value;
+	if (loss)
+		td_gradients(c, &loss, NULL, 1, params, n, grads);
+	n = 0;
+	for (int i = 0; i < n_params; i++)
+		t->slots[i].grad = t->slots[i].learns ? grads[n++] : NULL;
+	mem_free(params);
+	mem_free(grads);
+}
+
+/* The loss of a batch, its sum or its mean, and the gradients of that.  Gradients are off when it returns: nobody wants
+ * gradients of the gradients. */
+static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum, td_value *const *in, td_value **out)
+{
+	struct nn_trainer *t = v->t;
+	struct nn_pass pass = { .c = c, .training = true, .lengths = in[IN_LENGTHS] };
+	td_value *output = nn_forward(t->model, &pass, in[IN_X]), *each;
+
+	td_name_push(c, "loss");
+	each = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &out[OUT_WEIGHT]);
+	out[OUT_LOSS] = sum ? td_sum(c, each, TD_ALL_AXES, false) : nn_loss_mean(c, each, out[OUT_WEIGHT]);
+	td_name_pop(c);
+	td_no_grad_begin(c);
+	differentiate(c, t, out[OUT_LOSS]);
+	if (!v->answers)
+		return;
+	td_name_push(c, "metrics");
+	out[OUT_ANSWER] = trainer_loss(t)->answer(c, t->loss.options, output);
+	out[OUT_EACH] = each;
+	td_name_pop(c);
+}
+
+/* ---- From gradients to updates
+ * ----------------------------------------------------------------------------------------- */
+
+static td_value *gradient_norm(td_ctx *c, const struct nn_trainer *t)
+{
+	td_value *sum = NULL;
+
+	for (int i = 0; i < t->model->n_params; i++)
+		if (t->slots[i].grad)
+			sum = sum ? td_add(c, sum, td_sum_squares(c, t->slots[i].grad))
+				  : td_sum_squares(c, t->slots[i].grad);
+	return sum ? td_sqrt(c, sum) : NULL;
+}
+
+static void write_kept(td_ctx *c, struct nn_trainer *t)
+{
+	for (int i = 0; i < t->model->n_params; i++)
+		if (t->slots[i].grad) {
+			td_assign(c, t->slots[i].kept, t->slots[i].grad);
+			t->slots[i].has_kept = true;
+		}
+}
+
+/* torch.nn.utils.clip_grad_norm_: every gradient times min(clip / (norm + 1e-6), 1). */
+static void write_clipping(td_ctx *c, struct nn_trainer *t, td_value *norm)
+{
+	td_value *scale = td_clamp(c, td_div(c, t->clip, td_add(c, norm, t->tiny)), 0, 1);
+
+	for (int i = 0; i < t->model->n_params; i++)
+		if (t->slots[i].grad)
+			t->slots[i].grad = td_mul(c, t->slots[i].grad, scale);
+}
+
+static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in)
+{
+	td_name_push(c, "optimizer");
+	for (int i = 0; i < t->model->n_params; i++) {
+		const struct trainer_slot *slot = &t->slots[i];
+		struct nn_update u = { .param = t->model->params[i].value,
+			.grad = slot->grad,
+			.lr = t->lr[1 + slot->group],
+			.t = in[IN_T],
+			.gate = in[IN_GATE],
+			.weight_decay = nn_group_weight_decay(t->optimizer.options, slot->group) };
+
+		if (!slot->grad)
+			continue; /* the loss does not depend on it */
+		memcpy(u.state, slot->state, sizeof u.state);
+		trainer_optimizer(t)->update(c, t->optimizer.options, &u);
+	}
+	td_name_pop(c);
+}
+
+static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *const *in, td_value **out)
+{
+	struct nn_trainer *t = v->t;
+
+	td_name_push(c, "metrics");
+	out[OUT_GRAD_NORM] = gradient_norm(c, t);
+	if (v->keeps)
+		write_kept(c, t);
+	td_name_pop(c);
+	if (t->clip && out[OUT_GRAD_NORM]) {
+		td_name_push(c, "clipping");
+		write_clipping(c, t, out[OUT_GRAD_NORM]);
+		td_name_pop(c);
+	}
+	write_updates(c, t, in);
+}
+
+/* ---- The programs
+ * --------------------------------------------------------------------------------------------------------- */
+
+void trainer_write_step(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	write_backward(c, arg, false, in, out);
+	write_use(c, arg, in, out);
+	td_no_grad_end(c);
+}
+
+void trainer_write_gather(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	const struct trainer_variant *v = arg;
+
+	write_backward(c, v, true, in, out);
+	td_name_push(c, "accumulation");
+	for (int i = 0; i < v->t->model->n_params; i++) {
+		struct trainer_slot *slot = &v->t->slots[i];
+
+		if (!slot->grad)
+			continue;
+		td_assign(c, slot->sum, td_add(c, slot->sum, slot->grad));
+		slot->summed = true;
+	}
+	td_name_pop(c);
+	td_no_grad_end(c);
+}
+
+void trainer_write_update(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	const struct trainer_variant *v = arg;
+
+	td_no_grad_begin(c);
+	td_name_push(c, "accumulation");
+	for (int i = 0; i < v->t->model->n_params; i++) {
+		struct trainer_slot *slot = &v->t->slots[i];
+		slot->grad = slot->summed ? td_div(c, slot->sum, in[IN_WEIGHT]) : NULL;
+	}
+	td_name_pop(c);
+	write_use(c, v, in, out);
+	td_no_grad_end(c);
+}
+
+void trainer_write_evaluation(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	const struct nn_trainer *t = ((const struct trainer_variant *)arg)->t;
+	struct nn_pass pass = { .c = c, .training = false, .lengths = in[IN_LENGTHS] };
+	td_value *weight = NULL, *output;
+
+	td_no_grad_begin(c);
+	output = nn_forward(t->model, &pass, in[IN_X]);
+	out[OUT_EACH] = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &weight);
+	out[OUT_ANSWER] = trainer_loss(t)->answer(c, t->loss.options, output);
+	td_no_grad_end(c);
+}
