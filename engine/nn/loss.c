@@ -9,15 +9,6 @@ td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight)
 	return weight ? td_div(c, td_sum(c, each, TD_ALL_AXES, false), weight) : td_mean(c, each, TD_ALL_AXES, false);
 }
 
-/* X times a number that is none of its sizes. */
-static td_value *scaled(td_ctx *c, td_value *x, double factor)
-{
-	td_value *k = td_scalar(c, TD_F32, factor), *y = td_mul(c, x, k);
-
-	td_unref(k);
-	return y;
-}
-
 /* One number for each class, [classes].  The caller's. */
 static td_value *vector(td_ctx *c, const struct opt_floats *list)
 {
@@ -123,14 +114,14 @@ static bool cross_entropy_check(const void *options, const td_shape *out, const 
 	return f->target == DATA_TOKENS ? check_tokens(out, f, why) : check_classes(out, f, why);
 }
 
-/* LOGITS [n, classes], LABELS [n] -> [n].  W [classes] or NULL; COUNTS [n]: the weight of each label. */
+/* LOGITS [n, classes], LABELS [n], NLL [n] weighted already -> [n].  W [classes] or NULL. */
 static td_value *smoothed(td_ctx *c, td_value *logits, td_value *labels, td_value *nll, td_value *w, double smoothing)
 {
 	td_value *logp = td_log_softmax(c, logits, 1);                                         /* [n, classes] */
 	td_value *even = td_neg(c, td_mean(c, w ? td_mul(c, logp, w) : logp, 1u << 1, false)); /* [n] */
 	td_value *valid = td_label_weights(c, labels, NULL); /* [n]; 0 where ignored */
 
-	return td_add(c, scaled(c, nll, 1 - smoothing), scaled(c, td_mul(c, even, valid), smoothing));
+	return td_add(c, td_scale_by(c, nll, 1 - smoothing), td_scale_by(c, td_mul(c, even, valid), smoothing));
 }
 
 static td_value *each_label(td_ctx *c, const struct cross_entropy_options *o, td_value *logits, td_value *labels,
@@ -160,7 +151,7 @@ static td_value *each_share(td_ctx *c, const struct cross_entropy_options *o, td
 	sum = td_sum(c, td_mul(c, logp, shares), 1u << 1, false);
 	if (o->label_smoothing > 0) {
 		even = td_mean(c, logp, 1u << 1, false);
-		sum = td_add(c, scaled(c, sum, 1 - o->label_smoothing), scaled(c, even, o->label_smoothing));
+		sum = td_add(c, td_scale_by(c, sum, 1 - o->label_smoothing), td_scale_by(c, even, o->label_smoothing));
 	}
 	td_unref(w);
 	return td_neg(c, sum);

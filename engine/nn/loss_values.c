@@ -101,7 +101,7 @@ static bool huber_check(const void *options, const td_shape *out, const struct d
 static td_value *huber_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
 {
 	(void)weight;
-	return td_huber_each(c, output, y, (float)((const struct bend_options *)options)->at);
+	return td_huber_each(c, output, y, ((const struct bend_options *)options)->at);
 }
 
 const struct nn_loss_type nn_loss_huber = {
@@ -134,15 +134,11 @@ static bool smooth_l1_check(const void *options, const td_shape *out, const stru
 static td_value *smooth_l1_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
 {
 	double beta = ((const struct bend_options *)options)->at;
-	td_value *scale, *each;
 
 	(void)weight;
 	if (beta == 0)
 		return td_abs(c, td_sub(c, output, y));
-	scale = td_scalar(c, TD_F32, beta);
-	each = td_div(c, td_huber_each(c, output, y, (float)beta), scale);
-	td_unref(scale);
-	return each;
+	return td_scale_by(c, td_huber_each(c, output, y, beta), 1 / beta);
 }
 
 const struct nn_loss_type nn_loss_smooth_l1 = {

@@ -1,11 +1,8 @@
 /* The trainer: runs the programs of trainer_programs.c, and keeps what lives from step to step. */
 #include "nn/trainer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define CLIP_EPS 1e-6 /* of torch.nn.utils.clip_grad_norm_ */
 
 static const char *const in_names[N_IN] = { "input", "target", "lengths", "t", "gate", "weight" };
 
@@ -45,7 +42,7 @@ static bool create_slot(struct nn_trainer *t, int p)
 	return true;
 }
 
-static bool create_scalars(struct nn_trainer *t, double clip_norm)
+static bool create_scalars(struct nn_trainer *t)
 {
 	char name[32];
 
@@ -61,11 +58,6 @@ static bool create_scalars(struct nn_trainer *t, double clip_norm)
 	t->t = td_scalar(t->c, TD_F32, 0);
 	t->gate = td_scalar(t->c, TD_F32, 1);
 	t->weight = td_scalar(t->c, TD_F32, 1);
-	if (clip_norm > 0) {
-		t->clip = td_scalar(t->c, TD_F32, clip_norm);
-		t->tiny = td_scalar(t->c, TD_F32, CLIP_EPS);
-		return t->t && t->gate && t->weight && t->clip && t->tiny;
-	}
 	return t->t && t->gate && t->weight;
 }
 
@@ -123,6 +115,7 @@ struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o)
 	t->loss = o->loss;
 	t->optimizer = o->optimizer;
 	t->accumulate = TD_MAX(o->accumulate, 1);
+	t->clip_norm = o->clip_norm;
 	t->n_state = trainer_optimizer(t)->n_state(o->optimizer.options);
 	t->slots = MEM_NEW_N(struct trainer_slot, o->model->n_params + 1);
 	for (unsigned bits = 0; bits < VARIANTS; bits++) {
@@ -131,7 +124,7 @@ struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o)
 		variant_init(&t->update[bits], t, bits, N_IN, o->graph, trainer_write_update);
 	}
 	variant_init(&t->evaluation, t, 0, IN_LENGTHS + 1, o->graph, trainer_write_evaluation);
-	whole = create_scalars(t, o->clip_norm);
+	whole = create_scalars(t);
 	for (int p = 0; p < o->model->n_params && whole; p++)
 		whole = create_slot(t, p);
 	if (whole && find_shapes(t, o->facts))
@@ -166,8 +159,6 @@ void nn_trainer_free(struct nn_trainer *t)
 	td_unref(t->t);
 	td_unref(t->gate);
 	td_unref(t->weight);
-	td_unref(t->clip);
-	td_unref(t->tiny);
 	mem_free(t->slots);
 	mem_free(t->lr);
 	mem_free(t->answer_room);

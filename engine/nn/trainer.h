@@ -35,12 +35,12 @@ struct nn_trainer {
 	struct nn_model *model;            /* borrowed */
 	struct opt_choice loss, optimizer; /* options borrowed */
 	int64_t accumulate;                /* at least 1 */
+	double clip_norm;                  /* 0: none */
 	int n_state;                       /* tensors of state for each parameter */
 	struct trainer_slot *slots;        /* owned; one per parameter of the model */
 	td_value **lr;                     /* owned; of the optimizer, then of each group */
 	int n_lr;
 	td_value *t, *gate, *weight;             /* owned; float32 scalars that programs take */
-	td_value *clip, *tiny;                   /* owned; constants of clipping; NULL without it */
 	struct trainer_variant step[VARIANTS];   /* a whole step of one batch */
 	struct trainer_variant gather[VARIANTS]; /* one batch of many: its gradients are added up */
 	struct trainer_variant update[VARIANTS]; /* what follows them */

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define CLIP_EPS 1e-6 /* of torch.nn.utils.clip_grad_norm_ */
+
 /* ---- Forward and backward ------------------------------------------------------------------------------------------
  */
 
@@ -76,7 +78,8 @@ static void write_kept(td_ctx *c, struct nn_trainer *t)
 /* torch.nn.utils.clip_grad_norm_: every gradient times min(clip / (norm + 1e-6), 1). */
 static void write_clipping(td_ctx *c, struct nn_trainer *t, td_value *norm)
 {
-	td_value *scale = td_clamp(c, td_div(c, t->clip, td_add(c, norm, t->tiny)), 0, 1);
+	td_value *scale = td_clamp(c,
+		td_div(c, td_scale_by(c, td_ones_like(c, norm), t->clip_norm), td_shift_by(c, norm, CLIP_EPS)), 0, 1);
 
 	for (int i = 0; i < t->model->n_params; i++)
 		if (t->slots[i].grad)
@@ -112,7 +115,7 @@ static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *cons
 	if (v->keeps)
 		write_kept(c, t);
 	td_name_pop(c);
-	if (t->clip && out[OUT_GRAD_NORM]) {
+	if (t->clip_norm > 0 && out[OUT_GRAD_NORM]) {
 		td_name_push(c, "clipping");
 		write_clipping(c, t, out[OUT_GRAD_NORM]);
 		td_name_pop(c);
