@@ -9,7 +9,7 @@
 #include "data/source.h"
 
 #define CSV_ROW_MOST   (16u << 20) /* bytes of one row */
-#define CSV_SNIFF      65536       /* bytes from which delimiter and header are found out */
+#define CSV_SNIFF      (1u << 20)  /* bytes from which delimiter and header are found out */
 #define CSV_SNIFF_ROWS 200
 
 struct csv_options {
@@ -57,6 +57,9 @@ int csv_find_any(const struct csv *c, const char *const *names);
 /* "data.csv, line 7" into OUT. */
 void csv_where(const struct csv *c, char *out, size_t size);
 
+/* Whether an entry is to be read as CSV by its name: all that are not inside of something, else those that are called
+ * so. */
+bool csv_is_meant(const struct source_entry *entry);
 /* A finite decimal number with blanks around it, and nothing else. */
 bool csv_number(const char *text, size_t n, double *out);
 /* Empty, or a word that stands for no value: NA, N/A, nan, null, ? */
