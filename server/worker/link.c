@@ -179,6 +179,8 @@ static bool take_message(struct link *l, struct proto_msg *m)
 	case PROTO_STOP: take_stop(l, json_string(m->body, "why", "")); break;
 	case PROTO_RUN:
 	case PROTO_CHECK:
+	case PROTO_PREPARE:
+	case PROTO_PREDICT:
 		if (l->n_orders == ORDERS_MOST)
 			return false;
 		/* Known from this moment on, so that a break before the first step is survived too. */
@@ -377,17 +379,29 @@ void link_close(struct link *l)
 	mem_free(l);
 }
 
-int link_order(struct link *l, struct proto_msg *m)
+/* The moment TIMEOUT_MS from now, as pthread_cond_timedwait wants it. */
+static struct timespec after_ms(int timeout_ms)
 {
-	int got = -1;
+	int64_t end = clock_monotonic_ns() + timeout_ms * 1000000ll;
+
+	return (struct timespec){ .tv_sec = end / 1000000000, .tv_nsec = end % 1000000000 };
+}
+
+int link_order(struct link *l, int timeout_ms, struct proto_msg *m)
+{
+	struct timespec until = after_ms(TD_MAX(timeout_ms, 0));
+	int got = -1, waited = 0;
 
 	pthread_mutex_lock(&l->lock);
-	while (!l->n_orders && !l->gone && atomic_load(&l->stop) == LINK_GO)
-		pthread_cond_wait(&l->moved, &l->lock);
+	while (!l->n_orders && !l->gone && atomic_load(&l->stop) == LINK_GO && !waited)
+		waited = timeout_ms == LINK_FOREVER ? pthread_cond_wait(&l->moved, &l->lock)
+						    : pthread_cond_timedwait(&l->moved, &l->lock, &until);
 	if (l->n_orders) {
 		*m = l->orders[0];
 		memmove(l->orders, l->orders + 1, sizeof *m * (size_t)--l->n_orders);
 		got = 0;
+	} else if (waited) {
+		got = 1;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return got;
@@ -439,8 +453,7 @@ void link_request_drain(struct link *l)
 
 bool link_flush(struct link *l, int timeout_ms)
 {
-	int64_t end = clock_monotonic_ns() + timeout_ms * 1000000ll;
-	struct timespec until = { .tv_sec = end / 1000000000, .tv_nsec = end % 1000000000 };
+	struct timespec until = after_ms(timeout_ms);
 	bool flushed;
 	int waited = 0;
 

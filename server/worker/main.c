@@ -1,4 +1,4 @@
-/* tandem-worker: one process, one job.
+/* tandem-worker: one process, one role: it runs a job, checks specs, prepares a dataset, or predicts.
  *
  * Started by the daemon, never by hand, but for "tandem-worker --schema", which prints the JSON Schema of a job.  A
  * worker that waits for its job has everything loaded and touched that the first step would otherwise wait for. */
@@ -18,7 +18,8 @@
 
 #define FILES_MOST    256   /* descriptors: a dataset's files, checkpoints, the socket */
 #define OOM_SCORE     "500" /* when memory runs out the kernel takes a job before it takes the daemon */
-#define FLUSH_MS      5000  /* a checker's last answer */
+#define FLUSH_MS      5000  /* a last answer */
+#define IDLE_MS       60000 /* a predictor that nobody asks leaves */
 #define GRACE_DEFAULT 60    /* seconds */
 
 static struct link *link_of_signal; /* for the one thing a signal does */
@@ -83,21 +84,13 @@ static int print_schema(void)
 	return failed;
 }
 
-static int check_all(struct link *l)
-{
-	struct proto_msg m;
+/* ---- Roles: what a worker does with its orders ------------------------------------------------------------------ */
 
-	while (!link_order(l, &m)) {
-		if (m.kind == PROTO_CHECK) {
-			cJSON *checked = worker_check(m.body);
-			cJSON_DeleteItemFromObjectCaseSensitive(checked, "id");
-			cJSON_AddItemToObject(checked, "id", cJSON_CreateNumber(json_double(m.body, "id", 0)));
-			link_send(l, PROTO_CHECKED, checked);
-		}
-		proto_msg_release(&m);
-	}
-	link_flush(l, FLUSH_MS);
-	return 0;
+static void say(struct link *l, enum proto_kind kind, const cJSON *question, cJSON *answer)
+{
+	cJSON_DeleteItemFromObjectCaseSensitive(answer, "id");
+	cJSON_AddItemToObject(answer, "id", cJSON_CreateNumber(json_double(question, "id", 0)));
+	link_send(l, kind, answer);
 }
 
 static int run_one(struct link *l)
@@ -105,7 +98,7 @@ static int run_one(struct link *l)
 	struct proto_msg m;
 	int code = 0;
 
-	if (link_order(l, &m))
+	if (link_order(l, LINK_FOREVER, &m))
 		return 0;
 	if (m.kind == PROTO_RUN) {
 		link_set_job(l, json_string(m.body, "job", ""), (int)json_int(m.body, "attempt", 0));
@@ -114,6 +107,65 @@ static int run_one(struct link *l)
 	proto_msg_release(&m);
 	return code;
 }
+
+static int check_all(struct link *l)
+{
+	struct proto_msg m;
+
+	while (!link_order(l, LINK_FOREVER, &m)) {
+		if (m.kind == PROTO_CHECK)
+			say(l, PROTO_CHECKED, m.body, worker_check(m.body));
+		proto_msg_release(&m);
+	}
+	link_flush(l, FLUSH_MS);
+	return 0;
+}
+
+static int prepare_one(struct link *l)
+{
+	struct proto_msg m;
+
+	if (link_order(l, LINK_FOREVER, &m))
+		return 0;
+	if (m.kind == PROTO_PREPARE)
+		worker_prepare(l, m.body);
+	proto_msg_release(&m);
+	return link_flush(l, FLUSH_MS) ? 0 : 1;
+}
+
+static int predict_all(struct link *l)
+{
+	struct proto_msg m;
+
+	while (!link_order(l, IDLE_MS, &m)) {
+		if (m.kind == PROTO_PREDICT)
+			say(l, PROTO_PREDICTED, m.body, worker_predict(m.body));
+		proto_msg_release(&m);
+	}
+	link_flush(l, FLUSH_MS);
+	return 0;
+}
+
+static const struct role {
+	const char *name;
+	int (*work)(struct link *l); /* returns the exit code */
+	bool computes;               /* with the engine's ops */
+} roles[] = {
+	{ "job", run_one, true },
+	{ "checker", check_all, true },
+	{ "preparer", prepare_one, false },
+	{ "predictor", predict_all, true },
+};
+
+static const struct role *find_role(const char *name)
+{
+	for (size_t i = 0; i < TD_COUNT(roles); i++)
+		if (!strcmp(roles[i].name, name))
+			return &roles[i];
+	return NULL;
+}
+
+/* ---- The process ------------------------------------------------------------------------------------------------- */
 
 /* Take NAME out of the environment: what is started or printed later must not see it. */
 static char *take_environment(const char *name)
@@ -124,7 +176,7 @@ static char *take_environment(const char *name)
 	return value;
 }
 
-static int work(const char *role, const char *socket)
+static int work(const struct role *role, const char *socket)
 {
 	char *secret = take_environment("TANDEM_SECRET"), *grace = take_environment("TANDEM_GRACE_SECONDS");
 	long grace_seconds = grace ? strtol(grace, NULL, 10) : GRACE_DEFAULT;
@@ -138,13 +190,14 @@ static int work(const char *role, const char *socket)
 	}
 	limit_process();
 	set_signals();
-	if (link_open(socket, secret, role, td_fingerprint(), (int)grace_seconds, &l, &e)) {
+	if (link_open(socket, secret, role->name, td_fingerprint(), (int)grace_seconds, &l, &e)) {
 		log_line(LOG_ERROR, "no daemon", "text=%s", e.text);
 		goto out;
 	}
 	link_of_signal = l;
-	warm_up();
-	code = strcmp(role, "checker") ? run_one(l) : check_all(l);
+	if (role->computes)
+		warm_up();
+	code = role->work(l);
 	link_of_signal = NULL;
 	link_close(l);
 out:
@@ -158,8 +211,8 @@ int main(int argc, char **argv)
 	log_init("tandem-worker", LOG_INFO);
 	if (argc == 2 && !strcmp(argv[1], "--schema"))
 		return print_schema();
-	if (argc == 3)
-		return work(argv[1], argv[2]);
+	if (argc == 3 && find_role(argv[1]))
+		return work(find_role(argv[1]), argv[2]);
 	fprintf(stderr, "tandemd starts this program as: tandem-worker ROLE SOCKET\nby hand it does one thing: "
 			"tandem-worker --schema\n");
 	return 2;

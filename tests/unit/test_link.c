@@ -134,7 +134,7 @@ static struct link *running(struct peer *p, int grace_seconds)
 	struct proto_msg m;
 
 	peer_say(p, PROTO_RUN, "{\"job\":\"J1\",\"attempt\":3}");
-	assert_int_equal(link_order(l, &m), 0);
+	assert_int_equal(link_order(l, LINK_FOREVER, &m), 0);
 	assert_int_equal(m.kind, PROTO_RUN);
 	link_set_job(l, json_string(m.body, "job", ""), (int)json_int(m.body, "attempt", 0));
 	proto_msg_release(&m);
@@ -282,7 +282,7 @@ static void a_worker_without_a_job_leaves_when_its_daemon_does(void **state)
 
 	(void)state;
 	peer_die(&p);
-	assert_int_equal(link_order(l, &m), -1);
+	assert_int_equal(link_order(l, LINK_FOREVER, &m), -1);
 	link_close(l);
 	peer_close(&p);
 }
@@ -303,7 +303,7 @@ static void a_signal_ends_the_wait_for_an_order(void **state)
 
 	(void)state;
 	pthread_create(&other, NULL, ask_to_drain, l);
-	assert_int_equal(link_order(l, &m), -1);
+	assert_int_equal(link_order(l, LINK_FOREVER, &m), -1);
 	assert_int_equal(link_stop_wanted(l), LINK_DRAIN);
 	pthread_join(other, NULL);
 	link_close(l);
