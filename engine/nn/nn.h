@@ -73,6 +73,7 @@ struct nn_layer {
 	int64_t flops;                           /* of one forward pass of that batch */
 	int param_at[NN_LAYER_PARAMS], n_params; /* which of the model's parameters; those of another layer if shared */
 	td_value *param[NN_LAYER_PARAMS];        /* borrowed: tensors, or symbols while the model is being built */
+	int64_t rows;                            /* of an embedding's table */
 };
 
 /* What a forward pass knows besides its inputs. */
@@ -104,8 +105,9 @@ struct nn_layer_type {
 	/* The torch module that is the same, "nn.Linear(784, 10)", for generated code; NULL: there is none, and CALL
 	 * says it. */
 	void (*torch)(const struct nn_layer *l, struct buf *out);
-	/* The expression for its output from variables X, "x1 + x2"; NULL: the module is called. */
-	void (*call)(const struct nn_layer *l, const char (*x)[NN_VARIABLE], struct buf *out);
+	/* The expression for its output from MODULE, an expression too, and variables X, "x1 + x2"; NULL: the module is
+	 * called. */
+	void (*call)(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out);
 };
 
 extern const struct opt_family nn_layers;
@@ -121,6 +123,9 @@ bool nn_refuse(struct nn_builder *b, const struct nn_layer *l, const char *fmt, 
 const char *nn_source(struct nn_builder *b, const struct nn_layer *l, int i);
 /* An arena that lives as long as the model: for options of initialisers. */
 struct arena *nn_arena(struct nn_builder *b);
+/* The layer that input I of L comes from; NULL: the model's input. */
+const struct nn_layer *nn_input_layer(const struct nn_builder *b, const struct nn_layer *l, int i);
+bool nn_has_lengths(const struct nn_builder *b);
 /* False, with a fault: sequences differ in length, but L's first input no longer has a step for each of theirs. */
 bool nn_lengths_fit(struct nn_builder *b, const struct nn_layer *l);
 /* Tokens of the vocabulary that the model's input is made of; 0: it is no text. */

@@ -377,26 +377,30 @@ static void read_choices(
 
 static void choices_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
 {
-	if (list_sized(r, v, pointer, o->least, o->most, o->doc))
+	char what[80];
+
+	snprintf(what, sizeof what, "%ss", o->family->name);
+	if (list_sized(r, v, pointer, o->least, o->most, what))
 		read_choices(r, o, v, pointer, out);
 }
 
 static void choice_lists_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
 {
 	struct opt_choice_lists *lists = out;
-	char child[POINTER_BYTES], what[80];
+	char child[POINTER_BYTES], what[80], lists_of[100];
 	const cJSON *item;
 	int i = 0;
 
-	snprintf(what, sizeof what, "lists of a %s each", o->family->name);
-	if (!list_sized(r, v, pointer, o->least, o->most, what))
+	snprintf(what, sizeof what, "%ss", o->family->name);
+	snprintf(lists_of, sizeof lists_of, "lists of %s", what);
+	if (!list_sized(r, v, pointer, o->least, o->most, lists_of))
 		return;
 	lists->n = cJSON_GetArraySize(v);
 	lists->items = arena_alloc(r->arena, sizeof *lists->items * (size_t)(lists->n + 1));
 	cJSON_ArrayForEach(item, v)
 	{
 		child_index(child, pointer, i);
-		if (list_sized(r, item, child, 0, OPT_LIST_MOST, o->family->name))
+		if (list_sized(r, item, child, 0, OPT_LIST_MOST, what))
 			read_choices(r, o, item, child, &lists->items[i]);
 		i++;
 	}

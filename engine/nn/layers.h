@@ -1,0 +1,97 @@
+/* What the files of layers share: rows of options that recur, and the families' parts. */
+#ifndef TD_NN_LAYERS_H
+#define TD_NN_LAYERS_H
+
+#include <stdio.h>
+#include <string.h>
+#include "nn/nn.h"
+
+#define NN_SIZE_MOST     65536 /* kernel sizes, strides, paddings: an image side larger than this is not built here */
+#define NN_FEATURES_MOST 1e9   /* features, channels, rows of a table */
+
+/* Rows.  TYPE is the struct of the options, FIELD its member and the option's name. */
+#define NN_ROW(type, field) .name = #field, .at = offsetof(struct type, field)
+#define NN_COUNT_ROW(type, field, text)                                                                                \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_INT, .low = 1, .high = NN_FEATURES_MOST, .required = true,            \
+				     .doc = (text)                                                                     \
+	}
+#define NN_FLAG_ROW(type, field, otherwise, text)                                                                      \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_BOOL, .value = (otherwise), .doc = (text)                             \
+	}
+#define NN_FLOAT_ROW(type, field, least, most, otherwise, text)                                                        \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_FLOAT, .low = (least), .high = (most), .value = (otherwise),          \
+				     .doc = (text)                                                                     \
+	}
+#define NN_AXIS_ROW(type, field, otherwise, text)                                                                      \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_INT, .low = -TD_MAX_RANK, .high = TD_MAX_RANK - 1,                    \
+				     .value = (otherwise), .required = !(otherwise), .doc = (text)                     \
+	}
+
+/* torch's reset_parameters: kaiming_uniform with a = sqrt(5), which is uniform within 1 / sqrt(fan in). */
+#define NN_TORCH_INIT "{\"type\":\"kaiming_uniform\",\"a\":2.23606797749979,\"mode\":\"fan_in\"}"
+
+#define NN_INIT_ROW(type, field, otherwise, text)                                                                      \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_CHOICE, .value = (otherwise), .family = &nn_inits, .doc = (text)      \
+	}
+#define NN_INIT_ROWS(type)                                                                                             \
+	NN_FLAG_ROW(type, bias, "true", "Add a learnt bias."),                                                         \
+		NN_INIT_ROW(type, init, NN_TORCH_INIT,                                                                 \
+			"Initial weights; the default is torch's: kaiming_uniform with a = sqrt(5)."),                 \
+		NN_INIT_ROW(type, bias_init, "\"bias_uniform\"", "Initial biases.")
+
+/* The part of a layer's record that says what it is: NAME is also that of its struct NAME_options and its rows. */
+#define NN_TYPE(layer, text)                                                                                           \
+	.type = { .name = #layer,                                                                                      \
+		.doc = (text),                                                                                         \
+		.options = layer##_opts,                                                                               \
+		.n_options = TD_COUNT(layer##_opts),                                                                   \
+		.n_bytes = sizeof(struct layer##_options) }
+
+static inline const struct nn_init_type *nn_init_of(const struct opt_choice *choice)
+{
+	return (const struct nn_init_type *)choice->type;
+}
+
+/* A * B without overflow: what is above any limit stays above. */
+static inline int64_t nn_product(int64_t a, int64_t b)
+{
+	int64_t p;
+
+	return __builtin_mul_overflow(a, b, &p) ? INT64_MAX : p;
+}
+
+static inline const char *nn_python(bool b)
+{
+	return b ? "True" : "False";
+}
+
+/* AXIS of a value with RANK axes, counted from the end where it is negative; -1: there is none such. */
+static inline int nn_axis(int64_t axis, int rank)
+{
+	int64_t a = axis < 0 ? axis + rank : axis;
+
+	return a >= 0 && a < rank ? (int)a : -1;
+}
+
+struct nn_concat_options {
+	int64_t dim;
+};
+
+/* The layers of each file, by the file's noun; layers.c lists them. */
+extern const struct nn_layer_type nn_linear, nn_embedding;
+extern const struct nn_layer_type nn_conv1d, nn_conv2d;
+extern const struct nn_layer_type nn_max_pool1d, nn_avg_pool1d, nn_max_pool2d, nn_avg_pool2d, nn_adaptive_avg_pool2d,
+	nn_global_avg_pool;
+extern const struct nn_layer_type nn_batch_norm, nn_batch_norm1d, nn_batch_norm2d, nn_layer_norm, nn_dropout;
+extern const struct nn_layer_type nn_lstm, nn_gru, nn_sequence_mean;
+extern const struct nn_layer_type nn_relu, nn_leaky_relu, nn_elu, nn_gelu, nn_silu, nn_sigmoid, nn_tanh, nn_softplus,
+	nn_softmax, nn_log_softmax;
+extern const struct nn_layer_type nn_flatten, nn_reshape, nn_transpose, nn_add, nn_concat;
+extern const struct nn_layer_type nn_sequential, nn_residual, nn_branches; /* model_tree.c */
+
+#endif

@@ -1,0 +1,192 @@
+/* Layers that act between others while training: normalisation and dropout. */
+#include "nn/layers.h"
+
+/* ---- batch_norm: each channel with mean 0 and variance 1 over the batch, then a learnt scale and shift ----------- */
+
+struct batch_norm_options {
+	double eps, momentum;
+	bool affine;
+};
+
+/* Where the parameters stand; without AFFINE only the buffers do. */
+enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
+
+static const struct opt batch_norm_opts[] = {
+	NN_FLOAT_ROW(batch_norm_options, eps, 0, 1, "1e-5", "Added to the variance."),
+	NN_FLOAT_ROW(
+		batch_norm_options, momentum, 0, 1, "0.1", "How much of each batch goes into the running statistics."),
+	NN_FLAG_ROW(batch_norm_options, affine, "true", "Learn a scale and a shift for each channel."),
+};
+
+static const char *const batch_norm_inferred[] = { "num_features", NULL };
+
+static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct batch_norm_options *o = l->options;
+	int rank = l->in[0].rank, least = l->type == &nn_batch_norm2d ? 4 : 2,
+	    most = l->type == &nn_batch_norm1d ? 3 : 4;
+	char in[TD_SHAPE_TEXT];
+
+	if (rank < least || rank > most)
+		return nn_refuse(b, l, "%s takes %s, but gets %s from %s", l->type->type.name,
+			least == 4  ? "images [N, C, H, W]"
+			: most == 3 ? "[N, C] or [N, C, L]"
+				    : "[N, C], [N, C, L] or [N, C, H, W]",
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
+	struct nn_fans fans = { 1, 1 };
+
+	return (!o->affine || (nn_declare(b, l, "weight", &channels, fans, &nn_ones, NULL) &&
+				      nn_declare(b, l, "bias", &channels, fans, &nn_zeros, NULL))) &&
+	       nn_declare_buffer(b, l, "running_mean", &channels, &nn_zeros) &&
+	       nn_declare_buffer(b, l, "running_var", &channels, &nn_ones);
+}
+
+static td_value *batch_norm_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct batch_norm_options *o = l->options;
+	td_batch_norm_attrs attrs = { .momentum = o->momentum, .eps = o->eps, .training = p->training };
+	td_value *const *running = l->param + (o->affine ? RUNNING_MEAN : 0);
+
+	return td_batch_norm(p->c, x[0], o->affine ? l->param[WEIGHT] : NULL, o->affine ? l->param[BIAS] : NULL,
+		running[0], running[1], &attrs);
+}
+
+/* A difference, two sums and a product for each element. */
+static double norm_flops(const struct nn_layer *l)
+{
+	return 5.0 * (double)td_shape_count(&l->in[0]);
+}
+
+static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct batch_norm_options *o = l->options;
+
+	buf_printf(out, "nn.BatchNorm%s(%lld", l->in[0].rank == 4 ? "2d" : "1d", (long long)l->in[0].dim[1]);
+	if (o->eps != 1e-5)
+		buf_printf(out, ", eps=%.17g", o->eps);
+	if (o->momentum != 0.1)
+		buf_printf(out, ", momentum=%.17g", o->momentum);
+	buf_puts(out, o->affine ? ")" : ", affine=False)");
+}
+
+#define BATCH_NORM(layer, text)                                                                                        \
+	const struct nn_layer_type nn_##layer = {                                                                      \
+		.type = { .name = #layer,                                                                              \
+			.doc = (text),                                                                                 \
+			.options = batch_norm_opts,                                                                    \
+			.n_options = TD_COUNT(batch_norm_opts),                                                        \
+			.n_bytes = sizeof(struct batch_norm_options),                                                  \
+			.inferred = batch_norm_inferred },                                                             \
+		.build = batch_norm_build,                                                                             \
+		.forward = batch_norm_forward,                                                                         \
+		.flops = norm_flops,                                                                                   \
+		.torch = batch_norm_torch,                                                                             \
+	}
+
+BATCH_NORM(batch_norm, "Normalise each channel over the batch, as torch.nn.BatchNorm1d or 2d.");
+BATCH_NORM(batch_norm1d, "Normalise each channel of [N, C] or [N, C, L] over the batch, as torch.nn.BatchNorm1d.");
+BATCH_NORM(batch_norm2d, "Normalise each channel of images over the batch, as torch.nn.BatchNorm2d.");
+
+/* ---- layer_norm: each sample with mean 0 and variance 1 over its last axes --------------------------------------- */
+
+struct layer_norm_options {
+	int64_t axes;
+	double eps;
+	bool elementwise_affine;
+};
+
+static const struct opt layer_norm_opts[] = {
+	{ NN_ROW(layer_norm_options, axes), .kind = OPT_INT, .value = "1", .low = 1, .high = TD_MAX_RANK - 1,
+		.doc = "How many axes, counted from the last one, are normalised together." },
+	NN_FLOAT_ROW(layer_norm_options, eps, 0, 1, "1e-5", "Added to the variance."),
+	NN_FLAG_ROW(layer_norm_options, elementwise_affine, "true", "Learn a scale and a shift for each element."),
+};
+
+static const char *const layer_norm_inferred[] = { "normalized_shape", NULL };
+
+/* The sizes of the axes that are normalised. */
+static td_shape normalized(const struct nn_layer *l)
+{
+	const struct layer_norm_options *o = l->options;
+	td_shape s = { .dtype = TD_F32, .rank = (int)o->axes };
+
+	for (int i = 0; i < s.rank; i++)
+		s.dim[i] = l->in[0].dim[l->in[0].rank - s.rank + i];
+	return s;
+}
+
+static bool layer_norm_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct layer_norm_options *o = l->options;
+	struct nn_fans fans = { 1, 1 };
+	char in[TD_SHAPE_TEXT];
+
+	if (o->axes >= l->in[0].rank)
+		return nn_refuse(b, l, "layer_norm: axes %lld would take in the batch of %s from %s; at most %d here",
+			(long long)o->axes, td_shape_text(&l->in[0], in), nn_source(b, l, 0), l->in[0].rank - 1);
+	td_shape shape = normalized(l);
+	return !o->elementwise_affine || (nn_declare(b, l, "weight", &shape, fans, &nn_ones, NULL) &&
+						 nn_declare(b, l, "bias", &shape, fans, &nn_zeros, NULL));
+}
+
+static td_value *layer_norm_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct layer_norm_options *o = l->options;
+
+	return td_layer_norm(p->c, x[0], l->param[0], l->param[1], (int)o->axes, o->eps);
+}
+
+static void layer_norm_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct layer_norm_options *o = l->options;
+	td_shape shape = normalized(l);
+
+	buf_puts(out, "nn.LayerNorm((");
+	for (int i = 0; i < shape.rank; i++)
+		buf_printf(out, "%lld, ", (long long)shape.dim[i]);
+	buf_puts(out, ")");
+	if (o->eps != 1e-5)
+		buf_printf(out, ", eps=%.17g", o->eps);
+	buf_puts(out, o->elementwise_affine ? ")" : ", elementwise_affine=False)");
+}
+
+const struct nn_layer_type nn_layer_norm = {
+	.type = { .name = "layer_norm",
+		.doc = "Normalise each sample over its last axes, as torch.nn.LayerNorm.",
+		.options = layer_norm_opts,
+		.n_options = TD_COUNT(layer_norm_opts),
+		.n_bytes = sizeof(struct layer_norm_options),
+		.inferred = layer_norm_inferred },
+	.build = layer_norm_build,
+	.forward = layer_norm_forward,
+	.flops = norm_flops,
+	.torch = layer_norm_torch,
+};
+
+/* ---- dropout: zero with probability p while training, and scale the rest by 1/(1-p) ---------------------------- */
+
+struct dropout_options {
+	double p;
+};
+
+static const struct opt dropout_opts[] = { { NN_ROW(dropout_options, p), .kind = OPT_FLOAT, .value = "0.5", .low = 0,
+	.high = 1, .below = true, .doc = "Probability that a value becomes zero." } };
+
+static td_value *dropout_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct dropout_options *o = l->options;
+
+	return p->training ? td_dropout(p->c, x[0], (float)o->p) : x[0];
+}
+
+static void dropout_torch(const struct nn_layer *l, struct buf *out)
+{
+	buf_printf(out, "nn.Dropout(%.17g)", ((const struct dropout_options *)l->options)->p);
+}
+
+const struct nn_layer_type nn_dropout = {
+	NN_TYPE(dropout, "Zero values at random while training, as torch.nn.Dropout."),
+	.forward = dropout_forward,
+	.torch = dropout_torch,
+};

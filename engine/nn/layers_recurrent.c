@@ -1,0 +1,238 @@
+/* Layers over the steps of a sequence [N, T, D]: LSTM, GRU, and the mean of all steps.
+ *
+ * Where sequences differ in length, a recurrent layer ends each at its own end, as torch does for a packed sequence:
+ * the outputs behind it are zero, and the reverse direction begins there. */
+#include "nn/layers.h"
+#include "nn/model.h"
+
+#include <math.h>
+
+#define STACKED_MOST 8 /* layers in one: NN_LAYER_PARAMS holds the parameters of eight in two directions */
+
+/* ---- lstm and gru ------------------------------------------------------------------------------------------------ */
+
+enum { RETURN_SEQUENCE, RETURN_LAST };
+
+static const char *const returns[] = { "sequence", "last", NULL };
+
+struct recurrent_options {
+	int64_t hidden_size, num_layers;
+	bool bidirectional;
+	double dropout;
+	int answer; /* RETURN_SEQUENCE or RETURN_LAST */
+};
+
+static const struct opt recurrent_opts[] = {
+	NN_COUNT_ROW(recurrent_options, hidden_size, "Size of the state, and of the output of one direction."),
+	{ NN_ROW(recurrent_options, num_layers), .kind = OPT_INT, .value = "1", .low = 1, .high = STACKED_MOST,
+		.doc = "Layers one upon the other." },
+	NN_FLAG_ROW(recurrent_options, bidirectional, "false",
+		"Also read from the end; the outputs of both directions are joined."),
+	{ NN_ROW(recurrent_options, dropout), .kind = OPT_FLOAT, .value = "0", .low = 0, .high = 1, .below = true,
+		.doc = "Dropout between the layers that stand one upon the other." },
+	{ .name = "return",
+		.at = offsetof(struct recurrent_options, answer),
+		.kind = OPT_ENUM,
+		.value = "\"sequence\"",
+		.names = returns,
+		.doc = "The output of each step, or the one of the last step alone (of each direction's own last)." },
+};
+
+static const char *const recurrent_inferred[] = { "input_size", NULL };
+
+/* Parameters of layer K, direction D, stand at param + 4 * (K * directions + D), in this order. */
+enum { WEIGHT_IH, WEIGHT_HH, BIAS_IH, BIAS_HH, RECURRENT_PARAMS };
+
+static int directions_of(const struct nn_layer *l)
+{
+	return ((const struct recurrent_options *)l->options)->bidirectional ? 2 : 1;
+}
+
+/* Blocks of HIDDEN rows in each weight: i, f, g, o or r, z, n. */
+static int gates_of(const struct nn_layer *l)
+{
+	return l->type == &nn_lstm ? 4 : 3;
+}
+
+static bool declare_direction(struct nn_builder *b, struct nn_layer *l, int64_t in, int layer, bool reverse)
+{
+	static const char *const parts[] = { "weight_ih", "weight_hh", "bias_ih", "bias_hh" };
+	const struct recurrent_options *o = l->options;
+	int64_t rows = gates_of(l) * o->hidden_size, columns[] = { in, o->hidden_size };
+	struct nn_fans fans = { o->hidden_size,
+		o->hidden_size }; /* torch: all are uniform within 1 / sqrt(hidden size) */
+	char name[32];
+
+	for (int i = 0; i < RECURRENT_PARAMS; i++) {
+		td_shape shape =
+			i < BIAS_IH ? td_shape_make(TD_F32, 2, rows, columns[i]) : td_shape_make(TD_F32, 1, rows);
+
+		snprintf(name, sizeof name, "%s_l%d%s", parts[i], layer, reverse ? "_reverse" : "");
+		if (!nn_declare(b, l, name, &shape, fans, &nn_bias_uniform, NULL))
+			return false;
+	}
+	return true;
+}
+
+static bool recurrent_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct recurrent_options *o = l->options;
+	char in[TD_SHAPE_TEXT];
+
+	if (l->in[0].rank != 3)
+		return nn_refuse(b, l, "%s takes sequences [N, T, features], but gets %s from %s", l->type->type.name,
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	if (!nn_lengths_fit(b, l))
+		return false;
+	for (int k = 0; k < o->num_layers; k++)
+		for (int d = 0; d < directions_of(l); d++)
+			if (!declare_direction(
+				    b, l, k ? directions_of(l) * o->hidden_size : l->in[0].dim[2], k, d == 1))
+				return false;
+	return true;
+}
+
+/* One direction of one layer over X [N, T, D]: [N, T, H]. */
+static td_value *direction_forward(
+	const struct nn_pass *p, const struct nn_layer *l, td_value *const *param, td_value *x, bool reverse)
+{
+	td_value *gates;
+
+	if (gates_of(l) == 4) {
+		gates = td_linear(p->c, x, param[WEIGHT_IH], td_add(p->c, param[BIAS_IH], param[BIAS_HH]));
+		return td_lstm(p->c, gates, param[WEIGHT_HH], p->lengths, reverse);
+	}
+	gates = td_linear(p->c, x, param[WEIGHT_IH], param[BIAS_IH]);
+	return td_gru(p->c, gates, param[WEIGHT_HH], param[BIAS_HH], p->lengths, reverse);
+}
+
+static td_value *recurrent_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct recurrent_options *o = l->options;
+	int n = directions_of(l);
+	td_value *y = x[0], *way[2] = { NULL, NULL };
+
+	for (int k = 0; k < o->num_layers; k++) {
+		if (k && p->training && o->dropout > 0)
+			y = td_dropout(p->c, y, (float)o->dropout);
+		for (int d = 0; d < n; d++)
+			way[d] = direction_forward(p, l, l->param + RECURRENT_PARAMS * (k * n + d), y, d == 1);
+		if (k == o->num_layers - 1 && o->answer == RETURN_LAST)
+			break;
+		y = n == 2 ? td_concat(p->c, way[0], way[1], 2) : way[0];
+	}
+	if (o->answer == RETURN_SEQUENCE)
+		return y;
+	for (int d = 0; d < n; d++)
+		way[d] = td_last_step(p->c, way[d], p->lengths, d == 1);
+	return n == 2 ? td_concat(p->c, way[0], way[1], 1) : way[0];
+}
+
+static double recurrent_flops(const struct nn_layer *l)
+{
+	const struct recurrent_options *o = l->options;
+	double h = (double)o->hidden_size, n = directions_of(l),
+	       steps = (double)l->in[0].dim[0] * (double)l->in[0].dim[1];
+	double inputs = (double)l->in[0].dim[2] + (double)(o->num_layers - 1) * n * h; /* of all layers together */
+
+	return 2.0 * steps * n * gates_of(l) * h * (inputs + (double)o->num_layers * h);
+}
+
+static void recurrent_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct recurrent_options *o = l->options;
+
+	buf_printf(out, "nn.%s(%lld, %lld", gates_of(l) == 4 ? "LSTM" : "GRU", (long long)l->in[0].dim[2],
+		(long long)o->hidden_size);
+	if (o->num_layers > 1)
+		buf_printf(out, ", num_layers=%lld", (long long)o->num_layers);
+	buf_puts(out, ", batch_first=True");
+	if (o->dropout > 0 && o->num_layers > 1)
+		buf_printf(out, ", dropout=%.17g", o->dropout);
+	buf_puts(out, o->bidirectional ? ", bidirectional=True)" : ")");
+}
+
+static void recurrent_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	const struct recurrent_options *o = l->options;
+
+	buf_printf(out, "recurrent(%s, %s, lengths, last=%s)", module, x[0], nn_python(o->answer == RETURN_LAST));
+}
+
+#define RECURRENT(layer, text)                                                                                         \
+	const struct nn_layer_type nn_##layer = {                                                                      \
+		.type = { .name = #layer,                                                                              \
+			.doc = (text),                                                                                 \
+			.options = recurrent_opts,                                                                     \
+			.n_options = TD_COUNT(recurrent_opts),                                                         \
+			.n_bytes = sizeof(struct recurrent_options),                                                   \
+			.inferred = recurrent_inferred },                                                              \
+		.build = recurrent_build,                                                                              \
+		.forward = recurrent_forward,                                                                          \
+		.flops = recurrent_flops,                                                                              \
+		.torch = recurrent_torch,                                                                              \
+		.call = recurrent_call,                                                                                \
+	}
+
+RECURRENT(lstm, "Long short-term memory over the steps of [N, T, features], as torch.nn.LSTM.");
+RECURRENT(gru, "Gated recurrent units over the steps of [N, T, features], as torch.nn.GRU.");
+
+/* ---- sequence_mean: [N, T, D] becomes [N, D] --------------------------------------------------------------------- */
+
+/* Whether the steps behind a sequence's end are zero in what L reads. */
+static bool padding_is_zero(struct nn_builder *b, const struct nn_layer *l)
+{
+	const struct nn_layer *before = nn_input_layer(b, l, 0);
+
+	return before && (before->type == &nn_lstm || before->type == &nn_gru);
+}
+
+static bool sequence_mean_build(struct nn_builder *b, struct nn_layer *l)
+{
+	char in[TD_SHAPE_TEXT];
+
+	if (l->in[0].rank != 3)
+		return nn_refuse(b, l, "sequence_mean takes sequences [N, T, features], but gets %s from %s",
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	if (!nn_has_lengths(b))
+		return true;
+	return nn_lengths_fit(b, l) &&
+	       (padding_is_zero(b, l) || nn_refuse(b, l,
+						 "sequence_mean: sequences differ in length, and %s fills up short "
+						 "ones with what is not zero; "
+						 "put \"lstm\" or \"gru\" before it",
+						 nn_source(b, l, 0)));
+}
+
+static td_value *sequence_mean_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	static const int64_t column[] = { TD_SIZE_OF(0), 1 };
+
+	(void)l;
+	if (!p->lengths)
+		return td_mean(p->c, x[0], 1u << 1, false);
+	return td_div(p->c, td_sum(p->c, x[0], 1u << 1, false),
+		td_reshape(p->c, td_cast(p->c, p->lengths, TD_F32), column, 2));
+}
+
+static double sequence_mean_flops(const struct nn_layer *l)
+{
+	return (double)td_shape_count(&l->in[0]);
+}
+
+static void sequence_mean_call(
+	const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	(void)module;
+	(void)l;
+	buf_printf(out, "mean_step(%s, lengths)", x[0]);
+}
+
+const struct nn_layer_type nn_sequence_mean = {
+	.type = { .name = "sequence_mean",
+		.doc = "Mean of all steps up to each sequence's own end: [N, T, D] becomes [N, D]." },
+	.build = sequence_mean_build,
+	.forward = sequence_mean_forward,
+	.flops = sequence_mean_flops,
+	.call = sequence_mean_call,
+};

@@ -1,0 +1,251 @@
+/* Layers that compute nothing or almost nothing: other shapes, and several inputs made one. */
+#include "nn/layers.h"
+
+static double no_flops(const struct nn_layer *l)
+{
+	(void)l;
+	return 0;
+}
+
+/* ---- flatten: [N, a, b, ...] becomes [N, a*b*...], in C, H, W order -------------------------------------------- */
+
+static td_value *flatten_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	(void)l;
+	return td_flatten(p->c, x[0], 1);
+}
+
+static void flatten_torch(const struct nn_layer *l, struct buf *out)
+{
+	(void)l;
+	buf_puts(out, "nn.Flatten()");
+}
+
+const struct nn_layer_type nn_flatten = {
+	.type = { .name = "flatten", .doc = "All axes but the first become one, as torch.nn.Flatten." },
+	.forward = flatten_forward,
+	.flops = no_flops,
+	.torch = flatten_torch,
+};
+
+/* ---- reshape: the elements of a sample in another shape ---------------------------------------------------------- */
+
+struct reshape_options {
+	struct opt_ints shape; /* without the batch */
+};
+
+static const struct opt reshape_opts[] = { { NN_ROW(reshape_options, shape), .kind = OPT_INTS, .least = 1,
+	.most = TD_MAX_RANK - 1, .low = -1, .high = 1e12, .required = true,
+	.doc = "Sizes of one sample, without the batch; one may be -1: what is left." } };
+
+static bool reshape_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct reshape_options *o = l->options;
+	int64_t given = 1, count = 1;
+	int left = 0;
+	char in[TD_SHAPE_TEXT];
+
+	for (int i = 0; i < o->shape.n; i++) {
+		if (!o->shape.items[i])
+			return nn_refuse(b, l, "reshape: a size is 0; give the size, or -1 for what is left");
+		left += o->shape.items[i] < 0;
+		given = nn_product(given, TD_MAX(o->shape.items[i], 1));
+	}
+	for (int i = 1; i < l->in[0].rank; i++)
+		count = nn_product(count, l->in[0].dim[i]);
+	if (left > 1)
+		return nn_refuse(b, l, "reshape: %d sizes are -1; at most one can be what is left", left);
+	if (left ? count % given : count != given)
+		return nn_refuse(b, l,
+			"reshape: a sample of %s from %s has %lld elements, which do not fill a shape of %lld",
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0), (long long)count, (long long)given);
+	return true;
+}
+
+static td_value *reshape_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct reshape_options *o = l->options;
+	int64_t dims[TD_MAX_RANK] = { TD_SIZE_OF(0) };
+
+	for (int i = 0; i < o->shape.n; i++)
+		dims[i + 1] = o->shape.items[i];
+	return td_reshape(p->c, x[0], dims, o->shape.n + 1);
+}
+
+static void reshape_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	const struct reshape_options *o = l->options;
+
+	(void)module;
+	buf_printf(out, "%s.reshape(%s.shape[0]", x[0], x[0]);
+	for (int i = 0; i < o->shape.n; i++)
+		buf_printf(out, ", %lld", (long long)o->shape.items[i]);
+	buf_puts(out, ")");
+}
+
+const struct nn_layer_type nn_reshape = {
+	NN_TYPE(reshape, "The elements of each sample in another shape, as torch.nn.Unflatten and torch.reshape."),
+	.build = reshape_build,
+	.forward = reshape_forward,
+	.flops = no_flops,
+	.call = reshape_call,
+};
+
+/* ---- transpose: two axes change places --------------------------------------------------------------------------- */
+
+struct transpose_options {
+	int64_t dim0, dim1;
+};
+
+static const struct opt transpose_opts[] = { NN_AXIS_ROW(transpose_options, dim0, "1", "One axis."),
+	NN_AXIS_ROW(transpose_options, dim1, "2", "The other.") };
+
+static bool transpose_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct transpose_options *o = l->options;
+	int rank = l->in[0].rank;
+	char in[TD_SHAPE_TEXT];
+
+	return (nn_axis(o->dim0, rank) > 0 && nn_axis(o->dim1, rank) > 0) ||
+	       nn_refuse(b, l, "transpose: dim0 %lld and dim1 %lld must be axes of %s from %s behind the batch, axis 0",
+		       (long long)o->dim0, (long long)o->dim1, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+}
+
+static td_value *transpose_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct transpose_options *o = l->options;
+	int rank = l->in[0].rank, a = nn_axis(o->dim0, rank), b = nn_axis(o->dim1, rank), perm[TD_MAX_RANK];
+
+	for (int i = 0; i < rank; i++)
+		perm[i] = i == a ? b : i == b ? a : i;
+	return td_transpose(p->c, x[0], perm, rank);
+}
+
+static void transpose_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	const struct transpose_options *o = l->options;
+
+	(void)module;
+	buf_printf(out, "%s.transpose(%lld, %lld)", x[0], (long long)o->dim0, (long long)o->dim1);
+}
+
+const struct nn_layer_type nn_transpose = {
+	NN_TYPE(transpose, "Two axes change places, as torch.transpose: [N, T, D] becomes [N, D, T]."),
+	.build = transpose_build,
+	.forward = transpose_forward,
+	.flops = no_flops,
+	.call = transpose_call,
+};
+
+/* ---- add: the sum of several inputs ------------------------------------------------------------------------------ */
+
+static bool add_build(struct nn_builder *b, struct nn_layer *l)
+{
+	char first[TD_SHAPE_TEXT], other[TD_SHAPE_TEXT], source[NN_NAME];
+
+	for (int i = 1; i < l->n_inputs; i++) {
+		if (td_shape_same(&l->in[0], &l->in[i]))
+			continue;
+		snprintf(source, sizeof source, "%s", nn_source(b, l, 0));
+		return nn_refuse(b, l,
+			"%s: %s from %s and %s from %s have different shapes; bring one of them to the shape of the "
+			"other, for "
+			"example with a conv2d of kernel_size 1 (in a residual, as its \"shortcut\")",
+			l->type->type.name, td_shape_text(&l->in[0], first), source, td_shape_text(&l->in[i], other),
+			nn_source(b, l, i));
+	}
+	return true;
+}
+
+static td_value *add_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	td_value *sum = x[0];
+
+	for (int i = 1; i < l->n_inputs; i++)
+		sum = td_add(p->c, sum, x[i]);
+	return sum;
+}
+
+static double add_flops(const struct nn_layer *l)
+{
+	return (double)td_shape_count(&l->out) * (l->n_inputs - 1);
+}
+
+static void add_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	(void)module;
+	for (int i = 0; i < l->n_inputs; i++)
+		buf_printf(out, "%s%s", i ? " + " : "", x[i]);
+}
+
+const struct nn_layer_type nn_add = {
+	.type = { .name = "add", .doc = "The sum of its inputs, which have one shape." },
+	.n_inputs = -1,
+	.build = add_build,
+	.forward = add_forward,
+	.flops = add_flops,
+	.call = add_call,
+};
+
+/* ---- concat: the inputs one after the other along an axis -------------------------------------------------------- */
+
+static const struct opt concat_opts[] = { NN_AXIS_ROW(
+	nn_concat_options, dim, "1", "The axis along which they are joined; the others have the same sizes.") };
+
+static int concat_axis(const struct nn_layer *l)
+{
+	return nn_axis(((const struct nn_concat_options *)l->options)->dim, l->in[0].rank);
+}
+
+static bool concat_build(struct nn_builder *b, struct nn_layer *l)
+{
+	char first[TD_SHAPE_TEXT], other[TD_SHAPE_TEXT], source[NN_NAME];
+	int axis = concat_axis(l);
+
+	if (axis < 1)
+		return nn_refuse(b, l, "concat: %s from %s has no such axis behind the batch, axis 0",
+			td_shape_text(&l->in[0], first), nn_source(b, l, 0));
+	for (int i = 1; i < l->n_inputs; i++) {
+		td_shape fitting = l->in[0];
+
+		fitting.dim[axis] = l->in[i].dim[axis];
+		if (td_shape_same(&fitting, &l->in[i]))
+			continue;
+		snprintf(source, sizeof source, "%s", nn_source(b, l, 0));
+		return nn_refuse(b, l, "%s: %s from %s and %s from %s differ in more than axis %d", l->type->type.name,
+			td_shape_text(&l->in[0], first), source, td_shape_text(&l->in[i], other), nn_source(b, l, i),
+			axis);
+	}
+	return true;
+}
+
+static td_value *concat_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	td_value *joined = x[0];
+
+	for (int i = 1; i < l->n_inputs; i++)
+		joined = td_concat(p->c, joined, x[i], concat_axis(l));
+	return joined;
+}
+
+static void concat_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	(void)module;
+	buf_puts(out, "torch.cat((");
+	for (int i = 0; i < l->n_inputs; i++)
+		buf_printf(out, "%s, ", x[i]);
+	buf_printf(out, "), %d)", concat_axis(l));
+}
+
+const struct nn_layer_type nn_concat = {
+	.type = { .name = "concat",
+		.doc = "Its inputs one after the other along an axis, as torch.cat.",
+		.options = concat_opts,
+		.n_options = TD_COUNT(concat_opts),
+		.n_bytes = sizeof(struct nn_concat_options) },
+	.n_inputs = -1,
+	.build = concat_build,
+	.forward = concat_forward,
+	.flops = no_flops,
+	.call = concat_call,
+};

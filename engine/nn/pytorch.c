@@ -1,0 +1,179 @@
+/* The model as Python source: an nn.Module with the same modules under the same names, so its state_dict has the names
+ * of our files of weights, and a forward pass that is the list of layers, one line each. */
+#include "nn/layers.h"
+#include "nn/model.h"
+
+static const char head[] = "\"\"\"A model trained by Tandem, for PyTorch.\n"
+			   "\n"
+			   "    from pytorch import load\n"
+			   "    model = load(\"model.safetensors\")\n"
+			   "\"\"\"\n"
+			   "import json\n"
+			   "\n"
+			   "import torch\n"
+			   "from torch import nn\n"
+			   "\n"
+			   "\n";
+
+static const char put_function[] = "def put(root, path, module):\n"
+				   "    \"\"\"Make MODULE known as PATH, \"layer1.0.conv1\", below ROOT.\"\"\"\n"
+				   "    *outer, last = path.split(\".\")\n"
+				   "    for name in outer:\n"
+				   "        root = root._modules.setdefault(name, nn.Module())\n"
+				   "    root._modules[last] = module\n"
+				   "\n"
+				   "\n";
+
+static const char part_method[] = "\n"
+				  "    def part(self, path):\n"
+				  "        module = self\n"
+				  "        for name in path.split(\".\"):\n"
+				  "            module = module._modules[name]\n"
+				  "        return module\n";
+
+static const char recurrent_function[] =
+	"def recurrent(module, x, lengths, last):\n"
+	"    \"\"\"All outputs [N, T, H], or the last ones [N, H]; what stands behind a sequence's length does not "
+	"count.\"\"\"\n"
+	"    if lengths is None:\n"
+	"        y, state = module(x)\n"
+	"    else:\n"
+	"        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)\n"
+	"        y, state = module(packed)\n"
+	"        y, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])\n"
+	"    if not last:\n"
+	"        return y\n"
+	"    hidden = state[0] if isinstance(state, tuple) else state\n"
+	"    return torch.cat((hidden[-2], hidden[-1]), 1) if module.bidirectional else hidden[-1]\n"
+	"\n"
+	"\n";
+
+static const char mean_function[] =
+	"def mean_step(x, lengths):\n"
+	"    \"\"\"Mean of the steps of [N, T, D]; those behind a sequence's length are zero.\"\"\"\n"
+	"    return x.mean(1) if lengths is None else x.sum(1) / lengths.to(x.dtype)[:, None]\n"
+	"\n"
+	"\n";
+
+static const char tail[] =
+	"\n"
+	"\n"
+	"def read_safetensors(path):\n"
+	"    \"\"\"The float32 tensors of a safetensors file by name.\"\"\"\n"
+	"    with open(path, \"rb\") as file:\n"
+	"        header = json.loads(file.read(int.from_bytes(file.read(8), \"little\")))\n"
+	"        data = bytearray(file.read())\n"
+	"    tensors = {}\n"
+	"    for name, entry in header.items():\n"
+	"        if name == \"__metadata__\" or entry[\"dtype\"] != \"F32\":\n"
+	"            continue\n"
+	"        start, end = entry[\"data_offsets\"]\n"
+	"        values = torch.frombuffer(data[start:end], dtype=torch.float32) if end > start else torch.empty(0)\n"
+	"        tensors[name] = values.reshape(entry[\"shape\"])\n"
+	"    return tensors\n"
+	"\n"
+	"\n"
+	"def load(path):\n"
+	"    \"\"\"The model with the weights of PATH, model.safetensors or a checkpoint, ready to predict.\"\"\"\n"
+	"    model, tensors = Model(), read_safetensors(path)\n"
+	"    state = model.state_dict()\n"
+	"    for name in state:\n"
+	"        if not name.endswith(\"num_batches_tracked\"):\n"
+	"            state[name] = tensors[name] if name in tensors else tensors[\"model.\" + name]\n"
+	"    model.load_state_dict(state)\n"
+	"    return model.eval()\n";
+
+/* The layer whose module L calls: itself, or the one whose parameters it uses. */
+static const struct nn_layer *owner_of(const struct nn_model *m, const struct nn_layer *l)
+{
+	if (l->n_params)
+		for (int i = 0; i < m->n_layers && &m->layers[i] != l; i++)
+			if (m->layers[i].n_params && m->layers[i].param_at[0] == l->param_at[0])
+				return &m->layers[i];
+	return l;
+}
+
+static void write_modules(const struct nn_model *m, struct buf *out)
+{
+	buf_puts(out, "class Model(nn.Module):\n    def __init__(self):\n        super().__init__()\n");
+	for (int i = 0; i < m->n_layers; i++) {
+		const struct nn_layer *l = &m->layers[i];
+
+		if (!l->type->torch || owner_of(m, l) != l)
+			continue;
+		buf_printf(out, "        put(self, \"%s\", ", l->name);
+		l->type->torch(l, out);
+		buf_puts(out, ")\n");
+	}
+}
+
+static void variable(int layer, char out[NN_VARIABLE])
+{
+	if (layer == NN_INPUT)
+		snprintf(out, NN_VARIABLE, "x");
+	else
+		snprintf(out, NN_VARIABLE, "x%d", layer);
+}
+
+static void write_call(const struct nn_model *m, int at, struct buf *out)
+{
+	const struct nn_layer *l = &m->layers[at];
+	char x[NN_LAYER_INPUTS][NN_VARIABLE], y[NN_VARIABLE], module[NN_NAME];
+
+	variable(at, y);
+	for (int i = 0; i < l->n_inputs; i++)
+		variable(l->input[i], x[i]);
+	snprintf(module, sizeof module, "part(\"%s\")", owner_of(m, l)->name);
+	buf_printf(out, "        %s = ", y);
+	if (l->type->call)
+		l->type->call(l, module, x, out);
+	else
+		buf_printf(out, "%s(%s)", module, x[0]);
+	buf_puts(out, "\n");
+}
+
+/* SHAPE without the batch, as a comment says it: "[N, 1, 28, 28]". */
+static void write_shape(const td_shape *shape, struct buf *out)
+{
+	buf_puts(out, "[N");
+	for (int i = 1; i < shape->rank; i++)
+		buf_printf(out, ", %lld", (long long)shape->dim[i]);
+	buf_printf(out, "] %s", td_dtype_name(shape->dtype));
+}
+
+static void write_forward(const struct nn_model *m, struct buf *out)
+{
+	char y[NN_VARIABLE];
+
+	buf_puts(out, part_method);
+	buf_puts(out, "\n    def forward(self, x, lengths=None):\n        \"\"\"");
+	write_shape(&m->in, out);
+	buf_puts(out, " -> ");
+	write_shape(&m->out, out);
+	buf_puts(out, "; lengths: int64 [N], steps of each sequence that count.\"\"\"\n        part = self.part\n");
+	for (int i = 0; i < m->n_layers; i++)
+		write_call(m, i, out);
+	variable(m->output, y);
+	buf_printf(out, "        return %s\n", y);
+}
+
+static bool has_type(const struct nn_model *m, const struct nn_layer_type *a, const struct nn_layer_type *b)
+{
+	for (int i = 0; i < m->n_layers; i++)
+		if (m->layers[i].type == a || m->layers[i].type == b)
+			return true;
+	return false;
+}
+
+void nn_model_pytorch(const struct nn_model *m, struct buf *out)
+{
+	buf_puts(out, head);
+	buf_puts(out, put_function);
+	if (has_type(m, &nn_lstm, &nn_gru))
+		buf_puts(out, recurrent_function);
+	if (has_type(m, &nn_sequence_mean, &nn_sequence_mean))
+		buf_puts(out, mean_function);
+	write_modules(m, out);
+	write_forward(m, out);
+	buf_puts(out, tail);
+}
