@@ -8,8 +8,7 @@
 
 #define PI 3.14159265358979323846
 
-/* ---- random_crop ---------------------------------------------------------------------------------------------------
- */
+/* ---- random_crop ----------------------------------------------------------------------------------------------- */
 
 static const char *const padding_names[] = { "zeros", "reflect", NULL };
 
@@ -86,8 +85,7 @@ static const struct image_op random_crop = {
 	.apply = random_crop_apply,
 };
 
-/* ---- random_flip ---------------------------------------------------------------------------------------------------
- */
+/* ---- random_flip ----------------------------------------------------------------------------------------------- */
 
 struct random_flip_options {
 	double p;
@@ -141,8 +139,7 @@ static const struct image_op random_flip = {
 	.apply = random_flip_apply,
 };
 
-/* ---- random_rotation -----------------------------------------------------------------------------------------------
- */
+/* ---- random_rotation ------------------------------------------------------------------------------------------- */
 
 struct random_rotation_options {
 	double degrees;
@@ -214,8 +211,7 @@ static const struct image_op random_rotation = {
 	.apply = random_rotation_apply,
 };
 
-/* ---- random_resized_crop -------------------------------------------------------------------------------------------
- */
+/* ---- random_resized_crop --------------------------------------------------------------------------------------- */
 
 #define CROP_ATTEMPTS 10 /* torchvision's */
 
@@ -326,8 +322,7 @@ static const struct image_op random_resized_crop = {
 	.on_bytes = true,
 };
 
-/* ---- cutout --------------------------------------------------------------------------------------------------------
- */
+/* ---- cutout ---------------------------------------------------------------------------------------------------- */
 
 struct cutout_options {
 	int64_t size;
@@ -379,8 +374,7 @@ static const struct image_op cutout = {
 	.apply = cutout_apply,
 };
 
-/* ---- The table ------------------------------------------------------------------------------------------------------
- */
+/* ---- The table ------------------------------------------------------------------------------------------------- */
 
 static const struct opt_type *const types[] = { &random_crop.type, &random_flip.type, &random_rotation.type,
 	&random_resized_crop.type, &cutout.type, &augment_color_jitter.type, &augment_mixup.type };

@@ -74,7 +74,7 @@ static inline const struct image_op *image_op_of(const struct opt_choice *c)
 /* Walk the extents through LIST (choices that could not be read are passed over). */
 bool image_ops_plan(const struct opt_choices *list, const char *name, struct extent *x, struct faults *faults);
 
-/* ---- For operations --------------------------------------------------------------------------------------------- */
+/* ---- For operations -------------------------------------------------------------------------------------------- */
 
 uint32_t draw_u32(const struct draws *d, int k);
 /* Uniform in [0, 1). */

@@ -78,8 +78,7 @@ struct loader {
 	struct batch_room *room; /* owned; rooms of loader_batch, grown as needed */
 };
 
-/* ---- For the kinds -------------------------------------------------------------------------------------------------
- */
+/* ---- For the kinds --------------------------------------------------------------------------------------------- */
 
 /* INFO of this dataset says what cannot be.  Returns false. */
 bool loader_refuse_info(struct loader *l, struct faults *faults, const char *fmt, ...) TD_PRINTF(3, 4);
@@ -99,8 +98,7 @@ td_status loader_check_offsets(const struct loader *l, enum pack_part part, cons
 /* Room for N inputs of the facts' shape (STEPS > 0: of so many steps) in OUT; false: too much, FAULTS says so. */
 bool loader_input_room(const struct loader *l, int64_t n, int64_t steps, struct data_input *out, struct faults *faults);
 
-/* ---- split.c -------------------------------------------------------------------------------------------------------
- */
+/* ---- split.c --------------------------------------------------------------------------------------------------- */
 
 /* How the first LIMIT of N training samples and N_TEST own test samples are divided. */
 void split_counts(const struct data_options *o, int64_t n, int64_t n_test, int64_t counts[DATA_SPLITS]);

@@ -105,7 +105,7 @@ void picture_swap(struct picture *p, int64_t height, int64_t width)
 	p->width = width;
 }
 
-/* ---- Resizing --------------------------------------------------------------------------------------------------- */
+/* ---- Resizing -------------------------------------------------------------------------------------------------- */
 
 static void row_to_bytes(const float *row, int64_t n, uint8_t *to)
 {
@@ -164,7 +164,7 @@ td_status picture_resize(struct picture *p, struct window from, int64_t height, 
 	return TD_OK;
 }
 
-/* ---- Cropping --------------------------------------------------------------------------------------------------- */
+/* ---- Cropping -------------------------------------------------------------------------------------------------- */
 
 /* Position I of an axis of SIZE, reflected at its ends until it lies within. */
 static int64_t reflect_index(int64_t i, int64_t size)

@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-/* ---- Moments -------------------------------------------------------------------------------------------------------
- */
+/* ---- Moments --------------------------------------------------------------------------------------------------- */
 
 void moments_add(struct moments *m, double n, double mean, double squares)
 {
@@ -36,8 +35,7 @@ double moments_std(const struct moments *m)
 	return variance > 0 ? sqrt(variance) : 1;
 }
 
-/* ---- The pipeline
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- The pipeline ---------------------------------------------------------------------------------------------- */
 
 void pipeline_init(struct pipeline *p, const struct data_options *o, int64_t channels, struct arena *arena)
 {
@@ -129,8 +127,7 @@ void pipeline_table(const struct pipeline *p, int to, float *table)
 	pipeline_scale(p, 0, to, table, 256);
 }
 
-/* ---- Saving
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Saving ---------------------------------------------------------------------------------------------------- */
 
 cJSON *pipeline_to_json(const struct pipeline *p)
 {

@@ -41,8 +41,7 @@ static td_status view_init(struct view *v, enum pack_part part, const int64_t *f
 	return TD_OK;
 }
 
-/* ---- Stratified: every class gives its share
- * ------------------------------------------------------------------------- */
+/* ---- Stratified: every class gives its share ------------------------------------------------------------------- */
 
 struct share {
 	int64_t class;
@@ -107,8 +106,7 @@ static void stratify(
 	mem_free(count);
 }
 
-/* ---- The three splits
- * -------------------------------------------------------------------------------------------------- */
+/* ---- The three splits ------------------------------------------------------------------------------------------ */
 
 /* The positions of the samples of PART that take part, of its first LIMIT. */
 static int64_t list_kept(const struct loader *l, enum pack_part part, int64_t limit, int64_t *out)

@@ -92,7 +92,7 @@ static const struct image_op normalize = {
 	.scale = normalize_scale,
 };
 
-/* ---- standardize: the same with the training split's own numbers ------------------------------------------------- */
+/* ---- standardize: the same with the training split's own numbers ----------------------------------------------- */
 
 static void standardize_scale(const void *options, int64_t channels, struct scaling *s)
 {
@@ -110,7 +110,7 @@ static const struct image_op standardize = {
 	.is_fitted = true,
 };
 
-/* ---- resize: Pillow's antialiased bilinear ----------------------------------------------------------------------- */
+/* ---- resize: Pillow's antialiased bilinear --------------------------------------------------------------------- */
 
 static const char *const interpolation_names[] = { "bilinear", NULL };
 
@@ -185,8 +185,7 @@ static const struct image_op resize = {
 	.on_bytes = true,
 };
 
-/* ---- center_crop --------------------------------------------------------------------------------------------------
- */
+/* ---- center_crop ----------------------------------------------------------------------------------------------- */
 
 struct center_crop_options {
 	int64_t size[2];
@@ -239,8 +238,7 @@ static const struct image_op center_crop = {
 	.apply = center_crop_op,
 };
 
-/* ---- one_hot ------------------------------------------------------------------------------------------------------
- */
+/* ---- one_hot --------------------------------------------------------------------------------------------------- */
 
 static const struct image_op one_hot = {
 	.type = { .name = "one_hot", .doc = "Classes as vectors of shares: 1 at the class, 0 elsewhere." },
