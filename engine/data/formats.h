@@ -140,6 +140,8 @@ struct images {
 /* CHANNELS 0: those of the first image. */
 void images_init(struct images *i, struct prepare *p, int64_t channels);
 void images_release(struct images *i);
+/* Remove what was written, and release. */
+void images_drop(struct images *i);
 /* Append a picture, fitted to format.image_size and with I's channels (it may be changed for that).  TD_CONFLICT with
  * needs_colour set: nothing was written. */
 td_status images_add(struct images *i, enum pack_part part, struct image *picture, struct err *e);

@@ -29,6 +29,16 @@ void images_release(struct images *i)
 	}
 }
 
+void images_drop(struct images *i)
+{
+	for (int k = 0; k < PACK_PARTS; k++) {
+		column_drop(&i->part[k].pixels);
+		column_drop(&i->part[k].sizes);
+		column_drop(&i->part[k].offsets);
+		column_drop(&i->part[k].labels);
+	}
+}
+
 static void count_values(struct images *i, const struct image *picture)
 {
 	int64_t n = picture->height * picture->width;
