@@ -287,6 +287,44 @@ static void a_worker_without_a_job_leaves_when_its_daemon_does(void **state)
 	peer_close(&p);
 }
 
+static void every_role_gets_its_orders_in_turn(void **state)
+{
+	static const enum proto_kind kinds[] = { PROTO_CHECK, PROTO_PREPARE, PROTO_PREDICT };
+	struct proto_msg m;
+	struct peer p;
+	struct link *l = linked(&p, 60);
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(kinds); i++)
+		peer_say(&p, kinds[i], "{\"id\":7}");
+	for (size_t i = 0; i < TD_COUNT(kinds); i++) {
+		assert_int_equal(link_order(l, WAIT_MS, &m), 0);
+		assert_string_equal(proto_kind_name(m.kind), proto_kind_name(kinds[i]));
+		assert_int_equal(json_int(m.body, "id", 0), 7);
+		proto_msg_release(&m);
+	}
+	assert_true(link_send(l, PROTO_PREDICTED, cJSON_CreateObject()));
+	peer_expect(&p, PROTO_PREDICTED, 0); /* not about a job: not numbered, and sent is done */
+	assert_true(link_flush(l, WAIT_MS));
+	link_close(l);
+	peer_close(&p);
+}
+
+static void a_worker_that_nobody_asks_may_leave(void **state)
+{
+	struct proto_msg m;
+	struct peer p;
+	struct link *l = linked(&p, 60);
+	int64_t began = clock_monotonic_ms();
+
+	(void)state;
+	assert_int_equal(link_order(l, 50, &m), 1);
+	assert_true(clock_monotonic_ms() - began >= 50);
+	assert_int_equal(link_stop_wanted(l), LINK_GO);
+	link_close(l);
+	peer_close(&p);
+}
+
 static void *ask_to_drain(void *l)
 {
 	usleep(50000);
@@ -411,6 +449,8 @@ int main(void)
 		cmocka_unit_test(a_daemon_that_stays_away_makes_an_orphan),
 		cmocka_unit_test(a_daemon_that_accepts_and_closes_makes_an_orphan_too),
 		cmocka_unit_test(a_worker_without_a_job_leaves_when_its_daemon_does),
+		cmocka_unit_test(every_role_gets_its_orders_in_turn),
+		cmocka_unit_test(a_worker_that_nobody_asks_may_leave),
 		cmocka_unit_test(a_signal_ends_the_wait_for_an_order),
 		cmocka_unit_test(each_reason_to_stop_is_understood_and_stale_is_final),
 		cmocka_unit_test(a_full_buffer_slows_the_sender_down_and_loses_nothing),

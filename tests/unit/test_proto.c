@@ -40,6 +40,36 @@ static void what_was_encoded_is_decoded(void **state)
 	buf_release(&b);
 }
 
+/* A worker of yesterday and a daemon of today must mean the same by a number: new kinds stand at the end. */
+static void kinds_keep_their_numbers(void **state)
+{
+	static const struct {
+		enum proto_kind kind;
+		int number;
+		const char *name;
+	} rows[] = {
+		{ PROTO_HELLO, 0, "hello" },
+		{ PROTO_METRICS, 3, "metrics" },
+		{ PROTO_DONE, 8, "done" },
+		{ PROTO_CHECKED, 11, "checked" },
+		{ PROTO_RUN, 12, "run" },
+		{ PROTO_STOP, 15, "stop" },
+		{ PROTO_PREPARE, 16, "prepare" },
+		{ PROTO_PREPARED, 17, "prepared" },
+		{ PROTO_REFUSED, 18, "refused" },
+		{ PROTO_PREDICT, 19, "predict" },
+		{ PROTO_PREDICTED, 20, "predicted" },
+		{ PROTO_HISTOGRAM, 21, "histogram" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		assert_int_equal(rows[i].kind, rows[i].number);
+		assert_string_equal(proto_kind_name(rows[i].kind), rows[i].name);
+	}
+	assert_string_equal(proto_kind_name(PROTO_N_KINDS), "unknown");
+}
+
 static void a_frame_that_comes_byte_by_byte_is_decoded_once_whole(void **state)
 {
 	struct buf whole, b;
@@ -178,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_encoded_is_decoded),
+		cmocka_unit_test(kinds_keep_their_numbers),
 		cmocka_unit_test(a_frame_that_comes_byte_by_byte_is_decoded_once_whole),
 		cmocka_unit_test(an_encode_that_does_not_fit_appends_nothing),
 		cmocka_unit_test(a_broken_header_is_refused_before_its_body_arrives),
