@@ -40,6 +40,7 @@ td_status control_ask(struct control *c, enum question_kind kind, cJSON *body, i
 	struct question **out, struct err *e);
 /* False: not answered yet.  True: *ANSWER is the caller's (cJSON_Delete), or NULL, and E says why there is none. */
 bool control_answered(struct control *c, struct question *k, cJSON **answer, struct err *e);
+bool control_is_answered(struct control *c, const struct question *k);
 /* Free K, answered or not; NULL is fine. */
 void control_forget(struct control *c, struct question *k);
 /* Called when a question is answered, on the loop's thread; must not block.  Set before the first question. */

@@ -105,6 +105,16 @@ bool control_answered(struct control *c, struct question *k, cJSON **answer, str
 	return ended;
 }
 
+bool control_is_answered(struct control *c, const struct question *k)
+{
+	bool ended;
+
+	pthread_mutex_lock(&c->lock);
+	ended = !k || k->ended;
+	pthread_mutex_unlock(&c->lock);
+	return ended;
+}
+
 /* Under the lock, like everything below that touches a desk. */
 static void take_out(struct desk *d, struct question *k)
 {

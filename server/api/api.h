@@ -17,7 +17,7 @@ cJSON *job_json(const struct job *j, int64_t now_ms);
 cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms);
 /* What COLUMN names: a spec pointer ("/optimizer/lr"), a series ("test/accuracy") or a field ("state").  Owned; null:
  * nothing. */
-cJSON *job_column(const struct job *j, const cJSON *spec, const cJSON *brief, const char *column);
+cJSON *job_column(const cJSON *spec, const cJSON *summary, const cJSON *brief, const char *column);
 /* "2026-01-02T03:04:05.678Z", or null for 0. */
 void api_add_time(cJSON *object, const char *name, int64_t ms);
 /* A page of a list; takes ITEMS.  NEXT: the cursor behind it; NULL: this is the last page. */
@@ -42,9 +42,76 @@ void csv_value(struct buf *out, const cJSON *v, bool first);
 /* The shortest text that reads back as the same double. */
 void csv_number(struct buf *out, double v);
 
-/* ---- jobs.c ------------------------------------------------------------------------------------------------------ */
+/* ---- submit.c ---------------------------------------------------------------------------------------------------- */
 
 /* The job of the path, or TD_NOT_FOUND; J is filled (job_release) when TD_OK. */
 td_status api_job(struct request *q, struct job *j, struct err *e);
+/* The same, and TD_FORBIDDEN unless the asker may change it. */
+td_status api_own_job(struct request *q, struct job *j, struct err *e);
+/* TD_FORBIDDEN unless the asker may change WHAT ("job"), whose owner is OWNER. */
+td_status api_own(const struct request *q, const char *what, const char *id, const char *owner, struct err *e);
+
+/* True: a question that this request asked has no answer yet, and it is parked again: return TD_OK.  First thing in a
+ * handler that asks. */
+bool api_still_waits(struct request *q);
+/* Ask once (takes BODY, which is NULL when it was asked before, and FILE, a path that is removed when the request is
+ * over); either *PARKED (return TD_OK, be called again), or *ANSWER is the caller's. */
+td_status api_ask(struct request *q, enum question_kind kind, cJSON *body, int64_t memory_bytes, char *file,
+	cJSON **answer, bool *parked, struct err *e);
+
+/* A job on its way in. */
+struct submission {
+	cJSON *spec;          /* owned; with all defaults */
+	const char *at;       /* borrowed; pointer to where the spec stands in the request's body */
+	struct faults faults; /* found so far, with pointers into the body */
+	cJSON *checked;       /* owned; the checker's answer */
+	struct job job;
+	/* What else its commit needs, or NULL. */
+	td_status (*with)(struct store_tx *tx, struct submission *s, struct err *e);
+	void *arg;     /* borrowed; of WITH */
+	bool replayed; /* nothing was stored: it failed, or was before */
+};
+void submission_init(struct submission *s);
+void submission_release(struct submission *s);
+/* Unless there are faults already: find all that its schema cannot, and fill S->job.  *PARKED: return TD_OK, and be
+ * called again. */
+td_status submission_check(struct request *q, struct submission *s, bool *parked, struct err *e);
+td_status submission_store(struct request *q, struct response *r, struct submission *s, struct err *e);
+
+/* A write that happens once for each Idempotency-Key, and its answer with it. */
+struct once {
+	struct store_cmd cmd; /* first */
+	td_status (*act)(struct store_tx *tx, struct once *o, cJSON **answer, struct err *e);
+	int status;             /* of success */
+	const char *collection; /* "jobs": Location is /jobs/ID of the answer; NULL: none */
+	const char *base;       /* "http://host" for links; the rest is api_once's own, too */
+	const char *owner, *key, *hash;
+	bool replay, other_body;
+	char *body;
+};
+td_status api_once(struct request *q, struct response *r, struct once *o, struct err *e);
+
+/* ---- fields.c ---------------------------------------------------------------------------------------------------- */
+
+/* Put the members of SET, {pointer: value}, into SPEC; one whose place there is not is a fault at that pointer. */
+void fields_set(cJSON *spec, const cJSON *set, struct faults *f);
+/* Faults of a spec, said of the members of SET that brought them in: those at or below a member's pointer, or above it,
+ * come to stand below BELOW ("/set" + "/~1optimizer~1lr"); all others at ELSEWHERE + their own pointer.  A place that
+ * has a fault gets no second one. */
+void fields_move_faults(
+	const struct faults *from, const cJSON *set, const char *below, const char *elsewhere, struct faults *to);
+
+/* ---- results.c --------------------------------------------------------------------------------------------------- */
+
+/* Say in E why WHAT of J is not there, as far as its state tells, and WHEN it appears while it still may. */
+td_status api_not_there(const struct job *j, const char *what, const char *when, struct err *e);
+/* The path of a job's file A, which lies in its folder, or TD_CORRUPT.  Owned. */
+td_status api_artifact_path(
+	const struct request *q, const struct job *j, const struct artifact *a, char **path, struct err *e);
+
+/* ---- compare.c --------------------------------------------------------------------------------------------------- */
+
+/* Cut LIST at its commas in place.  -1: more than MOST, or an empty entry. */
+int api_split(char *list, char **items, int most);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the program carries with it for its users: the ready-made jobs and the job's schema. */
+/* What the program carries with it for its users: the ready-made jobs, the job's schema, the client for Python. */
 #include "api/api.h"
 #include "embedded.h"
 
@@ -68,5 +68,17 @@ td_status schema_get(struct request *q, struct response *r, struct err *e)
 	if (!f)
 		return err_set(e, TD_NOT_FOUND, "this build carries no schema");
 	respond_borrowed(r, 200, "application/schema+json", f->data, f->n_bytes);
+	return TD_OK;
+}
+
+td_status client_get(struct request *q, struct response *r, struct err *e)
+{
+	const struct embedded_file *f = embedded_find("assets/tandem.py");
+
+	(void)q;
+	if (!f)
+		return err_set(e, TD_NOT_FOUND, "this build carries no tandem.py");
+	respond_header(r, "Content-Disposition", "attachment; filename=\"tandem.py\"");
+	respond_borrowed(r, 200, "text/x-python; charset=utf-8", f->data, f->n_bytes);
 	return TD_OK;
 }

@@ -75,6 +75,19 @@ static cJSON *resources_json(const struct job *j)
 	return resources;
 }
 
+static cJSON *sweep_json(const struct job *j)
+{
+	cJSON *o;
+
+	if (!j->sweep)
+		return cJSON_CreateNull();
+	o = cJSON_CreateObject();
+	cJSON_AddStringToObject(o, "id", j->sweep);
+	cJSON_AddNumberToObject(o, "index", j->sweep_index);
+	add_document(o, "params", j->params);
+	return o;
+}
+
 cJSON *job_json(const struct job *j, int64_t now_ms)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -105,13 +118,16 @@ cJSON *job_json(const struct job *j, int64_t now_ms)
 	else
 		cJSON_AddObjectToObject(o, "summary");
 	add_document(o, "error", j->error);
+	cJSON_AddStringToObject(o, "kind", j->kind ? j->kind : "train");
+	cJSON_AddItemToObject(o, "sweep", sweep_json(j));
+	add_document(o, "parent", j->parent);
 	return o;
 }
 
 cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms)
 {
-	static const char *const links[] = { "events", "log", "metrics", "graph", "report", "checkpoints",
-		"artifacts" };
+	static const char *const links[] = { "events", "log", "metrics", "graph", "report", "checkpoints", "artifacts",
+		"histograms", "pytorch.py" };
 	cJSON *o = job_json(j, now_ms), *all;
 	char url[700];
 
@@ -130,16 +146,11 @@ cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms)
 	return o;
 }
 
-cJSON *job_column(const struct job *j, const cJSON *spec, const cJSON *brief, const char *column)
+cJSON *job_column(const cJSON *spec, const cJSON *summary, const cJSON *brief, const char *column)
 {
 	const cJSON *found = *column == '/' ? json_at(spec, column) : json_get(brief, column);
-	cJSON *summary = NULL, *out;
 
-	if (!found && *column != '/' && j->summary) {
-		summary = cJSON_Parse(j->summary);
+	if (!found && *column != '/')
 		found = json_get(summary, column);
-	}
-	out = found ? cJSON_Duplicate(found, true) : cJSON_CreateNull();
-	cJSON_Delete(summary);
-	return out;
+	return found ? cJSON_Duplicate(found, true) : cJSON_CreateNull();
 }

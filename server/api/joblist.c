@@ -1,4 +1,4 @@
-/* Lists of jobs: pages as JSON, leaderboards as CSV, and the comparison of a few. */
+/* Lists of jobs: pages as JSON, leaderboards as CSV. */
 #include "api/api.h"
 
 #include <stdio.h>
@@ -8,27 +8,7 @@
 #define LIMIT_DEFAULT 50
 #define LIMIT_MOST    1000
 #define COLUMNS_MOST  32
-#define COMPARE_MOST  20
 #define CSV_MOST      (16u << 20)
-#define PATHS_MOST    2000 /* places of a spec that a comparison looks at */
-
-/* Cut LIST at its commas in place.  -1: more than MOST, or an empty entry. */
-static int split_list(char *list, char **items, int most)
-{
-	int n = 0;
-
-	for (char *at = list; at; n++) {
-		char *comma = strchr(at, ',');
-
-		if (comma)
-			*comma++ = '\0';
-		if (!*at || n == most)
-			return -1;
-		items[n] = at;
-		at = comma;
-	}
-	return n;
-}
 
 /* ---- Pages ------------------------------------------------------------------------------------------------------- */
 
@@ -43,12 +23,16 @@ struct page {
 static void add_row(void *arg, const struct job *j)
 {
 	struct page *p = arg;
-	cJSON *brief = job_json(j, p->now_ms), *spec = p->n_columns ? cJSON_Parse(j->spec) : NULL, *columns = NULL;
+	cJSON *brief = job_json(j, p->now_ms), *spec = NULL, *summary = NULL, *columns = NULL;
 
+	if (p->n_columns) {
+		spec = cJSON_Parse(j->spec); /* the store's own, both */
+		summary = cJSON_Parse(j->summary);
+	}
 	if (p->n_columns && p->items)
 		columns = cJSON_AddObjectToObject(brief, "columns");
 	for (int i = 0; i < p->n_columns; i++) {
-		cJSON *v = job_column(j, spec, brief, p->columns[i]);
+		cJSON *v = job_column(spec, summary, brief, p->columns[i]);
 
 		if (columns) {
 			cJSON_AddItemToObject(columns, p->columns[i], v);
@@ -62,6 +46,7 @@ static void add_row(void *arg, const struct job *j)
 	else
 		cJSON_Delete(brief);
 	cJSON_Delete(spec);
+	cJSON_Delete(summary);
 }
 
 /* The columns that every CSV row begins with. */
@@ -82,7 +67,8 @@ static void add_csv_row(void *arg, const struct job *j)
 /* Link: <same address, after=NEXT>; rel="next" */
 static void respond_next(const struct request *q, struct response *r, const char *next)
 {
-	static const char *const kept[] = { "project", "state", "owner", "tag", "q", "sort", "columns", "limit" };
+	static const char *const kept[] = { "project", "state", "owner", "tag", "q", "sweep", "kind", "sort", "columns",
+		"limit" };
 	struct buf link;
 
 	buf_init(&link, 4000);
@@ -111,7 +97,7 @@ static td_status read_columns(const struct request *q, struct page *p, char **te
 	*text = mem_strdup(request_query(q, "columns"));
 	if (!*text)
 		return TD_OK;
-	p->n_columns = split_list(*text, p->columns, COLUMNS_MOST);
+	p->n_columns = api_split(*text, p->columns, COLUMNS_MOST);
 	if (p->n_columns < 0)
 		return err_set(e, TD_INVALID,
 			"the query's columns are \"%.80s\"; expected 1 to %d names, separated by commas",
@@ -142,6 +128,8 @@ td_status jobs_list(struct request *q, struct response *r, struct err *e)
 		.owner = request_query(q, "owner"),
 		.tag = request_query(q, "tag"),
 		.text = request_query(q, "q"),
+		.sweep = request_query(q, "sweep"),
+		.kind = request_query(q, "kind"),
 		.sort = request_query(q, "sort"),
 		.after = request_query(q, "after") };
 	char *columns = NULL, *next = NULL;
@@ -171,104 +159,5 @@ out:
 	buf_release(&p.csv);
 	mem_free(columns);
 	mem_free(next);
-	return e->status;
-}
-
-/* ---- Comparing --------------------------------------------------------------------------------------------------- */
-
-struct paths {
-	char *items[PATHS_MOST]; /* owned */
-	int n;
-};
-
-/* The pointers of all leaves below V.  Arrays of plain values are one leaf: betas differ as a whole. */
-static void collect_paths(const cJSON *v, const char *path, struct paths *out)
-{
-	const cJSON *child, *first = v ? v->child : NULL;
-	char token[256], *below;
-	int i = 0;
-
-	if (!cJSON_IsObject(v) && !(cJSON_IsArray(v) && (cJSON_IsObject(first) || cJSON_IsArray(first)))) {
-		for (int k = 0; k < out->n; k++)
-			if (!strcmp(out->items[k], path))
-				return;
-		if (out->n < PATHS_MOST)
-			out->items[out->n++] = mem_strdup(path);
-		return;
-	}
-	cJSON_ArrayForEach(child, v)
-	{
-		if (cJSON_IsObject(v))
-			json_pointer_token(child->string, token, sizeof token);
-		else
-			snprintf(token, sizeof token, "%d", i++);
-		below = mem_printf("%s/%s", path, token);
-		collect_paths(child, below, out);
-		mem_free(below);
-	}
-}
-
-/* Where the N specs do not all say the same, with what each says (null: nothing). */
-static cJSON *differences(cJSON *const *specs, int n)
-{
-	struct paths *paths = MEM_NEW(struct paths);
-	cJSON *out = cJSON_CreateArray();
-
-	for (int i = 0; i < n; i++)
-		collect_paths(specs[i], "", paths);
-	for (int k = 0; k < paths->n; k++) {
-		const cJSON *first = json_at(specs[0], paths->items[k]);
-		bool same = true;
-
-		for (int i = 1; i < n && same; i++) {
-			const cJSON *other = json_at(specs[i], paths->items[k]);
-			same = first && other ? cJSON_Compare(first, other, true) : first == other;
-		}
-		if (!same) {
-			cJSON *item = cJSON_CreateObject(), *values;
-
-			cJSON_AddStringToObject(item, "pointer", paths->items[k]);
-			values = cJSON_AddArrayToObject(item, "values");
-			for (int i = 0; i < n; i++) {
-				const cJSON *v = json_at(specs[i], paths->items[k]);
-				cJSON_AddItemToArray(values, v ? cJSON_Duplicate(v, true) : cJSON_CreateNull());
-			}
-			cJSON_AddItemToArray(out, item);
-		}
-		mem_free(paths->items[k]);
-	}
-	mem_free(paths);
-	return out;
-}
-
-td_status jobs_compare(struct request *q, struct response *r, struct err *e)
-{
-	char *list = mem_strdup(request_query(q, "jobs")), *ids[COMPARE_MOST];
-	int n = list ? split_list(list, ids, COMPARE_MOST) : -1, n_read = 0;
-	cJSON *specs[COMPARE_MOST] = { NULL }, *items = cJSON_CreateArray(), *answer;
-	struct job j;
-
-	if (n < 0)
-		err_set(e, TD_INVALID, "the query's jobs are \"%.80s\"; expected 1 to %d ids, separated by commas",
-			list ? list : "", COMPARE_MOST);
-	for (; n_read < n; n_read++) {
-		q->param[0] = ids[n_read];
-		if (api_job(q, &j, e))
-			break;
-		specs[n_read] = cJSON_Parse(j.spec);
-		cJSON_AddItemToArray(items, job_json(&j, clock_now_ms()));
-		job_release(&j);
-	}
-	if (!e->status) {
-		answer = cJSON_CreateObject();
-		cJSON_AddItemToObject(answer, "items", items);
-		cJSON_AddItemToObject(answer, "differences", differences(specs, n));
-		items = NULL;
-		respond_json(r, 200, answer);
-	}
-	for (int i = 0; i < n_read; i++)
-		cJSON_Delete(specs[i]);
-	cJSON_Delete(items);
-	mem_free(list);
 	return e->status;
 }

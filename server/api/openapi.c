@@ -55,6 +55,9 @@ static const char components[] =
 	"\"type\":\"integer\"},"
 	"\"sha256\":{\"type\":\"string\"},\"media_type\":{\"type\":\"string\"},\"created_at\":{\"type\":\"string\"}}}}}"
 	"},"
+	"\"Sweep\":{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"name\":{\"type\":\"string\"},"
+	"\"state\":{\"enum\":[\"running\",\"succeeded\",\"cancelled\"]},\"counts\":{\"type\":\"object\"},"
+	"\"best\":{\"type\":[\"object\",\"null\"]},\"jobs\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}},"
 	"\"Token\":{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"owner\":{\"type\":\"string\"},"
 	"\"scope\":{\"type\":\"string\"},"
 	"\"note\":{\"type\":\"string\"},\"token\":{\"type\":\"string\"}}},"
@@ -146,6 +149,10 @@ static cJSON *make_body(const struct route *r)
 	cJSON *body = cJSON_CreateObject(), *media;
 
 	cJSON_AddBoolToObject(body, "required", true);
+	if (r->body == BODY_BYTES) {
+		cJSON_AddObjectToObject(cJSON_AddObjectToObject(body, "content"), "*/*");
+		return body;
+	}
 	media = cJSON_AddObjectToObject(cJSON_AddObjectToObject(body, "content"), "application/json");
 	if (r->body_schema)
 		cJSON_AddItemToObject(media, "schema", cJSON_Parse(r->body_schema));
@@ -186,7 +193,7 @@ static void add_route(cJSON *paths, const struct route *r)
 	if (r->scope != SCOPE_NONE)
 		cJSON_AddStringToObject(op, "x-scope", token_scope_name(r->scope));
 	cJSON_AddItemToObject(op, "parameters", make_parameters(r));
-	if (r->body == BODY_JSON)
+	if (r->body != BODY_NONE)
 		cJSON_AddItemToObject(op, "requestBody", make_body(r));
 	cJSON_AddItemToObject(op, "responses", make_responses(r));
 	cJSON_AddItemToObject(op, "security", make_security(r->scope));

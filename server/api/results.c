@@ -1,15 +1,16 @@
-/* What a job leaves behind: its graph, its report, its checkpoints and files. */
+/* What a job leaves behind: its graph, its report, its histograms, its checkpoints and files. */
 #include "api/api.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#define HISTOGRAMS_DEFAULT 200 /* in one answer, of those that there are */
+
 /* ---- Documents that the worker made ------------------------------------------------------------------------------ */
 
 typedef td_status document_get(struct store_reader *r, const char *id, char **json, struct err *e);
 
-/* WHAT is not there: why, as far as J's state tells; WHEN it appears, while it still may. */
-static td_status not_there(const struct job *j, const char *what, const char *when, struct err *e)
+td_status api_not_there(const struct job *j, const char *what, const char *when, struct err *e)
 {
 	static const char *const ends[JOB_N_STATES] = { [JOB_SUCCEEDED] = "has succeeded",
 		[JOB_FAILED] = "has failed",
@@ -30,7 +31,7 @@ static td_status read_document(
 	if (api_job(q, &j, e))
 		return e->status;
 	if (get(q->reader, q->param[0], json, e) == TD_NOT_FOUND)
-		not_there(&j, what, when, e);
+		api_not_there(&j, what, when, e);
 	job_release(&j);
 	return e->status;
 }
@@ -139,30 +140,119 @@ td_status job_artifacts(struct request *q, struct response *r, struct err *e)
 	return respond_artifacts(q, r, "artifact", e);
 }
 
-td_status job_artifact(struct request *q, struct response *r, struct err *e)
+td_status api_artifact_path(
+	const struct request *q, const struct job *j, const struct artifact *a, char **path, struct err *e)
+{
+	*path = NULL;
+	if (strstr(a->file, "..") || *a->file == '/') /* the name came from a worker */
+		return err_set(
+			e, TD_CORRUPT, "the file of artifact \"%.80s\" lies outside of its job's folder", a->name);
+	*path = mem_printf("%s/jobs/%s/%s", q->srv->config->data_dir, j->id, a->file);
+	return TD_OK;
+}
+
+/* The file NAME of the path's job; as an attachment when ATTACH. */
+static td_status respond_artifact(
+	struct request *q, struct response *r, const char *name, const char *media_type, bool attach, struct err *e)
 {
 	struct artifact a;
 	struct job j;
-	char *path;
+	char *text;
 
 	if (api_job(q, &j, e))
 		return e->status;
-	if (store_artifact_get(q->reader, q->param[0], q->param[1], &a, e) == TD_NOT_FOUND) {
-		path = mem_printf("file \"%.80s\"", q->param[1]);
-		not_there(&j, path, "model.safetensors appears when it succeeds", e);
-		mem_free(path);
-	}
-	job_release(&j);
-	if (e->status)
+	if (store_artifact_get(q->reader, j.id, name, &a, e)) {
+		if (e->status == TD_NOT_FOUND) {
+			text = mem_printf("file \"%.80s\"", name);
+			api_not_there(&j, text, "the files of a job appear when it succeeds", e);
+			mem_free(text);
+		}
+		job_release(&j);
 		return e->status;
-	if (strstr(a.file, "..") || *a.file == '/') { /* the name came from a worker */
-		err_set(e, TD_CORRUPT, "the file of artifact \"%.80s\" lies outside of its job's folder", q->param[1]);
-	} else {
-		path = mem_printf("%s/jobs/%s/%s", q->srv->config->data_dir, q->param[0], a.file);
-		respond_file(r, q, path, a.media_type && *a.media_type ? a.media_type : "application/octet-stream",
-			a.sha256, a.name, e);
-		mem_free(path);
 	}
+	if (!media_type)
+		media_type = a.media_type && *a.media_type ? a.media_type : "application/octet-stream";
+	if (!api_artifact_path(q, &j, &a, &text, e))
+		respond_file(r, q, text, media_type, a.sha256, attach ? a.name : NULL, e);
+	mem_free(text);
 	artifact_release(&a);
+	job_release(&j);
+	return e->status;
+}
+
+td_status job_artifact(struct request *q, struct response *r, struct err *e)
+{
+	return respond_artifact(q, r, q->param[1], NULL, true, e);
+}
+
+td_status job_pytorch(struct request *q, struct response *r, struct err *e)
+{
+	return respond_artifact(q, r, "pytorch.py", "text/x-python; charset=utf-8", false, e);
+}
+
+/* ---- Histograms -------------------------------------------------------------------------------------------------- */
+
+static void add_histogram_name(void *arg, const char *name, int64_t n, int64_t last_step)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "name", name);
+	cJSON_AddNumberToObject(o, "count", (double)n);
+	cJSON_AddNumberToObject(o, "last_step", (double)last_step);
+	cJSON_AddItemToArray(arg, o);
+}
+
+struct columns {
+	cJSON *steps, *edges, *counts; /* borrowed */
+};
+
+static void add_histogram(void *arg, int64_t step, const char *data)
+{
+	struct columns *c = arg;
+	cJSON *one = cJSON_Parse(data); /* our own column */
+
+	cJSON_AddItemToArray(c->steps, cJSON_CreateNumber((double)step));
+	cJSON_AddItemToArray(c->edges, cJSON_DetachItemFromObjectCaseSensitive(one, "edges"));
+	cJSON_AddItemToArray(c->counts, cJSON_DetachItemFromObjectCaseSensitive(one, "counts"));
+	cJSON_Delete(one);
+}
+
+static td_status respond_histograms(
+	struct request *q, struct response *r, const char *name, int64_t most, struct err *e)
+{
+	cJSON *answer = cJSON_CreateObject();
+	struct columns c;
+
+	cJSON_AddStringToObject(answer, "name", name);
+	c.steps = cJSON_AddArrayToObject(answer, "steps");
+	c.edges = cJSON_AddArrayToObject(answer, "edges");
+	c.counts = cJSON_AddArrayToObject(answer, "counts");
+	if (!store_histograms(q->reader, q->param[0], name, (int)most, add_histogram, &c, e) && !c.steps->child)
+		err_set(e, TD_NOT_FOUND, "the job has no histogram \"%.100s\"; without a name this lists those it has",
+			name);
+	if (e->status)
+		cJSON_Delete(answer);
+	else
+		respond_json(r, 200, answer);
+	return e->status;
+}
+
+td_status job_histograms(struct request *q, struct response *r, struct err *e)
+{
+	const char *name = request_query(q, "name");
+	cJSON *items;
+	struct job j;
+	int64_t most;
+
+	if (request_int(q, "max", 1, STORE_HISTOGRAMS_MOST, HISTOGRAMS_DEFAULT, &most, e) || api_job(q, &j, e))
+		return e->status;
+	job_release(&j);
+	if (name)
+		return respond_histograms(q, r, name, most, e);
+	items = cJSON_CreateArray();
+	if (store_histogram_names(q->reader, q->param[0], add_histogram_name, items, e))
+		cJSON_Delete(items);
+	else
+		respond_list(r, items, NULL);
 	return e->status;
 }

@@ -8,16 +8,24 @@ typedef td_status http_handler(struct request *q, struct response *r, struct err
 
 /* jobs.c */
 http_handler jobs_create, job_get, job_patch, job_delete, job_cancel, job_pause, job_resume, job_retry;
-/* joblist.c */
-http_handler jobs_list, jobs_compare;
+/* fork.c */
+http_handler job_fork;
+/* external.c */
+http_handler job_points, job_finish;
+/* predict.c */
+http_handler job_predict;
+/* sweeps.c */
+http_handler sweep_create, sweeps_list, sweep_get, sweep_cancel;
+/* joblist.c, compare.c */
+http_handler jobs_list, jobs_compare, jobs_groups;
 /* streams.c */
 http_handler job_events, all_events, job_log;
 /* metrics.c */
 http_handler job_metrics, jobs_metrics;
 /* results.c */
-http_handler job_graph, job_report, job_checkpoints, job_artifacts, job_artifact;
+http_handler job_graph, job_report, job_checkpoints, job_artifacts, job_artifact, job_pytorch, job_histograms;
 /* examples.c */
-http_handler examples_list, example_get, schema_get;
+http_handler examples_list, example_get, schema_get, client_get;
 /* system.c */
 http_handler index_get, healthz, readyz, prometheus, workers_list, system_get;
 /* tokens.c */

@@ -7,6 +7,8 @@
 #define API             "/api/v1"
 #define JOB_BODY_MOST   (1u << 20) /* a spec of a thousand layers has 100 kB */
 #define SMALL_BODY_MOST (64u << 10)
+#define POINTS_BODY_MOST (4u << 20)  /* 10,000 points with long names */
+#define INPUT_BODY_MOST (32u << 20) /* a picture of a good camera, or a few hundred small ones */
 
 #define OBJECT(properties, required)                                                                                   \
 	"{\"type\":\"object\",\"properties\":{" properties "},\"required\":[" required                                 \
@@ -26,6 +28,17 @@
 		"\"owner\",\"scope\"")
 #define SESSION_SCHEMA OBJECT(TEXT("token", "200"), "\"token\"")
 
+#define FORK_SCHEMA                                                                                                    \
+	OBJECT(TEXT("from", "40") "," TEXT("name", "200") ",\"set\":{\"type\":\"object\"}", "")
+#define FINISH_SCHEMA                                                                                                  \
+	OBJECT("\"state\":{\"enum\":[\"succeeded\",\"failed\"]}," TEXT("detail", "2000"), "\"state\"")
+#define SWEEP_SCHEMA                                                                                                   \
+	OBJECT(TEXT("name", "200") ",\"base\":{\"type\":\"object\"},\"space\":{\"type\":\"object\"}," TEXT("metric", "200") "," \
+		"\"goal\":{\"enum\":[\"max\",\"min\"]},\"strategy\":{\"enum\":[\"grid\",\"random\",\"asha\"],\"default\":\"random\"}," \
+		"\"max_jobs\":{\"type\":\"integer\"},\"parallel\":{\"type\":\"integer\",\"default\":1}," \
+		"\"seed\":{\"type\":\"integer\",\"default\":0},\"asha\":{\"type\":\"object\"}", \
+		"\"base\",\"space\",\"metric\",\"goal\"")
+
 #define GET(where, who, needs, group, text, names, schema)                                                             \
 	{                                                                                                              \
 		.method = "GET", .path = where, .handler = who, .scope = needs, .tag = group, .summary = text,         \
@@ -43,9 +56,11 @@ const struct route routes[] = {
 		.tag = "jobs", .summary = "Submit a job; with dry_run=1 only check it: shapes, parameters, FLOPs and memory per step",
 		.query = "dry_run:int", .success = 201, .response_schema = "Job" },
 	GET(API "/jobs", jobs_list, SCOPE_READ, "jobs", "Jobs, newest first, or as a leaderboard; JSON or CSV",
-		"project:string state:string owner:string tag:string q:string sort:string columns:string limit:int after:string", "JobList"),
+		"project:string state:string owner:string tag:string q:string sweep:string kind:string sort:string columns:string limit:int after:string", "JobList"),
 	GET(API "/jobs/compare", jobs_compare, SCOPE_READ, "jobs", "A few jobs side by side: the fields in which their specs differ, and their results",
 		"jobs:string", "Comparison"),
+	GET(API "/jobs/groups", jobs_groups, SCOPE_READ, "jobs", "Jobs whose specs agree in all but seed, name, tags and notes: mean and deviation of a series",
+		"project:string tag:string metric:string", "List"),
 	GET(API "/jobs/{id}", job_get, SCOPE_READ, "jobs", "One job, with its spec and history; wait=SECONDS answers when it has ended, or then",
 		"wait:int", "Job"),
 	{ .method = "PATCH", .path = API "/jobs/{id}", .handler = job_patch, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
@@ -58,6 +73,25 @@ const struct route routes[] = {
 	VERB(API "/jobs/{id}/resume", job_resume, "Queue a paused job again; it goes on from its checkpoint"),
 	{ .method = "POST", .path = API "/jobs/{id}/retry", .handler = job_retry, .scope = SCOPE_RUN, .tag = "jobs",
 		.summary = "Submit the spec of a job that has ended once more, as a new job", .success = 201, .response_schema = "Job" },
+
+	{ .method = "POST", .path = API "/jobs/{id}/fork", .handler = job_fork, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
+		.body_schema = FORK_SCHEMA, .tag = "jobs", .summary = "A new job that goes on from a checkpoint (best, last, step:N), with fields of its spec set",
+		.success = 201, .response_schema = "Job" },
+	{ .method = "POST", .path = API "/jobs/{id}/metrics", .handler = job_points, .scope = SCOPE_RUN, .body = BODY_BYTES, .max_body = POINTS_BODY_MOST,
+		.tag = "metrics", .summary = "Points of an external job, as JSON {points: [{name, step, value, time}]} or a point a line", .success = 200 },
+	{ .method = "POST", .path = API "/jobs/{id}/finish", .handler = job_finish, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
+		.body_schema = FINISH_SCHEMA, .tag = "jobs", .summary = "Say how an external job has ended", .success = 200, .response_schema = "Job" },
+	{ .method = "POST", .path = API "/jobs/{id}/predict", .handler = job_predict, .scope = SCOPE_READ, .body = BODY_BYTES, .max_body = INPUT_BODY_MOST,
+		.tag = "results", .summary = "What the trained model says of inputs: JSON {inputs: [...]}, NPY, PNG or JPEG",
+		.query = "checkpoint:string outputs:int top:int", .success = 200 },
+
+	{ .method = "POST", .path = API "/sweeps", .handler = sweep_create, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = JOB_BODY_MOST,
+		.body_schema = SWEEP_SCHEMA, .tag = "sweeps", .summary = "Many jobs from one, with fields drawn from a space: grid, random, or asha, which stops the worse ones early",
+		.success = 201, .response_schema = "Sweep" },
+	GET(API "/sweeps", sweeps_list, SCOPE_READ, "sweeps", "Sweeps, newest first", "limit:int after:string", "List"),
+	GET(API "/sweeps/{id}", sweep_get, SCOPE_READ, "sweeps", "One sweep with its jobs; wait=SECONDS answers when it is over, or then", "wait:int", "Sweep"),
+	{ .method = "POST", .path = API "/sweeps/{id}/cancel", .handler = sweep_cancel, .scope = SCOPE_RUN, .tag = "sweeps",
+		.summary = "Stop a sweep and its jobs", .success = 200, .response_schema = "Sweep" },
 
 	GET(API "/events", all_events, SCOPE_READ, "streams", "Everything that happens from now on, as Server-Sent Events", "after:int", NULL),
 	GET(API "/jobs/{id}/events", job_events, SCOPE_READ, "streams",
@@ -79,11 +113,16 @@ const struct route routes[] = {
 	GET(API "/jobs/{id}/artifacts", job_artifacts, SCOPE_READ, "results", "The job's files", NULL, "ArtifactList"),
 	GET(API "/jobs/{id}/artifacts/{name}", job_artifact, SCOPE_READ, "results", "One file, or a Range of it", NULL, NULL),
 
+	GET(API "/jobs/{id}/pytorch.py", job_pytorch, SCOPE_READ, "results", "The job's model as a torch.nn.Module that loads its weights", NULL, NULL),
+	GET(API "/jobs/{id}/histograms", job_histograms, SCOPE_READ, "results", "Histograms of weights and gradients: their names, or with name one in columns",
+		"name:string max:int", NULL),
+
 	GET(API, index_get, SCOPE_READ, "documents", "Where to begin: links to the other addresses", NULL, NULL),
 	GET(API "/", index_get, SCOPE_READ, "documents", "The same", NULL, NULL),
 	GET(API "/examples", examples_list, SCOPE_READ, "examples", "The ready-made jobs", NULL, "List"),
 	GET(API "/examples/{name}", example_get, SCOPE_READ, "examples", "One of them, ready to be posted to /jobs", NULL, NULL),
 	GET(API "/schema/job.json", schema_get, SCOPE_READ, "documents", "The JSON Schema of a job, with every default", NULL, NULL),
+	GET(API "/tandem.py", client_get, SCOPE_READ, "documents", "A client for Python: one file, standard library only", NULL, NULL),
 	GET(API "/openapi.json", openapi_get, SCOPE_READ, "documents", "This document", NULL, NULL),
 
 	GET(API "/workers", workers_list, SCOPE_READ, "system", "What runs where", NULL, "List"),

@@ -1,6 +1,7 @@
 /* What changes a job: every function here is part of a command, and leaves an event. */
 #include "store/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 td_status job_missing(const char *id, struct err *e)
@@ -377,6 +378,32 @@ td_status store_job_progress(
 	cJSON_AddNumberToObject(data, "epoch", epoch);
 	json_add_time(data, "time", tx->now_ms);
 	return tx_event(tx, id, "progress", data, e);
+}
+
+td_status store_job_outside(struct store_tx *tx, const char *id, struct err *e)
+{
+	char kind[16] = "", state[16] = "";
+	struct query q;
+	bool found;
+
+	query_begin(&q, tx->db, e, "SELECT kind, state FROM jobs WHERE id = ?");
+	query_text(&q, id);
+	found = query_row(&q);
+	if (found) {
+		snprintf(kind, sizeof kind, "%s", query_get_text(&q, 0));
+		snprintf(state, sizeof state, "%s", query_get_text(&q, 1));
+	}
+	if (query_end(&q) != TD_OK)
+		return q.status;
+	if (!found)
+		return job_missing(id, e);
+	if (strcmp(kind, "external"))
+		return err_set(e, TD_CONFLICT,
+			"job %s is trained by the server; only jobs of \"kind\": \"external\" are told from outside",
+			id);
+	if (strcmp(state, "running"))
+		return err_set(e, TD_CONFLICT, "job %s is %s, and takes nothing more", id, state);
+	return TD_OK;
 }
 
 td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct err *e)

@@ -87,6 +87,8 @@ td_status store_job_set_report(struct store_tx *tx, const char *id, const char *
 td_status store_job_set_graph(struct store_tx *tx, const char *id, const char *graph_json, struct err *e);
 td_status store_job_progress(struct store_tx *tx, const char *id, int64_t step, int64_t n_steps, const char *phase,
 	int epoch, struct err *e);
+/* TD_CONFLICT unless it is an external job that runs: then points and an end may come from outside. */
+td_status store_job_outside(struct store_tx *tx, const char *id, struct err *e);
 /* One line "TIME level text" of the job's log.  Past STORE_LOG_MOST bytes nothing more is kept, and the last line says
  * so. */
 #define STORE_LOG_MOST (64 << 20)

@@ -1,0 +1,204 @@
+/* What a trained model says of inputs.
+ *
+ * The daemon reads nothing of them: the body goes to a file, the predictor process reads that, the weights and what was
+ * fitted to the training data, and answers; meanwhile the request is parked. */
+#include "api/api.h"
+#include "http/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TOP_DEFAULT  5
+#define TOP_MOST     1000
+#define MEMORY_LEAST (1LL << 30) /* bytes for the predictor, however small the job was */
+
+/* ---- What is asked ----------------------------------------------------------------------------------------------- */
+
+/* By its first bytes: curl says "form" of whatever it sends. */
+static const char *sniff(const struct request *q)
+{
+	static const struct {
+		const char *magic;
+		size_t n;
+		const char *type;
+	} kinds[] = {
+		{ "\x93NUMPY", 6, "application/x-npy" },
+		{ "\x89PNG", 4, "image/png" },
+		{ "\xff\xd8\xff", 3, "image/jpeg" },
+	};
+	const char *p = q->body + strspn(q->body, " \t\r\n");
+
+	for (size_t i = 0; i < TD_COUNT(kinds); i++)
+		if (q->n_body >= kinds[i].n && !memcmp(q->body, kinds[i].magic, kinds[i].n))
+			return kinds[i].type;
+	return *p == '{' || *p == '[' ? "application/json" : NULL;
+}
+
+static td_status media_type(struct request *q, struct response *r, const char **type, struct err *e)
+{
+	const char *given = request_header(q, "Content-Type");
+
+	*type = NULL;
+	if (!q->n_body)
+		return err_set(e, TD_INVALID,
+			"the body is empty; expected {\"inputs\": [...]}, or a file: NPY, PNG or JPEG (curl "
+			"--data-binary @FILE)");
+	*type = sniff(q);
+	if (*type)
+		return TD_OK;
+	respond_problem(r, q, 415, "media-type", "the body (of type \"%.80s\") is neither JSON nor NPY, PNG or JPEG",
+		given ? given : "");
+	return TD_UNSUPPORTED;
+}
+
+/* ---- With what --------------------------------------------------------------------------------------------------- */
+
+/* The path of file NAME of J; NULL and TD_OK: it has none. */
+static td_status find(struct request *q, const struct job *j, const char *name, char **path, struct err *e)
+{
+	struct err none = { 0 };
+	struct artifact a;
+
+	*path = NULL;
+	if (store_artifact_get(q->reader, j->id, name, &a, &none))
+		return none.status == TD_NOT_FOUND ? TD_OK : err_set(e, none.status, "%s", none.text);
+	api_artifact_path(q, j, &a, path, e);
+	artifact_release(&a);
+	return e->status;
+}
+
+struct files {
+	char *weights, *preprocessing; /* owned */
+	const char *checkpoint;        /* "best" | "last": which WEIGHTS are */
+};
+
+static td_status find_files(struct request *q, const struct job *j, struct files *f, struct err *e)
+{
+	const char *wanted = request_query(q, "checkpoint");
+
+	if (wanted && strcmp(wanted, "best") != 0 && strcmp(wanted, "last") != 0)
+		return err_set(
+			e, TD_INVALID, "the query's checkpoint is \"%.40s\"; expected \"best\" or \"last\"", wanted);
+	f->checkpoint = "best";
+	if (!wanted || !strcmp(wanted, "best"))
+		find(q, j, "best.safetensors", &f->weights, e);
+	if (!e->status && !f->weights && (!wanted || !strcmp(wanted, "last"))) {
+		f->checkpoint = "last";
+		find(q, j, "model.safetensors", &f->weights, e);
+	}
+	if (!e->status)
+		find(q, j, "preprocessing.json", &f->preprocessing, e);
+	if (!e->status && !f->weights && wanted && j->state == JOB_SUCCEEDED)
+		return err_set(e, TD_CONFLICT,
+			"job %s has no %s weights; with \"train\": {\"keep\": {\"best\": \"val/loss\"}} a job keeps "
+			"its best",
+			j->id, wanted);
+	if (!e->status && (!f->weights || !f->preprocessing))
+		return err_set(e, TD_CONFLICT, "job %s is %s and has no weights to predict with%s", j->id,
+			job_state_name(j->state),
+			job_state_terminal(j->state) ? "" : " yet; they are there when it has succeeded");
+	return e->status;
+}
+
+static void files_release(struct files *f)
+{
+	mem_free(f->weights);
+	mem_free(f->preprocessing);
+}
+
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
+
+static td_status save_body(struct request *q, char **path, struct err *e)
+{
+	char *folder = mem_printf("%s/tmp", q->srv->config->data_dir), id[ULID_TEXT];
+
+	ulid_make(id);
+	*path = mem_printf("%s/input-%s", folder, id);
+	if (file_make_folder(folder, e) || file_write(*path, q->body, q->n_body, e)) {
+		mem_free(*path);
+		*path = NULL;
+	}
+	mem_free(folder);
+	return e->status;
+}
+
+static cJSON *question(
+	const struct job *j, const struct files *f, const char *input, const char *type, int64_t top, int64_t outputs)
+{
+	cJSON *body = cJSON_CreateObject();
+
+	cJSON_AddItemToObject(body, "spec", cJSON_Parse(j->spec)); /* our own column */
+	cJSON_AddStringToObject(body, "preprocessing", f->preprocessing);
+	cJSON_AddStringToObject(body, "weights", f->weights);
+	cJSON_AddStringToObject(body, "input", input);
+	cJSON_AddStringToObject(body, "media_type", type);
+	cJSON_AddNumberToObject(body, "top", (double)top);
+	cJSON_AddBoolToObject(body, "outputs", outputs);
+	return body;
+}
+
+static void respond_answer(
+	struct request *q, struct response *r, cJSON *answer, const char *checkpoint, const char *type, struct err *e)
+{
+	const cJSON *fault, *faults = json_get(answer, "faults");
+	struct faults f;
+
+	if (!faults || !faults->child) {
+		cJSON_DeleteItemFromObjectCaseSensitive(answer, "faults");
+		cJSON_DeleteItemFromObjectCaseSensitive(answer, "id");
+		cJSON_AddStringToObject(answer, "checkpoint", checkpoint);
+		respond_json(r, 200, answer);
+		return;
+	}
+	faults_init(&f);
+	cJSON_ArrayForEach(fault, faults)
+	{
+		faults_add(
+			&f, json_string(fault, "pointer", ""), "%s", json_string(fault, "detail", "this does not fit"));
+	}
+	if (strcmp(type, "application/json") != 0)
+		q->body = NULL; /* no text in which a fault had a line */
+	respond_faults(r, q, &f, e);
+	faults_release(&f);
+	cJSON_Delete(answer);
+}
+
+static td_status predict(struct request *q, struct response *r, const struct job *j, const struct files *f,
+	const char *type, struct err *e)
+{
+	cJSON *body = NULL, *answer;
+	char *input = NULL;
+	int64_t top, outputs;
+	bool parked;
+
+	if (request_int(q, "top", 1, TOP_MOST, TOP_DEFAULT, &top, e) || request_int(q, "outputs", 0, 1, 0, &outputs, e))
+		return e->status;
+	if (!q->kept) {
+		if (save_body(q, &input, e))
+			return e->status;
+		body = question(j, f, input, type, top, outputs);
+	}
+	if (api_ask(q, ASK_PREDICT, body, TD_MAX(j->memory_bytes, MEMORY_LEAST), input, &answer, &parked, e) || parked)
+		return e->status;
+	respond_answer(q, r, answer, f->checkpoint, type, e);
+	return e->status;
+}
+
+td_status job_predict(struct request *q, struct response *r, struct err *e)
+{
+	struct files f = { 0 };
+	const char *type;
+	struct job j;
+
+	if (api_still_waits(q))
+		return TD_OK;
+	if (api_job(q, &j, e))
+		return e->status;
+	if (job_external(&j))
+		err_set(e, TD_CONFLICT, "job %s is external: its weights are not here", j.id);
+	else if (media_type(q, r, &type, e) == TD_OK && !find_files(q, &j, &f, e))
+		predict(q, r, &j, &f, type, e);
+	files_release(&f);
+	job_release(&j);
+	return e->status;
+}
