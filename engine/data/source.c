@@ -34,12 +34,40 @@ bool source_has_ending(const char *name, const char *ending)
 	return n > m && name[n - m - 1] == '.' && !strcasecmp(name + n - m, ending);
 }
 
+static size_t letters(const char *at)
+{
+	size_t n = 0;
+
+	while ((at[n] >= 'a' && at[n] <= 'z') || (at[n] >= 'A' && at[n] <= 'Z'))
+		n++;
+	return n;
+}
+
+/* A word of letters that means the test part: "test" alone, behind one letter ("Xtest"), or before one of a few. */
+static bool word_is_test(const char *word, size_t n)
+{
+	static const char *const words[] = { "test", "testing", "testset", "testdata", "testimages", "testlabels",
+		"testbatch", "val", "valid", "validation", "valset" };
+
+	for (size_t i = 0; i < TD_COUNT(words); i++) {
+		size_t m = strlen(words[i]);
+		if (n >= m && n <= m + 1 && !strncasecmp(word + n - m, words[i], m))
+			return n == m || words[i][0] == 't';
+	}
+	return false;
+}
+
 bool source_is_test(const char *name)
 {
 	const char *base = source_base(name);
 
-	return strcasestr(base, "test") || strcasestr(base, "t10k") || !strncasecmp(base, "val", 3) ||
-	       strcasestr(base, "_val");
+	for (const char *at = base; *at;) {
+		size_t n = letters(at);
+		if (word_is_test(at, n))
+			return true;
+		at += n ? n : 1;
+	}
+	return strcasestr(base, "t10k") != NULL;
 }
 
 /* Files that systems leave behind, and that nobody means. */
@@ -105,6 +133,7 @@ static void set_entry(struct source *s, const char *name, bool inside, int64_t n
 		mem_free(s->name);
 		s->name = mem_strdup(name);
 	}
+	s->taken = s->held = 0;
 	s->entry = (struct source_entry){ s->name, present(s)->name, inside, n_bytes };
 	if (inside)
 		snprintf(s->where, sizeof s->where, "%.200s: %.280s", present(s)->name, s->name);
@@ -380,7 +409,7 @@ static ssize_t read_packed(struct source *s, void *to, size_t n, struct err *e)
 	return (ssize_t)got;
 }
 
-ssize_t source_read(struct source *s, void *to, size_t n, struct err *e)
+static ssize_t read_through(struct source *s, void *to, size_t n, struct err *e)
 {
 	ssize_t got;
 
@@ -393,6 +422,26 @@ ssize_t source_read(struct source *s, void *to, size_t n, struct err *e)
 	if (got < 0)
 		err_errno(e, "reading %s", s->where);
 	return got;
+}
+
+/* Small reads come out of a buffer: formats of many small records need not keep one each. */
+ssize_t source_read(struct source *s, void *to, size_t n, struct err *e)
+{
+	ssize_t got;
+
+	if (s->taken == s->held && n >= READ_BYTES)
+		return read_through(s, to, n, e);
+	if (s->taken == s->held) {
+		s->taken = s->held = 0;
+		got = read_through(s, s->buffer, READ_BYTES, e);
+		if (got <= 0)
+			return got;
+		s->held = (size_t)got;
+	}
+	n = TD_MIN(n, s->held - s->taken);
+	memcpy(to, s->buffer + s->taken, n);
+	s->taken += n;
+	return (ssize_t)n;
 }
 
 td_status source_read_exactly(struct source *s, void *to, size_t n, struct err *e)
@@ -442,7 +491,7 @@ static td_status add_up(struct source *s, struct err *e)
 
 td_status source_init(struct source *s, const struct prepare_file *files, int n_files, struct err *e)
 {
-	*s = (struct source){ .files = files, .n_files = n_files, .at = -1, .fd = -1 };
+	*s = (struct source){ .files = files, .n_files = n_files, .at = -1, .fd = -1, .buffer = mem_alloc(READ_BYTES) };
 	return add_up(s, e);
 }
 
@@ -460,7 +509,8 @@ void source_release(struct source *s)
 {
 	source_rewind(s);
 	mem_free(s->name);
-	s->name = NULL;
+	mem_free(s->buffer);
+	s->name = s->buffer = NULL;
 }
 
 /* ---- Hashes -------------------------------------------------------------------------------------------------------

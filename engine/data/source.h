@@ -39,6 +39,8 @@ struct source {
 	bool raw;                  /* ARCHIVE is one compressed file, no archive */
 	struct source_entry entry; /* the present one */
 	char *name;                /* owned; ENTRY's */
+	char *buffer;              /* owned; bytes of the entry that were read ahead */
+	size_t taken, held;        /* of BUFFER */
 	char where[SOURCE_WHERE];  /* "photos.zip: cats/1.jpg"; for messages */
 	int64_t n_entries;
 	int64_t n_links;                         /* links and devices passed over */
