@@ -1,0 +1,118 @@
+"""The generated nn.Module against the engine: the same weights, the same input, the same output.
+
+    make build/tests/parity/model_files && .peers/bin/python tests/parity/pytorch_module.py [build]
+
+Needs torch (make peers), so it is no part of make test.
+"""
+import importlib.util
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+import warnings
+
+warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+
+import torch
+
+TOLERANCE = 1e-5  # of the largest output
+
+CONV = {"type": "conv2d", "out_channels": 6, "kernel_size": 3}
+MODELS = {
+    "mlp": dict(model={"name": "mlp", "args": {"hidden": [20, 10], "classes": 3, "activation": "gelu"}}, input=[4, 1, 5, 5]),
+    "resnet18": dict(model={"name": "resnet18", "args": {"classes": 10}}, input=[2, 3, 64, 64]),
+    "resnet18 small": dict(model={"name": "resnet18", "args": {"classes": 10, "small": True}}, input=[2, 3, 32, 32]),
+    "squeezenet1_1": dict(model={"name": "squeezenet1_1", "args": {"classes": 10}}, input=[2, 3, 66, 66]),
+    "lstm_classifier": dict(
+        model={"name": "lstm_classifier", "args": {"classes": 4, "embedding": 9, "hidden": 7, "layers": 2, "bidirectional": True,
+                                                   "dropout": 0.3}},
+        input=[3, 6], tokens=11, lengths=[6, 2, 4]),
+    "convolutions": dict(
+        model={"layers": [
+            CONV | {"padding": "same", "dilation": [1, 2]}, "batch_norm", {"type": "leaky_relu", "negative_slope": 0.2},
+            CONV | {"out_channels": 12, "groups": 3, "stride": [2, 1], "padding": [1, 0]}, {"type": "elu", "alpha": 0.7},
+            {"type": "avg_pool2d", "kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False},
+            CONV | {"out_channels": 24, "groups": 12, "kernel_size": [3, 1], "padding": [1, 0]}, "silu",
+            {"type": "adaptive_avg_pool2d", "output_size": [3, 2]}, {"type": "gelu", "approximate": "tanh"},
+            {"type": "layer_norm", "axes": 3}, "flatten", {"type": "linear", "out_features": 5, "bias": False}, "log_softmax"]},
+        input=[3, 3, 17, 14]),
+    "containers": dict(
+        model={"layers": [
+            {"type": "sequential", "repeat": 2, "layers": [CONV | {"padding": 1}, "tanh"]},
+            {"type": "residual", "name": "block", "layers": [CONV | {"padding": 1, "name": "a"}, "relu", CONV | {"padding": 1}],
+             "shortcut": [CONV | {"kernel_size": 1}]},
+            {"type": "branches", "paths": [[CONV | {"kernel_size": 1}], [], [CONV | {"padding": 1}, "sigmoid"]]},
+            {"type": "max_pool2d", "kernel_size": 2, "ceil_mode": True, "name": "pool"},
+            {"type": "branches", "combine": "add", "paths": [["softplus"], [{"type": "dropout", "p": 0.2}]]},
+            {"type": "add", "inputs": ["pool", "4"]}, "global_avg_pool",
+            {"type": "linear", "out_features": 18, "name": "one"}, "relu",
+            {"type": "linear", "out_features": 18, "share": "one"}, {"type": "softmax", "dim": 1}]},
+        input=[2, 6, 9, 8]),
+    "rows": dict(
+        model={"layers": [
+            {"type": "conv1d", "out_channels": 8, "kernel_size": 3, "padding": "same", "dilation": 2, "groups": 4},
+            {"type": "batch_norm1d", "affine": False}, "relu", {"type": "max_pool1d", "kernel_size": 3, "stride": 2, "padding": 1},
+            {"type": "conv1d", "out_channels": 6, "kernel_size": 4, "stride": 2}, {"type": "avg_pool1d", "kernel_size": 2},
+            {"type": "reshape", "shape": [3, -1]}, {"type": "transpose", "dim0": 1, "dim1": -1}, "flatten",
+            {"type": "batch_norm", "eps": 0.001}, {"type": "linear", "out_features": 2}]},
+        input=[5, 4, 30]),
+    "sequences": dict(
+        model={"layers": [
+            {"type": "embedding", "embedding_dim": 6, "padding_idx": 0}, {"type": "linear", "out_features": 8},
+            {"type": "lstm", "hidden_size": 5, "bidirectional": True}, {"type": "layer_norm"},
+            {"type": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": True}, "sequence_mean",
+            {"type": "linear", "out_features": 3}]},
+        input=[4, 7], tokens=13, lengths=[7, 1, 5, 3]),
+    "whole sequences": dict(
+        model={"layers": [
+            {"type": "gru", "hidden_size": 5, "num_layers": 2}, {"type": "lstm", "hidden_size": 4, "return": "last"}]},
+        input=[3, 6, 2]),
+}
+
+
+def read_tensors(path):
+    kinds = {"F32": torch.float32, "I64": torch.int64}
+    data = path.read_bytes()
+    (n,) = struct.unpack("<Q", data[:8])
+    header, body = json.loads(data[8:8 + n]), bytearray(data[8 + n:])
+    return {name: torch.frombuffer(body[slice(*t["data_offsets"])], dtype=kinds[t["dtype"]]).reshape(t["shape"])
+            for name, t in header.items() if name != "__metadata__"}
+
+
+def load_source(path):
+    spec = importlib.util.spec_from_file_location("pytorch", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def compare(program, description):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "model.json").write_text(json.dumps(description))
+        subprocess.run([program, folder], check=True)
+        model = load_source(folder / "pytorch.py").load(folder / "model.safetensors")
+        ours = set(read_tensors(folder / "model.safetensors"))
+        theirs = {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
+        assert ours == theirs, f"names differ: {sorted(ours ^ theirs)}"
+        values = read_tensors(folder / "values.safetensors")
+        with torch.no_grad():
+            y = model(values["x"], values.get("lengths"))
+        assert y.shape == values["y"].shape, f"shape {tuple(y.shape)}, expected {tuple(values['y'].shape)}"
+        return ((y - values["y"]).abs().max() / values["y"].abs().max()).item()
+
+
+def main():
+    build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build")
+    failed = False
+    for name, description in MODELS.items():
+        error = compare(build / "tests/parity/model_files", description)
+        failed |= not error <= TOLERANCE
+        print(f"{name:20} largest difference {error:.1e}{'' if error <= TOLERANCE else '  TOO LARGE'}")
+    sys.exit(failed)
+
+
+main()
