@@ -65,7 +65,7 @@ test('every example names itself as its file, and says what to expect', () => {
   for (const name of names) {
     const job = JSON.parse(readFileSync(new URL(name, folder), 'utf8'));
     assert.equal(`${job.name}.json`, name);
-    assert.match(job.notes, /Expect/);
+    assert.match(job.notes, /expect/i);
   }
 });
 

@@ -121,6 +121,7 @@ function splitOf(info) {
 }
 
 const PICTURE_SIZE = 64; // of pictures whose sizes differ
+const SPECIAL_TOKENS = 2; // of a vocabulary: padding, and what is not in it
 const LAST = { classes: (info) => info.classes?.length || 2 };
 const CLASSIFIED = { loss: 'cross_entropy', metrics: ['accuracy'] };
 const MEASURED = { loss: 'mse', metrics: ['mae', 'r2'] };
@@ -151,10 +152,10 @@ const STARTS = {
     const wide = isClass ? (info.y?.classes || info.classes).length : info.y?.shape?.[0] || 1;
     return { data: {}, model: ['flatten', { type: 'linear', out_features: 64 }, 'relu', { type: 'linear', out_features: wide }], ...(isClass ? CLASSIFIED : MEASURED) };
   },
-  text() {
+  text(info) {
     return {
       data: { split: { validation: 0.1, test: 0.1, by: 'end' }, tokenizer: 'char', sequence_length: 64 },
-      model: [{ type: 'embedding', embedding_dim: 32 }, { type: 'lstm', hidden_size: 128 }, { type: 'linear', out_features: 'vocab' }],
+      model: [{ type: 'embedding', embedding_dim: 32 }, { type: 'lstm', hidden_size: 128 }, { type: 'linear', out_features: (info.characters || 0) + SPECIAL_TOKENS }],
       loss: 'cross_entropy',
       metrics: ['accuracy', 'perplexity'],
     };

@@ -53,6 +53,18 @@ export function rowsOf(space) {
   });
 }
 
+/* Whether a document is a sweep's, not a job's. */
+export function isSweep(document) {
+  return Boolean(document?.base && document.space);
+}
+
+/* The form's values for a sweep that was or may be; FIRST has those that it does not say. */
+export function valuesOf(sweep, first) {
+  const given = { ...sweep, ...sweep.asha };
+  const texts = Object.keys(first).filter((k) => given[k] !== undefined && given[k] !== null && k !== 'median');
+  return { ...first, ...Object.fromEntries(texts.map((k) => [k, String(given[k])])), median: sweep.asha?.median ?? first.median };
+}
+
 /* What the form's VALUES and ROWS say, as the server's document. */
 export function sweepDocument(values, rows, base) {
   const whole = (name) => (values[name] === '' ? undefined : Number(values[name]));

@@ -6,6 +6,7 @@ import { datasets, examples, jobs } from '../api.js';
 import { startingJob } from '../lib/datasets.js';
 import { locate, offset, pretty } from '../lib/locate.js';
 import { go } from '../lib/route.js';
+import { isSweep } from '../lib/sweeps.js';
 import { Editor } from './editor.js';
 import { Layers } from './layers.js';
 import { ErrorBox, useLoaded } from './parts.js';
@@ -29,11 +30,19 @@ export function mount(el, params) {
 async function firstText({ from, example, dataset }) {
   if (from) return pretty((await jobs.get(from)).spec);
   if (dataset) return pretty(startingJob(await datasets.get(dataset)));
-  if (example) return examples.text(example);
+  if (example) return exampleText(example);
   const draft = sessionStorage.getItem(DRAFT);
   if (draft) return draft;
   const { items } = await examples.list();
   return items.length ? examples.text((items.find((e) => e.name === 'fashion-quick') || items[0]).name) : '{\n  \n}\n';
+}
+
+/* An example that is a sweep belongs on the page for those. */
+async function exampleText(name) {
+  const text = await examples.text(name);
+  if (!isSweep(JSON.parse(text))) return text;
+  go(`/new-sweep?example=${encodeURIComponent(name)}`, { replace: true });
+  return null;
 }
 
 /* The server's opinion of TEXT, asked for when the typing pauses: {checked, problem, checking}. */
@@ -129,7 +138,7 @@ function Examples({ items, chosen }) {
       ${items.map(
         (e) => html`
           <li>
-            <a href=${`/new?example=${encodeURIComponent(e.name)}`} aria-current=${e.name === chosen ? 'true' : null}>
+            <a href=${`/new?example=${encodeURIComponent(e.name)}`} title=${e.notes} aria-current=${e.name === chosen ? 'true' : null}>
               <b>${e.title || e.name}</b><span>${e.summary || e.notes}</span>
             </a>
           </li>

@@ -7,7 +7,7 @@ import { leaves } from '../lib/diff.js';
 import * as format from '../lib/format.js';
 import { isHighBetter } from '../lib/leaderboard.js';
 import { go } from '../lib/route.js';
-import { SPACES, gridSize, rowsOf, spaceOf, sweepDocument } from '../lib/sweeps.js';
+import { SPACES, gridSize, isSweep, rowsOf, sweepDocument, valuesOf } from '../lib/sweeps.js';
 import { Field, OtherFaults, faultsAt } from './fields.js';
 import { Check, Choice, ErrorBox, Shell, useLoaded } from './parts.js';
 
@@ -28,7 +28,8 @@ export function title() {
 export function mount(el, params) {
   const from = params.query.get('from') || '';
   const sweep = params.query.get('sweep') || '';
-  render(html`<${NewSweep} key=${`${from} ${sweep}`} from=${from} sweep=${sweep} />`, el);
+  const example = params.query.get('example') || '';
+  render(html`<${NewSweep} key=${`${from} ${sweep} ${example}`} from=${from} sweep=${sweep} example=${example} />`, el);
   return () => render(null, el);
 }
 
@@ -37,16 +38,28 @@ async function basesOf(from) {
   const [recent, ready] = await Promise.all([jobs.list({ limit: RECENT }), examples.list()]);
   const bases = [
     ...recent.items.filter((j) => j.kind !== 'external' && !j.sweep).map((j) => ({ key: `job ${j.id}`, text: `${j.name || j.id} (job)`, load: async () => (await jobs.get(j.id)).spec })),
-    ...ready.items.map((e) => ({ key: `example ${e.name}`, text: `${e.name} (example)`, load: async () => JSON.parse(await examples.text(e.name)) })),
+    ...ready.items.map((e) => ({ key: `example ${e.name}`, text: `${e.name} (example)`, load: async () => jobOf(JSON.parse(await examples.text(e.name))) })),
   ];
   if (from && !bases.some((b) => b.key === `job ${from}`)) bases.unshift({ key: `job ${from}`, text: `job ${from.slice(-6)}`, load: async () => (await jobs.get(from)).spec });
   return bases;
 }
 
-function NewSweep({ from, sweep }) {
+/* The job of an example, which may be a sweep itself. */
+function jobOf(document) {
+  return isSweep(document) ? document.base : document;
+}
+
+/* What the form begins with, where it is a sweep. */
+async function modelOf(sweep, example) {
+  if (sweep) return sweeps.get(sweep);
+  const document = example ? JSON.parse(await examples.text(example)) : null;
+  return isSweep(document) ? document : null;
+}
+
+function NewSweep({ from, sweep, example }) {
   const bases = useLoaded(() => basesOf(from), from);
-  const model = useLoaded(async () => (sweep ? sweeps.get(sweep) : null), sweep);
-  const [chosen, setChosen] = useState(from ? `job ${from}` : '');
+  const model = useLoaded(() => modelOf(sweep, example), `${sweep} ${example}`);
+  const [chosen, setChosen] = useState(from ? `job ${from}` : sweep || example ? 'sweep' : '');
   const [base, setBase] = useState(null);
   const [values, setValues] = useState(FIRST);
   const [rows, setRows] = useState([FIRST_ROW]);
@@ -57,10 +70,9 @@ function NewSweep({ from, sweep }) {
   useEffect(() => {
     const s = model.data;
     if (!s) return;
-    setValues({ ...FIRST, ...Object.fromEntries(Object.keys(FIRST).filter((k) => s[k] !== undefined && s[k] !== null).map((k) => [k, String(s[k])])), median: s.asha?.median ?? true });
+    setValues(valuesOf(s, FIRST));
     setRows(rowsOf(s.space));
     setBase(s.base);
-    setChosen('sweep');
   }, [model.data]);
   useEffect(() => {
     if (!chosen && bases.data?.length) setChosen(bases.data[0].key);
@@ -103,7 +115,7 @@ function NewSweep({ from, sweep }) {
       <div class="card form">
         <${Field} label="Begin with" pointer="/base" problem=${null}>
           <select value=${chosen} onChange=${(e) => setChosen(e.target.value)}>
-            ${chosen === 'sweep' && html`<option value="sweep">the job of ${model.data?.name || 'the former sweep'}</option>`}
+            ${chosen === 'sweep' && html`<option value="sweep">the job of ${model.data?.name || 'that sweep'}</option>`}
             ${(bases.data || []).map((b) => html`<option value=${b.key}>${b.text}</option>`)}
           </select>
         <//>

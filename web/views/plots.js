@@ -167,7 +167,7 @@ export function Parallel({ sweep, brushes, setBrushes, hovered, setHovered }) {
           (a, k) => html`
             <g class="p-axis" transform=${`translate(${x(k)} 0)`} tabindex="0" role="group" aria-label=${`${a.name}: arrow keys choose a part of this axis, Escape all of it`} onKeyDown=${key(k)}>
               <path d=${`M0 ${y(1)}V${y(0)}`} />
-              <text class="name" y="16">${headOf(a.name)}</text>
+              <text class="name" x=${k === axes.length - 1 ? P_SIDE - 8 : 0} y="16" text-anchor=${k === axes.length - 1 ? 'end' : 'middle'}>${headOf(a.name)}</text>
               ${axisLabels(a, format.value).map((l) => html`<text class="tick" x="7" y=${y(l.at) + 4}>${l.text}</text>`)}
               ${brushes[k] && html`<rect class="brush" x="-7" width="14" y=${y(brushes[k][1])} height=${Math.max(2, y(brushes[k][0]) - y(brushes[k][1]))} />`}
               <rect class="grip" x="-16" width="32" y=${P_TOP - 8} height=${Math.max(0, height - P_TOP - P_BOTTOM + 16)} onPointerDown=${press(k)} onPointerMove=${move} onPointerUp=${() => (drag.current = null)} />

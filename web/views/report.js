@@ -24,17 +24,18 @@ export function Report({ job, query }) {
   if (error) return html`<${ErrorBox} error=${error} retry=${again} />`;
   if (!data) return null;
   const classes = (data.classes || []).map(String);
+  const shown = data.confusion_classes ? data.confusion_classes.map((k) => classes[k]) : classes; // of very many classes only some
   return html`
     <div class="report">
       <${Splits} splits=${data.splits || {}} />
       <${Figures} report=${data} />
       <div class="pair">
-        ${data.confusion && html`<section><h2>Confusion matrix <small>rows: the true class; columns: what the model said</small></h2><${Confusion} matrix=${data.confusion} classes=${classes} /></section>`}
+        ${data.confusion && html`<section><h2>Confusion matrix <small>rows: the true class; columns: what the model said</small></h2><${Confusion} matrix=${data.confusion} classes=${shown} /></section>`}
         ${data.per_class && html`<section><h2>By class</h2><${PerClass} rows=${data.per_class} /></section>`}
       </div>
       <${ErrorCurves} curves=${data.curves} query=${query} />
       <${Residuals} residuals=${data.residuals} />
-      ${data.samples?.length > 0 && html`<${Samples} samples=${data.samples} classes=${classes} mistakes=${mistakesOf(data.splits?.test)} query=${query} />`}
+      ${data.samples?.length > 0 && html`<${Samples} samples=${data.samples} classes=${classes} mistakes=${mistakesOf(data.splits?.[data.shown || 'test'])} split=${SPLIT_NAMES[data.shown] || 'Test'} query=${query} />`}
     </div>
   `;
 }
@@ -128,18 +129,19 @@ function mistakesOf(split) {
   return Math.round(split?.samples * (1 - number(split?.accuracy?.value ?? split?.accuracy)));
 }
 
-/* The wrong ones first, and among those the ones that the model was surest of; of figures, those that are furthest off.  These are
- * a choice: MISTAKES is how many there were in the whole split. */
-function Samples({ samples, classes, mistakes, query }) {
+const isWrong = (sample) => sample.wrong ?? sample.label !== sample.prediction;
+
+/* The wrong ones first, and among those the ones that were missed the furthest, or of which the model was surest; of figures, those
+ * that are furthest off.  These are a choice: MISTAKES is how many there were in the whole split. */
+function Samples({ samples, classes, mistakes, split, query }) {
   const [most, setMost] = useState(SAMPLES_FIRST);
-  const isRegression = samples.every((s) => typeof offBy(s) === 'number');
-  if (isRegression) return html`<h2>Samples <small>of the test split, the worst first</small></h2><${Regressed} samples=${samples} />`;
+  if (samples.every((s) => typeof offBy(s) === 'number')) {
+    return html`<h2>Samples <small>${split}: those furthest off first</small></h2><${Regressed} samples=${samples} />`;
+  }
   const show = query.get('samples') || 'all';
-  const isWrong = (s) => s.label !== s.prediction;
   const nWrong = samples.filter(isWrong).length;
-  const list = samples
-    .filter((s) => show === 'all' || (show === 'wrong') === isWrong(s))
-    .sort((a, b) => isWrong(b) - isWrong(a) || (isWrong(a) ? b.probability - a.probability : a.probability - b.probability));
+  const badness = (s) => number(s.loss ?? (isWrong(s) ? s.probability : 1 - s.probability));
+  const list = samples.filter((s) => show === 'all' || (show === 'wrong') === isWrong(s)).sort((a, b) => isWrong(b) - isWrong(a) || badness(b) - badness(a));
   const options = [
     ['all', 'Both'],
     ['wrong', 'Mistakes'],
@@ -148,7 +150,7 @@ function Samples({ samples, classes, mistakes, query }) {
   const wrongText = mistakes > nWrong ? `${nWrong} of ${format.count(mistakes)} mistakes, the worst first,` : `${nWrong} mistakes`;
   return html`
     <div class="head small">
-      <h2>Samples <small>of the test split: ${wrongText} and ${samples.length - nWrong} right ones</small></h2>
+      <h2>Samples <small>${split}: ${wrongText} and ${samples.length - nWrong} right ones</small></h2>
       <span class="grow"></span>
       <${Choice} label="Which samples" value=${show} options=${options} onChange=${(v) => setQuery({ samples: v === 'all' ? '' : v })} />
     </div>
@@ -167,30 +169,44 @@ function Sample({ sample, classes, wrong }) {
   useEffect(() => {
     if (sample.image?.data) drawPicture(canvas.current, sample.image);
   }, [sample]);
-  const text = `Sample ${sample.index}: is ${name(sample.label)}, taken for ${name(sample.prediction)} with ${format.percent(sample.probability, 1)}`;
-  const others = (sample.top || []).filter((t) => t.label !== sample.prediction && name(t.label) !== name(sample.prediction)).slice(0, TOP_SHOWN - 1);
+  const isTagged = Array.isArray(sample.prediction);
+  const text = isTagged ? `Sample ${sample.index}` : `Sample ${sample.index}: is ${name(sample.label)}, taken for ${name(sample.prediction)} with ${format.percent(sample.probability, 1)}`;
+  const others = (sample.top || []).filter((t) => name(t.label) !== name(sample.prediction)).slice(0, TOP_SHOWN - 1);
   return html`
     <li class=${wrong ? 'wrong' : ''} title=${text}>
       ${sample.image?.data && html`<canvas ref=${canvas} role="img" aria-label=${text}></canvas>`}
       ${sample.image?.png && html`<img src=${`data:image/png;base64,${sample.image.png}`} alt=${text} />`}
       ${sample.text !== undefined && html`<p>${sample.text}</p>`}
       ${sample.row && html`<${Row} row=${sample.row} />`}
-      <b>said ${name(sample.prediction)}, ${format.percent(sample.probability)}</b>
-      <small>is ${name(sample.label)}</small>
-      ${others.map((t) => html`<small>or ${name(t.label)}, ${format.percent(t.probability)}</small>`)}
+      ${isTagged
+        ? html`<${Tags} said=${sample.prediction} is=${sample.label || []} />`
+        : html`
+            <b>said ${name(sample.prediction)}, ${format.percent(sample.probability)}</b>
+            <small>is ${name(sample.label)}</small>
+            ${others.map((t) => html`<small>or ${name(t.label)}, ${format.percent(t.probability)}</small>`)}
+          `}
     </li>
   `;
+}
+
+/* A tag for each word; a wrong one with what it should have been. */
+function Tags({ said, is }) {
+  return html`<div class="tags">${said.map((tag, k) => (tag === is[k] ? html`<b class="right">${tag}</b> ` : html`<b>${tag}</b> <small>is ${is[k]}</small> `))}</div>`;
 }
 
 function Row({ row }) {
   return html`<dl class="row">${Object.entries(row).map(([n, v]) => html`<div><dt>${n}</dt><dd>${typeof v === 'number' ? format.value(v) : String(v ?? 'missing')}</dd></div>`)}</dl>`;
 }
 
+/* The first figure of a target or a prediction: {"price": 3}, [3] or 3. */
+function firstOf(v) {
+  return v !== null && typeof v === 'object' ? Object.values(v)[0] : v;
+}
+
 /* How far a predicted figure is from the true one; undefined where the sample is of a class. */
 function offBy(sample) {
-  const [is, said] = [sample.target ?? sample.label, sample.prediction].map((v) => (Array.isArray(v) ? v[0] : v));
-  const isFigure = sample.probability === undefined && typeof is === 'number' && typeof said === 'number';
-  return isFigure ? said - is : undefined;
+  const isFigure = 'target' in sample && sample.probability === undefined;
+  return isFigure ? number(firstOf(sample.prediction)) - number(firstOf(sample.target)) : undefined;
 }
 
 function Regressed({ samples }) {
@@ -203,7 +219,7 @@ function Regressed({ samples }) {
         <thead><tr><th class="num">Off by</th><th class="num">Said</th><th class="num">Is</th>${names.map((n) => html`<th>${n}</th>`)}</tr></thead>
         <tbody>
           ${list.slice(0, SAMPLES_FIRST).map(
-            (s) => html`<tr><td class="num"><b>${format.value(offBy(s))}</b></td><td class="num">${figureText([s.prediction].flat()[0])}</td><td class="num">${figureText([s.target ?? s.label].flat()[0])}</td>${names.map((n) => html`<td>${figureText(s.row?.[n])}</td>`)}</tr>`,
+            (s) => html`<tr><td class="num"><b>${format.value(offBy(s))}</b></td><td class="num">${figureText(firstOf(s.prediction))}</td><td class="num">${figureText(firstOf(s.target))}</td>${names.map((n) => html`<td>${figureText(s.row?.[n])}</td>`)}</tr>`,
           )}
         </tbody>
       </table>
