@@ -1,0 +1,213 @@
+/* Losses against PyTorch's numbers, and what is said of models that do not fit them. */
+#include "learn_rig.h"
+#include "learn_golden.h"
+
+enum target { LABELS, TOKENS, SHARES, BINARY, VALUES };
+
+static const float output[12] = { 0.5f, -1, 2, 1.5f, 0.25f, -0.75f, -2, 1, 1, 0.125f, 3, -1 };
+static const float single[4] = { 0.5f, -1.5f, 2, 30 };
+static const int64_t labels[4] = { 0, 2, 1, 2 }, tokens[4] = { 0, 2, DATA_IGNORE, 1 }, binary[4] = { 0, 1, 1, 0 };
+static const float shares[12] = { 0.2f, 0.3f, 0.5f, 1, 0, 0, 0, 0.25f, 0.75f, 0.1f, 0.8f, 0.1f };
+static const float values[12] = { 0.75f, -1, -3, 1, 2.5f, -0.5f, -2.25f, 1.5f, 5, 0, 3, 1 };
+
+static const struct golden {
+	const char *spec;
+	enum target target;
+	double mean, gradient[12];
+} golden[] = { GOLDEN_LOSSES };
+
+static td_value *make_output(td_ctx *c, enum target target)
+{
+	td_shape shape = target == TOKENS   ? td_shape_make(TD_F32, 3, (int64_t)2, (int64_t)2, (int64_t)3)
+			 : target == BINARY ? td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)1)
+					    : td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)3);
+
+	return td_tensor(c, &shape, target == BINARY ? single : output);
+}
+
+static td_value *make_target(td_ctx *c, enum target target)
+{
+	td_shape flat = td_shape_make(TD_I64, 1, (int64_t)4), steps = td_shape_make(TD_I64, 2, (int64_t)2, (int64_t)2);
+	td_shape wide = td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)3);
+
+	switch (target) {
+	case LABELS: return td_tensor(c, &flat, labels);
+	case BINARY: return td_tensor(c, &flat, binary);
+	case TOKENS: return td_tensor(c, &steps, tokens);
+	case SHARES: return td_tensor(c, &wide, shares);
+	case VALUES: return td_tensor(c, &wide, values);
+	}
+	return NULL;
+}
+
+static void means_and_gradients_are_pytorchs(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(golden); i++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+		td_value *x = make_output(c, golden[i].target), *y = make_target(c, golden[i].target);
+		td_value *weight = NULL, *each, *mean;
+		const struct nn_loss_type *type;
+		float gradient[12] = { 0 };
+		struct chosen loss;
+
+		chosen_init(&loss, &nn_losses, golden[i].spec);
+		type = (const struct nn_loss_type *)loss.choice.type;
+		td_require_grad(x, true);
+		td_step_begin(c);
+		each = type->each(c, loss.choice.options, x, y, &weight);
+		mean = nn_loss_mean(c, each, weight);
+		td_backward(c, mean);
+		if (td_error(c)->status)
+			fail_msg("%s: %s", golden[i].spec, td_error(c)->text);
+		assert_near(td_item(mean), golden[i].mean, 1e-6, golden[i].spec);
+		if (golden[i].target != SHARES) /* of shares cross-entropy makes one, BCE one for each class */
+			assert_int_equal(td_shape_of(each)->rank, td_shape_of(y)->rank);
+		td_read(td_grad_of(x), gradient);
+		for (int k = 0; k < (golden[i].target == BINARY ? 4 : 12); k++)
+			assert_near((double)gradient[k], golden[i].gradient[k], 1e-6, golden[i].spec);
+		td_step_end(c);
+		td_unref(x);
+		td_unref(y);
+		chosen_release(&loss);
+		td_ctx_free(c);
+	}
+}
+
+static void what_does_not_count_has_no_loss(void **state)
+{
+	static const char *const specs[] = { "\"cross_entropy\"",
+		"{\"type\":\"cross_entropy\",\"label_smoothing\":0.3}" };
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(specs); i++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+		td_value *x = make_output(c, TOKENS), *y = make_target(c, TOKENS), *weight = NULL, *each;
+		float losses[4];
+		struct chosen loss;
+
+		chosen_init(&loss, &nn_losses, specs[i]);
+		td_step_begin(c);
+		each = ((const struct nn_loss_type *)loss.choice.type)->each(c, loss.choice.options, x, y, &weight);
+		td_read(each, losses);
+		assert_true(losses[0] > 0 && losses[1] > 0 && losses[2] == 0 && losses[3] > 0);
+		assert_true(td_item(weight) == 3);
+		td_step_end(c);
+		td_unref(x);
+		td_unref(y);
+		chosen_release(&loss);
+		td_ctx_free(c);
+	}
+}
+
+static void answers_are_probabilities_or_values(void **state)
+{
+	static const struct {
+		const char *spec;
+		enum target target;
+		int n;
+		double first[3]; /* of the first row */
+	} rows[] = {
+		{ "\"cross_entropy\"", LABELS, 12, { 0.175290392, 0.0391125733, 0.785597035 } },
+		{ "\"cross_entropy\"", TOKENS, 12, { 0.175290392, 0.0391125733, 0.785597035 } },
+		{ "\"bce_with_logits\"", BINARY, 8, { 0.377540669, 0.622459331, 0.817574476 } },
+		{ "\"bce_with_logits\"", SHARES, 12, { 0.622459331, 0.268941421, 0.880797078 } },
+		{ "\"mse\"", VALUES, 12, { 0.5, -1, 2 } },
+		{ "\"huber\"", VALUES, 12, { 0.5, -1, 2 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+		td_value *x = make_output(c, rows[i].target), *answer;
+		struct chosen loss;
+		float read[12];
+
+		chosen_init(&loss, &nn_losses, rows[i].spec);
+		td_step_begin(c);
+		answer = ((const struct nn_loss_type *)loss.choice.type)->answer(c, loss.choice.options, x);
+		assert_int_equal(td_shape_count(td_shape_of(answer)), rows[i].n);
+		td_read(answer, read);
+		for (int k = 0; k < 3; k++)
+			assert_near((double)read[k], rows[i].first[k], 1e-6, rows[i].spec);
+		td_step_end(c);
+		td_unref(x);
+		chosen_release(&loss);
+		td_ctx_free(c);
+	}
+}
+
+/* ---- What does not fit ------------------------------------------------------------------------------------------- */
+
+static const struct data_facts of_classes = { .target = DATA_CLASS, .n_classes = 10, .dataset = "digits" };
+static const struct data_facts of_two = { .target = DATA_CLASS, .n_classes = 2, .dataset = "mails" };
+static const struct data_facts of_shares = {
+	.target = DATA_SHARES, .n_classes = 10, .y = { .rank = 1, .dim = { 10 } }, .dataset = "digits"
+};
+static const struct data_facts of_tokens = {
+	.target = DATA_TOKENS, .n_classes = 9, .y = { .rank = 1, .dim = { 7 } }, .dataset = "words"
+};
+static const struct data_facts of_values = {
+	.target = DATA_VALUES, .y = { .rank = 1, .dim = { 2 } }, .dataset = "houses"
+};
+
+static void a_model_that_does_not_fit_is_told_what_to_change(void **state)
+{
+	static const struct {
+		const char *spec;
+		const struct data_facts *facts;
+		td_shape out;
+		const char *says; /* NULL: it fits */
+	} rows[] = {
+		{ "\"cross_entropy\"", &of_classes, { .rank = 2, .dim = { 4, 10 } }, NULL },
+		{ "\"cross_entropy\"", &of_classes, { .rank = 2, .dim = { 4, 9 } }, "\"out_features\": 10" },
+		{ "\"cross_entropy\"", &of_classes, { .rank = 4, .dim = { 4, 10, 1, 1 } }, "put \"flatten\"" },
+		{ "\"cross_entropy\"", &of_shares, { .rank = 2, .dim = { 4, 10 } }, NULL },
+		{ "\"cross_entropy\"", &of_tokens, { .rank = 3, .dim = { 4, 7, 9 } }, NULL },
+		{ "\"cross_entropy\"", &of_tokens, { .rank = 3, .dim = { 4, 9, 7 } }, "[N, 7, 9]" },
+		{ "\"cross_entropy\"", &of_tokens, { .rank = 2, .dim = { 4, 9 } }, "a target at each step" },
+		{ "\"cross_entropy\"", &of_values, { .rank = 2, .dim = { 4, 2 } }, "take \"mse\"" },
+		{ "{\"type\":\"cross_entropy\",\"weight\":[1,2]}", &of_classes, { .rank = 2, .dim = { 4, 10 } },
+			"has 2 weights, but digits has 10 classes" },
+		{ "\"bce_with_logits\"", &of_two, { .rank = 2, .dim = { 4, 1 } }, NULL },
+		{ "\"bce_with_logits\"", &of_two, { .rank = 1, .dim = { 4 } }, NULL },
+		{ "\"bce_with_logits\"", &of_two, { .rank = 2, .dim = { 4, 2 } }, "\"out_features\": 1" },
+		{ "\"bce_with_logits\"", &of_classes, { .rank = 2, .dim = { 4, 10 } }, "take \"cross_entropy\"" },
+		{ "\"bce_with_logits\"", &of_tokens, { .rank = 3, .dim = { 4, 7, 9 } }, "at each step" },
+		{ "\"bce_with_logits\"", &of_values, { .rank = 2, .dim = { 4, 2 } }, "take \"mse\"" },
+		{ "{\"type\":\"bce_with_logits\",\"pos_weight\":[1,2]}", &of_shares, { .rank = 2, .dim = { 4, 10 } },
+			"2 positive weights for 10 outputs" },
+		{ "\"mse\"", &of_values, { .rank = 2, .dim = { 4, 2 } }, NULL },
+		{ "\"mse\"", &of_values, { .rank = 2, .dim = { 4, 1 } }, "\"out_features\": 2" },
+		{ "\"l1\"", &of_values, { .rank = 3, .dim = { 4, 2, 2 } }, "\"flatten\"" },
+		{ "\"huber\"", &of_classes, { .rank = 2, .dim = { 4, 10 } }, "one_hot" },
+		{ "\"smooth_l1\"", &of_shares, { .rank = 2, .dim = { 4, 10 } }, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct chosen loss;
+		struct err why = { 0 };
+		bool fits;
+
+		chosen_init(&loss, &nn_losses, rows[i].spec);
+		fits = ((const struct nn_loss_type *)loss.choice.type)
+			       ->check(loss.choice.options, &rows[i].out, rows[i].facts, &why);
+		if (fits != !rows[i].says || (rows[i].says && !strstr(why.text, rows[i].says)))
+			fail_msg("row %zu, %s: %s", i, rows[i].spec, why.text);
+		assert_int_equal(why.status != TD_OK, !fits);
+		chosen_release(&loss);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(means_and_gradients_are_pytorchs),
+		cmocka_unit_test(what_does_not_count_has_no_loss),
+		cmocka_unit_test(answers_are_probabilities_or_values),
+		cmocka_unit_test(a_model_that_does_not_fit_is_told_what_to_change),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
