@@ -5,6 +5,7 @@
  * their own. */
 #include "control_internal.h"
 #include "base/log.h"
+#include "weights.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -511,6 +512,7 @@ td_status control_data_init(struct control *c, struct err *e)
 
 	if (!file_make_folder(folder, e) && !store_reader_open(c->store, &c->data_reader, e)) {
 		sweep(c, folder);
+		weights_sweep(c->config, c->reader);
 		c->fetch = fetch_create(&(struct fetch_options){ .folder = folder,
 			.retry_ms = FETCH_RETRY_MS,
 			.stall_s = FETCH_STALL_S,

@@ -12,30 +12,26 @@
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
-static bool name_safe(const char *name, size_t most)
+bool dataset_name_safe(const char *name)
 {
 	size_t n = strlen(name);
 
 	for (size_t i = 0; i < n; i++)
 		if (!isalnum((unsigned char)name[i]) && (i == 0 || !strchr("-_.", name[i])))
 			return false;
-	return n > 0 && n <= most;
-}
-
-bool dataset_name_safe(const char *name)
-{
-	return name_safe(name, DATASET_NAME_MOST);
+	return n > 0 && n <= DATASET_NAME_MOST;
 }
 
 td_status dataset_file_check(const char *name, struct err *e)
 {
 	size_t n = strlen(name);
+	bool plain = n > 0 && n <= DATASET_FILE_MOST && *name != '.' && utf8_valid(name, n);
 
-	if (!name_safe(name, DATASET_FILE_MOST))
+	for (size_t i = 0; plain && i < n; i++)
+		plain = (unsigned char)name[i] >= ' ' && name[i] != 0x7f && name[i] != '/';
+	if (!plain)
 		return err_set(e, TD_INVALID,
-			"the file's name is \"%.140s\"; expected letters, digits, '-', '_' and '.', a letter or digit "
-			"first, "
-			"at most %d characters",
+			"the file's name is \"%.140s\"; expected 1 to %d bytes without '/', not beginning with '.'",
 			name, DATASET_FILE_MOST);
 	if (!strncmp(name, "pack-", 5) || (n > 5 && !strcmp(name + n - 5, ".part")))
 		return err_set(e, TD_INVALID,

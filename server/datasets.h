@@ -17,7 +17,7 @@
 
 /* Letters, digits and "-_.", not "-_." first, at most DATASET_NAME_MOST: good for a path and an address. */
 bool dataset_name_safe(const char *name);
-/* TD_INVALID with the reason: the same for a file, and it must not look like what is growing or packed. */
+/* TD_INVALID with the reason: a plain name that cannot leave its folder, and not one of what is growing or packed. */
 td_status dataset_file_check(const char *name, struct err *e);
 
 /* DATA/datasets/NAME, or FILE in it.  Owned, like all paths here. */

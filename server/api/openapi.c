@@ -58,6 +58,18 @@ static const char components[] =
 	"\"Sweep\":{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"name\":{\"type\":\"string\"},"
 	"\"state\":{\"enum\":[\"running\",\"succeeded\",\"cancelled\"]},\"counts\":{\"type\":\"object\"},"
 	"\"best\":{\"type\":[\"object\",\"null\"]},\"jobs\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}},"
+	"\"Dataset\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"state\":{\"enum\":[\"known\","
+	"\"uploading\",\"fetching\",\"preparing\",\"ready\",\"failed\",\"cancelled\"]},\"kind\":{\"type\":[\"string\",\"null\"]},"
+	"\"known\":{\"type\":\"boolean\"},\"source\":{\"type\":\"object\"},\"format\":{\"type\":\"object\"},"
+	"\"bytes\":{\"type\":\"integer\"},\"samples\":{\"type\":\"object\"},\"classes\":{\"type\":[\"integer\",\"null\"]},"
+	"\"error\":{\"type\":[\"object\",\"null\"]},\"progress\":{\"type\":[\"object\",\"null\"]},"
+	"\"files\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"info\":{\"type\":[\"object\",\"null\"]},"
+	"\"summary\":{\"type\":[\"object\",\"null\"]}}},"
+	"\"DatasetList\":{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/"
+	"components/schemas/Dataset\"}},\"has_more\":{\"type\":\"boolean\"},\"next\":{\"type\":[\"string\",\"null\"]}}},"
+	"\"Model\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"bytes\":{\"type\":\"integer\"},"
+	"\"sha256\":{\"type\":\"string\"},\"source\":{\"type\":\"object\"},"
+	"\"tensors\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}},"
 	"\"Token\":{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"owner\":{\"type\":\"string\"},"
 	"\"scope\":{\"type\":\"string\"},"
 	"\"note\":{\"type\":\"string\"},\"token\":{\"type\":\"string\"}}},"
@@ -146,14 +158,19 @@ static cJSON *make_responses(const struct route *r)
 
 static cJSON *make_body(const struct route *r)
 {
-	cJSON *body = cJSON_CreateObject(), *media;
+	cJSON *body = cJSON_CreateObject(), *content, *media;
 
 	cJSON_AddBoolToObject(body, "required", true);
 	if (r->body == BODY_BYTES) {
 		cJSON_AddObjectToObject(cJSON_AddObjectToObject(body, "content"), "*/*");
 		return body;
 	}
-	media = cJSON_AddObjectToObject(cJSON_AddObjectToObject(body, "content"), "application/json");
+	content = cJSON_AddObjectToObject(body, "content");
+	if (r->body == BODY_FILE)
+		cJSON_AddObjectToObject(content, "application/octet-stream");
+	if (r->body == BODY_FILE && !r->body_schema)
+		return body;
+	media = cJSON_AddObjectToObject(content, "application/json");
 	if (r->body_schema)
 		cJSON_AddItemToObject(media, "schema", cJSON_Parse(r->body_schema));
 	else

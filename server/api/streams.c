@@ -32,9 +32,12 @@ static void add_event(void *arg, int64_t seq, const char *job, const char *kind,
 		s->paused = true;
 		return;
 	}
-	/* DATA is an object on one line; every event says whose it is */
-	buf_printf(s->out, "id: %lld\nevent: %s\ndata: {\"job\":\"%s\"%s%s\n\n", (long long)seq, kind, job,
-		data[1] == '}' ? "" : ",", data + 1);
+	/* DATA is an object on one line; every event of a job says whose it is, others say of what they are */
+	if (*job)
+		buf_printf(s->out, "id: %lld\nevent: %s\ndata: {\"job\":\"%s\"%s%s\n\n", (long long)seq, kind, job,
+			data[1] == '}' ? "" : ",", data + 1);
+	else
+		buf_printf(s->out, "id: %lld\nevent: %s\ndata: %s\n\n", (long long)seq, kind, data);
 	s->after = seq;
 }
 

@@ -18,6 +18,13 @@ http_handler job_predict;
 http_handler sweep_create, sweeps_list, sweep_get, sweep_cancel;
 /* joblist.c, compare.c */
 http_handler jobs_list, jobs_compare, jobs_groups;
+/* datasetjson.c, datasets.c, datasetfiles.c */
+http_handler datasets_list, dataset_get, datasets_create, dataset_cancel, dataset_prepare_again, dataset_delete,
+	dataset_file_put;
+td_status dataset_file_open(struct request *q, struct upload *u, struct err *e);
+/* models.c */
+http_handler models_list, model_get, model_weights, model_put, model_delete;
+td_status model_open(struct request *q, struct upload *u, struct err *e);
 /* streams.c */
 http_handler job_events, all_events, job_log;
 /* metrics.c */

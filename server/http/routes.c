@@ -4,11 +4,11 @@
  * that fit the same path the first wins, so /jobs/compare stands before /jobs/{id}. */
 #include "http/handlers.h"
 
-#define API             "/api/v1"
-#define JOB_BODY_MOST   (1u << 20) /* a spec of a thousand layers has 100 kB */
-#define SMALL_BODY_MOST (64u << 10)
+#define API              "/api/v1"
+#define JOB_BODY_MOST    (1u << 20) /* a spec of a thousand layers has 100 kB */
+#define SMALL_BODY_MOST  (64u << 10)
 #define POINTS_BODY_MOST (4u << 20)  /* 10,000 points with long names */
-#define INPUT_BODY_MOST (32u << 20) /* a picture of a good camera, or a few hundred small ones */
+#define INPUT_BODY_MOST  (32u << 20) /* a picture of a good camera, or a few hundred small ones */
 
 #define OBJECT(properties, required)                                                                                   \
 	"{\"type\":\"object\",\"properties\":{" properties "},\"required\":[" required                                 \
@@ -28,16 +28,30 @@
 		"\"owner\",\"scope\"")
 #define SESSION_SCHEMA OBJECT(TEXT("token", "200"), "\"token\"")
 
-#define FORK_SCHEMA                                                                                                    \
-	OBJECT(TEXT("from", "40") "," TEXT("name", "200") ",\"set\":{\"type\":\"object\"}", "")
-#define FINISH_SCHEMA                                                                                                  \
-	OBJECT("\"state\":{\"enum\":[\"succeeded\",\"failed\"]}," TEXT("detail", "2000"), "\"state\"")
+#define FORK_SCHEMA   OBJECT(TEXT("from", "40") "," TEXT("name", "200") ",\"set\":{\"type\":\"object\"}", "")
+#define FINISH_SCHEMA OBJECT("\"state\":{\"enum\":[\"succeeded\",\"failed\"]}," TEXT("detail", "2000"), "\"state\"")
 #define SWEEP_SCHEMA                                                                                                   \
-	OBJECT(TEXT("name", "200") ",\"base\":{\"type\":\"object\"},\"space\":{\"type\":\"object\"}," TEXT("metric", "200") "," \
-		"\"goal\":{\"enum\":[\"max\",\"min\"]},\"strategy\":{\"enum\":[\"grid\",\"random\",\"asha\"],\"default\":\"random\"}," \
-		"\"max_jobs\":{\"type\":\"integer\"},\"parallel\":{\"type\":\"integer\",\"default\":1}," \
-		"\"seed\":{\"type\":\"integer\",\"default\":0},\"asha\":{\"type\":\"object\"}", \
+	OBJECT(TEXT("name", "200") ",\"base\":{\"type\":\"object\"},\"space\":{\"type\":\"object\"}," TEXT("metric",   \
+		       "200") ","                                                                                      \
+			      "\"goal\":{\"enum\":[\"max\",\"min\"]},\"strategy\":{\"enum\":[\"grid\",\"random\","     \
+			      "\"asha\"],\"default\":\"random\"},"                                                     \
+			      "\"max_jobs\":{\"type\":\"integer\"},\"parallel\":{\"type\":\"integer\",\"default\":1}," \
+			      "\"seed\":{\"type\":\"integer\",\"default\":0},\"asha\":{\"type\":\"object\"}",          \
 		"\"base\",\"space\",\"metric\",\"goal\"")
+
+#define SHA256_SCHEMA "\"sha256\":{\"type\":\"string\",\"maxLength\":64}"
+#define FORMAT_SCHEMA                                                                                                  \
+	"\"format\":{\"type\":\"object\",\"description\":\"as $defs/format of /api/v1/schema/job.json says\"}"
+#define DATASET_SCHEMA                                                                                                 \
+	OBJECT(TEXT("name", "64") "," TEXT("url", "2000") "," SHA256_SCHEMA "," TEXT("folder",                         \
+		       "1000") "," FORMAT_SCHEMA ","                                                                   \
+			       "\"max_bytes\":{\"type\":\"integer\",\"minimum\":1},\"files\":{\"type\":\"array\","     \
+			       "\"minItems\":1,\"maxItems\":1000,\"items\":" OBJECT(                                   \
+				       TEXT("url", "2000") "," TEXT("name", "128") "," SHA256_SCHEMA, "\"url\"") "}",  \
+		"\"name\"")
+#define PREPARE_SCHEMA OBJECT(FORMAT_SCHEMA, "")
+#define MODEL_SCHEMA                                                                                                   \
+	OBJECT(TEXT("job", "40") ",\"checkpoint\":{\"enum\":[\"best\",\"last\"],\"default\":\"last\"}", "\"job\"")
 
 #define GET(where, who, needs, group, text, names, schema)                                                             \
 	{                                                                                                              \
@@ -92,6 +106,31 @@ const struct route routes[] = {
 	GET(API "/sweeps/{id}", sweep_get, SCOPE_READ, "sweeps", "One sweep with its jobs; wait=SECONDS answers when it is over, or then", "wait:int", "Sweep"),
 	{ .method = "POST", .path = API "/sweeps/{id}/cancel", .handler = sweep_cancel, .scope = SCOPE_RUN, .tag = "sweeps",
 		.summary = "Stop a sweep and its jobs", .success = 200, .response_schema = "Sweep" },
+
+	GET(API "/datasets", datasets_list, SCOPE_READ, "datasets", "The datasets that are registered, and those that are known by name", NULL, "DatasetList"),
+	{ .method = "POST", .path = API "/datasets", .handler = datasets_create, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = JOB_BODY_MOST,
+		.body_schema = DATASET_SCHEMA, .tag = "datasets", .summary = "Register a dataset by its address, a folder below --data-root, or for files to be uploaded; "
+		"of one whose files have been uploaded it says that all are there", .success = 201, .response_schema = "Dataset" },
+	GET(API "/datasets/{name}", dataset_get, SCOPE_READ, "datasets", "One dataset, with its summary: classes, statistics, samples; wait=SECONDS answers when it is at rest, or then",
+		"wait:int", "Dataset"),
+	{ .method = "POST", .path = API "/datasets/{name}/cancel", .handler = dataset_cancel, .scope = SCOPE_RUN, .tag = "datasets",
+		.summary = "Stop fetching or preparing it, at once", .success = 200, .response_schema = "Dataset" },
+	{ .method = "POST", .path = API "/datasets/{name}/prepare", .handler = dataset_prepare_again, .scope = SCOPE_RUN, .body = BODY_JSON,
+		.max_body = JOB_BODY_MOST, .body_schema = PREPARE_SCHEMA, .tag = "datasets", .summary = "Prepare it again, with a corrected format", .success = 200,
+		.response_schema = "Dataset" },
+	{ .method = "PUT", .path = API "/datasets/{name}/files/{file}", .handler = dataset_file_put, .open = dataset_file_open, .scope = SCOPE_RUN,
+		.body = BODY_FILE, .tag = "datasets", .summary = "Upload a file of a dataset; a name that is free is registered", .success = 201, .response_schema = "Dataset" },
+	{ .method = "DELETE", .path = API "/datasets/{name}", .handler = dataset_delete, .scope = SCOPE_RUN, .tag = "datasets",
+		.summary = "Forget a dataset that no job needs, and remove its files", .success = 204 },
+
+	GET(API "/models", models_list, SCOPE_READ, "models", "Weights with a name", NULL, "List"),
+	GET(API "/models/{name}", model_get, SCOPE_READ, "models", "One model and what is in it; as application/octet-stream its weights", NULL, "Model"),
+	GET(API "/models/{name}/weights", model_weights, SCOPE_READ, "models", "Its safetensors file, or a Range of it", NULL, NULL),
+	{ .method = "PUT", .path = API "/models/{name}", .handler = model_put, .open = model_open, .scope = SCOPE_RUN, .body = BODY_FILE, .max_body = SMALL_BODY_MOST,
+		.body_schema = MODEL_SCHEMA, .tag = "models", .summary = "Give weights a name: a safetensors body, or JSON that names a job and a checkpoint", .success = 201,
+		.response_schema = "Model" },
+	{ .method = "DELETE", .path = API "/models/{name}", .handler = model_delete, .scope = SCOPE_RUN, .tag = "models",
+		.summary = "Remove a model that no job needs", .success = 204 },
 
 	GET(API "/events", all_events, SCOPE_READ, "streams", "Everything that happens from now on, as Server-Sent Events", "after:int", NULL),
 	GET(API "/jobs/{id}/events", job_events, SCOPE_READ, "streams",

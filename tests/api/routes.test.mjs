@@ -61,7 +61,8 @@ describe("every route", () => {
 
 	test("that takes a body refuses one that is too large, or broken", async () => {
 		let taken = 0;
-		for (const r of routes.filter((r) => r.requestBody)) {
+		const streamed = (r) => "application/octet-stream" in r.requestBody.content; // of any size, and JSON at most besides
+		for (const r of routes.filter((r) => r.requestBody && !streamed(r))) {
 			problem(assert, await call(r, { body: Buffer.alloc(64 << 20, 32) }).catch((e) => assert.fail(`${r.method} ${r.path}: ${e.message}`)), 413);
 			problem(assert, await call(r, { body: "{broken" }), 400);
 			taken++;

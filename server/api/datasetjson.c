@@ -1,0 +1,307 @@
+/* Datasets as JSON: one, with its files, and all of them. */
+#include "api/datasetjson.h"
+
+#include <string.h>
+
+#define SUMMARY_MOST (8u << 20) /* bytes; a preparer makes at most about 1 MB */
+
+static void add_file(void *arg, const struct dataset_file *f)
+{
+	cJSON *of = cJSON_GetObjectItemCaseSensitive(arg, f->dataset), *o = cJSON_CreateObject();
+
+	if (!of)
+		of = cJSON_AddArrayToObject(arg, f->dataset);
+	cJSON_AddStringToObject(o, "name", f->file);
+	if (*f->url)
+		cJSON_AddStringToObject(o, "url", f->url);
+	cJSON_AddItemToObject(o, "bytes", f->n_bytes < 0 ? cJSON_CreateNull() : cJSON_CreateNumber((double)f->n_bytes));
+	cJSON_AddItemToObject(o, "sha256", *f->sha256 ? cJSON_CreateString(f->sha256) : cJSON_CreateNull());
+	cJSON_AddStringToObject(o, "state", f->state);
+	cJSON_AddNumberToObject(o, "fetched", (double)f->n_fetched);
+	if (*f->detail)
+		cJSON_AddStringToObject(o, "detail", f->detail);
+	cJSON_AddItemToArray(of, o);
+}
+
+static cJSON *source_json(const struct dataset *d, const cJSON *files)
+{
+	cJSON *o = cJSON_CreateObject(), *urls;
+	const cJSON *file;
+
+	if (!strcmp(d->source, "folder")) {
+		cJSON_AddStringToObject(o, "folder", d->folder ? d->folder : "");
+	} else if (strcmp(d->source, "url") != 0) {
+		cJSON_AddBoolToObject(o, d->source, true);
+	} else if (cJSON_GetArraySize(files) == 1) {
+		cJSON_AddStringToObject(o, "url", json_string(cJSON_GetArrayItem(files, 0), "url", ""));
+	} else {
+		urls = cJSON_AddArrayToObject(o, "urls");
+		cJSON_ArrayForEach(file, files)
+		{
+			cJSON_AddItemToArray(urls, cJSON_CreateString(json_string(file, "url", "")));
+		}
+	}
+	return o;
+}
+
+/* What the pack's info says that a list shows: kind, samples of each part, number of classes. */
+static void add_info(cJSON *o, const char *text)
+{
+	cJSON *info = text ? cJSON_Parse(text) : NULL, *samples; /* our own column */
+	const cJSON *part, *classes = json_get(info, "classes");
+
+	if (!classes)
+		classes = json_at(info, "/y/classes");
+	cJSON_AddItemToObject(o, "kind", info ? cJSON_CreateString(json_string(info, "kind", "")) : cJSON_CreateNull());
+	samples = cJSON_AddObjectToObject(o, "samples");
+	cJSON_ArrayForEach(part, json_get(info, "parts"))
+	{
+		cJSON_AddNumberToObject(samples, part->string, (double)json_int(part, "samples", 0));
+	}
+	cJSON_AddItemToObject(o, "classes",
+		cJSON_IsArray(classes) ? cJSON_CreateNumber(cJSON_GetArraySize(classes)) : cJSON_CreateNull());
+	cJSON_Delete(info);
+}
+
+static void add_state(cJSON *o, const struct dataset *d)
+{
+	cJSON *error = NULL, *progress = NULL;
+
+	if (d->detail) {
+		error = cJSON_CreateObject();
+		cJSON_AddStringToObject(error, "detail", d->detail);
+		if (d->pointer)
+			cJSON_AddStringToObject(error, "pointer", d->pointer);
+	}
+	if (*d->phase) {
+		progress = cJSON_CreateObject();
+		cJSON_AddStringToObject(progress, "phase", d->phase);
+		cJSON_AddNumberToObject(progress, "done", (double)d->done);
+		cJSON_AddNumberToObject(progress, "total", (double)d->total);
+		cJSON_AddStringToObject(progress, "file", d->file);
+	}
+	cJSON_AddItemToObject(o, "error", error ? error : cJSON_CreateNull());
+	cJSON_AddItemToObject(o, "progress", progress ? progress : cJSON_CreateNull());
+}
+
+static void add_links(cJSON *o, const char *base, const char *name)
+{
+	cJSON *links = cJSON_AddObjectToObject(o, "links");
+	char *self = mem_printf("%s" API_BASE "/datasets/%s", base, name),
+	     *page = mem_printf("%s/datasets/%s", base, name);
+
+	cJSON_AddStringToObject(links, "self", self);
+	cJSON_AddStringToObject(links, "page", page);
+	mem_free(self);
+	mem_free(page);
+}
+
+/* FILES: taken, or NULL for none. */
+static cJSON *one_json(const struct dataset *d, cJSON *files, const char *base)
+{
+	cJSON *o = cJSON_CreateObject();
+	const cJSON *file;
+	double n_bytes = 0;
+
+	if (!files)
+		files = cJSON_CreateArray();
+	cJSON_ArrayForEach(file, files)
+	{
+		n_bytes += TD_MAX(json_double(file, "bytes", 0), json_double(file, "fetched", 0));
+	}
+	cJSON_AddStringToObject(o, "name", d->name);
+	cJSON_AddStringToObject(o, "state", data_state_name(d->state));
+	cJSON_AddBoolToObject(o, "known", !strcmp(d->source, "known"));
+	cJSON_AddItemToObject(o, "source", source_json(d, files));
+	cJSON_AddRawToObject(o, "format", d->format);
+	cJSON_AddStringToObject(o, "owner", d->owner);
+	api_add_time(o, "created", d->created_ms);
+	api_add_time(o, "updated", d->updated_ms);
+	cJSON_AddNumberToObject(o, "bytes", n_bytes);
+	cJSON_AddNumberToObject(o, "max_bytes", (double)d->max_bytes);
+	cJSON_AddNumberToObject(o, "pack_bytes", (double)d->pack_bytes);
+	add_info(o, d->info);
+	add_state(o, d);
+	cJSON_AddItemToObject(o, "files", files);
+	add_links(o, base, d->name);
+	return o;
+}
+
+/* One that is known by name and that nobody has asked for. */
+static cJSON *known_json(const struct known_dataset *k, const char *base)
+{
+	cJSON *o = cJSON_CreateObject(), *files = cJSON_CreateArray();
+	double n_bytes = 0;
+
+	for (int i = 0; i < k->n_files; i++) {
+		cJSON *file = cJSON_CreateObject();
+
+		n_bytes += (double)k->files[i].n_bytes;
+		cJSON_AddStringToObject(file, "name", k->files[i].name);
+		cJSON_AddNumberToObject(file, "bytes", (double)k->files[i].n_bytes);
+		cJSON_AddStringToObject(file, "sha256", k->files[i].sha256);
+		cJSON_AddStringToObject(file, "state", "waiting");
+		cJSON_AddNumberToObject(file, "fetched", 0);
+		cJSON_AddItemToArray(files, file);
+	}
+	cJSON_AddStringToObject(o, "name", k->name);
+	cJSON_AddStringToObject(o, "state", "known");
+	cJSON_AddBoolToObject(o, "known", true);
+	cJSON_AddBoolToObject(cJSON_AddObjectToObject(o, "source"), "known", true);
+	cJSON_AddRawToObject(o, "format", k->format);
+	cJSON_AddNumberToObject(o, "bytes", n_bytes);
+	add_info(o, k->info);
+	cJSON_AddNullToObject(o, "error");
+	cJSON_AddNullToObject(o, "progress");
+	cJSON_AddItemToObject(o, "files", files);
+	add_links(o, base, k->name);
+	return o;
+}
+
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
+
+struct listing {
+	cJSON *items, *files; /* FILES: name -> array */
+	const char *base;
+};
+
+static void add_one(void *arg, const struct dataset *d)
+{
+	struct listing *l = arg;
+
+	cJSON_AddItemToArray(
+		l->items, one_json(d, cJSON_DetachItemFromObjectCaseSensitive(l->files, d->name), l->base));
+}
+
+static bool is_listed(const cJSON *items, const char *name)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, items)
+	{
+		if (!strcmp(json_string(item, "name", ""), name))
+			return true;
+	}
+	return false;
+}
+
+td_status datasets_list(struct request *q, struct response *r, struct err *e)
+{
+	char *base = request_url(q, "");
+	struct listing l = { .items = cJSON_CreateArray(), .files = cJSON_CreateObject(), .base = base };
+	const struct known_dataset *k;
+
+	if (!store_dataset_files(q->reader, NULL, add_file, l.files, e))
+		store_dataset_each(q->reader, false, add_one, &l, e);
+	for (size_t i = 0; (k = known_at(i)); i++)
+		if (!is_listed(l.items, k->name))
+			cJSON_AddItemToArray(l.items, known_json(k, base));
+	cJSON_Delete(l.files);
+	mem_free(base);
+	if (e->status)
+		cJSON_Delete(l.items);
+	else
+		respond_list(r, l.items, NULL);
+	return e->status;
+}
+
+/* ---- One --------------------------------------------------------------------------------------------------------- */
+
+/* The pack's summary, or null while there is none. */
+static cJSON *read_summary(const struct request *q, const struct dataset *d)
+{
+	char *pack = d->pack ? dataset_pack_path(q->srv->config, d->name, d->pack) : NULL;
+	char *path = pack ? mem_printf("%s/summary.json", pack) : NULL;
+	struct err e = { 0 };
+	cJSON *summary = NULL;
+	struct buf text;
+
+	buf_init(&text, SUMMARY_MOST);
+	if (path && !file_read(path, &text, &e))
+		summary = json_parse(text.data, text.len, &e);
+	buf_release(&text);
+	mem_free(path);
+	mem_free(pack);
+	return summary ? summary : cJSON_CreateNull();
+}
+
+td_status respond_dataset(struct request *q, struct response *r, int code, const struct dataset *d, struct err *e)
+{
+	cJSON *files = cJSON_CreateObject(), *o;
+	char *base;
+
+	if (store_dataset_files(q->reader, d->name, add_file, files, e)) {
+		cJSON_Delete(files);
+		return e->status;
+	}
+	base = request_url(q, "");
+	o = one_json(d, cJSON_DetachItemFromObjectCaseSensitive(files, d->name), base);
+	if (d->info)
+		cJSON_AddRawToObject(o, "info", d->info);
+	else
+		cJSON_AddNullToObject(o, "info");
+	cJSON_AddItemToObject(o, "summary", read_summary(q, d));
+	if (code == 201)
+		respond_header(r, "Location", json_string(json_get(o, "links"), "self", ""));
+	mem_free(base);
+	cJSON_Delete(files);
+	respond_json(r, code, o);
+	return TD_OK;
+}
+
+td_status respond_dataset_named(struct request *q, struct response *r, int code, const char *name, struct err *e)
+{
+	struct dataset d;
+
+	if (store_dataset_get(q->reader, name, &d, e))
+		return e->status;
+	respond_dataset(q, r, code, &d, e);
+	dataset_release(&d);
+	return e->status;
+}
+
+td_status dataset_own(struct request *q, const char *name, struct dataset *d, struct err *e)
+{
+	if (store_dataset_get(q->reader, name, d, e))
+		return e->status;
+	if (*d->owner && api_own(q, "dataset", name, d->owner, e))
+		dataset_release(d);
+	return e->status;
+}
+
+static void respond_known(struct request *q, struct response *r, const struct known_dataset *k)
+{
+	char *base = request_url(q, "");
+	cJSON *o = known_json(k, base);
+
+	cJSON_AddRawToObject(o, "info", k->info);
+	cJSON_AddNullToObject(o, "summary");
+	respond_json(r, 200, o);
+	mem_free(base);
+}
+
+static bool is_at_rest(enum data_state s)
+{
+	return s == DATA_READY || s == DATA_FAILED || s == DATA_CANCELLED;
+}
+
+td_status dataset_get(struct request *q, struct response *r, struct err *e)
+{
+	const struct known_dataset *k = known_dataset(q->param[0]);
+	struct err found = { 0 };
+	struct dataset d;
+	int64_t wait_s;
+
+	if (request_int(q, "wait", 0, DATASET_WAIT_MOST_S, 0, &wait_s, e))
+		return e->status;
+	if (store_dataset_get(q->reader, q->param[0], &d, &found)) {
+		if (found.status != TD_NOT_FOUND || !k)
+			return err_set(e, found.status, "%s", found.text);
+		respond_known(q, r, k);
+		return TD_OK;
+	}
+	if (!wait_s || is_at_rest(d.state) || !request_park(q, (int)wait_s * 1000))
+		respond_dataset(q, r, 200, &d, e);
+	dataset_release(&d);
+	return e->status;
+}

@@ -1,0 +1,17 @@
+/* What the files about datasets share. */
+#ifndef API_DATASETJSON_H
+#define API_DATASETJSON_H
+
+#include "api/api.h"
+#include "datasets.h"
+
+#define DATASET_WAIT_MOST_S 60 /* of ?wait= */
+
+/* D as a whole, with its files, info and summary; or the one that is called NAME. */
+td_status respond_dataset(struct request *q, struct response *r, int code, const struct dataset *d, struct err *e);
+td_status respond_dataset_named(struct request *q, struct response *r, int code, const char *name, struct err *e);
+/* The dataset NAME, if the asker may change it: TD_NOT_FOUND, TD_FORBIDDEN.  One that a job has asked for is
+ * everybody's. */
+td_status dataset_own(struct request *q, const char *name, struct dataset *d, struct err *e);
+
+#endif
