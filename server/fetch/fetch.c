@@ -255,7 +255,7 @@ static bool learn_size(struct download *d)
 	whole = d->n_at_try + length;
 	if (whole > d->max_bytes - d->n_before) {
 		err_set(&d->err, TD_TOO_LARGE,
-			"it has %lld bytes, and the dataset may have %lld; register it with a larger max_bytes, "
+			"it has %lld bytes; with it the dataset would pass its max_bytes, %lld; register it with more, "
 			"or start the daemon with a larger --dataset-max-bytes",
 			(long long)whole, (long long)d->max_bytes);
 		return false;

@@ -61,7 +61,7 @@ static const struct known_dataset datasets[] = {
 			{ "t10k-images-idx3-ubyte.gz", "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa", 4422079 },
 			{ "train-images-idx3-ubyte.gz", "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7", 26421856 },
 		},
-		.format = "{\"type\":\"idx\"}",
+		.format = "{\"type\":\"idx\",\"classes\":[" CLASSES_FASHION_MNIST "]}",
 		.info = IMAGES("fashion-mnist", "60000", "1", "28", CLASSES_FASHION_MNIST),
 	},
 	{
