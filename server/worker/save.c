@@ -139,7 +139,12 @@ bool load_init(struct run *r)
 	}
 	buf_release(&notes);
 	safetensors_release(&file);
-	if (ok)
-		r->err_pointer = NULL;
-	return ok;
+	if (!ok)
+		return false;
+	r->err_pointer = NULL;
+	tell_log(&r->tell, "info", "beginning with the weights of %s%s", r->spec.init_from.job ? "job " : "model ",
+		r->spec.init_from.job     ? r->spec.init_from.job
+		: r->spec.init_from.model ? r->spec.init_from.model
+					  : "?");
+	return true;
 }

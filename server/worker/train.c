@@ -56,6 +56,7 @@ static cJSON *read_info(struct run *r)
 static bool read_data(struct run *r)
 {
 	cJSON *info = read_info(r);
+	const char *pointer = NULL;
 
 	if (!info)
 		return false;
@@ -63,8 +64,10 @@ static bool read_data(struct run *r)
 	cJSON_Delete(info);
 	if (!r->loader || !without_faults(r))
 		return without_faults(r);
-	if (loader_open(r->loader, r->data_folder, (uint64_t)r->spec.seed, &r->err_pointer, &r->err))
+	if (loader_open(r->loader, r->data_folder, (uint64_t)r->spec.seed, &pointer, &r->err)) {
+		r->err_pointer = pointer;
 		return false;
+	}
 	r->facts = loader_facts(r->loader);
 	spec_meet_data(&r->spec, r->facts, &r->faults);
 	return without_faults(r);
