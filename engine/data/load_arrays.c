@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define ARRAY_RANK_MOST 5                  /* of a sample: a batch has one axis more */
-#define ARRAY_SIZE_MOST ((int64_t)1 << 28) /* elements of a sample */
+#define ARRAY_SIZE_MOST ((int64_t)1 << 24) /* elements of a sample */
 
 struct array_columns {
 	struct pack_column x[PACK_PARTS], y[PACK_PARTS];
@@ -56,27 +56,6 @@ static bool read_target(struct loader *l, const cJSON *info, struct faults *faul
 	return true;
 }
 
-/* Whole numbers are tokens: nothing can be computed with them. */
-static bool check_tokens(const struct loader *l, struct faults *faults)
-{
-	const struct opt_choices *t = &l->options->transforms;
-	bool good = true;
-
-	for (int i = 0; i < t->n; i++) {
-		char pointer[48];
-
-		if (!t->items[i].type || !image_op_of(&t->items[i])->scale)
-			continue;
-		snprintf(pointer, sizeof pointer, "/data/transforms/%d", i);
-		faults_add(faults, pointer,
-			"%s scales numbers, but x of %s is of whole numbers, which are tokens; "
-			"leave it out, or save x as float32",
-			t->items[i].type->name, l->facts.dataset);
-		good = false;
-	}
-	return good;
-}
-
 static bool arrays_create(struct loader *l, const cJSON *info, struct faults *faults)
 {
 	struct array_columns *a = l->own;
@@ -94,7 +73,7 @@ static bool arrays_create(struct loader *l, const cJSON *info, struct faults *fa
 	pipeline_init(&a->pipeline, o, a->channels, &l->arena);
 	if (l->facts.x.dtype == TD_I64) {
 		l->facts.n_tokens = o->vocab; /* how many there are only the author knows */
-		return check_tokens(l, faults);
+		return loader_refuse_scalings(l, "whole numbers are tokens; save x as float32", faults);
 	}
 	return true;
 }

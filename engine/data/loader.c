@@ -26,8 +26,7 @@ static const struct loader_kind *const kinds[] = {
 	[PACK_TAGGED_TEXT] = &load_tagged_text,
 };
 
-/* ---- For the kinds -------------------------------------------------------------------------------------------------
- */
+/* ---- For the kinds --------------------------------------------------------------------------------------------- */
 
 bool loader_refuse_info(struct loader *l, struct faults *faults, const char *fmt, ...)
 {
@@ -71,6 +70,25 @@ bool loader_read_classes(struct loader *l, const cJSON *info, struct faults *fau
 	return true;
 }
 
+bool loader_refuse_scalings(const struct loader *l, const char *hint, struct faults *faults)
+{
+	const struct opt_choices *t = &l->options->transforms;
+	struct extent none = { .channels = 1 };
+	bool good = image_ops_plan(&l->options->augment, "augment", &none, faults);
+
+	for (int i = 0; i < t->n; i++) {
+		const struct image_op *op = image_op_of(&t->items[i]);
+		char pointer[48];
+
+		if (!op || op->for_targets)
+			continue;
+		snprintf(pointer, sizeof pointer, "/data/transforms/%d", i);
+		faults_add(faults, pointer, "%s does not apply to %s: %s", op->type.name, l->facts.dataset, hint);
+		good = false;
+	}
+	return good;
+}
+
 td_status loader_map(const struct loader *l, const char *folder, enum pack_part part, const char *name, int64_t n_bytes,
 	struct pack_column *out, struct err *e)
 {
@@ -101,8 +119,7 @@ td_status loader_check_offsets(const struct loader *l, enum pack_part part, cons
 	return TD_OK;
 }
 
-/* ---- Creating
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Creating -------------------------------------------------------------------------------------------------- */
 
 static bool read_parts(struct loader *l, struct faults *faults)
 {
@@ -288,8 +305,7 @@ int64_t loader_bytes(const struct loader *l)
 	       (l->mixup ? batch * row * (int64_t)sizeof(float) : 0) + l->kind->bytes(l);
 }
 
-/* ---- Opening
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------------------------- */
 
 td_status loader_open(struct loader *l, const char *folder, uint64_t seed, const char **pointer, struct err *e)
 {
@@ -327,8 +343,7 @@ int64_t data_batches(int64_t n, int64_t batch_size)
 	return n / batch_size + (n % batch_size != 0);
 }
 
-/* ---- Batches
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------------------------- */
 
 static td_status grow_room(const struct loader *l, int64_t n, struct err *e)
 {
@@ -397,8 +412,7 @@ td_status loader_batch(const struct loader *l, enum data_split split, int64_t ep
 	return TD_OK;
 }
 
-/* ---- For people
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- For people ------------------------------------------------------------------------------------------------ */
 
 cJSON *loader_sample_json(const struct loader *l, enum data_split split, int64_t i)
 {
@@ -423,8 +437,7 @@ double loader_own_units(const struct loader *l, int k, double value)
 	return l->kind->own_units ? l->kind->own_units(l, k, value) : value;
 }
 
-/* ---- Saving and restoring
- * --------------------------------------------------------------------------------------------- */
+/* ---- Saving and restoring -------------------------------------------------------------------------------------- */
 
 cJSON *loader_state(const struct loader *l)
 {

@@ -84,6 +84,8 @@ struct loader {
 bool loader_refuse_info(struct loader *l, struct faults *faults, const char *fmt, ...) TD_PRINTF(3, 4);
 /* INFO's "classes" into the facts, as DATA_CLASS with y a scalar. */
 bool loader_read_classes(struct loader *l, const cJSON *info, struct faults *faults);
+/* Refuse what transforms pictures, and what scales: HINT says what to do instead.  True: there is no such thing. */
+bool loader_refuse_scalings(const struct loader *l, const char *hint, struct faults *faults);
 /* A list of names, copied; N_LEAST to CLASSES_MOST of them.  NULL: it is none. */
 const char *const *loader_read_names(struct loader *l, const cJSON *list, int n_least, int *n);
 /* Map PART.NAME where the part has samples. */

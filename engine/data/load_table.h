@@ -1,0 +1,38 @@
+/* Tables, for the two files about them: load_table.c (training) and input_table.c (prediction). */
+#ifndef TD_DATA_LOAD_TABLE_H
+#define TD_DATA_LOAD_TABLE_H
+
+#include "data/loader.h"
+
+enum column_type { COLUMN_NUMBER, COLUMN_CATEGORY, COLUMN_OTHER };
+
+struct column {
+	const char *name;
+	enum column_type type;
+	const char *const *categories; /* of COLUMN_CATEGORY */
+	int n_categories;
+	bool missing_is_category; /* one more place in the vector: for rows without a value */
+	struct pack_column data[PACK_PARTS];
+	double mean, std; /* of a number; fitted on the training split */
+};
+
+struct table {
+	struct column *columns; /* the loader's arena */
+	int n;
+	int *features, *targets; /* places in COLUMNS; the arena's */
+	int n_features, n_targets;
+	bool scale_features, scale_target;
+};
+
+/* Floats that the column takes in a sample. */
+int64_t column_width(const struct column *c);
+/* VALUE of a number column (NaN: missing, becomes the mean) as the model gets it. */
+float table_number(const struct table *t, const struct column *c, double value);
+/* CATEGORY (-1: missing) as WIDTH floats. */
+void table_one_hot(const struct column *c, int64_t category, float *out);
+
+bool table_read_json(const struct loader *l, const cJSON *inputs, struct data_input *out, struct faults *faults);
+bool table_read_npy(
+	const struct loader *l, const void *body, size_t n_bytes, struct data_input *out, struct faults *faults);
+
+#endif
