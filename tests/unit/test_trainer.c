@@ -1,0 +1,704 @@
+/* The trainer: both modes alike to the bit, many batches alike one large one, and what a step must not touch. */
+#include "learn_rig.h"
+
+#include <stdio.h>
+
+/* ---- A model and its trainer ------------------------------------------------------------------------------------- */
+
+#define SAMPLES 12
+#define STEPS   5
+#define CLASSES 3
+#define WIDTH   4
+
+/* A task: which model, and which batches it meets. */
+struct task {
+	const char *model;
+	enum data_target target;
+	bool tokens; /* inputs are tokens [N, STEPS] with lengths; else [N, WIDTH] */
+};
+
+static const struct task plain = {
+	"{\"layers\":[{\"type\":\"linear\",\"out_features\":6},\"relu\",{\"type\":\"linear\",\"out_features\":3}]}",
+	DATA_CLASS, false
+};
+static const struct task noisy = { "{\"layers\":[{\"type\":\"linear\",\"out_features\":6},\"batch_norm1d\",\"relu\","
+				   "{\"type\":\"dropout\",\"p\":0.4},{\"type\":\"linear\",\"out_features\":3}]}",
+	DATA_CLASS, false };
+static const struct task shared_out = {
+	"{\"layers\":[{\"type\":\"linear\",\"out_features\":5},\"tanh\",{\"type\":\"linear\",\"out_features\":3}]}",
+	DATA_SHARES, false
+};
+static const struct task binary = { "{\"layers\":[{\"type\":\"linear\",\"out_features\":1}]}", DATA_CLASS, false };
+static const struct task numbers = {
+	"{\"layers\":[{\"type\":\"linear\",\"out_features\":5},\"relu\",{\"type\":\"linear\",\"out_features\":3}]}",
+	DATA_VALUES, false
+};
+static const struct task straight = { "{\"layers\":[{\"type\":\"linear\",\"out_features\":3}]}", DATA_VALUES, false };
+static const struct task words = {
+	"{\"layers\":[{\"type\":\"embedding\",\"embedding_dim\":4},"
+	"{\"type\":\"lstm\",\"hidden_size\":3,\"return\":\"sequence\"},{\"type\":\"linear\",\"out_features\":3}]}",
+	DATA_TOKENS, true
+};
+
+struct settings {
+	const char *loss, *optimizer;
+	double clip_norm;
+	int64_t accumulate;
+	bool graph;
+	int threads;
+	const char *freeze; /* a pattern, or NULL */
+};
+
+struct rig {
+	const struct task *task;
+	struct arena arena;
+	struct faults faults;
+	struct chosen loss, optimizer;
+	struct nn_model_options options;
+	struct data_facts facts;
+	td_ctx *c;
+	struct nn_model *model;
+	struct nn_trainer *trainer;
+	td_value *made[3]; /* the present batch: x, y, lengths */
+	int64_t offset;    /* of the present step's first sample */
+	int64_t size;      /* of its batches; the last one gets what is left of SAMPLES */
+	int n_given;       /* batches so far */
+	int give_up_at;    /* this batch does not come; -1: all come */
+	double answered;   /* sum over what was told of answers */
+};
+
+static struct data_facts facts_of(const struct task *task)
+{
+	struct data_facts f = { .target = task->target, .dataset = "test", .n_classes = task == &binary ? 2 : CLASSES };
+
+	f.x = task->tokens ? td_shape_make(TD_I64, 1, (int64_t)STEPS) : td_shape_make(TD_F32, 1, (int64_t)WIDTH);
+	f.has_lengths = task->tokens;
+	f.n_tokens = task->tokens ? 7 : 0;
+	f.y = (td_shape){ .dtype = TD_I64 };
+	if (task->target == DATA_TOKENS)
+		f.y = td_shape_make(TD_I64, 1, (int64_t)STEPS);
+	if (task->target == DATA_SHARES || task->target == DATA_VALUES)
+		f.y = td_shape_make(TD_F32, 1, (int64_t)CLASSES);
+	return f;
+}
+
+static void rig_init(struct rig *r, const struct task *task, const struct settings *s)
+{
+	cJSON *document = cJSON_Parse(task->model);
+	const char *patterns[1] = { s->freeze };
+	td_shape in;
+
+	assert_non_null(document);
+	*r = (struct rig){ .task = task, .facts = facts_of(task), .give_up_at = -1 };
+	r->c = td_ctx_create(&(td_ctx_options){ .threads = TD_MAX(s->threads, 1), .seed = 7 });
+	arena_init(&r->arena);
+	faults_init(&r->faults);
+	chosen_init(&r->loss, &nn_losses, s->loss);
+	chosen_init(&r->optimizer, &nn_optimizers, s->optimizer);
+	opt_read(&nn_model_section, document, "/model", &r->options, &r->arena, &r->faults);
+	in = r->facts.x;
+	in.rank++;
+	in.dim[1] = in.dim[0];
+	in.dim[0] = SAMPLES;
+	r->model = nn_model_create(&r->options, &in, r->facts.n_tokens, r->facts.has_lengths, &r->faults);
+	if (!r->model || r->faults.n_found)
+		fail_msg("%s: %s", r->faults.items[0].pointer, r->faults.items[0].detail);
+	if (s->freeze)
+		nn_model_freeze(r->model, &(struct opt_strings){ patterns, 1 }, "/freeze", &r->faults);
+	assert_int_equal(r->faults.n_found, 0);
+	assert_int_equal(nn_model_allocate(r->model, r->c, 7), TD_OK);
+	r->trainer = nn_trainer_create(&(struct nn_trainer_options){ .c = r->c,
+		.model = r->model,
+		.loss = r->loss.choice,
+		.optimizer = r->optimizer.choice,
+		.facts = &r->facts,
+		.clip_norm = s->clip_norm,
+		.accumulate = s->accumulate,
+		.graph = s->graph });
+	if (!r->trainer)
+		fail_msg("%s", td_error(r->c)->text);
+	cJSON_Delete(document);
+}
+
+static void drop_batch(struct rig *r)
+{
+	for (int i = 0; i < 3; i++) {
+		td_unref(r->made[i]);
+		r->made[i] = NULL;
+	}
+}
+
+static void rig_release(struct rig *r)
+{
+	drop_batch(r);
+	nn_trainer_free(r->trainer);
+	nn_model_free(r->model);
+	td_ctx_free(r->c);
+	chosen_release(&r->loss);
+	chosen_release(&r->optimizer);
+	arena_release(&r->arena);
+	faults_release(&r->faults);
+}
+
+/* ---- Batches: any numbers, always the same ------------------------------------------------------------------------
+ */
+
+static float any(int64_t sample, int64_t k)
+{
+	struct rng_key key = { .seed = 99, .stream = 1, .step = (uint32_t)sample };
+
+	return 2 * rng_unit(rng_u32(&key, (uint64_t)k)) - 1;
+}
+
+static int64_t length_of(int64_t sample)
+{
+	return 1 + sample % STEPS;
+}
+
+/* Element K of the target of a sample. */
+static int64_t label_of(const struct rig *r, int64_t sample, int64_t k)
+{
+	int64_t label = (int64_t)(fabsf(any(sample, 100 + k)) * (float)r->facts.n_classes);
+
+	return r->task->target == DATA_TOKENS && k >= length_of(sample) ? DATA_IGNORE : label;
+}
+
+static td_value *make(struct rig *r, const td_shape *one, int64_t first, int64_t n, bool target)
+{
+	td_shape shape = *one;
+	int64_t per = td_shape_count(one);
+	bool whole = one->dtype == TD_I64;
+	char *data = mem_alloc((size_t)(n * per) * td_dtype_size(one->dtype));
+	td_value *v;
+
+	for (int64_t i = 0; i < n * per; i++) {
+		int64_t sample = first + i / per, k = i % per;
+		if (whole)
+			((int64_t *)(void *)data)[i] = target ? label_of(r, sample, k) : 1 + (sample + k) % 6;
+		else
+			((float *)(void *)data)[i] = target && r->task->target == DATA_SHARES
+							     ? (k ? 0.25f : 0.5f)
+							     : any(sample, k + 50 * target);
+	}
+	for (int i = shape.rank++; i > 0; i--)
+		shape.dim[i] = shape.dim[i - 1];
+	shape.dim[0] = n;
+	v = td_tensor(r->c, &shape, data);
+	mem_free(data);
+	return v;
+}
+
+static void make_batch(struct rig *r, int64_t first, int64_t n, struct nn_batch *out)
+{
+	td_shape length = { .dtype = TD_I64 };
+	int64_t lengths[SAMPLES];
+
+	drop_batch(r);
+	r->made[0] = make(r, &r->facts.x, first, n, false);
+	r->made[1] = make(r, &r->facts.y, first, n, true);
+	if (r->facts.has_lengths) {
+		length = td_shape_make(TD_I64, 1, n);
+		for (int64_t i = 0; i < n; i++)
+			lengths[i] = length_of(first + i);
+		r->made[2] = td_tensor(r->c, &length, lengths);
+	}
+	*out = (struct nn_batch){ r->made[0], r->made[1], r->made[2] };
+}
+
+static bool next(void *arg, int i, struct nn_batch *out)
+{
+	struct rig *r = arg;
+	int64_t first = i * r->size, n = TD_MIN(r->size, SAMPLES - first);
+
+	assert_int_equal(i, r->n_given++);
+	if (i == r->give_up_at)
+		return false;
+	make_batch(r, r->offset + first, n, out);
+	return true;
+}
+
+static void answered(void *arg, int i, const float *answer, const float *each)
+{
+	struct rig *r = arg;
+	td_shape of_answer, of_each;
+
+	nn_trainer_answer_shape(r->trainer, TD_MIN(r->size, SAMPLES - i * r->size), &of_answer, &of_each);
+	for (int64_t k = 0; k < td_shape_count(&of_answer); k++)
+		r->answered += (double)answer[k];
+	for (int64_t k = 0; k < td_shape_count(&of_each); k++)
+		r->answered += 100 * (double)each[k];
+}
+
+/* Step NUMBER over SAMPLES samples, in batches of SIZE. */
+static td_status try_step(struct rig *r, int64_t number, int64_t size, bool asks, struct nn_step_result *result)
+{
+	r->offset = number * SAMPLES;
+	r->size = size;
+	r->n_given = 0;
+	return nn_trainer_step(r->trainer,
+		&(struct nn_step){ .number = number,
+			.factor = 1 / (double)number,
+			.n_batches = (int)((SAMPLES + size - 1) / size),
+			.next = next,
+			.answered = asks ? answered : NULL,
+			.arg = r },
+		result);
+}
+
+static struct nn_step_result step(struct rig *r, int64_t number, int64_t size, bool asks)
+{
+	struct nn_step_result result;
+
+	if (try_step(r, number, size, asks, &result))
+		fail_msg("step %d: %s", (int)number, td_error(r->c)->text);
+	return result;
+}
+
+static void evaluate(struct rig *r)
+{
+	float each[SAMPLES * STEPS * CLASSES], answer[SAMPLES * STEPS * CLASSES];
+	struct nn_batch batch;
+
+	make_batch(r, 1000, SAMPLES, &batch);
+	assert_int_equal(nn_trainer_evaluate(r->trainer, &batch, each, answer), TD_OK);
+	for (int i = 0; i < SAMPLES; i++)
+		assert_true(isfinite(each[i]) && isfinite(answer[i]));
+}
+
+/* ---- Comparing ------------------------------------------------------------------------------------------------------
+ */
+
+struct listing {
+	int n;
+	struct {
+		char name[200];
+		td_value *value;
+	} items[64];
+};
+
+static void list_one(void *arg, const char *name, td_value *v)
+{
+	struct listing *l = arg;
+
+	assert_true(l->n < (int)TD_COUNT(l->items));
+	snprintf(l->items[l->n].name, sizeof l->items[l->n].name, "%s", name);
+	l->items[l->n++].value = v;
+}
+
+static void assert_same_tensors(struct rig *a, struct rig *b, const char *what)
+{
+	struct listing x = { 0 }, y = { 0 };
+
+	nn_trainer_tensors(a->trainer, list_one, &x);
+	nn_trainer_tensors(b->trainer, list_one, &y);
+	assert_int_equal(x.n, y.n);
+	for (int i = 0; i < x.n; i++) {
+		assert_string_equal(x.items[i].name, y.items[i].name);
+		if (memcmp(td_data(x.items[i].value), td_data(y.items[i].value),
+			    td_shape_bytes(td_shape_of(x.items[i].value))))
+			fail_msg("%s: %s differs", what, x.items[i].name);
+	}
+}
+
+static void assert_near_tensors(struct rig *a, struct rig *b, double tolerance, const char *what)
+{
+	for (int i = 0; i < a->model->n_params; i++) {
+		const float *x = td_data(a->model->params[i].value), *y = td_data(b->model->params[i].value);
+
+		for (int64_t k = 0; k < td_shape_count(&a->model->params[i].shape); k++)
+			assert_near((double)x[k], (double)y[k], tolerance, what);
+	}
+}
+
+/* ---- Both modes
+ * ------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const struct task *task;
+	const char *loss;
+} losses[] = {
+	{ &noisy, "\"cross_entropy\"" },
+	{ &noisy, "{\"type\":\"cross_entropy\",\"weight\":[1,2,0.5],\"label_smoothing\":0.1}" },
+	{ &shared_out, "\"cross_entropy\"" },
+	{ &shared_out, "\"bce_with_logits\"" },
+	{ &binary, "{\"type\":\"bce_with_logits\",\"pos_weight\":[2]}" },
+	{ &words, "\"cross_entropy\"" },
+	{ &words, "{\"type\":\"cross_entropy\",\"weight\":[1,2,0.5],\"label_smoothing\":0.1}" },
+	{ &numbers, "\"mse\"" },
+	{ &numbers, "\"l1\"" },
+	{ &numbers, "{\"type\":\"huber\",\"delta\":0.5}" },
+	{ &numbers, "{\"type\":\"smooth_l1\",\"beta\":0.5}" },
+};
+
+static const char *const optimizers[] = { "\"sgd\"",
+	"{\"type\":\"sgd\",\"momentum\":0.9,\"nesterov\":true,\"lr\":0.05}",
+	"{\"type\":\"adam\",\"groups\":[{\"params\":[\"0.*\"],\"lr\":0.02,\"weight_decay\":0.1}]}", "\"adamw\"",
+	"{\"type\":\"rmsprop\",\"momentum\":0.5,\"centered\":true}" };
+
+/* Eager, graph, graph on two threads and being asked for everything else that a step can tell: the same bits. */
+static void compare_modes(const struct task *task, struct settings s)
+{
+	struct rig rigs[3];
+
+	for (int i = 0; i < 3; i++) {
+		s.graph = i > 0;
+		s.threads = i == 2 ? 2 : 1;
+		rig_init(&rigs[i], task, &s);
+	}
+	assert_int_equal(nn_trainer_keep_gradients(rigs[2].trainer, true), TD_OK);
+	for (int64_t number = 1; number <= 4; number++) {
+		/* Steps of many batches and of one, of full ones and of short ones. */
+		int64_t size = s.accumulate == 1 ? SAMPLES : number % 2 ? 5 : SAMPLES;
+		struct nn_step_result first = step(&rigs[0], number, size, false), other;
+
+		for (int i = 1; i < 3; i++) {
+			if (i == 2)
+				evaluate(&rigs[i]);
+			other = step(&rigs[i], number, size, i == 2);
+			if (memcmp(&first, &other, sizeof first))
+				fail_msg("%s %s: step %d of rig %d: loss %.9g, not %.9g; norm %.9g, not %.9g", s.loss,
+					s.optimizer, (int)number, i, other.loss, first.loss, other.grad_norm,
+					first.grad_norm);
+		}
+	}
+	for (int i = 1; i < 3; i++)
+		assert_same_tensors(&rigs[0], &rigs[i], s.loss);
+	assert_int_equal(td_ctx_counters(rigs[0].c).recorded, 0);
+	assert_int_equal(td_ctx_counters(rigs[1].c).dispatched, 0);
+	for (int i = 0; i < 3; i++)
+		rig_release(&rigs[i]);
+}
+
+static void both_modes_have_the_same_bits_whatever_is_chosen(void **state)
+{
+	(void)state;
+	for (size_t l = 0; l < TD_COUNT(losses); l++)
+		for (size_t o = 0; o < TD_COUNT(optimizers); o++)
+			for (int i = 0; i < 4; i++)
+				compare_modes(losses[l].task, (struct settings){ .loss = losses[l].loss,
+								      .optimizer = optimizers[o],
+								      .clip_norm = i & 1 ? 0.05 : 0,
+								      .accumulate = i & 2 ? 3 : 1 });
+}
+
+/* ---- Many batches are one
+ * ----------------------------------------------------------------------------------------------- */
+
+static void many_small_batches_are_one_large_batch(void **state)
+{
+	(void)state;
+	for (size_t l = 0; l < TD_COUNT(losses); l++) {
+		const struct task *task = losses[l].task == &noisy ? &plain : losses[l].task;
+		struct settings s = { .loss = losses[l].loss,
+			.optimizer = "{\"type\":\"sgd\",\"lr\":0.5,\"momentum\":0.9}",
+			.clip_norm = l % 2 ? 0.2 : 0,
+			.accumulate = 1,
+			.graph = l % 2 };
+		struct rig one, many;
+
+		rig_init(&one, task, &s);
+		s.accumulate = 5;
+		rig_init(&many, task, &s);
+		for (int64_t number = 1; number <= 3; number++) {
+			struct nn_step_result a = step(&one, number, SAMPLES, true), b = step(&many, number, 5, true);
+
+			assert_int_equal(a.n, b.n);
+			assert_near(b.loss, a.loss, 1e-6, s.loss);
+			assert_near(b.grad_norm, a.grad_norm, 1e-5, s.loss);
+			assert_near(many.answered, one.answered, 1e-5, s.loss);
+		}
+		assert_near_tensors(&one, &many, 1e-5, s.loss);
+		rig_release(&one);
+		rig_release(&many);
+	}
+}
+
+static void targets_that_do_not_count_are_not_counted(void **state)
+{
+	struct settings s = { .loss = "\"cross_entropy\"", .optimizer = "\"sgd\"", .accumulate = 3 };
+	int64_t n = 0;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &words, &s);
+	for (int64_t i = 0; i < SAMPLES; i++)
+		n += length_of(SAMPLES + i);
+	assert_int_equal(step(&r, 1, SAMPLES, false).n, n);
+	n = 0;
+	for (int64_t i = 0; i < SAMPLES; i++)
+		n += length_of(2 * SAMPLES + i);
+	assert_int_equal(step(&r, 2, 5, false).n, n);
+	rig_release(&r);
+}
+
+/* ---- Clipping
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static double distance(struct rig *a, struct rig *b)
+{
+	double sum = 0;
+
+	for (int i = 0; i < a->model->n_params; i++) {
+		const float *x = td_data(a->model->params[i].value), *y = td_data(b->model->params[i].value);
+
+		for (int64_t k = 0; k < td_shape_count(&a->model->params[i].shape); k++)
+			sum += pow((double)x[k] - (double)y[k], 2);
+	}
+	return sqrt(sum);
+}
+
+static void a_step_is_no_longer_than_the_clipped_norm(void **state)
+{
+	(void)state;
+	for (int graph = 0; graph < 2; graph++) {
+		struct settings s = { .loss = "\"mse\"", .optimizer = "{\"type\":\"sgd\",\"lr\":1}", .graph = graph };
+		struct rig still, free_, clipped, loose;
+		double norm;
+
+		rig_init(&still, &numbers, &s);
+		rig_init(&free_, &numbers, &s);
+		s.clip_norm = 0.01;
+		rig_init(&clipped, &numbers, &s);
+		s.clip_norm = 1000;
+		rig_init(&loose, &numbers, &s);
+		norm = step(&free_, 1, SAMPLES, false).grad_norm;
+		assert_near(distance(&still, &free_), norm, 1e-5, "a free step");
+		assert_true(step(&clipped, 1, SAMPLES, false).grad_norm == norm); /* told as it was before */
+		assert_near(distance(&still, &clipped), 0.01 * norm / (norm + 1e-6), 1e-6, "a clipped step");
+		step(&loose, 1, SAMPLES, false);
+		assert_near(distance(&free_, &loose), 0, 1e-12, "a step within the bound");
+		rig_release(&still);
+		rig_release(&free_);
+		rig_release(&clipped);
+		rig_release(&loose);
+	}
+}
+
+/* ---- What a step does not touch
+ * -------------------------------------------------------------------------------------------- */
+
+static void frozen_parameters_and_buffers_keep_out(void **state)
+{
+	(void)state;
+	for (int graph = 0; graph < 2; graph++) {
+		struct settings s = {
+			.loss = "\"cross_entropy\"", .optimizer = "\"adam\"", .graph = graph, .freeze = "0.*"
+		};
+		float before[6 * WIDTH], after[6 * WIDTH], mean[6], room[6 * WIDTH];
+		struct listing l = { 0 };
+		int buffers = 0, states = 0;
+		struct rig r;
+
+		rig_init(&r, &noisy, &s);
+		td_read(r.model->params[0].value, before);
+		assert_int_equal(nn_trainer_keep_gradients(r.trainer, true), TD_OK);
+		step(&r, 1, SAMPLES, false);
+		td_read(r.model->params[0].value, after);
+		assert_memory_equal(before, after, sizeof before);
+		nn_trainer_tensors(r.trainer, list_one, &l);
+		for (int i = 0; i < l.n; i++) {
+			states += !strncmp(l.items[i].name, "optimizer.", 10);
+			assert_null(strstr(l.items[i].name, "optimizer.0."));
+			assert_null(strstr(l.items[i].name, "running_mean.exp_avg"));
+			if (!strcmp(l.items[i].name, "model.1.running_mean")) {
+				td_read(l.items[i].value, mean);
+				assert_true(mean[0] != 0);
+				evaluate(&r); /* looks at the running means, and leaves them alone */
+				td_read(l.items[i].value, after);
+				assert_memory_equal(mean, after, sizeof mean);
+				buffers++;
+			}
+		}
+		assert_int_equal(buffers, 1);
+		assert_int_equal(states, 2 * 4); /* weight and bias of the norm and of the last layer */
+		assert_int_equal(nn_trainer_gradient(r.trainer, 0, room), TD_NOT_FOUND);
+		rig_release(&r);
+	}
+}
+
+static void gradients_are_kept_as_they_were_before_clipping(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct settings s = { .loss = "\"mse\"",
+			.optimizer = "{\"type\":\"sgd\",\"lr\":0}",
+			.clip_norm = 1e-3,
+			.accumulate = 5,
+			.graph = i & 1 };
+		struct nn_step_result result;
+		double sum = 0;
+		float room[64];
+		struct rig r;
+
+		rig_init(&r, &numbers, &s);
+		step(&r, 1, i & 2 ? 5 : SAMPLES, false);
+		assert_int_equal(nn_trainer_gradient(r.trainer, 0, room), TD_NOT_FOUND); /* nobody had asked */
+		assert_int_equal(nn_trainer_keep_gradients(r.trainer, true), TD_OK);
+		result = step(&r, 2, i & 2 ? 5 : SAMPLES, false);
+		for (int p = 0; p < r.model->n_params; p++) {
+			assert_int_equal(nn_trainer_gradient(r.trainer, p, room), TD_OK);
+			for (int64_t k = 0; k < td_shape_count(&r.model->params[p].shape); k++)
+				sum += (double)room[k] * (double)room[k];
+		}
+		assert_near(sqrt(sum), result.grad_norm, 1e-6, "the norm of what was kept");
+		nn_trainer_keep_gradients(r.trainer, false);
+		step(&r, 3, SAMPLES, false);
+		assert_int_equal(nn_trainer_gradient(r.trainer, 0, room), TD_NOT_FOUND);
+		rig_release(&r);
+	}
+}
+
+static void a_batch_that_does_not_come_ends_the_step(void **state)
+{
+	struct settings s = { .loss = "\"cross_entropy\"", .optimizer = "\"adam\"", .accumulate = 3, .graph = true };
+	struct nn_step_result result;
+	struct rig a, b;
+
+	(void)state;
+	rig_init(&a, &plain, &s);
+	rig_init(&b, &plain, &s);
+	for (int at = 0; at < 3; at++) {
+		a.give_up_at = at;
+		assert_int_equal(try_step(&a, 1, 5, false, &result), TD_CANCELLED);
+		assert_int_equal(td_error(a.c)->status, TD_OK);
+	}
+	assert_same_tensors(&a, &b, "a step that was given up");
+	a.give_up_at = -1;
+	step(&a, 1, 5, false); /* and nothing of it is left */
+	step(&b, 1, 5, false);
+	assert_same_tensors(&a, &b, "the step after");
+	rig_release(&a);
+	rig_release(&b);
+}
+
+static void what_diverges_goes_on(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct settings s = { .loss = "\"mse\"",
+			.optimizer = "{\"type\":\"sgd\",\"lr\":100000}",
+			.clip_norm = i & 2 ? 1e30 : 0,
+			.graph = i & 1 };
+		struct nn_step_result result = { 0 };
+		struct rig r;
+
+		rig_init(&r, &straight, &s);
+		for (int64_t number = 1; number <= 20; number++)
+			result = step(&r, number, SAMPLES, true);
+		assert_false(isfinite(result.loss));
+		rig_release(&r);
+	}
+}
+
+/* ---- Checkpoints
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void tensors_have_the_names_and_order_of_checkpoints(void **state)
+{
+	static const char *const names[] = { "model.0.weight", "model.0.bias", "model.2.weight", "model.2.bias",
+		"optimizer.0.weight.exp_avg", "optimizer.0.weight.exp_avg_sq", "optimizer.0.bias.exp_avg",
+		"optimizer.0.bias.exp_avg_sq", "optimizer.2.weight.exp_avg", "optimizer.2.weight.exp_avg_sq",
+		"optimizer.2.bias.exp_avg", "optimizer.2.bias.exp_avg_sq" };
+	struct settings s = { .loss = "\"cross_entropy\"", .optimizer = "\"adam\"" };
+	struct listing l = { 0 };
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &plain, &s);
+	nn_trainer_tensors(r.trainer, list_one, &l);
+	assert_int_equal(l.n, TD_COUNT(names));
+	for (int i = 0; i < l.n; i++)
+		assert_string_equal(l.items[i].name, names[i]);
+	rig_release(&r);
+}
+
+static void copy_tensors(struct rig *from, struct rig *to)
+{
+	struct listing a = { 0 }, b = { 0 };
+
+	nn_trainer_tensors(from->trainer, list_one, &a);
+	nn_trainer_tensors(to->trainer, list_one, &b);
+	for (int i = 0; i < a.n; i++) {
+		void *bytes = mem_alloc(td_shape_bytes(td_shape_of(a.items[i].value)));
+		td_read(a.items[i].value, bytes);
+		td_write(b.items[i].value, bytes);
+		mem_free(bytes);
+	}
+}
+
+/* With dropout, running means, accumulation, clipping and momentum, in the other mode, on another number of threads. */
+static void a_training_that_goes_on_elsewhere_has_the_same_bits(void **state)
+{
+	struct settings s = { .loss = "\"cross_entropy\"",
+		.optimizer = "{\"type\":\"rmsprop\",\"momentum\":0.9}",
+		.clip_norm = 0.5,
+		.accumulate = 3,
+		.graph = true };
+	struct rig whole, second;
+
+	(void)state;
+	rig_init(&whole, &noisy, &s);
+	s.graph = false;
+	s.threads = 2;
+	rig_init(&second, &noisy, &s);
+	for (int64_t number = 1; number <= 3; number++)
+		step(&whole, number, 5, true);
+	copy_tensors(&whole, &second);
+	for (int64_t number = 4; number <= 6; number++) {
+		step(&whole, number, 5, true);
+		step(&second, number, 5, true);
+	}
+	assert_same_tensors(&whole, &second, "the second half");
+	rig_release(&whole);
+	rig_release(&second);
+}
+
+/* ---- Drawing
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void count_nodes(void *arg, const td_node_view *node)
+{
+	int *n = arg;
+
+	n[0]++;
+	n[1] += node->op && strstr(node->op, "adam_update") != NULL;
+}
+
+static void a_step_can_be_drawn_in_both_modes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct settings s = { .loss = "\"cross_entropy\"", .optimizer = "\"adam\"", .graph = i & 1 };
+		struct err e = { 0 };
+		struct nn_batch batch;
+		int n[2] = { 0 };
+		struct rig r;
+
+		rig_init(&r, &words, &s);
+		if (i & 2)
+			step(&r, 1, SAMPLES, true);
+		make_batch(&r, 0, SAMPLES, &batch);
+		assert_int_equal(nn_trainer_draw(r.trainer, &batch, count_nodes, n, &e), TD_OK);
+		assert_true(n[0] > 10 && n[1] >= 6);
+		rig_release(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(both_modes_have_the_same_bits_whatever_is_chosen),
+		cmocka_unit_test(many_small_batches_are_one_large_batch),
+		cmocka_unit_test(targets_that_do_not_count_are_not_counted),
+		cmocka_unit_test(a_step_is_no_longer_than_the_clipped_norm),
+		cmocka_unit_test(frozen_parameters_and_buffers_keep_out),
+		cmocka_unit_test(gradients_are_kept_as_they_were_before_clipping),
+		cmocka_unit_test(a_batch_that_does_not_come_ends_the_step),
+		cmocka_unit_test(what_diverges_goes_on),
+		cmocka_unit_test(tensors_have_the_names_and_order_of_checkpoints),
+		cmocka_unit_test(a_training_that_goes_on_elsewhere_has_the_same_bits),
+		cmocka_unit_test(a_step_can_be_drawn_in_both_modes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
