@@ -242,8 +242,7 @@ static int read_field(struct csv *c, struct err *e)
 	return stop;
 }
 
-/* One row, of any number of fields.  1, 0, -1. */
-static int read_row(struct csv *c, struct err *e)
+int csv_row(struct csv *c, struct err *e)
 {
 	int stop = fill(c, e);
 
@@ -271,7 +270,7 @@ static int read_row(struct csv *c, struct err *e)
 	return 1;
 }
 
-static bool row_is_blank(const struct csv *c)
+bool csv_row_is_blank(const struct csv *c)
 {
 	return c->n_fields == 1 && c->starts[0] == c->ends[0];
 }
@@ -281,130 +280,13 @@ int csv_next(struct csv *c, struct err *e)
 	char text[160];
 	int got;
 
-	while ((got = read_row(c, e)) > 0 && row_is_blank(c))
+	while ((got = csv_row(c, e)) > 0 && csv_row_is_blank(c))
 		;
 	if (got <= 0 || c->n_fields == c->n_columns)
 		return got;
 	snprintf(text, sizeof text, "%d fields, but the first row has %d; is a text with \"%c\" in it not quoted?",
 		c->n_fields, c->n_columns, c->delimiter);
 	return refuse(c, e, text);
-}
-
-/* ---- What is found out ----------------------------------------------------------------------------------------------
- */
-
-/* The bytes in hand alone, from which a row that is cut off at their end is left out. */
-static struct csv sample_of(const struct csv *c, char delimiter)
-{
-	struct csv sample = { .bytes = c->bytes, .n_bytes = c->n_bytes, .at = c->at, .ended = true, .line = 1 };
-
-	if (!c->ended)
-		while (sample.n_bytes > sample.at && sample.bytes[sample.n_bytes - 1] != '\n')
-			sample.n_bytes--;
-	sample.delimiter = delimiter;
-	buf_init(&sample.row, CSV_ROW_MOST);
-	return sample;
-}
-
-static void sample_release(struct csv *c)
-{
-	buf_release(&c->row);
-	mem_free(c->starts);
-	mem_free(c->ends);
-}
-
-/* How well DELIMITER fits: the fields of the first row if all rows have as many, else the part of rows that do. */
-static double rate(const struct csv *c, char delimiter)
-{
-	struct csv sample = sample_of(c, delimiter);
-	int n_first = 0, n_rows = 0, n_same = 0;
-
-	while (n_rows < CSV_SNIFF_ROWS && read_row(&sample, NULL) > 0) {
-		if (row_is_blank(&sample))
-			continue;
-		n_first = n_rows ? n_first : sample.n_fields;
-		n_same += sample.n_fields == n_first;
-		n_rows++;
-	}
-	sample_release(&sample);
-	if (n_first < 2)
-		return 0;
-	return n_same == n_rows ? n_first : (double)n_same / n_rows;
-}
-
-static char find_delimiter(const struct csv *c)
-{
-	static const char candidates[] = { ',', ';', '\t', '|' };
-	double best = 0;
-	char found = ',';
-
-	for (size_t i = 0; i < TD_COUNT(candidates); i++) {
-		double now = rate(c, candidates[i]);
-		if (now > best) {
-			best = now;
-			found = candidates[i];
-		}
-	}
-	return found;
-}
-
-/* What a first row says about itself, and the rows below about it. */
-struct column_signs {
-	char *first; /* owned */
-	int n_numbers, n_others;
-	bool again; /* the first row's value stands below it too */
-};
-
-static bool looks_like_header(const struct column_signs *signs, int n_columns, int n_rows)
-{
-	bool numbers_below = false, again = false;
-	double ignored;
-
-	for (int k = 0; k < n_columns; k++) {
-		size_t n = strlen(signs[k].first);
-		if (csv_is_missing(signs[k].first, n) || csv_number(signs[k].first, n, &ignored) || n > HEADER_NAME)
-			return false;
-		for (int j = 0; j < k && n_columns < 1000; j++)
-			if (!strcmp(signs[j].first, signs[k].first))
-				return false;
-		numbers_below |= signs[k].n_numbers && !signs[k].n_others;
-		again |= signs[k].again;
-	}
-	return numbers_below || (n_rows > 1 && !again);
-}
-
-static bool find_header(const struct csv *c)
-{
-	struct csv sample = sample_of(c, c->delimiter);
-	struct column_signs *signs = NULL;
-	int n_columns = 0, n_rows = 0;
-	double ignored;
-	bool found;
-
-	for (; n_rows < CSV_SNIFF_ROWS && read_row(&sample, NULL) > 0; n_rows++) {
-		if (!n_rows) {
-			n_columns = sample.n_fields;
-			signs = MEM_NEW_N(struct column_signs, n_columns);
-		}
-		for (int k = 0; k < n_columns && k < sample.n_fields; k++) {
-			const char *text = csv_field(&sample, k);
-			size_t n = csv_field_bytes(&sample, k);
-
-			if (!n_rows) {
-				signs[k].first = mem_strdup(text);
-				continue;
-			}
-			signs[k].n_numbers += csv_number(text, n, &ignored);
-			signs[k].n_others += !csv_number(text, n, &ignored) && !csv_is_missing(text, n);
-			signs[k].again |= !strcmp(text, signs[k].first);
-		}
-	}
-	found = n_columns && looks_like_header(signs, n_columns, n_rows);
-	for (int k = 0; k < n_columns; k++)
-		mem_free(signs[k].first);
-	mem_free(signs);
-	sample_release(&sample);
-	return found;
 }
 
 /* ---- Opening ------------------------------------------------------------------------------------------------------
@@ -468,17 +350,17 @@ static td_status set_names(struct csv *c, struct err *e)
 
 static td_status read_names(struct csv *c, struct err *e)
 {
-	struct csv sample = sample_of(c, c->delimiter);
+	struct csv sample = csv_sample(c, c->delimiter);
 	int got = 0;
 
 	if (c->has_header)
-		while ((got = read_row(c, e)) > 0 && row_is_blank(c))
+		while ((got = csv_row(c, e)) > 0 && csv_row_is_blank(c))
 			;
 	else /* a first row longer than what is in hand has no end there: it is counted when it comes */
-		while ((got = read_row(&sample, NULL)) > 0 && row_is_blank(&sample))
+		while ((got = csv_row(&sample, NULL)) > 0 && csv_row_is_blank(&sample))
 			;
 	c->n_columns = got > 0 ? (c->has_header ? c->n_fields : sample.n_fields) : 0;
-	sample_release(&sample);
+	csv_sample_release(&sample);
 	if (got < 0 && c->has_header)
 		return e->status;
 	if (!c->n_columns)
@@ -497,8 +379,9 @@ td_status csv_open(struct csv *c, struct source *s, const struct csv_options *op
 	status = read_first(c, e);
 	if (status)
 		return status;
-	c->delimiter = options->delimiter ? options->delimiter : find_delimiter(c);
-	c->has_header = options->header == PREPARE_HEADER_AUTO ? find_header(c) : options->header == PREPARE_HEADER_YES;
+	c->delimiter = options->delimiter ? options->delimiter : csv_find_delimiter(c);
+	c->has_header =
+		options->header == PREPARE_HEADER_AUTO ? csv_find_header(c) : options->header == PREPARE_HEADER_YES;
 	return read_names(c, e);
 }
 

@@ -57,6 +57,35 @@ int csv_find_any(const struct csv *c, const char *const *names);
 /* "data.csv, line 7" into OUT. */
 void csv_where(const struct csv *c, char *out, size_t size);
 
+/* ---- What the first rows say (csv_sniff.c) ----------------------------------------------------------------------- */
+
+/* One column's values in the first rows. */
+struct csv_profile {
+	double n_words;    /* in the mean, between blanks */
+	double n_distinct; /* of n rows, as a part of them */
+	double pictures;   /* part of the values that end as a picture's name does */
+	double numbers;    /* part that are numbers */
+};
+
+#define CSV_PROFILED_MOST 64 /* columns: a wider table is no list of texts or pictures */
+
+/* Between csv_open and csv_next: fill OUT [n_columns] from at most CSV_SNIFF_ROWS rows.  Returns how many there were; 0
+ * where the table has more than CSV_PROFILED_MOST columns. */
+int csv_profile(const struct csv *c, struct csv_profile *out);
+/* Of the bytes in hand, for csv_open. */
+char csv_find_delimiter(const struct csv *c);
+bool csv_find_header(const struct csv *c);
+/* A reader of the bytes in hand alone, from which a row that is cut off at their end is left out; csv_sample_release.
+ */
+struct csv csv_sample(const struct csv *c, char delimiter);
+void csv_sample_release(struct csv *sample);
+/* One row of any number of fields, blank or not.  1, 0, -1. */
+int csv_row(struct csv *c, struct err *e);
+bool csv_row_is_blank(const struct csv *c);
+
+/* ---- Values --------------------------------------------------------------------------------------------------------
+ */
+
 /* Whether an entry is to be read as CSV by its name: all that are not inside of something, else those that are called
  * so. */
 bool csv_is_meant(const struct source_entry *entry);

@@ -397,7 +397,7 @@ static td_status tell_arrays(struct reading *r, struct classes *c, struct err *e
 {
 	const struct npy *x = &r->x[PACK_TRAIN].npy, *y = &r->y[PACK_TRAIN].npy;
 	bool classes = are_classes(r);
-	cJSON *shape, *target;
+	cJSON *shape;
 	td_status s = prepare_parts(r->p, r->n_x, e);
 
 	for (enum pack_part part = PACK_TRAIN; part < PACK_PARTS && !s; part++) {
@@ -414,15 +414,11 @@ static td_status tell_arrays(struct reading *r, struct classes *c, struct err *e
 		return s;
 	cJSON_AddStringToObject(r->p->info, "kind", pack_kind_names[PACK_ARRAYS]);
 	describe(x, stays_integer(x, ROLE_X), false, cJSON_AddObjectToObject(r->p->info, "x"));
-	target = cJSON_AddObjectToObject(r->p->info, "y");
-	shape = describe(y, classes, classes, target);
+	shape = describe(y, classes, classes, cJSON_AddObjectToObject(r->p->info, "y"));
 	if (!classes && y->rank == 1)
 		cJSON_AddItemToArray(shape, cJSON_CreateNumber(1));
-	if (classes) {
+	if (classes)
 		classes_tell(c, r->p);
-		cJSON_AddItemToObject(
-			target, "classes", cJSON_DetachItemFromObjectCaseSensitive(r->p->info, "classes"));
-	}
 	return TD_OK;
 }
 
