@@ -1,0 +1,452 @@
+/* Initialisers and layers: shapes, parameters, what they refuse, and what they say in torch's words. */
+#include "test_model.h"
+
+#include <math.h>
+
+/* ---- Every layer by a table -------------------------------------------------------------------------------------- */
+
+struct row {
+	const char *layer;
+	td_shape in;
+	const char *out;    /* shape of the output */
+	int64_t parameters; /* learnt elements */
+	const char *torch;  /* the module in generated code; NULL: none */
+};
+
+#define IMAGE(n, c, h, w)                                                                                              \
+	{                                                                                                              \
+		TD_F32, TD_ROW_MAJOR, 4,                                                                               \
+		{                                                                                                      \
+			n, c, h, w                                                                                     \
+		}                                                                                                      \
+	}
+#define SEQUENCE(n, t, d)                                                                                              \
+	{                                                                                                              \
+		TD_F32, TD_ROW_MAJOR, 3,                                                                               \
+		{                                                                                                      \
+			n, t, d                                                                                        \
+		}                                                                                                      \
+	}
+#define FLAT(n, f)                                                                                                     \
+	{                                                                                                              \
+		TD_F32, TD_ROW_MAJOR, 2,                                                                               \
+		{                                                                                                      \
+			n, f                                                                                           \
+		}                                                                                                      \
+	}
+#define TOKENS(n, t)                                                                                                   \
+	{                                                                                                              \
+		TD_I64, TD_ROW_MAJOR, 2,                                                                               \
+		{                                                                                                      \
+			n, t                                                                                           \
+		}                                                                                                      \
+	}
+
+static const struct row rows[] = {
+	{ "{\"type\":\"linear\",\"out_features\":4}", FLAT(2, 3), "float32[2, 4]", 16, "nn.Linear(3, 4)" },
+	{ "{\"type\":\"linear\",\"out_features\":4,\"bias\":false}", SEQUENCE(2, 5, 3), "float32[2, 5, 4]", 12,
+		"nn.Linear(3, 4, bias=False)" },
+	{ "{\"type\":\"embedding\",\"embedding_dim\":6}", TOKENS(2, 5), "float32[2, 5, 6]", 120,
+		"nn.Embedding(20, 6)" },
+	{ "{\"type\":\"embedding\",\"embedding_dim\":6,\"num_embeddings\":30,\"padding_idx\":2}", TOKENS(2, 5),
+		"float32[2, 5, 6]", 180, "nn.Embedding(30, 6, padding_idx=2)" },
+	{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}", IMAGE(2, 3, 9, 7), "float32[2, 8, 7, 5]", 224,
+		"nn.Conv2d(3, 8, (3, 3), stride=(1, 1), padding=(0, 0))" },
+	{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":[3,5],\"padding\":\"same\"}", IMAGE(2, 3, 9, 7),
+		"float32[2, 8, 9, 7]", 368, "nn.Conv2d(3, 8, (3, 5), stride=(1, 1), padding=(1, 2))" },
+	{ "{\"type\":\"conv2d\",\"out_channels\":6,\"kernel_size\":3,\"dilation\":2,\"groups\":3,\"padding\":"
+	  "\"valid\"}",
+		IMAGE(2, 3, 9, 7), "float32[2, 6, 5, 3]", 60,
+		"nn.Conv2d(3, 6, (3, 3), stride=(1, 1), padding=(0, 0), dilation=(2, 2), groups=3)" },
+	{ "{\"type\":\"conv1d\",\"out_channels\":4,\"kernel_size\":5,\"stride\":2,\"padding\":2}", SEQUENCE(2, 3, 9),
+		"float32[2, 4, 5]", 64, "nn.Conv1d(3, 4, 5, stride=2, padding=2)" },
+	{ "{\"type\":\"max_pool2d\",\"kernel_size\":2}", IMAGE(2, 3, 9, 7), "float32[2, 3, 4, 3]", 0,
+		"nn.MaxPool2d((2, 2), stride=(2, 2), padding=(0, 0))" },
+	{ "{\"type\":\"max_pool2d\",\"kernel_size\":3,\"stride\":2,\"ceil_mode\":true}", IMAGE(2, 3, 8, 8),
+		"float32[2, 3, 4, 4]", 0, "nn.MaxPool2d((3, 3), stride=(2, 2), padding=(0, 0), ceil_mode=True)" },
+	{ "{\"type\":\"avg_pool2d\",\"kernel_size\":2,\"padding\":1,\"count_include_pad\":false}", IMAGE(2, 3, 8, 8),
+		"float32[2, 3, 5, 5]", 0,
+		"nn.AvgPool2d((2, 2), stride=(2, 2), padding=(1, 1), count_include_pad=False)" },
+	{ "{\"type\":\"max_pool1d\",\"kernel_size\":3}", SEQUENCE(2, 3, 9), "float32[2, 3, 3]", 0,
+		"nn.MaxPool1d(3, stride=3, padding=0)" },
+	{ "{\"type\":\"avg_pool1d\",\"kernel_size\":2,\"stride\":1}", SEQUENCE(2, 3, 9), "float32[2, 3, 8]", 0,
+		"nn.AvgPool1d(2, stride=1, padding=0)" },
+	{ "{\"type\":\"adaptive_avg_pool2d\",\"output_size\":[2,3]}", IMAGE(2, 3, 9, 7), "float32[2, 3, 2, 3]", 0,
+		"nn.AdaptiveAvgPool2d((2, 3))" },
+	{ "\"global_avg_pool\"", IMAGE(2, 3, 9, 7), "float32[2, 3]", 0, NULL },
+	{ "\"global_avg_pool\"", SEQUENCE(2, 3, 9), "float32[2, 3]", 0, NULL },
+	{ "\"batch_norm\"", FLAT(4, 3), "float32[4, 3]", 6, "nn.BatchNorm1d(3)" },
+	{ "\"batch_norm1d\"", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 6, "nn.BatchNorm1d(3)" },
+	{ "{\"type\":\"batch_norm2d\",\"momentum\":0.2,\"affine\":false}", IMAGE(4, 3, 5, 5), "float32[4, 3, 5, 5]", 0,
+		"nn.BatchNorm2d(3, momentum=0.20000000000000001, affine=False)" },
+	{ "\"layer_norm\"", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 10, "nn.LayerNorm((5, ))" },
+	{ "{\"type\":\"layer_norm\",\"axes\":2}", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 30, "nn.LayerNorm((3, 5, ))" },
+	{ "{\"type\":\"lstm\",\"hidden_size\":4}", SEQUENCE(2, 5, 3), "float32[2, 5, 4]", 144,
+		"nn.LSTM(3, 4, batch_first=True)" },
+	{ "{\"type\":\"lstm\",\"hidden_size\":4,\"num_layers\":2,\"bidirectional\":true,\"return\":\"last\","
+	  "\"dropout\":0.5}",
+		SEQUENCE(2, 5, 3), "float32[2, 8]", 736,
+		"nn.LSTM(3, 4, num_layers=2, batch_first=True, dropout=0.5, bidirectional=True)" },
+	{ "{\"type\":\"gru\",\"hidden_size\":4}", SEQUENCE(2, 5, 3), "float32[2, 5, 4]", 108,
+		"nn.GRU(3, 4, batch_first=True)" },
+	{ "\"sequence_mean\"", SEQUENCE(2, 5, 3), "float32[2, 3]", 0, NULL },
+	{ "\"relu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.ReLU()" },
+	{ "\"leaky_relu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.LeakyReLU(0.01)" },
+	{ "\"elu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.ELU(1)" },
+	{ "\"gelu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.GELU(approximate=\"none\")" },
+	{ "\"silu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.SiLU()" },
+	{ "\"sigmoid\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Sigmoid()" },
+	{ "\"tanh\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Tanh()" },
+	{ "\"softplus\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Softplus()" },
+	{ "\"softmax\"", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 0, "nn.Softmax(dim=2)" },
+	{ "{\"type\":\"log_softmax\",\"dim\":1}", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 0, "nn.LogSoftmax(dim=1)" },
+	{ "\"dropout\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Dropout(0.5)" },
+	{ "\"flatten\"", IMAGE(2, 3, 9, 7), "float32[2, 189]", 0, "nn.Flatten()" },
+	{ "{\"type\":\"reshape\",\"shape\":[7,-1]}", IMAGE(2, 3, 9, 7), "float32[2, 7, 27]", 0, NULL },
+	{ "\"transpose\"", SEQUENCE(2, 5, 3), "float32[2, 3, 5]", 0, NULL },
+	{ "{\"type\":\"add\",\"inputs\":[\"input\",\"input\"]}", FLAT(2, 3), "float32[2, 3]", 0, NULL },
+	{ "{\"type\":\"concat\",\"inputs\":[\"input\",\"input\",\"input\"],\"dim\":-1}", SEQUENCE(2, 5, 3),
+		"float32[2, 5, 9]", 0, NULL },
+};
+
+static void every_layer_has_the_shapes_and_parameters_of_torch(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		const struct row *row = &rows[i];
+		char out[TD_SHAPE_TEXT];
+		const struct nn_layer *l;
+		struct buf torch;
+		struct bench b;
+
+		bench_layers(&b, row->layer, row->in);
+		l = &b.model->layers[0];
+		assert_string_equal(td_shape_text(&b.model->out, out), row->out);
+		assert_int_equal(b.model->n_parameters, row->parameters);
+		assert_true(l->flops >= 0 && b.model->activation_bytes == (int64_t)td_shape_bytes(&l->out));
+		buf_init(&torch, 1000);
+		assert_true((l->type->torch != NULL) == (row->torch != NULL));
+		if (row->torch) {
+			l->type->torch(l, &torch);
+			assert_string_equal(torch.data, row->torch);
+		} else {
+			assert_non_null(l->type->call);
+		}
+		buf_release(&torch);
+		bench_release(&b);
+	}
+}
+
+static td_value *any_input(struct bench *b, td_shape in)
+{
+	int64_t n = td_shape_count(&in), *tokens = MEM_NEW_N(int64_t, n);
+	float *numbers = MEM_NEW_N(float, n);
+	struct rng_key key = { .seed = 3, .stream = 1 };
+	td_value *x;
+
+	for (int64_t i = 0; i < n; i++) {
+		tokens[i] = i % 20;
+		numbers[i] = 2 * rng_unit(rng_u32(&key, (uint64_t)i)) - 1;
+	}
+	x = td_tensor(b->c, &in, in.dtype == TD_I64 ? (void *)tokens : numbers);
+	mem_free(numbers);
+	mem_free(tokens);
+	return x;
+}
+
+static void every_layer_runs_in_both_passes_and_its_parameters_learn(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct bench b;
+		td_value *x, *y;
+
+		bench_layers(&b, rows[i].layer, rows[i].in);
+		assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+		x = any_input(&b, rows[i].in);
+		for (int training = 1; training >= 0; training--) {
+			struct nn_pass pass = { .c = b.c, .training = training };
+			char out[TD_SHAPE_TEXT];
+
+			td_step_begin(b.c);
+			y = nn_forward(b.model, &pass, x);
+			if (!y)
+				fail_msg("%s: %s", rows[i].layer, td_error(b.c)->text);
+			assert_string_equal(td_shape_text(td_shape_of(y), out), rows[i].out);
+			if (training && b.model->n_parameters) {
+				td_backward(b.c, td_sum_squares(b.c, y));
+				for (int k = 0; k < b.model->n_params; k++)
+					assert_true((td_grad_of(b.model->params[k].value) != NULL) !=
+						    b.model->params[k].buffer);
+			}
+			td_step_end(b.c);
+			assert_int_equal(td_error(b.c)->status, TD_OK);
+		}
+		td_unref(x);
+		bench_release(&b);
+	}
+}
+
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
+
+static void recurrent_parameters_have_the_names_of_torch(void **state)
+{
+	static const char *const names[] = { "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0",
+		"weight_ih_l0_reverse", "weight_hh_l0_reverse", "bias_ih_l0_reverse", "bias_hh_l0_reverse",
+		"weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1", "weight_ih_l1_reverse",
+		"weight_hh_l1_reverse", "bias_ih_l1_reverse", "bias_hh_l1_reverse" };
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b,
+		"{\"type\":\"gru\",\"hidden_size\":4,\"num_layers\":2,\"bidirectional\":true,\"name\":\"rnn\"}",
+		(td_shape)SEQUENCE(2, 5, 3));
+	assert_int_equal(b.model->n_params, TD_COUNT(names));
+	for (size_t i = 0; i < TD_COUNT(names); i++) {
+		assert_memory_equal(b.model->params[i].name, "rnn.", 4);
+		assert_string_equal(b.model->params[i].name + 4, names[i]);
+	}
+	assert_int_equal(b.model->params[8].shape.dim[1], 8); /* the second layer reads both directions of the first */
+	bench_release(&b);
+}
+
+static void batch_norm_keeps_buffers_that_no_optimizer_sees(void **state)
+{
+	struct bench b;
+	struct nn_pass pass = { .training = true };
+	float mean[3], before[3] = { 0 };
+	td_value *x;
+
+	(void)state;
+	bench_layers(&b, "\"batch_norm\"", (td_shape)FLAT(4, 3));
+	assert_int_equal(b.model->n_parameters, 6);
+	assert_true(find_param(b.model, "0.running_mean")->buffer && find_param(b.model, "0.running_var")->buffer);
+	assert_false(find_param(b.model, "0.weight")->buffer);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	td_read(find_param(b.model, "0.running_mean")->value, mean);
+	assert_memory_equal(mean, before, sizeof mean);
+	pass.c = b.c;
+	x = any_input(&b, (td_shape)FLAT(4, 3));
+	td_step_begin(b.c);
+	nn_forward(b.model, &pass, x);
+	td_step_end(b.c);
+	td_read(find_param(b.model, "0.running_mean")->value, mean);
+	assert_memory_not_equal(mean, before, sizeof mean); /* training writes them ... */
+	memcpy(before, mean, sizeof mean);
+	pass.training = false;
+	td_step_begin(b.c);
+	nn_forward(b.model, &pass, x);
+	td_step_end(b.c);
+	td_read(find_param(b.model, "0.running_mean")->value, mean);
+	assert_memory_equal(mean, before, sizeof mean); /* ... evaluation does not */
+	td_unref(x);
+	bench_release(&b);
+}
+
+/* ---- What does not fit ------------------------------------------------------------------------------------------- */
+
+static void a_layer_says_what_does_not_fit_and_what_to_do(void **state)
+{
+	static const struct {
+		const char *layers;
+		td_shape in;
+		const char *pointer, *words;
+	} refusals[] = {
+		{ "{\"type\":\"linear\",\"out_features\":4}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"float32[2, 3, 9, 7] from the data; put \"flatten\" before it" },
+		{ "\"flatten\",\"relu\",{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}", IMAGE(2, 3, 9, 7),
+			"/model/layers/2", "float32[2, 189] from layer 1 (relu); put it before \"flatten\"" },
+		{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":10}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"kernel_size 10 is larger than the padded input, 9" },
+		{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3,\"dilation\":5}", IMAGE(2, 3, 9, 7),
+			"/model/layers/0", "a kernel of at most 2 here" },
+		{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3,\"groups\":2}", IMAGE(2, 3, 9, 7),
+			"/model/layers/0", "groups 2 does not divide the 3 channels" },
+		{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":2,\"padding\":\"same\"}", IMAGE(2, 3, 9, 7),
+			"/model/layers/0", "use an odd one" },
+		{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3,\"padding\":\"same\",\"stride\":2}",
+			IMAGE(2, 3, 9, 7), "/model/layers/0", "needs a stride of 1, not 2" },
+		{ "{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3,\"padding\":\"some\"}", IMAGE(2, 3, 9, 7),
+			"/model/layers/0/padding", "did you mean \"same\"?" },
+		{ "{\"type\":\"conv2d\",\"out_channels\":1000000000,\"kernel_size\":65536,\"padding\":65536}",
+			IMAGE(2, 3, 9, 7), "/model/layers/0", "elements that one tensor may have" },
+		{ "{\"type\":\"conv1d\",\"out_channels\":8,\"kernel_size\":3}", FLAT(2, 3), "/model/layers/0",
+			"conv1d takes [N, C, L]" },
+		{ "{\"type\":\"max_pool2d\",\"kernel_size\":2,\"padding\":2}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"more than half of kernel_size" },
+		{ "{\"type\":\"avg_pool2d\",\"kernel_size\":8}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"at most 7 here" },
+		{ "\"global_avg_pool\"", FLAT(2, 3), "/model/layers/0", "takes images [N, C, H, W] or rows" },
+		{ "\"batch_norm2d\"", FLAT(2, 3), "/model/layers/0", "batch_norm2d takes images" },
+		{ "{\"type\":\"layer_norm\",\"axes\":2}", FLAT(2, 3), "/model/layers/0", "at most 1 here" },
+		{ "{\"type\":\"lstm\",\"hidden_size\":4}", FLAT(2, 3), "/model/layers/0",
+			"takes sequences [N, T, features]" },
+		{ "\"relu\"", TOKENS(2, 5), "/model/layers/0",
+			"int64[2, 5], from the data; put \"embedding\" before it" },
+		{ "{\"type\":\"embedding\",\"embedding_dim\":3}", FLAT(2, 3), "/model/layers/0",
+			"embedding takes tokens" },
+		{ "{\"type\":\"embedding\",\"embedding_dim\":3,\"num_embeddings\":19}", TOKENS(2, 5), "/model/layers/0",
+			"less than the 20 tokens" },
+		{ "{\"type\":\"embedding\",\"embedding_dim\":3,\"padding_idx\":20}", TOKENS(2, 5), "/model/layers/0",
+			"not one of the 20 rows" },
+		{ "{\"type\":\"reshape\",\"shape\":[5,-1]}", FLAT(2, 12), "/model/layers/0",
+			"12 elements, which do not fill a shape of 5" },
+		{ "{\"type\":\"reshape\",\"shape\":[-1,-1]}", FLAT(2, 12), "/model/layers/0", "at most one" },
+		{ "{\"type\":\"transpose\",\"dim0\":0}", SEQUENCE(2, 5, 3), "/model/layers/0", "behind the batch" },
+		{ "{\"type\":\"softmax\",\"dim\":2}", FLAT(2, 12), "/model/layers/0", "has no axis 2" },
+		{ "{\"type\":\"linear\",\"out_features\":4,\"in_features\":3}", FLAT(2, 3),
+			"/model/layers/0/in_features", "did you mean \"out_features\"" },
+		{ "{\"type\":\"linear\"}", FLAT(2, 3), "/model/layers/0", "\"out_features\" is missing" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(refusals); i++) {
+		char *text = mem_printf("{\"layers\":[%s]}", refusals[i].layers);
+
+		assert_refused(text, refusals[i].in, refusals[i].pointer, refusals[i].words);
+		mem_free(text);
+	}
+}
+
+static void lengths_must_still_be_those_of_the_sequences(void **state)
+{
+	static const char shortened[] = "{\"layers\":[{\"type\":\"embedding\",\"embedding_dim\":4},\"transpose\","
+					"{\"type\":\"conv1d\",\"out_channels\":4,\"kernel_size\":3},\"transpose\","
+					"{\"type\":\"lstm\",\"hidden_size\":3}]}",
+			  padded[] = "{\"layers\":[{\"type\":\"embedding\",\"embedding_dim\":4},\"sequence_mean\"]}";
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, shortened, (td_shape)TOKENS(2, 9), 20, true);
+	assert_int_equal(b.faults.n_found, 1);
+	assert_string_equal(b.faults.items[0].pointer, "/model/layers/4");
+	assert_non_null(strstr(b.faults.items[0].detail, "has 7 steps and no longer the data's 9"));
+	bench_release(&b);
+	bench_init(&b, shortened, (td_shape)TOKENS(2, 9), 20, false); /* all are as long as the axis */
+	assert_non_null(b.model);
+	bench_release(&b);
+	bench_init(&b, padded, (td_shape)TOKENS(2, 9), 20, true);
+	assert_non_null(strstr(b.faults.items[0].detail, "put \"lstm\" or \"gru\" before it"));
+	bench_release(&b);
+}
+
+/* ---- Initial weights --------------------------------------------------------------------------------------------- */
+
+static void initial_weights_depend_on_seed_and_name_alone(void **state)
+{
+	td_shape in = FLAT(4, 50);
+	struct bench a, b;
+
+	(void)state;
+	bench_layers(
+		&a, "{\"type\":\"linear\",\"out_features\":50},\"relu\",{\"type\":\"linear\",\"out_features\":50}", in);
+	/* Another layer between two weights does not move them, and neither does one behind. */
+	bench_layers(&b,
+		"{\"type\":\"linear\",\"out_features\":50},\"dropout\",{\"type\":\"linear\",\"out_features\":50},"
+		"\"relu\"",
+		in);
+	assert_int_equal(nn_model_allocate(a.model, a.c, 7), TD_OK);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	for (int i = 0; i < a.model->n_params; i++)
+		assert_memory_equal(td_data(a.model->params[i].value), td_data(b.model->params[i].value),
+			td_shape_bytes(&a.model->params[i].shape));
+	assert_string_equal(a.model->params[2].name, "2.weight");
+	/* Alike in all but their names. */
+	assert_memory_not_equal(
+		td_data(a.model->params[0].value), td_data(a.model->params[2].value), 50 * sizeof(float));
+	bench_release(&a);
+	bench_release(&b);
+}
+
+/* Mean, standard deviation and largest size of parameter P of LAYER. */
+static void measure(const char *layer, td_shape in, int p, double *mean, double *deviation, double *largest)
+{
+	double sum = 0, squares = 0;
+	struct bench b;
+	int64_t n;
+
+	bench_layers(&b, layer, in);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	n = td_shape_count(&b.model->params[p].shape);
+	*largest = 0;
+	for (int64_t i = 0; i < n; i++) {
+		double v = (double)((float *)td_data(b.model->params[p].value))[i];
+
+		sum += v;
+		squares += v * v;
+		*largest = fmax(*largest, fabs(v));
+	}
+	*mean = sum / (double)n;
+	*deviation = sqrt(squares / (double)n - *mean * *mean);
+	bench_release(&b);
+}
+
+static void initialisers_have_the_spread_of_their_definitions(void **state)
+{
+	static const struct {
+		const char *init; /* of a linear layer from 40 to 1000 */
+		double mean, deviation, largest;
+	} inits[] = {
+		{ "{\"type\":\"kaiming_uniform\",\"a\":2.23606797749979}", 0, 0.0912871,
+			0.158114 }, /* torch's default */
+		{ "\"kaiming_uniform\"", 0, 0.223607, 0.387298 },
+		{ "\"kaiming_normal\"", 0, 0.223607, 0 },
+		{ "{\"type\":\"kaiming_normal\",\"mode\":\"fan_out\",\"a\":1}", 0, 0.0316228, 0 },
+		{ "\"xavier_uniform\"", 0, 0.0438529, 0.0759555 },
+		{ "{\"type\":\"xavier_normal\",\"gain\":2}", 0, 0.0877058, 0 },
+		{ "{\"type\":\"normal\",\"mean\":3,\"std\":0.5}", 3, 0.5, 0 },
+		{ "{\"type\":\"uniform\",\"a\":-1,\"b\":0}", -0.5, 0.288675, 1 },
+		{ "\"zeros\"", 0, 0, 0 },
+		{ "\"ones\"", 1, 0, 1 },
+		{ "\"bias_uniform\"", 0, 0.0912871, 0.158114 },
+	};
+	double mean, deviation, largest;
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(inits); i++) {
+		char *layer = mem_printf("{\"type\":\"linear\",\"out_features\":1000,\"init\":%s}", inits[i].init);
+
+		measure(layer, (td_shape)FLAT(4, 40), 0, &mean, &deviation, &largest);
+		if (fabs(mean - inits[i].mean) > 0.02 * fmax(inits[i].deviation, 1e-9) ||
+			fabs(deviation - inits[i].deviation) > 0.02 * inits[i].deviation + 1e-9 ||
+			(inits[i].largest > 0 && fabs(largest - inits[i].largest) > 0.001 * inits[i].largest))
+			fail_msg("%s: mean %g, deviation %g, largest %g", inits[i].init, mean, deviation, largest);
+		mem_free(layer);
+	}
+	measure("{\"type\":\"linear\",\"out_features\":1000}", (td_shape)FLAT(4, 40), 0, &mean, &deviation, &largest);
+	assert_true(fabs(deviation - 0.0912871) < 0.002 && largest <= 0.158114);
+	measure("{\"type\":\"lstm\",\"hidden_size\":25}", (td_shape)SEQUENCE(2, 3, 400), 0, &mean, &deviation,
+		&largest);
+	assert_true(largest <= 0.2 && largest > 0.199); /* 1 / sqrt(hidden size), whatever the input's size is */
+}
+
+static void the_row_of_the_padding_token_is_zero(void **state)
+{
+	float weight[20 * 6], zero[6] = { 0 };
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b, "{\"type\":\"embedding\",\"embedding_dim\":6,\"padding_idx\":3}", (td_shape)TOKENS(2, 5));
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	td_read(b.model->params[0].value, weight);
+	for (int i = 0; i < 20; i++)
+		assert_true((memcmp(weight + (ptrdiff_t)6 * i, zero, sizeof zero) == 0) == (i == 3));
+	bench_release(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_layer_has_the_shapes_and_parameters_of_torch),
+		cmocka_unit_test(every_layer_runs_in_both_passes_and_its_parameters_learn),
+		cmocka_unit_test(recurrent_parameters_have_the_names_of_torch),
+		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
+		cmocka_unit_test(a_layer_says_what_does_not_fit_and_what_to_do),
+		cmocka_unit_test(lengths_must_still_be_those_of_the_sequences),
+		cmocka_unit_test(initial_weights_depend_on_seed_and_name_alone),
+		cmocka_unit_test(initialisers_have_the_spread_of_their_definitions),
+		cmocka_unit_test(the_row_of_the_padding_token_is_zero),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
