@@ -16,19 +16,37 @@
 #define LOSS  "\"loss\":\"cross_entropy\""
 #define LEAST "{" DATA "," MODEL "," LOSS "}"
 
-/* The answer to a CHECK message about the spec TEXT. */
-static cJSON *check(const char *text)
+/* The info of Fashion-MNIST's pack. */
+#define INFO                                                                                                           \
+	"{\"version\":1,\"dataset\":\"fashion-mnist\",\"kind\":\"images\","                                            \
+	"\"parts\":{\"train\":{\"samples\":60000},\"test\":{\"samples\":10000}},"                                      \
+	"\"image\":{\"channels\":1,\"height\":28,\"width\":28},"                                                       \
+	"\"classes\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\"]}"
+#define TABLE                                                                                                          \
+	"{\"version\":1,\"dataset\":\"houses\",\"kind\":\"table\",\"parts\":{\"train\":{\"samples\":100}},"            \
+	"\"columns\":["                                                                                                \
+	"{\"name\":\"size\",\"type\":\"number\",\"missing\":0},{\"name\":\"price\",\"type\":\"number\",\"missing\":0}" \
+	"]}"
+
+/* The answer to a CHECK message about the spec TEXT and the data INFO (NULL: not known yet). */
+static cJSON *check_with(const char *text, const char *info)
 {
 	cJSON *message = cJSON_CreateObject(), *spec = cJSON_Parse(text), *answer;
 
 	if (!spec)
 		fail_msg("not JSON: %s", text);
 	cJSON_AddItemToObject(message, "spec", spec);
+	cJSON_AddItemToObject(message, "data", info ? cJSON_Parse(info) : cJSON_CreateNull());
 	cJSON_AddNumberToObject(message, "id", 5);
 	answer = worker_check(message);
 	assert_int_equal(json_int(answer, "id", 0), 5);
 	cJSON_Delete(message);
 	return answer;
+}
+
+static cJSON *check(const char *text)
+{
+	return check_with(text, INFO);
 }
 
 static void accepted(const char *text)
@@ -79,10 +97,15 @@ static void only_data_model_and_loss_are_required_and_the_rest_has_defaults(void
 	assert_int_equal(s.train.epochs, 1);
 	assert_int_equal(s.train.steps, 0);
 	assert_int_equal(s.train.validate_every, SPEC_EVERY_EPOCH);
-	assert_int_equal(spec_steps(&s), 938);
+	assert_int_equal(spec_steps(&s, 60000), 938);
 	assert_string_equal(s.optimizer.type->name, "adam");
 	assert_true(((const struct nn_optimizer_options *)s.optimizer.options)->lr == 0.001);
-	assert_int_equal(s.metrics.n, 1);
+	assert_string_equal(s.schedule.type->name, "constant");
+	assert_null(s.metrics.items); /* chosen when the data is known */
+	assert_null(s.train.early_stopping.metric);
+	assert_null(s.init_from.model);
+	assert_int_equal(s.train.accumulate, 1);
+	assert_true(s.train.clip_norm == 0);
 	assert_int_equal(s.resources.threads, 1);
 	spec_release(&s);
 	faults_release(&faults);
@@ -100,7 +123,7 @@ static void steps_do_not_meet_the_default_of_epochs(void **state)
 	faults_init(&faults);
 	spec_read(document, &s, &faults);
 	assert_int_equal(faults.n_found, 0);
-	assert_int_equal(spec_steps(&s), 7);
+	assert_int_equal(spec_steps(&s, 60000), 7);
 	assert_int_equal(s.train.epochs, 0);
 	assert_int_equal(s.train.validate_every, SPEC_NEVER);
 	spec_release(&s);
@@ -148,14 +171,18 @@ static void an_unknown_name_is_refused_with_the_nearest_known_one(void **state)
 		"did you mean \"adam\"");
 	refused("{" DATA "," MODEL "," LOSS ",\"optimizer\":{\"type\":\"sgd\",\"momentun\":0.9}}",
 		"/optimizer/momentun", "did you mean \"momentum\"");
-	refused("{\"data\":{\"dataset\":\"fashion_mnist\"}," MODEL "," LOSS "}", "/data/dataset",
-		"did you mean \"fashion-mnist\"");
+	refused("{\"data\":{\"dataset\":\"x\",\"bach_size\":3}," MODEL "," LOSS "}", "/data/bach_size",
+		"did you mean \"batch_size\"");
 	refused("{" DATA "," MODEL "," LOSS ",\"mode\":\"eagre\"}", "/mode", "did you mean \"eager\"");
 	refused_layers("[\"rellu\"]", "/model/layers/0", "did you mean \"relu\"");
 	refused_layers("[\"flatten\",{\"type\":\"linear\",\"out_feature\":10}]", "/model/layers/1/out_feature",
 		"did you mean \"out_features\"");
-	refused_layers("[\"lstm\"]", "/model/layers/0", "not a known layer");
-	refused_layers("[{\"type\":\"relu\",\"inplace\":true}]", "/model/layers/0/inplace", "it has none");
+	refused_layers("[\"perceptron\"]", "/model/layers/0", "not a known layer");
+	refused("{" DATA "," MODEL "," LOSS ",\"metrics\":[\"acuracy\"]}", "/metrics/0", "did you mean \"accuracy\"");
+	refused("{" DATA "," MODEL "," LOSS ",\"schedule\":\"cosin\"}", "/schedule", "did you mean \"cosine\"");
+	refused("{" DATA "," MODEL "," LOSS ",\"train\":{\"epochs\":1,\"early_stopping\":{\"metrik\":\"val/loss\"}}}",
+		"/train/early_stopping/metrik", "did you mean \"metric\"");
+	refused_layers("[{\"type\":\"relu\",\"inplace\":true}]", "/model/layers/0/inplace", "it has \"name\"");
 }
 
 static void what_is_missing_is_named(void **state)
@@ -203,7 +230,22 @@ static void every_value_has_a_type_and_bounds(void **state)
 		{ "\"log\":{\"every\":0}", "/log/every", "0 is not" },
 		{ "\"resources\":{\"threads\":0}", "/resources/threads", "0 is not" },
 		{ "\"resources\":{\"device\":\"cuda\"}", "/resources/device", "known: \"auto\" or \"cpu\"" },
-		{ "\"resources\":{\"memory_mb\":64}", "/resources/memory_mb", "this job needs about" },
+		{ "\"resources\":{\"memory_mb\":63}", "/resources/memory_mb", "63 is not" },
+		{ "\"kind\":\"external\"", "/kind", "known: \"train\"" },
+		{ "\"train\":{\"epochs\":1,\"accumulate\":0}", "/train/accumulate", "0 is not" },
+		{ "\"train\":{\"epochs\":1,\"clip_norm\":-1}", "/train/clip_norm", "-1 is not" },
+		{ "\"train\":{\"epochs\":1,\"early_stopping\":{}}", "/train/early_stopping", "\"metric\" is missing" },
+		{ "\"train\":{\"epochs\":1,\"early_stopping\":{\"metric\":\"val/loss\",\"patience\":0}}",
+			"/train/early_stopping/patience", "0 is not" },
+		{ "\"init_from\":{\"model\":\"a\",\"job\":\"b\"}", "/init_from", "keep one" },
+		{ "\"init_from\":{\"model\":\"a\",\"checkpoint\":\"best\"}", "/init_from/checkpoint",
+			"give \"job\" too" },
+		{ "\"freeze\":[\"nothing.*\"]", "/freeze/0", "nothing.*" },
+		{ "\"freeze\":[\"*\"]", "/freeze", "nothing to train" },
+		{ "\"optimizer\":{\"type\":\"adam\",\"groups\":[{\"params\":[\"none.*\"]}]}",
+			"/optimizer/groups/0/params/0", "none.*" },
+		{ "\"metrics\":[\"mae\"]", "/metrics/0", "" },
+		{ "\"log\":{\"histograms_every\":-1}", "/log/histograms_every", "-1 is not" },
 		{ "\"defaults\":\"keras\"", "/defaults", "known: \"pytorch\"" },
 	};
 
@@ -224,7 +266,7 @@ static void data_sections_are_checked_against_the_dataset(void **state)
 		{ "\"limit\":10,\"split\":{\"validation\":10}", "/data/split/validation", "leave none of the 10" },
 		{ "\"split\":{\"validation\":1.5}", "/data/split/validation", "1.5 is not a count" },
 		{ "\"split\":{\"validation\":-1}", "/data/split/validation", "-1 is not a count" },
-		{ "\"split\":{\"by\":\"stratified\"}", "/data/split/by", "known" },
+		{ "\"split\":{\"by\":\"class\"}", "/data/split/by", "known" },
 		{ "\"batch_size\":0", "/data/batch_size", "0 is not" },
 		{ "\"batch_size\":1e9", "/data/batch_size", "1000000000 is not" },
 		{ "\"transforms\":[{\"type\":\"normalize\",\"mean\":[0.1,0.2],\"std\":[1]}]", "/data/transforms/0/mean",
@@ -243,7 +285,7 @@ static void data_sections_are_checked_against_the_dataset(void **state)
 	}
 	refused("{\"data\":{\"dataset\":\"fashion-mnist\",\"batch_size\":1}," MODEL "," LOSS
 		",\"train\":{\"epochs\":1000000}}",
-		"/train/epochs", "60000000000 steps; at most 1000000000");
+		"/train/epochs", "1000000 epochs of 60000 steps are more than the 1000000000");
 	accepted("{\"data\":{\"dataset\":\"fashion-mnist\",\"limit\":10,\"split\":{\"validation\":0.5,\"by\":"
 		 "\"random\"}}," MODEL "," LOSS ",\"train\":{\"epochs\":1,\"keep\":{\"best\":\"val/accuracy\"}}}");
 }
@@ -256,9 +298,9 @@ static void layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix(void *
 	refused_layers("[\"flatten\",{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}]", "/model/layers/1",
 		"gets float32[64, 784] from layer 0 (flatten)");
 	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":29}]", "/model/layers/0",
-		"kernel_size [29, 29] is larger than the padded input [28, 28]");
+		"kernel_size 29 is larger than the padded input, 28");
 	refused_layers("[{\"type\":\"max_pool2d\",\"kernel_size\":[2,31],\"padding\":[0,1]}]", "/model/layers/0",
-		"larger than the padded input [28, 30]");
+		"larger than the padded input, 30");
 	refused_layers(
 		"[{\"type\":\"max_pool2d\",\"kernel_size\":2,\"padding\":2}]", "/model/layers/0", "more than half");
 	refused_layers(
@@ -299,7 +341,81 @@ static void every_fault_is_reported_and_not_only_the_first(void **state)
 		"\"rellu\",{\"type\":\"dropout\",\"p\":2}]}}");
 
 	(void)state;
-	assert_int_equal(cJSON_GetArraySize(json_get(answer, "faults")), 7);
+	assert_int_equal(cJSON_GetArraySize(json_get(answer, "faults")), 6);
+	cJSON_Delete(answer);
+}
+
+/* ---- Before and after the data is known -------------------------------------------------------------------------- */
+
+static void without_data_only_what_needs_no_shapes_is_checked(void **state)
+{
+	static const char unfit[] =
+		"{" DATA ",\"model\":{\"layers\":[{\"type\":\"linear\",\"out_features\":10}]}," LOSS "}",
+			  wrong[] = "{" DATA "," MODEL "," LOSS ",\"train\":{\"epochs\":1,\"steps\":2}}";
+	cJSON *answer = check_with(unfit, NULL);
+
+	(void)state;
+	assert_int_equal(cJSON_GetArraySize(json_get(answer, "faults")), 0);
+	assert_int_equal(cJSON_GetArraySize(json_get(answer, "layers")), 0);
+	cJSON_Delete(answer);
+	refused(unfit, "/model/layers/0", "flatten");
+	answer = check_with(wrong, NULL);
+	assert_int_equal(cJSON_GetArraySize(json_get(answer, "faults")), 1);
+	cJSON_Delete(answer);
+}
+
+/* The metrics that a check says are in force. */
+static void measured(const char *text, const char *info, const char *metrics)
+{
+	cJSON *answer = check_with(text, info), *fault = cJSON_GetArrayItem(json_get(answer, "faults"), 0);
+	char *names = json_print(json_get(answer, "metrics"));
+
+	if (fault)
+		fail_msg("%s: %s", json_string(fault, "pointer", ""), json_string(fault, "detail", ""));
+	assert_string_equal(names, metrics);
+	mem_free(names);
+	cJSON_Delete(answer);
+}
+
+static void classes_are_measured_by_accuracy_and_values_by_mae_unless_told(void **state)
+{
+	(void)state;
+	measured(LEAST, INFO, "[\"accuracy\"]");
+	measured("{" DATA "," MODEL "," LOSS ",\"metrics\":[]}", INFO, "[]");
+	measured("{" DATA "," MODEL "," LOSS ",\"metrics\":[\"f1\",{\"type\":\"top_k\",\"k\":3}]}", INFO,
+		"[\"f1\",\"top_3\"]");
+	measured("{\"data\":{\"dataset\":\"houses\",\"target\":[\"price\"]},\"loss\":\"mse\","
+		 "\"model\":{\"layers\":[{\"type\":\"linear\",\"out_features\":1}]}}",
+		TABLE, "[\"mae\"]");
+}
+
+static void what_looks_at_a_series_must_find_it(void **state)
+{
+#define WATCHED "{\"data\":{\"dataset\":\"fashion-mnist\",\"split\":{\"validation\":100}}," MODEL "," LOSS ","
+	(void)state;
+	accepted(WATCHED "\"train\":{\"epochs\":1,\"keep\":{\"best\":\"val/accuracy\"},"
+			 "\"early_stopping\":{\"metric\":\"val/"
+			 "loss\"}},\"schedule\":{\"type\":\"plateau\",\"metric\":\"val/loss\"}}");
+	refused(WATCHED "\"train\":{\"epochs\":1,\"keep\":{\"best\":\"val/acuracy\"}}}", "/train/keep/best",
+		"did you mean \"val/accuracy\"");
+	refused(WATCHED
+		"\"metrics\":[\"f1\"],\"train\":{\"epochs\":1,\"early_stopping\":{\"metric\":\"val/accuracy\"}}}",
+		"/train/early_stopping/metric", "there are \"val/loss\", \"val/f1\"");
+	refused(WATCHED "\"schedule\":{\"type\":\"plateau\",\"metric\":\"train/loss\"}}", "/schedule/metric",
+		"no validation gives");
+	refused(WATCHED
+		"\"train\":{\"epochs\":1,\"validate_every\":\"never\",\"early_stopping\":{\"metric\":\"val/loss\"}}}",
+		"/train/early_stopping/metric", "needs a validation split");
+#undef WATCHED
+}
+
+static void accumulated_batches_make_fewer_steps(void **state)
+{
+	cJSON *answer = check("{\"data\":{\"dataset\":\"fashion-mnist\",\"batch_size\":64}," MODEL "," LOSS
+			      ",\"train\":{\"epochs\":2,\"accumulate\":4}}");
+
+	(void)state;
+	assert_int_equal(json_int(answer, "steps", 0), 2 * 235); /* 938 batches: 234 steps of four, one of two */
 	cJSON_Delete(answer);
 }
 
@@ -315,7 +431,8 @@ static int walk(const cJSON *schema, const cJSON *root)
 	if (ref)
 		assert_non_null(json_at(root, ref + 1));
 	if (!strcmp(json_string(schema, "type", ""), "object")) {
-		assert_true(cJSON_IsFalse(json_get(schema, "additionalProperties")));
+		assert_true(cJSON_IsFalse(json_get(schema, "additionalProperties")) ||
+			    cJSON_IsObject(json_get(schema, "additionalProperties"))); /* names that a user chooses */
 		cJSON_ArrayForEach(child, json_get(schema, "properties"))
 		{
 			assert_true(json_get(child, "description") || json_get(child, "const"));
@@ -347,16 +464,56 @@ static void the_schema_is_closed_and_complete(void **state)
 	cJSON_Delete(schema);
 }
 
+/* Whether the words that may stand alone for a member of FAMILY hold NAME. */
+static bool may_stand_alone(const cJSON *schema, const char *family, const char *name)
+{
+	char *pointer = mem_printf("/$defs/%s/oneOf/0/enum", family);
+	const cJSON *word;
+	bool found = false;
+
+	cJSON_ArrayForEach(word, json_at(schema, pointer)) found = found || !strcmp(word->valuestring, name);
+	mem_free(pointer);
+	return found;
+}
+
 static void a_name_that_needs_no_options_may_stand_alone_and_others_may_not(void **state)
 {
 	cJSON *schema = worker_schema();
-	char *names = json_print(json_at(schema, "/$defs/layer/oneOf/0/enum"));
 
 	(void)state;
-	assert_string_equal(names, "[\"relu\",\"flatten\",\"dropout\"]");
-	assert_string_equal(
-		json_string(json_at(schema, "/$defs/layer/oneOf/2/properties/type"), "const", ""), "conv2d");
-	mem_free(names);
+	assert_true(may_stand_alone(schema, "layer", "relu"));
+	assert_true(may_stand_alone(schema, "layer", "batch_norm"));
+	assert_false(may_stand_alone(schema, "layer", "conv2d"));
+	assert_true(may_stand_alone(schema, "optimizer", "adamw"));
+	assert_true(may_stand_alone(schema, "schedule", "constant"));
+	cJSON_Delete(schema);
+}
+
+static void external_jobs_and_formats_have_forms_of_their_own(void **state)
+{
+	cJSON *schema = worker_schema();
+	const cJSON *external = json_at(schema, "/$defs/external"), *members = json_get(external, "properties");
+
+	(void)state;
+	assert_non_null(json_get(members, "args"));
+	assert_non_null(json_get(members, "timeout_s"));
+	assert_null(json_get(members, "model"));
+	assert_null(json_get(members, "data"));
+	assert_string_equal(cJSON_GetArrayItem(json_at(members, "/kind/enum"), 0)->valuestring, "external");
+	assert_string_equal(cJSON_GetArrayItem(json_at(schema, "/properties/kind/enum"), 0)->valuestring, "train");
+	assert_non_null(json_at(schema, "/$defs/format/properties/image_size"));
+	cJSON_Delete(schema);
+}
+
+static void a_record_does_not_get_what_nobody_asked_for(void **state)
+{
+	cJSON *schema = worker_schema();
+
+	(void)state;
+	assert_null(json_at(schema, "/properties/init_from/default"));
+	assert_null(json_at(schema, "/properties/metrics/default"));
+	assert_null(json_at(schema, "/properties/train/properties/early_stopping/default"));
+	assert_non_null(json_at(schema, "/properties/schedule/default"));
 	cJSON_Delete(schema);
 }
 
@@ -373,8 +530,14 @@ int main(void)
 		cmocka_unit_test(layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix),
 		cmocka_unit_test(absurd_sizes_are_faults_and_not_crashes),
 		cmocka_unit_test(every_fault_is_reported_and_not_only_the_first),
+		cmocka_unit_test(without_data_only_what_needs_no_shapes_is_checked),
+		cmocka_unit_test(classes_are_measured_by_accuracy_and_values_by_mae_unless_told),
+		cmocka_unit_test(what_looks_at_a_series_must_find_it),
+		cmocka_unit_test(accumulated_batches_make_fewer_steps),
 		cmocka_unit_test(the_schema_is_closed_and_complete),
 		cmocka_unit_test(a_name_that_needs_no_options_may_stand_alone_and_others_may_not),
+		cmocka_unit_test(external_jobs_and_formats_have_forms_of_their_own),
+		cmocka_unit_test(a_record_does_not_get_what_nobody_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
