@@ -21,35 +21,42 @@
 /* ---- The table ----------------------------------------------------------------------------------------------------
  */
 
-static const struct {
-	const char *name;
-	td_status (*pack)(struct prepare *p, struct err *e);
-} formats[PREPARE_N_TYPES] = {
-	[PREPARE_AUTO] = { "auto", NULL },
-	[PREPARE_IDX] = { "idx", from_idx },
-	[PREPARE_CIFAR] = { "cifar", from_cifar },
-	[PREPARE_IMAGE_FOLDER] = { "image_folder", from_image_folder },
-	[PREPARE_IMAGE_CSV] = { "image_csv", from_image_csv },
-	[PREPARE_ARRAYS] = { "arrays", from_arrays },
-	[PREPARE_TABLE] = { "table", from_table },
-	[PREPARE_TEXT] = { "text", from_text },
-	[PREPARE_LABELLED_TEXT] = { "labelled_text", from_labelled_text },
-	[PREPARE_TAGGED_TEXT] = { "tagged_text", from_tagged_text },
+/* X(NAME, "name", what reads it), in the order of enum prepare_type */
+#define FORMATS(X)                                                                                                     \
+	X(AUTO, "auto", NULL)                                                                                          \
+	X(IDX, "idx", from_idx)                                                                                        \
+	X(CIFAR, "cifar", from_cifar)                                                                                  \
+	X(IMAGE_FOLDER, "image_folder", from_image_folder)                                                             \
+	X(IMAGE_CSV, "image_csv", from_image_csv)                                                                      \
+	X(ARRAYS, "arrays", from_arrays)                                                                               \
+	X(TABLE, "table", from_table)                                                                                  \
+	X(TEXT, "text", from_text)                                                                                     \
+	X(LABELLED_TEXT, "labelled_text", from_labelled_text)                                                          \
+	X(TAGGED_TEXT, "tagged_text", from_tagged_text)
+
+static td_status (*const readers[])(struct prepare *p, struct err *e) = {
+#define X(name, word, reader) [PREPARE_##name] = reader,
+	FORMATS(X)
+#undef X
+};
+
+const char *const prepare_type_names[] = {
+#define X(name, word, reader) [PREPARE_##name] = word,
+	FORMATS(X)
+#undef X
+		NULL
 };
 
 /* ---- Options ------------------------------------------------------------------------------------------------------
  */
 
-/* In the order of enum prepare_type, as an option's list of words must be. */
-static const char *const type_names[] = { "auto", "idx", "cifar", "image_folder", "image_csv", "arrays", "table",
-	"text", "labelled_text", "tagged_text", NULL };
 static const char *const header_names[] = { "auto", "yes", "no", NULL };
 const char *const prepare_column_names[] = { "number", "category", "text", "ignored", NULL };
 
 #define AT(member) offsetof(struct prepare_format, member)
 
 static const struct opt options[] = {
-	{ "type", OPT_ENUM, AT(type), "\"auto\"", .names = type_names,
+	{ "type", OPT_ENUM, AT(type), "\"auto\"", .names = prepare_type_names,
 		.doc = "What the files are; \"auto\" looks at their names and first bytes, and says what it chose." },
 	{ "image_size", OPT_PAIR, AT(image_size), .low = 1, .high = 4096,
 		.doc = "[height, width]: pictures are scaled to cover it (antialiased bilinear), then cut around the "
@@ -118,7 +125,7 @@ void prepare_format_read(const cJSON *format, const char *pointer, struct prepar
 	cJSON *columns = rest ? cJSON_DetachItemFromObjectCaseSensitive(rest, "columns") : NULL;
 
 	*out = (struct prepare_format){ 0 };
-	opt_read(&format_type, rest ? rest : format, pointer, out, arena, faults);
+	opt_read(&format_type, cJSON_IsNull(format) ? NULL : rest ? rest : format, pointer, out, arena, faults);
 	if (columns)
 		read_columns(columns, pointer, out, arena, faults);
 	cJSON_Delete(columns);
@@ -241,7 +248,8 @@ static void sort_members(cJSON *v)
 
 static td_status make_key(struct prepare *p, char key[PREPARE_KEY], struct err *e)
 {
-	cJSON *format = p->order->format ? cJSON_Duplicate(p->order->format, true) : cJSON_CreateObject();
+	cJSON *format =
+		cJSON_IsObject(p->order->format) ? cJSON_Duplicate(p->order->format, true) : cJSON_CreateObject();
 	uint8_t version = PACK_VERSION, digest[SHA256_DIGEST_SIZE];
 	struct sha256_ctx hash;
 	char *text;
@@ -271,8 +279,8 @@ static td_status decode(struct prepare *p, struct err *e)
 		s = detect_format(p, &type, e);
 	if (s)
 		return s;
-	cJSON_AddStringToObject(p->info, "format", formats[type].name);
-	s = formats[type].pack(p, e);
+	cJSON_AddStringToObject(p->info, "format", prepare_type_names[type]);
+	s = readers[type](p, e);
 	if (!s && p->source.n_links)
 		prepare_note(p, "%lld links and devices were passed over.", (long long)p->source.n_links);
 	return s;

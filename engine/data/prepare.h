@@ -54,9 +54,10 @@ struct prepare_format {
 	int n_columns;
 };
 
+extern const char *const prepare_type_names[];   /* "auto", ..., NULL */
 extern const char *const prepare_column_names[]; /* "number", "category", "text", "ignored", NULL */
 
-/* Read FORMAT (NULL: all defaults); as opt_read, under POINTER. */
+/* Read FORMAT (NULL or null: all defaults); as opt_read, under POINTER. */
 void prepare_format_read(const cJSON *format, const char *pointer, struct prepare_format *out, struct arena *arena,
 	struct faults *faults);
 /* The schema of "format". */
