@@ -510,11 +510,16 @@ static cJSON *check(struct walk *w, const cJSON *given, const cJSON *v)
 
 cJSON *schema_check(const struct schema *s, const cJSON *document, struct faults *f)
 {
+	return schema_check_as(s, "", document, f);
+}
+
+cJSON *schema_check_as(const struct schema *s, const char *place, const cJSON *document, struct faults *f)
+{
 	struct walk w = { .root = s->root, .faults = f };
 	cJSON *copy;
 
 	buf_init(&w.pointer, POINTER_MOST);
-	copy = check(&w, s->root, document);
+	copy = check(&w, json_at(s->root, place), document);
 	buf_release(&w.pointer);
 	return copy;
 }

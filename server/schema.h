@@ -18,5 +18,7 @@ void schema_free(struct schema *s);
 /* Check DOCUMENT; faults are added to F.  Returns the copy with defaults (cJSON_Delete), complete only when F stayed
  * empty. */
 cJSON *schema_check(const struct schema *s, const cJSON *document, struct faults *f);
+/* The same with the schema that stands at PLACE ("/$defs/external") of S, which must be there. */
+cJSON *schema_check_as(const struct schema *s, const char *place, const cJSON *document, struct faults *f);
 
 #endif

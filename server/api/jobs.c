@@ -8,6 +8,12 @@
 
 /* ---- Submitting -------------------------------------------------------------------------------------------------- */
 
+/* A record of a training elsewhere: a form of its own, beside the job's. */
+static bool is_external(const cJSON *document)
+{
+	return !strcmp(json_string(document, "kind", ""), "external");
+}
+
 /* What ?dry_run=1 answers: the checker's findings, and the spec with all defaults. */
 static void respond_checked(struct response *r, struct submission *s)
 {
@@ -29,7 +35,7 @@ td_status jobs_create(struct request *q, struct response *r, struct err *e)
 	if (request_int(q, "dry_run", 0, 1, 0, &dry_run, e))
 		return e->status;
 	submission_init(&s);
-	s.spec = schema_check(q->srv->job_schema, q->json, &s.faults);
+	s.spec = schema_check_as(q->srv->job_schema, is_external(q->json) ? "/$defs/external" : "", q->json, &s.faults);
 	if (submission_check(q, &s, &parked, e) || parked)
 		; /* failed, or called again when the checker has answered */
 	else if (s.faults.n_found)
