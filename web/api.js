@@ -172,6 +172,7 @@ export const sweeps = {
 
 export const models = {
   list: () => get('/models'),
+  get: (name) => get(`/models/${id(name)}`),
   /* Keep a job's weights under a name. */
   keep: (name, job, checkpoint) => json('PUT', `/models/${id(name)}`, { job, checkpoint }),
   remove: (name) => json('DELETE', `/models/${id(name)}`),

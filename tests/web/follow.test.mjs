@@ -62,3 +62,16 @@ test('a stream without an end is let go while the page is hidden, and opened aga
   stop();
   assert.equal(isOpen(sources[1]), false);
 });
+
+test('whatever happens to data sets and to jobs that go is passed on; a line that is no JSON is not', () => {
+  const heard = [];
+  let resyncs = 0;
+  const stop = follow(null, { event: (kind, data) => heard.push([kind, data]), resync: () => resyncs++ });
+  sources[0].say('dataset', { name: 'iris', state: 'ready' });
+  sources[0].say('deleted', { job: 'J1' });
+  sources[0].dispatchEvent(new MessageEvent('state', { data: '{"half' }));
+  sources[0].say('reset', {});
+  assert.deepEqual(heard, [['dataset', { name: 'iris', state: 'ready' }], ['deleted', { job: 'J1' }]]);
+  assert.equal(resyncs, 1, 'older events are gone, so all is asked for again');
+  stop();
+});

@@ -63,7 +63,7 @@ function List({ items, remove }) {
                 <td class="c-name"><a class="name" href=${models.address(m.name)} download=${`${m.name}.safetensors`}>${m.name}</a></td>
                 <td data-label="Source">${m.source?.job ? html`<a href=${`/jobs/${m.source.job}`}>job ${m.source.job.slice(-6)}</a> <small>${m.source.checkpoint}</small>` : 'uploaded'}</td>
                 <td class="num" data-label="Size">${format.bytes(m.bytes)}</td>
-                <td class="c-wide" data-label="Tensors"><${Tensors} tensors=${m.tensors || []} /></td>
+                <td class="c-wide" data-label="Tensors"><${Tensors} name=${m.name} /></td>
                 <td data-label="SHA-256">${m.sha256 ? html`<code title=${m.sha256}>${m.sha256.slice(0, 12)}…</code>` : format.NOTHING}</td>
                 <td data-label="Kept"><${Time} at=${m.created || m.created_at} /></td>
                 <td class="c-actions">
@@ -81,17 +81,20 @@ function List({ items, remove }) {
   `;
 }
 
-/* How many, and when opened, which. */
-function Tensors({ tensors }) {
-  if (tensors.length === 0) return format.NOTHING;
-  const parameters = tensors.reduce((n, t) => n + (t.shape || []).reduce((a, b) => a * b, 1), 0);
+/* What is in the file: asked for when it is opened. */
+function Tensors({ name }) {
+  const [tensors, setTensors] = useState(null);
+  const [problem, setProblem] = useState(null);
+  const open = (e) => e.target.open && !tensors && models.get(name).then((m) => setTensors(m.tensors || []), setProblem);
+  const parameters = (tensors || []).reduce((n, t) => n + (t.shape || []).reduce((a, b) => a * b, 1), 0);
   return html`
-    <details>
-      <summary>${tensors.length} <small>${format.short(parameters)} values</small></summary>
+    <details onToggle=${open}>
+      <summary>${tensors ? html`${tensors.length} <small>${format.short(parameters)} values</small>` : 'show'}</summary>
+      <${ErrorBox} error=${problem} />
       <table class="dense">
-        <tbody>${tensors.slice(0, TENSORS_SHOWN).map((t) => html`<tr><td><code>${t.name}</code></td><td>${format.shape(t.shape)}</td><td>${t.dtype}</td></tr>`)}</tbody>
+        <tbody>${(tensors || []).slice(0, TENSORS_SHOWN).map((t) => html`<tr><td><code>${t.name}</code></td><td>${format.shape(t.shape)}</td><td>${t.dtype}</td></tr>`)}</tbody>
       </table>
-      ${tensors.length > TENSORS_SHOWN && html`<p class="muted">and ${tensors.length - TENSORS_SHOWN} more</p>`}
+      ${tensors?.length > TENSORS_SHOWN && html`<p class="muted">and ${tensors.length - TENSORS_SHOWN} more</p>`}
     </details>
   `;
 }

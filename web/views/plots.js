@@ -143,6 +143,7 @@ export function Parallel({ sweep, brushes, setBrushes, hovered, setHovered }) {
   const lines = sweep.jobs.map((job) => ({ job, places: axes.map((a, k) => a.place(k === axes.length - 1 ? job.value : job.params?.[a.name])) }));
 
   const press = (k) => (e) => {
+    e.preventDefault(); // a drag neither selects text nor takes the focus
     e.currentTarget.setPointerCapture(e.pointerId);
     drag.current = { k, from: placeAt(e) };
   };

@@ -105,11 +105,17 @@ function FormInput({ columns, askJson, busy }) {
 function TextInput({ kind, sample, askJson, busy }) {
   const submit = (event) => {
     event.preventDefault();
-    askJson({ inputs: [new FormData(event.target).get('text')] });
+    const { text, length, temperature } = Object.fromEntries(new FormData(event.target));
+    askJson({ inputs: [text], ...(kind === 'text' && { length: Number(length), temperature: Number(temperature) }) });
   };
   return html`
     <form class="card form" onSubmit=${submit}>
       <label class="field"><span>${kind === 'text' ? 'Beginning of the text' : 'Text'}</span><textarea name="text" rows="5" required>${sample?.text || SAMPLE_TEXT[kind]}</textarea></label>
+      ${kind === 'text' &&
+      html`<div class="form-grid">
+        <label class="field"><span>Tokens to write</span><input name="length" type="number" min="1" defaultValue="300" required /></label>
+        <label class="field"><span>Temperature</span><input name="temperature" type="number" min="0" step="any" defaultValue="0.8" required /><small>0: always the likeliest token</small></label>
+      </div>`}
       <div class="actions"><button class="primary" disabled=${busy}>${kind === 'text' ? 'Continue it' : 'Predict'}</button></div>
     </form>
   `;
