@@ -10,12 +10,11 @@
 #include <string.h>
 
 #define PROMPT_MOST 65536 /* tokens of a prompt */
-#define TOKEN_BYTES 80    /* what a token of the vocabulary takes, with its place in the map: measured 70 */
 
 struct long_text {
 	struct pack_column text[PACK_PARTS];
 	text_next *next;
-	int64_t n_bytes;             /* of the training part, as info.json says */
+	int64_t n_characters;        /* of both parts, as info.json says */
 	int64_t n_known;             /* tokens that the vocabulary may hold, at most */
 	int32_t *tokens[PACK_PARTS]; /* owned */
 	int64_t n_tokens[PACK_PARTS];
@@ -32,10 +31,17 @@ static bool text_create(struct loader *l, const cJSON *info, struct faults *faul
 	if (!loader_refuse_scalings(l, "tokens are no numbers to compute with", faults))
 		return false;
 	t->next = words ? text_next_word : text_next_character;
-	t->n_bytes = json_int(info, "bytes", -1);
-	if (t->n_bytes < 0 || distinct < 1 || distinct > t->n_bytes)
-		return loader_refuse_info(l, faults, "a text of %lld bytes with %lld different %s",
-			(long long)t->n_bytes, (long long)distinct, words ? "words" : "characters");
+	for (int p = 0; p < PACK_PARTS; p++) /* a text's samples are its characters until it is cut into windows */
+		t->n_characters += l->n_part[p];
+	if (distinct < 1 || distinct > t->n_characters || distinct > INT32_MAX - VOCAB_SPECIALS)
+		return loader_refuse_info(l, faults, "a text of %lld characters with %lld different %s",
+			(long long)t->n_characters, (long long)distinct, words ? "words" : "characters");
+	if (l->n_part[PACK_TRAIN] <= n) {
+		faults_add(faults, "/data/sequence_length",
+			"%lld and the next token are more than the %lld characters of %s; take fewer", (long long)n,
+			(long long)l->n_part[PACK_TRAIN], l->facts.dataset);
+		return false;
+	}
 	if (o->split.by != DATA_BY_END) {
 		faults_add(faults, "/data/split/by",
 			"one long text is divided by its \"end\", or parts of it would be "
@@ -45,9 +51,9 @@ static bool text_create(struct loader *l, const cJSON *info, struct faults *faul
 	t->n_known = VOCAB_SPECIALS + distinct;
 	if (o->vocab)
 		t->n_known = TD_MIN(t->n_known, TD_MAX(o->vocab, VOCAB_SPECIALS));
-	/* Until the text is read: no token is shorter than a byte. */
+	/* Exact for characters; words are counted when the text is there, and are fewer. */
 	for (int p = 0; p < PACK_PARTS; p++)
-		l->n_part[p] = l->n_part[p] ? TD_MAX((t->n_bytes - 1) / n, 1) : 0;
+		l->n_part[p] = l->n_part[p] ? (l->n_part[p] - 1) / n : 0;
 	l->facts.x = td_shape_make(TD_I64, 1, n);
 	l->facts.y = td_shape_make(TD_I64, 1, n);
 	l->facts.target = DATA_TOKENS;
@@ -71,7 +77,7 @@ static int64_t text_bytes(const struct loader *l)
 {
 	const struct long_text *t = l->own;
 
-	return t->n_bytes * (int64_t)sizeof(int32_t) + t->n_known * TOKEN_BYTES;
+	return t->n_characters * (int64_t)sizeof(int32_t) + t->n_known * VOCAB_TOKEN_BYTES;
 }
 
 /* ---- Opening --------------------------------------------------------------------------------------------------- */

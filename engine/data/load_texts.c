@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TOKEN_BYTES 80 /* what a token of the vocabulary takes, with its place in the map: measured 70 */
-
 struct texts {
 	struct pack_column text[PACK_PARTS], offsets[PACK_PARTS];
 	struct pack_column labels[PACK_PARTS];                        /* labelled */
@@ -92,7 +90,7 @@ static int64_t texts_bytes(const struct loader *l)
 {
 	const struct texts *t = l->own;
 
-	return t->n_known * TOKEN_BYTES;
+	return t->n_known * VOCAB_TOKEN_BYTES;
 }
 
 /* ---- Columns --------------------------------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
 
 #define VOCAB_UNKNOWN  1
 #define VOCAB_SPECIALS 2
+/* Memory that a token takes: twice its text, and a place in two maps while it is counted. */
+#define VOCAB_TOKEN_BYTES 256
 
 struct vocab {
 	struct map ids; /* token -> number */
