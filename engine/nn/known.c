@@ -231,8 +231,10 @@ static const struct known_model *find_known(const char *name, struct faults *fau
 		n += (size_t)snprintf(list + n, sizeof list - n, "%s\"%s\"", i ? ", " : "", names[i]);
 	}
 	near = nearest_name(name, names, TD_COUNT(known));
-	faults_add(faults, "/model/name", "\"%.60s\" is not a known model; %s\"%s\"%s", name,
-		near ? "did you mean " : "known are ", near ? near : list, near ? "?" : "");
+	if (near)
+		faults_add(faults, "/model/name", "\"%.60s\" is not a known model; did you mean \"%s\"?", name, near);
+	else
+		faults_add(faults, "/model/name", "\"%.60s\" is not a known model; known are %s", name, list);
 	return NULL;
 }
 

@@ -176,7 +176,8 @@ static bool too_many(struct nn_builder *b, const struct nn_spot *spot)
 		return true;
 	if (b->model->n_layers < NN_LAYERS_MOST && b->n_visited++ < VISITS_MOST)
 		return false;
-	nn_refuse_at(b, spot, "", "the model has more than %d layers, with all repetitions; use fewer", NN_LAYERS_MOST);
+	faults_add(b->faults, spot->named_model ? spot->pointer : "/model/layers",
+		"the model has more than %d layers, with all repetitions; use fewer", NN_LAYERS_MOST);
 	b->stopped = true;
 	return true;
 }

@@ -1,0 +1,623 @@
+/* Models: names and inputs, containers, sharing, known models, freezing, weights from files, and PyTorch's source. */
+#include "test_model.h"
+#include "base/file.h"
+#include "io/io.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define IMAGE ((td_shape){ TD_F32, TD_ROW_MAJOR, 4, { 2, 3, 8, 8 } })
+#define FLAT  ((td_shape){ TD_F32, TD_ROW_MAJOR, 2, { 2, 6 } })
+
+#define CONV(options)   "{\"type\":\"conv2d\",\"out_channels\":3,\"kernel_size\":3,\"padding\":1" options "}"
+#define LINEAR(options) "{\"type\":\"linear\",\"out_features\":6" options "}"
+
+/* ---- Names and the graph of layers ------------------------------------------------------------------------------- */
+
+static void assert_layers(const struct bench *b, const char *const *names, size_t n)
+{
+	assert_int_equal(b->model->n_layers, n);
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(b->model->layers[i].name, names[i]);
+}
+
+static void containers_become_a_list_with_the_paths_of_torch(void **state)
+{
+	static const char *const names[] = { "stem", "body.0", "body.named", "2.layers.0", "2.deep.0", "2.shortcut.0",
+		"2", "3.paths.0.0", "3.wide", "3", "4.0.0", "4.0.1", "4.1.0", "4.1.1" };
+	static const int inputs[][2] = { { NN_INPUT }, { 0 }, { 1 }, { 2 }, { 3 }, { 2 }, { 4, 5 }, { 6 }, { 6 },
+		{ 7, 8 }, { 9 }, { 10 }, { 11 }, { 12 } };
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b,
+		CONV(",\"name\":\"stem\"") ",{\"type\":\"sequential\",\"name\":\"body\",\"layers\":[\"relu\"," CONV(
+			",\"name\":\"named\"") "]},"
+					       "{\"type\":\"residual\",\"layers\":[" CONV(
+						       "") ",{\"type\":\"sequential\",\"name\":\"deep\",\"layers\":["
+							   "\"relu\"]}],"
+							   "\"shortcut\":[" CONV(
+								   "") "]},"
+								       "{\"type\":\"branches\",\"paths\":[[\"relu\"],"
+								       "[" CONV(
+									       ",\"name\":\"wide\"") "]]},"
+												     "{\"type\":"
+												     "\"sequential\","
+												     "\"repeat\":2,"
+												     "\"layers\":"
+												     "[" CONV(
+													     "") ",\"re"
+														 "lu\"]"
+														 "}",
+		IMAGE);
+	assert_layers(&b, names, TD_COUNT(names));
+	for (int i = 0; i < b.model->n_layers; i++)
+		for (int k = 0; k < b.model->layers[i].n_inputs; k++)
+			assert_int_equal(b.model->layers[i].input[k], inputs[i][k]);
+	assert_string_equal(b.model->layers[4].pointer, "/model/layers/2/layers/1/layers/0");
+	assert_string_equal(b.model->layers[8].pointer, "/model/layers/3/paths/1/0");
+	assert_string_equal(b.model->layers[12].pointer, "/model/layers/4/layers/0");
+	assert_int_equal(b.model->layers[9].out.dim[1], 6);
+	find_param(b.model, "2.shortcut.0.weight");
+	/* Copies have parameters of their own. */
+	assert_ptr_not_equal(find_param(b.model, "4.0.0.weight"), find_param(b.model, "4.1.0.weight"));
+	bench_release(&b);
+}
+
+static void inputs_are_looked_up_in_the_container_and_then_around_it(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b,
+		"{\"type\":\"relu\",\"name\":\"a\"},{\"type\":\"sequential\",\"name\":\"s\",\"layers\":["
+		"{\"type\":\"tanh\",\"name\":\"a\"},{\"type\":\"silu\",\"name\":\"b\",\"inputs\":[\"a\"]},"
+		"{\"type\":\"add\",\"inputs\":[\"a\",\"b\",\"s.a\",\"input\"]}]},{\"type\":\"add\",\"inputs\":[\"s\","
+		"\"a\",\"s.b\"]}",
+		FLAT);
+	assert_int_equal(b.model->layers[2].input[0], 1); /* the one beside it hides the outer one */
+	bench_release(&b);
+	assert_refused("{\"layers\":[{\"type\":\"relu\",\"inputs\":[\"b\"]},{\"type\":\"tanh\",\"name\":\"b\"}]}", FLAT,
+		"/model/layers/0/inputs/0", "no layer \"b\" comes before this one");
+	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"stem\"},{\"type\":\"tanh\",\"inputs\":[\"stm\"]}]}",
+		FLAT, "/model/layers/1/inputs/0", "did you mean \"stem\"?");
+	assert_refused("{\"layers\":[\"relu\",{\"type\":\"tanh\",\"inputs\":[\"0\",\"0\"]}]}", FLAT, "/model/layers/1",
+		"tanh takes 1 input, but \"inputs\" names 2");
+	assert_refused("{\"layers\":[\"relu\",\"add\"]}", FLAT, "/model/layers/1", "add needs \"inputs\"");
+}
+
+static void names_are_unique_and_plain(void **state)
+{
+	(void)state;
+	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"a\"},{\"type\":\"relu\",\"name\":\"a\"}]}", FLAT,
+		"/model/layers/1/name", "names are unique");
+	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"1\"},\"relu\"]}", FLAT, "/model/layers/1",
+		"another layer is called \"1\"");
+	assert_refused(
+		"{\"layers\":[{\"type\":\"relu\",\"name\":\"a.b\"}]}", FLAT, "/model/layers/0/name", "is not a name");
+	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"input\"}]}", FLAT, "/model/layers/0/name",
+		"use another name");
+}
+
+static void an_output_can_be_chosen_and_what_nobody_reads_is_refused(void **state)
+{
+	struct bench b;
+	char out[TD_SHAPE_TEXT];
+
+	(void)state;
+	bench_init(&b,
+		"{\"layers\":[{\"type\":\"linear\",\"out_features\":4,\"name\":\"head\"},{\"type\":\"concat\",\"name\":"
+		"\"both\","
+		"\"inputs\":[\"head\",\"input\"]}],\"outputs\":[\"both\"]}",
+		FLAT, 0, false);
+	assert_string_equal(td_shape_text(&b.model->out, out), "float32[2, 10]");
+	bench_release(&b);
+	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"a\"},\"tanh\"],\"outputs\":[\"a\"]}", FLAT,
+		"/model/layers/1", "nothing reads the output of layer 1 (tanh)");
+	assert_refused(
+		"{\"layers\":[\"relu\"],\"outputs\":[\"b\"]}", FLAT, "/model/outputs/0", "there is no layer \"b\"");
+}
+
+static void one_mistake_is_one_fault_and_two_are_two(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b,
+		"{\"layers\":[{\"type\":\"branches\",\"paths\":["
+		"[{\"type\":\"conv2d\",\"out_channels\":2,\"kernel_size\":9},\"relu\",{\"type\":\"lstm\",\"hidden_"
+		"size\":1}],"
+		"[{\"type\":\"linear\",\"out_features\":2}]]},\"flatten\",{\"type\":\"linear\",\"out_features\":2}]}",
+		IMAGE, 0, false);
+	assert_int_equal(b.faults.n_found, 2);
+	assert_string_equal(b.faults.items[0].pointer, "/model/layers/0/paths/0/0");
+	assert_string_equal(b.faults.items[1].pointer, "/model/layers/0/paths/1/0");
+	bench_release(&b);
+	assert_refused("{\"layers\":[{\"type\":\"residual\",\"layers\":[" CONV(",\"stride\":2") "]}]}", IMAGE,
+		"/model/layers/0",
+		"float32[2, 3, 4, 4] from layer 0.layers.0 (conv2d) and float32[2, 3, 8, 8] from the data");
+	assert_refused("{\"layers\":[{\"type\":\"branches\",\"paths\":[[" CONV(",\"stride\":2") "],[]]}]}", IMAGE,
+		"/model/layers/0", "differ in more than axis 1");
+}
+
+/* ---- Sharing ----------------------------------------------------------------------------------------------------- */
+
+static void shared_parameters_are_there_once(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b,
+		LINEAR(",\"name\":\"a\"") ",\"relu\"," LINEAR(",\"share\":\"a\"") "," LINEAR(",\"share\":\"2\""), FLAT);
+	assert_int_equal(b.model->n_params, 2);
+	assert_int_equal(b.model->n_parameters, 42);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	assert_ptr_equal(b.model->layers[0].param[0], b.model->layers[2].param[0]);
+	assert_ptr_equal(b.model->layers[0].param[1], b.model->layers[3].param[1]);
+	bench_release(&b);
+}
+
+static void only_layers_that_are_alike_share(void **state)
+{
+	static const struct {
+		const char *layers, *pointer, *words;
+	} refusals[] = {
+		{ LINEAR(",\"name\":\"a\"") ",{\"type\":\"linear\",\"out_features\":3,\"share\":\"a\"}",
+			"/model/layers/1",
+			"the weight of layer a is float32[6, 6], but this layer needs float32[3, 6]" },
+		{ LINEAR(",\"name\":\"a\"") "," LINEAR(",\"bias\":false,\"share\":\"a\""), "/model/layers/1",
+			"nn.Linear(6, 6, bias=False), but layer a" },
+		{ LINEAR(",\"name\":\"a\",\"bias\":false") "," LINEAR(",\"share\":\"a\""), "/model/layers/1",
+			"has no parameter \"bias\"" },
+		{ LINEAR(",\"name\":\"a\"") ",{\"type\":\"layer_norm\",\"share\":\"a\"}", "/model/layers/1",
+			"layer a is a linear, this one a layer_norm" },
+		{ "{\"type\":\"relu\",\"name\":\"a\"},{\"type\":\"relu\",\"share\":\"a\"}", "/model/layers/1",
+			"has no parameters" },
+		{ LINEAR(",\"share\":\"input\""), "/model/layers/0/share", "the model's input has no parameters" },
+		{ LINEAR(",\"share\":\"b\""), "/model/layers/0/share", "no layer \"b\" comes before" },
+		{ LINEAR(",\"name\":\"a\"") ",{\"type\":\"sequential\",\"layers\":[\"relu\"],\"share\":\"a\"}",
+			"/model/layers/1/share", "share its layers one by one" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(refusals); i++) {
+		char *text = mem_printf("{\"layers\":[%s]}", refusals[i].layers);
+
+		assert_refused(text, FLAT, refusals[i].pointer, refusals[i].words);
+		mem_free(text);
+	}
+}
+
+/* ---- Hostile models ---------------------------------------------------------------------------------------------- */
+
+static void a_model_that_repeats_itself_without_end_is_refused_quickly(void **state)
+{
+	(void)state;
+	assert_refused(
+		"{\"layers\":[{\"type\":\"sequential\",\"repeat\":1000,\"layers\":[{\"type\":\"sequential\","
+		"\"repeat\":1000,\"layers\":[{\"type\":\"sequential\",\"repeat\":1000,\"layers\":[\"relu\"]}]}]}]}",
+		FLAT, "/model/layers", "more than 1000 layers");
+	/* The copies' faults are those of the first. */
+	assert_refused(
+		"{\"layers\":[{\"type\":\"sequential\",\"repeat\":1000,\"layers\":[{\"type\":\"relu\",\"inputs\":["
+		"\"b\"]}]}]}",
+		FLAT, "/model/layers/0/layers/0/inputs/0", "no layer \"b\"");
+	/* Containers that bring no layer of their own count too. */
+	assert_refused("{\"layers\":[{\"type\":\"sequential\",\"repeat\":1000,\"layers\":[{\"type\":\"sequential\","
+		       "\"repeat\":1000,\"layers\":[{\"type\":\"residual\",\"layers\":[\"relu\"]}]}]}]}",
+		FLAT, "/model/layers", "more than 1000 layers");
+}
+
+static void containers_stand_in_each_other_only_so_deep(void **state)
+{
+	struct buf text;
+
+	(void)state;
+	for (int depth = 16; depth <= 17; depth++) {
+		struct bench b;
+
+		buf_init(&text, 10000);
+		buf_puts(&text, "{\"layers\":[");
+		for (int i = 0; i < depth; i++)
+			buf_puts(&text, "{\"type\":\"sequential\",\"layers\":[");
+		buf_puts(&text, "\"relu\"");
+		for (int i = 0; i < depth; i++)
+			buf_puts(&text, "]}");
+		buf_puts(&text, "]}");
+		bench_init(&b, text.data, FLAT, 0, false);
+		assert_true((b.model != NULL) == (depth == 16));
+		if (!b.model)
+			assert_non_null(strstr(b.faults.items[0].detail, "more than 16 deep"));
+		bench_release(&b);
+		buf_release(&text);
+	}
+}
+
+static void a_path_that_is_too_long_is_refused(void **state)
+{
+	char name[61] = "", *text;
+
+	(void)state;
+	memset(name, 'n', sizeof name - 1);
+	text = mem_printf(
+		"{\"layers\":[{\"type\":\"sequential\",\"name\":\"%s\",\"layers\":[{\"type\":\"relu\",\"name\":\"%s\"}"
+		"]}]}",
+		name, name);
+	assert_refused(text, FLAT, "/model/layers/0/layers/0", "has 121 characters");
+	mem_free(text);
+}
+
+static void sizes_beyond_any_memory_are_refused_and_not_allocated(void **state)
+{
+	(void)state;
+	assert_refused(
+		"{\"layers\":[{\"type\":\"linear\",\"out_features\":1000000000},{\"type\":\"linear\",\"out_features\":"
+		"1000000000},{\"type\":\"linear\",\"out_features\":1000000000}]}",
+		FLAT, "/model/layers/1", "more than the 1099511627776 elements");
+	assert_refused("{\"layers\":[{\"type\":\"concat\",\"inputs\":[\"input\",\"input\"]},{\"type\":\"lstm\","
+		       "\"hidden_size\":"
+		       "1000000000}]}",
+		((td_shape){ TD_F32, TD_ROW_MAJOR, 3, { 2, 3, 4 } }), "/model/layers/1",
+		"elements that one tensor may have");
+}
+
+/* ---- Known models ------------------------------------------------------------------------------------------------ */
+
+static void known_models_have_the_parameters_of_torchvision(void **state)
+{
+	static const struct {
+		const char *text;
+		td_shape in;
+		int64_t parameters;
+		const char *out, *param, *shape;
+	} rows[] = {
+		{ "{\"name\":\"resnet18\",\"args\":{\"classes\":10}}", { TD_F32, TD_ROW_MAJOR, 4, { 2, 3, 224, 224 } },
+			11181642, "float32[2, 10]", "layer2.0.downsample.0.weight", "float32[128, 64, 1, 1]" },
+		{ "{\"name\":\"resnet18\",\"args\":{\"classes\":10,\"small\":true}}",
+			{ TD_F32, TD_ROW_MAJOR, 4, { 2, 3, 32, 32 } }, 11173962, "float32[2, 10]", "conv1.weight",
+			"float32[64, 3, 3, 3]" },
+		{ "{\"name\":\"squeezenet1_1\",\"args\":{\"classes\":1000}}",
+			{ TD_F32, TD_ROW_MAJOR, 4, { 2, 3, 224, 224 } }, 1235496, "float32[2, 1000]",
+			"features.3.expand1x1.weight", "float32[64, 16, 1, 1]" },
+		{ "{\"name\":\"mlp\",\"args\":{\"classes\":3,\"hidden\":[20,10]}}",
+			{ TD_F32, TD_ROW_MAJOR, 2, { 2, 6 } }, 383, "float32[2, 3]", "3.weight", "float32[10, 20]" },
+		{ "{\"name\":\"lstm_classifier\",\"args\":{\"classes\":4}}", { TD_I64, TD_ROW_MAJOR, 2, { 2, 9 } },
+			135172, "float32[2, 4]", "lstm.weight_hh_l0", "float32[512, 128]" },
+	};
+	char text[TD_SHAPE_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct bench b;
+
+		bench_init(&b, rows[i].text, rows[i].in, rows[i].in.dtype == TD_I64 ? 20 : 0, false);
+		if (!b.model)
+			fail_msg("%s", b.faults.items[0].detail);
+		assert_int_equal(b.model->n_parameters, rows[i].parameters);
+		assert_string_equal(td_shape_text(&b.model->out, text), rows[i].out);
+		assert_string_equal(td_shape_text(&find_param(b.model, rows[i].param)->shape, text), rows[i].shape);
+		bench_release(&b);
+	}
+}
+
+static void known_models_say_what_is_wrong_with_their_arguments(void **state)
+{
+	(void)state;
+	assert_refused(
+		"{\"name\":\"resnet\",\"args\":{\"classes\":10}}", IMAGE, "/model/name", "did you mean \"resnet18\"?");
+	assert_refused("{\"name\":\"zebra\"}", IMAGE, "/model/name", "known are \"mlp\"");
+	assert_refused("{\"name\":\"resnet18\",\"args\":{\"classes\":10,\"smal\":true}}", IMAGE, "/model/args/smal",
+		"did you mean \"small\"?");
+	assert_refused("{\"name\":\"resnet18\"}", IMAGE, "/model/args", "\"classes\" is missing from resnet18");
+	assert_refused("{\"name\":\"resnet18\",\"args\":3}", IMAGE, "/model/args", "3 is not an object");
+	assert_refused("{\"name\":\"squeezenet1_1\",\"args\":{\"classes\":10}}", IMAGE, "/model/name",
+		"squeezenet1_1, layer features.");
+	assert_refused(
+		"{\"name\":\"mlp\",\"args\":{\"classes\":2},\"layers\":[\"relu\"]}", IMAGE, "/model", "not both");
+	assert_refused("{}", IMAGE, "/model", "give \"layers\", or the \"name\"");
+	assert_refused("{\"layers\":[\"relu\"],\"args\":{}}", IMAGE, "/model/args", "give its \"name\"");
+}
+
+/* ---- Freezing ---------------------------------------------------------------------------------------------------- */
+
+static void patterns_freeze_what_they_match(void **state)
+{
+	const char *patterns[] = { "body.*", "head.b*" }, *nothing[] = { "body", "*.running_mean" };
+	struct faults faults;
+	struct bench b;
+
+	(void)state;
+	faults_init(&faults);
+	bench_layers(&b,
+		"{\"type\":\"sequential\",\"name\":\"body\",\"layers\":[" LINEAR("") ",\"batch_norm\"]}," LINEAR(
+			",\"name\":\"head\""),
+		FLAT);
+	nn_model_freeze(b.model, &(struct opt_strings){ patterns, 2 }, "/freeze", &faults);
+	assert_int_equal(faults.n_found, 0);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	assert_true(find_param(b.model, "body.0.weight")->frozen && find_param(b.model, "body.1.bias")->frozen);
+	assert_true(find_param(b.model, "head.bias")->frozen);
+	assert_false(find_param(b.model, "head.weight")->frozen || find_param(b.model, "body.1.running_mean")->frozen);
+	nn_model_freeze(b.model, &(struct opt_strings){ nothing, 2 }, "/freeze", &faults);
+	assert_int_equal(faults.n_found, 2);
+	assert_string_equal(faults.items[0].pointer, "/freeze/0");
+	assert_non_null(strstr(faults.items[0].detail, "names are like \"body.0.weight\""));
+	assert_string_equal(faults.items[1].pointer, "/freeze/1");
+	faults_release(&faults);
+	bench_release(&b);
+}
+
+/* ---- Weights from files ------------------------------------------------------------------------------------------ */
+
+struct file {
+	char path[64];
+	struct safetensors tensors;
+};
+
+/* The parameters of B under PREFIX, without the last N_LESS of them, and one tensor MORE (NULL: none). */
+static void file_init(struct file *f, struct bench *b, const char *prefix, int n_less, const char *more)
+{
+	struct named_tensor items[32];
+	char names[32][160];
+	struct file_facts facts;
+	struct err e = { 0 };
+	int n = b->model->n_params - n_less, fd;
+
+	snprintf(f->path, sizeof f->path, "/tmp/tandem-test-XXXXXX");
+	fd = mkstemp(f->path);
+	assert_true(fd >= 0 && n < 31);
+	close(fd);
+	for (int i = 0; i < n; i++) {
+		snprintf(names[i], sizeof names[i], "%s%s", prefix, b->model->params[i].name);
+		items[i] = (struct named_tensor){ names[i], b->model->params[i].value };
+	}
+	if (more)
+		items[n++] = (struct named_tensor){ more, b->model->params[0].value };
+	assert_int_equal(safetensors_write(f->path, items, n, NULL, &facts, &e), TD_OK);
+	assert_int_equal(safetensors_read(f->path, 1 << 20, &f->tensors, &e), TD_OK);
+}
+
+static void file_release(struct file *f)
+{
+	safetensors_release(&f->tensors);
+	unlink(f->path);
+}
+
+static void assert_same_weights(const struct bench *a, const struct bench *b)
+{
+	for (int i = 0; i < a->model->n_params; i++)
+		assert_memory_equal(td_data(a->model->params[i].value), td_data(b->model->params[i].value),
+			td_shape_bytes(&a->model->params[i].shape));
+}
+
+#define NET CONV("") ",\"batch_norm\",\"flatten\"," LINEAR(",\"name\":\"head\"")
+
+static bool load(struct bench *b, struct file *f, bool strict, const char *skip, struct buf *notes)
+{
+	struct opt_strings patterns = { &skip, skip ? 1 : 0 };
+
+	buf_clear(notes);
+	return nn_model_load(b->model, &f->tensors, strict, &patterns, notes, &b->faults);
+}
+
+static void weights_come_back_from_a_file_and_from_a_checkpoint(void **state)
+{
+	static const char *const prefixes[] = { "", "model." }, *const more[] = { "1.num_batches_tracked",
+		"optimizer.0.weight.exp_avg" };
+	struct buf notes;
+
+	(void)state;
+	buf_init(&notes, 10000);
+	for (size_t i = 0; i < TD_COUNT(prefixes); i++) {
+		struct bench a, b;
+		struct file f;
+
+		bench_layers(&a, NET, IMAGE);
+		bench_layers(&b, NET, IMAGE);
+		assert_int_equal(nn_model_allocate(a.model, a.c, 1), TD_OK);
+		assert_int_equal(nn_model_allocate(b.model, b.c, 2), TD_OK);
+		file_init(&f, &a, prefixes[i], 0, more[i]);
+		assert_true(load(&b, &f, true, NULL, &notes));
+		assert_int_equal(notes.len, 0);
+		assert_same_weights(&a, &b);
+		file_release(&f);
+		bench_release(&a);
+		bench_release(&b);
+	}
+	buf_release(&notes);
+}
+
+static void strict_loading_names_every_difference_and_changes_nothing(void **state)
+{
+	struct bench a, b, before;
+	struct file f;
+	struct buf notes;
+
+	(void)state;
+	buf_init(&notes, 10000);
+	bench_layers(&a,
+		CONV("") ",\"batch_norm\",\"flatten\",{\"type\":\"linear\",\"out_features\":4,\"name\":\"head\"}",
+		IMAGE);
+	bench_layers(&b, NET, IMAGE);
+	bench_layers(&before, NET, IMAGE);
+	assert_int_equal(nn_model_allocate(a.model, a.c, 1), TD_OK);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 2), TD_OK);
+	assert_int_equal(nn_model_allocate(before.model, before.c, 2), TD_OK);
+	file_init(&f, &a, "", 1, "tail.weight");
+	assert_false(load(&b, &f, true, NULL, &notes));
+	assert_int_equal(b.faults.n_found, 3);
+	assert_string_equal(b.faults.items[0].detail,
+		"head.weight is float32[4, 192] in the file, but the model needs float32[6, 192]");
+	assert_string_equal(b.faults.items[1].detail, "head.bias is missing from the file");
+	assert_non_null(strstr(b.faults.items[2].detail, "tail.weight is in the file"));
+	assert_same_weights(&b, &before);
+
+	faults_release(&b.faults);
+	faults_init(&b.faults);
+	assert_true(load(&b, &f, false, NULL, &notes)); /* what fits is taken, the rest is told */
+	assert_non_null(strstr(notes.data, "head.bias is missing"));
+	assert_memory_equal(td_data(find_param(a.model, "0.weight")->value),
+		td_data(find_param(b.model, "0.weight")->value), 81 * sizeof(float));
+	assert_memory_equal(td_data(find_param(before.model, "head.weight")->value),
+		td_data(find_param(b.model, "head.weight")->value), 6 * 192 * sizeof(float));
+	buf_release(&notes);
+	file_release(&f);
+	bench_release(&before);
+	bench_release(&a);
+	bench_release(&b);
+}
+
+static void what_is_skipped_is_left_alone(void **state)
+{
+	struct bench a, b, before;
+	struct file f;
+	struct buf notes;
+
+	(void)state;
+	buf_init(&notes, 10000);
+	bench_layers(&a, NET, IMAGE);
+	bench_layers(&b, NET, IMAGE);
+	bench_layers(&before, NET, IMAGE);
+	assert_int_equal(nn_model_allocate(a.model, a.c, 1), TD_OK);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 2), TD_OK);
+	assert_int_equal(nn_model_allocate(before.model, before.c, 2), TD_OK);
+	file_init(&f, &a, "", 0, NULL);
+	assert_true(load(&b, &f, true, "head.*", &notes));
+	assert_memory_equal(td_data(find_param(before.model, "head.weight")->value),
+		td_data(find_param(b.model, "head.weight")->value), 6 * 192 * sizeof(float));
+	assert_memory_not_equal(td_data(find_param(before.model, "0.weight")->value),
+		td_data(find_param(b.model, "0.weight")->value), 81 * sizeof(float));
+	assert_false(load(&b, &f, false, "*", &notes)); /* nothing at all is a mistake, strict or not */
+	assert_non_null(strstr(b.faults.items[0].detail, "no tensor of the file fits"));
+	buf_release(&notes);
+	file_release(&f);
+	bench_release(&before);
+	bench_release(&a);
+	bench_release(&b);
+}
+
+/* ---- PyTorch ----------------------------------------------------------------------------------------------------- */
+
+static void write_source(const char *path, const struct nn_model *m)
+{
+	FILE *f = fopen(path, "w");
+	struct buf source;
+
+	assert_non_null(f);
+	buf_init(&source, 1 << 20);
+	nn_model_pytorch(m, &source);
+	assert_false(source.full);
+	assert_int_equal(fwrite(source.data, 1, source.len, f), source.len);
+	assert_int_equal(fclose(f), 0);
+	buf_release(&source);
+}
+
+static int python_compiles(const char *path)
+{
+	char *command = mem_printf("python3 -c \"compile(open('%s').read(), 'pytorch.py', 'exec')\"", path);
+	int status = system(command);
+
+	mem_free(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void the_source_for_pytorch_is_python(void **state)
+{
+	static const char *const models[] = { "{\"name\":\"resnet18\",\"args\":{\"classes\":10}}",
+		"{\"layers\":[" LINEAR(",\"name\":\"class\"") ",{\"type\":\"relu\",\"name\":\"a-b\"}," LINEAR(
+			",\"share\":\"class\"") ",{\"type\":\"add\",\"inputs\":[\"a-b\",\"2\"]}]}",
+		"{\"layers\":[{\"type\":\"lstm\",\"hidden_size\":3},\"sequence_mean\"]}" };
+	td_shape in[] = { { TD_F32, TD_ROW_MAJOR, 4, { 2, 3, 64, 64 } }, FLAT,
+		{ TD_F32, TD_ROW_MAJOR, 3, { 2, 5, 4 } } };
+	char path[] = "/tmp/tandem-test-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	if (system("python3 -c 0 2>/dev/null") != 0)
+		skip();
+	for (size_t i = 0; i < TD_COUNT(models); i++) {
+		struct bench b;
+
+		bench_init(&b, models[i], in[i], 0, false);
+		write_source(path, b.model);
+		assert_int_equal(python_compiles(path), 0);
+		bench_release(&b);
+	}
+	unlink(path);
+}
+
+static void the_source_calls_one_module_for_shared_parameters(void **state)
+{
+	struct buf source;
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b, LINEAR(",\"name\":\"a\"") ",\"relu\"," LINEAR(",\"share\":\"a\""), FLAT);
+	buf_init(&source, 1 << 20);
+	nn_model_pytorch(b.model, &source);
+	assert_non_null(strstr(source.data, "put(self, \"a\", nn.Linear(6, 6))"));
+	assert_null(strstr(source.data, "put(self, \"2\""));
+	assert_non_null(strstr(source.data, "x2 = part(\"a\")(x1)"));
+	buf_release(&source);
+	bench_release(&b);
+}
+
+/* ---- What is computed ------------------------------------------------------------------------------------------ */
+
+static void a_graph_of_layers_computes_what_it_says(void **state)
+{
+	static const float numbers[12] = { 1, -2, 3, -4, 5, -6, 0.5f, -0.5f, 0.25f, -0.25f, 2, -1 };
+	float out[24];
+	td_value *x, *y;
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b,
+		"{\"type\":\"relu\",\"name\":\"r\"},{\"type\":\"residual\",\"layers\":[\"relu\"]},"
+		"{\"type\":\"branches\",\"paths\":[[],[{\"type\":\"add\",\"inputs\":[\"r\",\"input\"]}]]}",
+		FLAT);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	x = td_tensor(b.c, &FLAT, numbers);
+	td_step_begin(b.c);
+	y = nn_forward(b.model, &(struct nn_pass){ .c = b.c }, x);
+	td_read(y, out);
+	for (int n = 0; n < 2; n++)
+		for (int i = 0; i < 6; i++) {
+			float v = numbers[6 * n + i], r = v > 0 ? v : 0;
+
+			assert_true(out[12 * n + i] == 2 * r && out[12 * n + 6 + i] == r + v);
+		}
+	td_step_end(b.c);
+	td_unref(x);
+	bench_release(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(containers_become_a_list_with_the_paths_of_torch),
+		cmocka_unit_test(inputs_are_looked_up_in_the_container_and_then_around_it),
+		cmocka_unit_test(names_are_unique_and_plain),
+		cmocka_unit_test(an_output_can_be_chosen_and_what_nobody_reads_is_refused),
+		cmocka_unit_test(one_mistake_is_one_fault_and_two_are_two),
+		cmocka_unit_test(shared_parameters_are_there_once),
+		cmocka_unit_test(only_layers_that_are_alike_share),
+		cmocka_unit_test(a_model_that_repeats_itself_without_end_is_refused_quickly),
+		cmocka_unit_test(containers_stand_in_each_other_only_so_deep),
+		cmocka_unit_test(a_path_that_is_too_long_is_refused),
+		cmocka_unit_test(sizes_beyond_any_memory_are_refused_and_not_allocated),
+		cmocka_unit_test(known_models_have_the_parameters_of_torchvision),
+		cmocka_unit_test(known_models_say_what_is_wrong_with_their_arguments),
+		cmocka_unit_test(patterns_freeze_what_they_match),
+		cmocka_unit_test(weights_come_back_from_a_file_and_from_a_checkpoint),
+		cmocka_unit_test(strict_loading_names_every_difference_and_changes_nothing),
+		cmocka_unit_test(what_is_skipped_is_left_alone),
+		cmocka_unit_test(the_source_for_pytorch_is_python),
+		cmocka_unit_test(the_source_calls_one_module_for_shared_parameters),
+		cmocka_unit_test(a_graph_of_layers_computes_what_it_says),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
