@@ -214,6 +214,15 @@ peers:
 	python3 -m venv .peers
 	.peers/bin/pip install --quiet torch numpy
 
+## make parity      compares models, losses, optimizers and metrics with PyTorch and scikit-learn, which it installs in .parity/
+.PHONY: parity
+PARITY = $(patsubst %.c,$(B)/%,$(wildcard tests/parity/*.c))
+parity: $(PARITY)
+	@tests/install.sh build peers
+	@test -x .parity/bin/pip || python3 -m venv .parity
+	.parity/bin/pip install --quiet torch==2.13.0 numpy scikit-learn
+	tests/parity/run.sh $(B)
+
 ## make examples    trains each ready-made job of web/examples for a few steps
 .PHONY: examples
 examples: all

@@ -55,12 +55,13 @@ const struct nn_metric_type nn_metric_mse = {
 /* ---- Each value alone: rmse, r2 ------------------------------------------------------------------------------------
  */
 
-/* Sums of one value over the samples so far.  MEAN and SPREAD (the sum of squared deviations of the target) are updated
- * as Welford's "Note on a method for calculating corrected sums of squares and products" (Technometrics, 1962) does, so
- * that a target far from zero costs no digits. */
+/* Sums of one value over the samples so far.  The target is taken as its difference from the first one, and SPREAD, the
+ * sum of its squared deviations from MEAN, grows as in Welford's "Note on a method for calculating corrected sums of
+ * squares and products" (Technometrics, 1962): a target far from zero costs no digits. */
 struct column {
 	int64_t n;
-	double mean, spread, squares; /* SQUARES: of the errors */
+	double first, mean, spread;
+	double squares; /* of the errors */
 };
 
 struct columns {
@@ -86,11 +87,13 @@ static void columns_add(void *state, const struct nn_answers *a)
 		for (int64_t k = 0; k < TD_MIN(s->width, a->width); k++) {
 			struct column *column = &s->items[k];
 			double error = difference(a, i * a->width + k), y = (double)a->value[i * a->width + k];
-			double from_mean = y - column->mean;
+			double from_mean;
 
+			column->first = column->n ? column->first : y;
+			from_mean = y - column->first - column->mean;
 			column->n++;
 			column->mean += from_mean / (double)column->n;
-			column->spread += from_mean * (y - column->mean);
+			column->spread += from_mean * (y - column->first - column->mean);
 			column->squares += error * error;
 		}
 }
