@@ -289,6 +289,7 @@ static bool finish(struct run *r)
 							       : DATA_TRAIN;
 	bool ok = true;
 
+	r->tell.n_steps = r->at.step; /* fewer than planned, where it stopped early */
 	for (size_t i = 0; ok && i < TD_COUNT(order); i++) {
 		enum data_split split = order[i];
 

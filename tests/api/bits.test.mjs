@@ -1,7 +1,7 @@
 // The same job gives the same bits, however it is run.
 import assert from "node:assert/strict";
 import test, { before, after, describe } from "node:test";
-import { Tandem, convolutional } from "./harness.mjs";
+import { Tandem, convolutional, start, thorough } from "./harness.mjs";
 
 describe("the same job", () => {
 	const tandem = new Tandem();
@@ -48,4 +48,36 @@ describe("the same job", () => {
 	test("says on which numerics it ran", () => {
 		assert.match(record.engine.fingerprint, /openblas/i);
 	});
+});
+
+// Every histogram of a job, by name.
+async function histograms(tandem, id) {
+	const { items } = await tandem.json(`/jobs/${id}/histograms`);
+	const all = await Promise.all(items.map((h) => tandem.json(`/jobs/${id}/histograms?name=${encodeURIComponent(h.name)}&max=1000`)));
+	return Object.fromEntries(all.map((h, i) => [items[i].name, h]));
+}
+
+test("a job that augments, normalises batches, accumulates, clips and decides by its validations has the same bits in both modes and on any threads", async (t) => {
+	const tandem = await start(t);
+	const record = await tandem.finish(thorough());
+	const reference = await tandem.fingerprint(record.id), drawn = await histograms(tandem, record.id);
+	assert.deepEqual(Object.keys(reference.weights).sort(), ["best.safetensors", "model.safetensors"]);
+	assert.ok(Object.keys(drawn).length === 12 && drawn["gradients/0.weight"].steps.length >= 3);
+	for (const changes of [{ mode: "eager" }, { resources: { threads: 2 } }, { mode: "eager", resources: { threads: 3 } }]) {
+		const { id } = await tandem.finish(thorough(changes));
+		assert.deepEqual(await tandem.fingerprint(id), reference, JSON.stringify(changes));
+		assert.deepEqual(await histograms(tandem, id), drawn, JSON.stringify(changes));
+	}
+	const { id } = await tandem.finish(thorough({ seed: 8 }));
+	assert.notDeepEqual((await tandem.fingerprint(id)).weights, reference.weights);
+});
+
+// A job is a promise: who trains it again next year wants these weights.  They hold for the numerics that they were made on.
+const PINNED = { "avx512 openblas-Cooperlake tandem-0.1.0": "8328732fb440d84eb79962372880c4b2b2e1cdb4fa075c2ddf5bda3062e66c0c" };
+
+test("a job has the weights that it has always had", async (t) => {
+	const tandem = await start(t);
+	const { id, engine } = await tandem.finish(convolutional({ train: { epochs: 1 } }));
+	if (!PINNED[engine.fingerprint]) return t.skip(`no weights were written down for ${engine.fingerprint}`);
+	assert.equal((await tandem.fingerprint(id)).weights["model.safetensors"], PINNED[engine.fingerprint]);
 });

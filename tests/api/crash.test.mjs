@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { before, after, describe } from "node:test";
 import { assert_same, randoms, torment } from "../chaos/kill.mjs";
-import { Tandem, convolutional, patience, sleep } from "./harness.mjs";
+import { Tandem, convolutional, patience, sleep, thorough } from "./harness.mjs";
 
 const KILLS = 8;
 const TERMINAL = ["succeeded", "failed", "cancelled", "timed_out"];
@@ -110,5 +110,73 @@ describe("a job goes on with the same bits", () => {
 		const end = await tandem.until(id, "failed");
 		assert.equal(end.attempt, 2);
 		assert.match(end.reason, /^[a-z_]+$/);
+	});
+});
+
+describe("what a job has drawn, remembered and decided is the same after a kill", () => {
+	const tandem = new Tandem({ flags: { "grace-seconds": 2 } });
+	// A long validation, so that it is hit; and steps between checkpoints, so that there is something to repeat.
+	const job = () => thorough({ retries: 50,
+		data: { ...thorough().data, limit: 8000, split: { validation: 4000, by: "stratified" } },
+		train: { ...thorough().train, epochs: 4, checkpoint_every: 17 } });
+	let reference, record;
+	before(async () => {
+		await tandem.up();
+		record = await tandem.finish(job());
+		reference = await tandem.fingerprint(record.id);
+		assert.ok(new Set(reference.series["train/lr"].map((p) => p.value)).size > 5, "the learning rate warmed up and fell");
+	});
+	after(() => tandem.close());
+
+	const same = async (id) => {
+		const end = await tandem.until(id, "succeeded");
+		assert_same(await tandem.fingerprint(id), reference);
+		assert.equal(end.progress.step, record.progress.step, "it ended at the same step");
+		return end;
+	};
+
+	// Kill the job's worker as soon as PHASE is shown after step FROM; returns the step.
+	async function killIn(id, phase, from) {
+		for (;;) {
+			const { progress, state } = await tandem.job(id);
+			if (state === "succeeded") return null;
+			if (progress?.phase === phase && progress.step >= from) {
+				for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+				return progress.step;
+			}
+			await sleep(3);
+		}
+	}
+
+	test("in the middle of validations", async () => {
+		const { id } = await tandem.submit(job());
+		const hit = [];
+		for (const from of [10, 30, 60]) hit.push(await killIn(id, "validate", from));
+		assert.ok(hit.filter((step) => step !== null).length >= 1, "at least one validation was hit");
+		const end = await same(id);
+		assert.ok(end.attempt >= 2);
+	});
+
+	test("in the middle of epochs", async () => {
+		const { id } = await tandem.submit(job());
+		for (const from of [5, 40, 75]) await killIn(id, "train", from);
+		await same(id);
+	});
+
+	test(`at ${KILLS} random moments, of the worker, the daemon or both`, async (t) => {
+		const { id } = await tandem.submit(job());
+		const seed = Number(process.env.TANDEM_SEED ?? 20260301);
+		t.diagnostic(`TANDEM_SEED=${seed}: ${JSON.stringify(await torment(tandem, id, KILLS, 600, randoms(seed)))}`);
+		await same(id);
+	});
+
+	test("and so are its histograms, none lost and none doubled", async () => {
+		const { id } = await tandem.submit(job());
+		for (const from of [25, 55]) await killIn(id, "train", from);
+		await same(id);
+		const read = async (job) => tandem.json(`/jobs/${job}/histograms?name=weights%2F0.weight&max=1000`);
+		const [a, b] = [await read(id), await read(record.id)];
+		assert.ok(a.steps.length >= 3);
+		assert.deepEqual(a, b);
 	});
 });

@@ -59,6 +59,27 @@ export function convolutional(changes = {}) {
 	});
 }
 
+// All that a job may remember or draw by chance: augmentation, mixup, dropout, running means, clipped gradients of several batches,
+// a learning rate that follows a series, the best checkpoint, an early end, histograms.
+export function thorough(changes = {}) {
+	return quick({
+		name: "thorough",
+		data: { dataset: "fashion-mnist", batch_size: 32, limit: 2048, split: { validation: 512, by: "stratified" },
+			augment: [{ type: "random_crop", size: 28, padding: 2 }, "random_flip", { type: "mixup", alpha: 0.2 }],
+			transforms: [{ type: "normalize", mean: [0.286], std: [0.353] }] },
+		model: { layers: [
+			{ type: "conv2d", out_channels: 8, kernel_size: 3, padding: 1 }, "batch_norm", "relu", { type: "max_pool2d", kernel_size: 2 },
+			"flatten", { type: "dropout", p: 0.2 }, { type: "linear", out_features: 10 }] },
+		optimizer: { type: "adam", lr: 0.02, groups: [{ params: ["0.*"], lr: 0.001 }] },
+		schedule: { type: "plateau", metric: "val/loss", patience: 1, factor: 0.5, warmup_steps: 5 },
+		metrics: ["accuracy", "f1"],
+		train: { epochs: 10, accumulate: 2, clip_norm: 1, validate_every: 10, checkpoint_every: 7,
+			early_stopping: { metric: "val/f1", patience: 3 }, keep: { best: "val/accuracy" } },
+		log: { every: 3, histograms_every: 10, images: 9 },
+		...changes,
+	});
+}
+
 // Long enough not to end before a test does something to it; tests cancel it.
 export const endless = (changes = {}) => convolutional({ name: "endless", train: { epochs: 10_000, checkpoint_every: 20 }, ...changes });
 
