@@ -137,7 +137,9 @@ static void finish_move(struct control *c, struct action *action)
 	c->data_reread = true;
 	if (d && d->created_ms == a->move.created_ms) {
 		d->pending = false;
-		if (e->status && e->status != TD_CONFLICT && e->status != TD_NOT_FOUND)
+		if (!e->status)
+			d->state = a->move.to; /* the row says so too, but is read later in this round */
+		else if (e->status != TD_CONFLICT && e->status != TD_NOT_FOUND)
 			d->hold_until_ms = c->now_ms + RETRY_MS;
 	}
 	if (e->status)
@@ -459,6 +461,7 @@ void control_data_step(struct control *c)
 		else if (d->state == DATA_PREPARING)
 			dataset_prepare(c, d);
 	}
+	control_preparers_due(c);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */

@@ -279,6 +279,8 @@ void dataset_prepare(struct control *c, struct cached_dataset *d);
 /* End the preparations that no row asks for any more. */
 void control_preparers_step(struct control *c);
 int control_preparers_wanted(const struct control *c);
+/* Another round follows at once when one is missing. */
+void control_preparers_due(struct control *c);
 void control_preparer_said(struct control *c, struct worker *w, const struct proto_msg *m);
 void control_preparer_lost(struct control *c, struct worker *w, const char *how);
 void preparation_free(struct preparation *p);

@@ -81,6 +81,17 @@ void control_preparers_step(struct control *c)
 	}
 }
 
+/* The pool, which starts them, has had its turn in this round. */
+void control_preparers_due(struct control *c)
+{
+	int missing = c->draining ? 0 : control_preparers_wanted(c);
+
+	for (const struct worker *w = c->workers; w; w = w->next)
+		missing -= w->role == ROLE_PREPARER && !w->preparation && !w->process.killed;
+	if (missing > 0)
+		control_due(c, TD_MAX(c->now_ms, c->spawn_after_ms));
+}
+
 /* ---- Handing over ----------------------------------------------------------------------------------------------- */
 
 struct listing {

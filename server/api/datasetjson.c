@@ -11,7 +11,7 @@ static void add_file(void *arg, const struct dataset_file *f)
 
 	if (!of)
 		of = cJSON_AddArrayToObject(arg, f->dataset);
-	cJSON_AddStringToObject(o, "name", f->file);
+	cJSON_AddStringToObject(o, "name", *f->file ? f->file : f->dataset);
 	if (*f->url)
 		cJSON_AddStringToObject(o, "url", f->url);
 	cJSON_AddItemToObject(o, "bytes", f->n_bytes < 0 ? cJSON_CreateNull() : cJSON_CreateNumber((double)f->n_bytes));
