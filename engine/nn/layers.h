@@ -3,6 +3,7 @@
 #define TD_NN_LAYERS_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "nn/nn.h"
 
@@ -65,6 +66,17 @@ static inline int64_t nn_product(int64_t a, int64_t b)
 	return __builtin_mul_overflow(a, b, &p) ? INT64_MAX : p;
 }
 
+/* V in generated code: the shortest text that reads back as V. */
+static inline const char *nn_number(double v, char out[32])
+{
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(out, 32, "%.*g", digits, v);
+		if (strtod(out, NULL) == v)
+			break;
+	}
+	return out;
+}
+
 static inline const char *nn_python(bool b)
 {
 	return b ? "True" : "False";
@@ -77,6 +89,9 @@ static inline int nn_axis(int64_t axis, int rank)
 
 	return a >= 0 && a < rank ? (int)a : -1;
 }
+
+/* Whether L is an embedding whose row for the data's padding is zero. */
+bool nn_pads_with_zeros(const struct nn_layer *l);
 
 struct nn_concat_options {
 	int64_t dim;

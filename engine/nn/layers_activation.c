@@ -42,7 +42,10 @@ static td_value *leaky_relu_forward(const struct nn_pass *p, const struct nn_lay
 
 static void leaky_relu_torch(const struct nn_layer *l, struct buf *out)
 {
-	buf_printf(out, "nn.LeakyReLU(%.17g)", ((const struct leaky_relu_options *)l->options)->negative_slope);
+	char number[32];
+
+	buf_printf(out, "nn.LeakyReLU(%s)",
+		nn_number(((const struct leaky_relu_options *)l->options)->negative_slope, number));
 }
 
 const struct nn_layer_type nn_leaky_relu = {
@@ -67,7 +70,9 @@ static td_value *elu_forward(const struct nn_pass *p, const struct nn_layer *l, 
 
 static void elu_torch(const struct nn_layer *l, struct buf *out)
 {
-	buf_printf(out, "nn.ELU(%.17g)", ((const struct elu_options *)l->options)->alpha);
+	char number[32];
+
+	buf_printf(out, "nn.ELU(%s)", nn_number(((const struct elu_options *)l->options)->alpha, number));
 }
 
 const struct nn_layer_type nn_elu = {

@@ -1,5 +1,6 @@
 /* Layers that multiply by one matrix: linear, and embedding, which picks rows of it. */
 #include "nn/layers.h"
+#include "data/data.h"
 
 /* ---- linear: y = x W^T + b ------------------------------------------------------------------------------------- */
 
@@ -122,6 +123,11 @@ static bool embedding_build(struct nn_builder *b, struct nn_layer *l)
 		.first = (uint64_t)(o->padding_idx * o->embedding_dim),
 		.end = (uint64_t)((o->padding_idx + 1) * o->embedding_dim) };
 	return nn_declare(b, l, "weight", &weight, fans, &nn_masked, mask);
+}
+
+bool nn_pads_with_zeros(const struct nn_layer *l)
+{
+	return l->type == &nn_embedding && ((const struct embedding_options *)l->options)->padding_idx == DATA_PAD;
 }
 
 static td_value *embedding_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)

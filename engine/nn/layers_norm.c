@@ -61,12 +61,13 @@ static double norm_flops(const struct nn_layer *l)
 static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 {
 	const struct batch_norm_options *o = l->options;
+	char number[32];
 
 	buf_printf(out, "nn.BatchNorm%s(%lld", l->in[0].rank == 4 ? "2d" : "1d", (long long)l->in[0].dim[1]);
 	if (o->eps != 1e-5)
-		buf_printf(out, ", eps=%.17g", o->eps);
+		buf_printf(out, ", eps=%s", nn_number(o->eps, number));
 	if (o->momentum != 0.1)
-		buf_printf(out, ", momentum=%.17g", o->momentum);
+		buf_printf(out, ", momentum=%s", nn_number(o->momentum, number));
 	buf_puts(out, o->affine ? ")" : ", affine=False)");
 }
 
@@ -141,13 +142,14 @@ static void layer_norm_torch(const struct nn_layer *l, struct buf *out)
 {
 	const struct layer_norm_options *o = l->options;
 	td_shape shape = normalized(l);
+	char number[32];
 
 	buf_puts(out, "nn.LayerNorm((");
 	for (int i = 0; i < shape.rank; i++)
 		buf_printf(out, "%lld, ", (long long)shape.dim[i]);
 	buf_puts(out, ")");
 	if (o->eps != 1e-5)
-		buf_printf(out, ", eps=%.17g", o->eps);
+		buf_printf(out, ", eps=%s", nn_number(o->eps, number));
 	buf_puts(out, o->elementwise_affine ? ")" : ", elementwise_affine=False)");
 }
 
@@ -182,7 +184,9 @@ static td_value *dropout_forward(const struct nn_pass *p, const struct nn_layer 
 
 static void dropout_torch(const struct nn_layer *l, struct buf *out)
 {
-	buf_printf(out, "nn.Dropout(%.17g)", ((const struct dropout_options *)l->options)->p);
+	char number[32];
+
+	buf_printf(out, "nn.Dropout(%s)", nn_number(((const struct dropout_options *)l->options)->p, number));
 }
 
 const struct nn_layer_type nn_dropout = {

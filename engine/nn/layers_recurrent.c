@@ -5,8 +5,6 @@
 #include "nn/layers.h"
 #include "nn/model.h"
 
-#include <math.h>
-
 #define STACKED_MOST 8 /* layers in one: NN_LAYER_PARAMS holds the parameters of eight in two directions */
 
 /* ---- lstm and gru ------------------------------------------------------------------------------------------------ */
@@ -141,6 +139,7 @@ static double recurrent_flops(const struct nn_layer *l)
 static void recurrent_torch(const struct nn_layer *l, struct buf *out)
 {
 	const struct recurrent_options *o = l->options;
+	char number[32];
 
 	buf_printf(out, "nn.%s(%lld, %lld", gates_of(l) == 4 ? "LSTM" : "GRU", (long long)l->in[0].dim[2],
 		(long long)o->hidden_size);
@@ -148,7 +147,7 @@ static void recurrent_torch(const struct nn_layer *l, struct buf *out)
 		buf_printf(out, ", num_layers=%lld", (long long)o->num_layers);
 	buf_puts(out, ", batch_first=True");
 	if (o->dropout > 0 && o->num_layers > 1)
-		buf_printf(out, ", dropout=%.17g", o->dropout);
+		buf_printf(out, ", dropout=%s", nn_number(o->dropout, number));
 	buf_puts(out, o->bidirectional ? ", bidirectional=True)" : ")");
 }
 
@@ -184,7 +183,9 @@ static bool padding_is_zero(struct nn_builder *b, const struct nn_layer *l)
 {
 	const struct nn_layer *before = nn_input_layer(b, l, 0);
 
-	return before && (before->type == &nn_lstm || before->type == &nn_gru);
+	while (before && before->type == &nn_dropout)
+		before = nn_input_layer(b, before, 0);
+	return before && (before->type == &nn_lstm || before->type == &nn_gru || nn_pads_with_zeros(before));
 }
 
 static bool sequence_mean_build(struct nn_builder *b, struct nn_layer *l)
@@ -198,9 +199,9 @@ static bool sequence_mean_build(struct nn_builder *b, struct nn_layer *l)
 		return true;
 	return nn_lengths_fit(b, l) &&
 	       (padding_is_zero(b, l) || nn_refuse(b, l,
-						 "sequence_mean: sequences differ in length, and %s fills up short "
-						 "ones with what is not zero; "
-						 "put \"lstm\" or \"gru\" before it",
+						 "sequence_mean: sequences differ in length, and what %s gives for the "
+						 "padding is not zero; put \"lstm\", "
+						 "\"gru\" or an \"embedding\" with \"padding_idx\": 0 before it",
 						 nn_source(b, l, 0)));
 }
 

@@ -257,6 +257,14 @@ static bool is_same_module(struct nn_builder *b, const struct nn_layer *l)
 	return same;
 }
 
+static bool declare_all(struct nn_builder *b, struct nn_layer *l)
+{
+	bool shares = b->share >= 0;
+
+	return (!shares || may_share(b, l)) && (!l->type->build || l->type->build(b, l)) &&
+	       (!shares || is_same_module(b, l));
+}
+
 /* The output of L on X, a symbol; NULL with a fault. */
 static td_value *record(struct nn_builder *b, struct nn_layer *l, td_value *const *x)
 {
@@ -265,8 +273,7 @@ static td_value *record(struct nn_builder *b, struct nn_layer *l, td_value *cons
 	td_value *y;
 	int64_t count;
 
-	if (!takes_inputs(b, l) || (b->share >= 0 && !may_share(b, l)) || (l->type->build && !l->type->build(b, l)) ||
-		(b->share >= 0 && !is_same_module(b, l)))
+	if (!takes_inputs(b, l) || !declare_all(b, l))
 		return NULL;
 	td_name_push(b->c, l->name);
 	y = l->type->forward(&pass, l, x);

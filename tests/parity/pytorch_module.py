@@ -66,6 +66,9 @@ MODELS = {
             {"type": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": True}, "sequence_mean",
             {"type": "linear", "out_features": 3}]},
         input=[4, 7], tokens=13, lengths=[7, 1, 5, 3]),
+    "bag of words": dict(
+        model={"layers": [{"type": "embedding", "embedding_dim": 6, "padding_idx": 0}, "sequence_mean"]},
+        input=[2, 3], tokens=5, lengths=[3, 3]),
     "whole sequences": dict(
         model={"layers": [
             {"type": "gru", "hidden_size": 5, "num_layers": 2}, {"type": "lstm", "hidden_size": 4, "return": "last"}]},
