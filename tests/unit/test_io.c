@@ -136,9 +136,13 @@ static void a_checkpoint_comes_back_bit_for_bit(void **state)
 		.seed = UINT64_MAX,
 		.fingerprint = "avx2",
 		.window_loss = 0.1 + 0.2,
-		.window_metric = { 17, -0.0, 1e-320, INFINITY },
-		.window_samples = 640,
+		.window_targets = 640,
+		.window_metric = { { 17, -0.0, 640 }, { 1e-320, INFINITY, 3 }, [15] = { 0.1, 0.01, INT64_MAX } },
 		.best = NAN,
+		.best_step = 99,
+		.bad = 3,
+		.plateau = { .best = 0.25, .factor = 0.1, .bad = 2 },
+		.stopped = true,
 		.finished = true };
 	struct checkpoint read;
 	struct file_facts facts, again;
@@ -165,7 +169,9 @@ static void a_checkpoint_comes_back_bit_for_bit(void **state)
 	assert_true(read.step == ck.step && read.epoch == 3 && read.batch == 17 && read.seed == UINT64_MAX);
 	assert_memory_equal(&read.window_loss, &ck.window_loss, sizeof(double));
 	assert_memory_equal(read.window_metric, ck.window_metric, sizeof ck.window_metric);
-	assert_true(isnan(read.best) && read.finished && read.window_samples == 640);
+	assert_true(isnan(read.best) && read.finished && read.window_targets == 640);
+	assert_true(read.best_step == 99 && read.bad == 3 && read.stopped);
+	assert_true(read.plateau.best == 0.25 && read.plateau.factor == 0.1 && read.plateau.bad == 2);
 	assert_string_equal(read.fingerprint, "avx2");
 	release_fixture(&f);
 	release_fixture(&g);
@@ -221,10 +227,12 @@ static void a_checkpoint_of_something_else_is_refused_and_touches_nothing(void *
 	struct err e = { 0 };
 
 	(void)state;
-	assert_int_equal(read_changed("\"version\":\"1\"", "\"version\":\"2\"", &f, &e), TD_UNSUPPORTED);
-	assert_non_null(strstr(e.text, "version \"2\""));
-	assert_int_equal(read_changed("\"version\":\"1\"", "\"version\":\"0\"", &f, NULL), TD_CORRUPT);
-	assert_int_equal(read_changed("\"version\":\"1\"", "\"version\":\"x\"", &f, NULL), TD_CORRUPT);
+	assert_int_equal(read_changed("\"version\":\"2\"", "\"version\":\"3\"", &f, &e), TD_UNSUPPORTED);
+	assert_non_null(strstr(e.text, "version \"3\""));
+	assert_int_equal(read_changed("\"version\":\"2\"", "\"version\":\"0\"", &f, NULL), TD_CORRUPT);
+	assert_int_equal(read_changed("\"version\":\"2\"", "\"version\":\"x\"", &f, NULL), TD_CORRUPT);
+	assert_int_equal(
+		read_changed("\"version\":\"2\"", "\"version\":\"1\"", &f, NULL), TD_CORRUPT); /* of its kind */
 	assert_int_equal(read_changed("tandem-checkpoint", "tandem-chickpoint", &f, NULL), TD_CORRUPT);
 	assert_int_equal(read_changed("\"step\":\"5\"", "\"step\":\"x\"", &f, NULL), TD_CORRUPT);
 	assert_int_equal(read_changed("\"step\":\"5\"", "\"stop\":\"5\"", &f, NULL), TD_CORRUPT);
@@ -242,6 +250,74 @@ static void a_checkpoint_of_something_else_is_refused_and_touches_nothing(void *
 	td_read(f.tensors[0].value, back);
 	assert_memory_equal(back, weight, sizeof weight);
 	release_fixture(&f);
+}
+
+/* What version 1 wrote: no early stopping, four means over samples. */
+static void a_checkpoint_of_version_1_goes_on(void **state)
+{
+	static const char *const members[][2] = { { "format", "tandem-checkpoint" }, { "version", "1" },
+		{ "step", "640" }, { "epoch", "1" }, { "batch", "2" }, { "seed", "7" }, { "fingerprint", "avx2" },
+		{ "window.loss", "0x1.8p+1" }, { "window.metric.0", "0x1p+4" }, { "window.metric.1", "0x0p+0" },
+		{ "window.metric.2", "0x0p+0" }, { "window.metric.3", "0x0p+0" }, { "window.samples", "64" },
+		{ "best", "0x1p-1" }, { "finished", "false" } };
+	cJSON *metadata = cJSON_CreateObject();
+	float weight[24] = { 1, 2, 3 }, zeros[24] = { 0 }, back[24];
+	struct fixture f = make_fixture(weight, 0.5), g = make_fixture(zeros, 0);
+	struct file_facts facts;
+	struct checkpoint ck;
+	struct err e = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(members); i++)
+		cJSON_AddStringToObject(metadata, members[i][0], members[i][1]);
+	assert_int_equal(safetensors_write(path_of("v1"), f.tensors, 2, metadata, &facts, &e), TD_OK);
+	assert_int_equal(checkpoint_read(path_of("v1"), facts.sha256, &ck, g.tensors, 2, &e), TD_OK);
+	td_read(g.tensors[0].value, back);
+	assert_memory_equal(back, weight, sizeof weight);
+	assert_true(ck.step == 640 && ck.epoch == 1 && ck.batch == 2 && ck.seed == 7 && ck.best == 0.5);
+	assert_true(ck.window_loss == 3 && ck.window_targets == 64);
+	assert_true(ck.window_metric[0].sum == 16 && ck.window_metric[0].n == 64);
+	assert_true(ck.best_step == 0 && ck.bad == 0 && !ck.stopped && !ck.finished);
+	assert_true(isnan(ck.plateau.best) && ck.plateau.factor == 1 && ck.plateau.bad == 0);
+	cJSON_Delete(metadata);
+	release_fixture(&f);
+	release_fixture(&g);
+}
+
+/* A fork takes the model as it is, and of another optimizer's state what both have. */
+static void a_fork_reads_the_model_and_what_else_fits(void **state)
+{
+	float weight[24] = { 1, 2, 3 }, zeros[24] = { 0 }, back[24];
+	struct fixture f = make_fixture(weight, 0.5), g = make_fixture(zeros, 0.25);
+	struct checkpoint ck = { .step = 5, .plateau.factor = 1 }, read = { .step = 77 };
+	td_shape three = td_shape_make(TD_F32, 1, (int64_t)3);
+	struct named_tensor other[3] = { g.tensors[0], { "optimizer.0.momentum", td_scalar(g.c, TD_F64, 0.75) },
+		{ "optimizer.0.t", td_tensor(g.c, &three, (float[]){ 7, 8, 9 }) } };
+	struct file_facts facts;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(checkpoint_write(path_of("ck"), &ck, f.tensors, 2, &facts, &e), TD_OK);
+	assert_int_equal(checkpoint_read(path_of("ck"), NULL, &read, other, 3, NULL), TD_CORRUPT);
+	assert_int_equal(read.step, 77);
+	assert_int_equal(checkpoint_read_fork(path_of("ck"), facts.sha256, &read, other, 3, &e), TD_OK);
+	assert_int_equal(read.step, 5);
+	td_read(other[0].value, back);
+	assert_memory_equal(back, weight, sizeof weight);
+	assert_true(td_item(other[1].value) == 0.75); /* not in the file */
+	td_read(other[2].value, back);
+	assert_true(back[0] == 7 && back[2] == 9); /* of another shape there */
+	assert_int_equal(checkpoint_read_fork(path_of("ck"), NULL, &read, g.tensors, 2, &e), TD_OK);
+	assert_true(td_item(g.tensors[1].value) == 0.5); /* the same state is taken over */
+
+	/* Another model, or a part of it, is still refused. */
+	assert_int_equal(checkpoint_read_fork(path_of("ck"), NULL, &read, other + 1, 2, NULL), TD_CORRUPT);
+	other[0].name = "model.1.weight";
+	assert_int_equal(checkpoint_read_fork(path_of("ck"), NULL, &read, other, 3, NULL), TD_CORRUPT);
+	td_unref(other[1].value);
+	td_unref(other[2].value);
+	release_fixture(&f);
+	release_fixture(&g);
 }
 
 static int make_folder(void **state)
@@ -265,6 +341,8 @@ int main(void)
 		cmocka_unit_test(a_checkpoint_comes_back_bit_for_bit),
 		cmocka_unit_test(a_files_elements_lie_in_row_major_order),
 		cmocka_unit_test(a_checkpoint_of_something_else_is_refused_and_touches_nothing),
+		cmocka_unit_test(a_checkpoint_of_version_1_goes_on),
+		cmocka_unit_test(a_fork_reads_the_model_and_what_else_fits),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
