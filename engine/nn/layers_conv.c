@@ -75,8 +75,9 @@ static td_conv2d_attrs attrs_of(const struct window *w)
 /* Multiplications and additions for each output element. */
 static double filter_flops(const struct nn_layer *l, const struct window *w)
 {
-	return 2.0 * (double)td_shape_count(&l->out) * (double)(w->channels / w->groups) * (double)w->kernel[0] *
-	       (double)w->kernel[1];
+	int64_t channels = w->channels / w->groups;
+
+	return 2.0 * (double)td_shape_count(&l->out) * (double)channels * (double)w->kernel[0] * (double)w->kernel[1];
 }
 
 /* ---- conv2d: y[n,o] = b[o] + sum over c of the cross-correlation of x[n,c] and w[o,c] -------------------------- */

@@ -12,21 +12,18 @@ static const struct opt model_opts[] = {
 	{ .name = "layers",
 		.kind = OPT_CHOICES,
 		.at = offsetof(struct nn_model_options, layers),
-		.value = "[]",
 		.most = NN_LAYERS_MOST,
 		.family = &nn_layers,
 		.doc = "The layers in order; the first one gets the data, the last one's output is the model's." },
 	{ .name = "outputs",
 		.kind = OPT_STRINGS,
 		.at = offsetof(struct nn_model_options, outputs),
-		.value = "[]",
 		.high = NN_NAME,
 		.most = 1,
 		.doc = "Name of the layer whose output is the model's; the last one where none is given." },
 	{ .name = "name",
 		.kind = OPT_STRING,
 		.at = offsetof(struct nn_model_options, name),
-		.value = "\"\"",
 		.high = NN_NAME_MOST,
 		.doc = "A known model in place of layers: \"mlp\", \"resnet18\", \"squeezenet1_1\" or "
 		       "\"lstm_classifier\"." },
@@ -376,7 +373,7 @@ static void build_layers(struct nn_builder *b, const struct opt_choices *layers,
 	struct nn_spot root = { .from = NN_INPUT, .pointer = "/model" };
 	int last;
 
-	if (*o->name) {
+	if (o->name) {
 		root.named_model = o->name;
 		snprintf(root.pointer, sizeof root.pointer, "/model/name");
 	}
@@ -401,13 +398,13 @@ static bool find_layers(
 {
 	size_t before = faults->n_found;
 
-	if (*o->name && o->layers.n)
+	if (o->name && o->layers.n)
 		faults_add(faults, "/model", "give \"layers\" or the \"name\" of a known model, not both");
-	else if (!*o->name && !o->layers.n)
+	else if (!o->name && !o->layers.n)
 		faults_add(faults, "/model", "give \"layers\", or the \"name\" of a known model");
-	else if (!*o->name && o->args)
+	else if (!o->name && o->args)
 		faults_add(faults, "/model/args", "these are for a known model: give its \"name\", or leave them out");
-	else if (*o->name)
+	else if (o->name)
 		return nn_known_layers(o->name, o->args, &m->arena, layers, faults);
 	*layers = o->layers;
 	return faults->n_found == before;

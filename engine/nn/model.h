@@ -16,9 +16,9 @@
 
 /* What every layer can have; see layers.c. */
 struct nn_common {
-	const char *name;          /* empty: its position */
+	const char *name;          /* NULL: its position */
 	struct opt_strings inputs; /* none: the layer before */
-	const char *share;         /* empty: parameters of its own */
+	const char *share;         /* NULL: parameters of its own */
 };
 
 /* Where a layer or a list of layers stands. */

@@ -82,6 +82,13 @@ static void point_below(struct nn_spot *spot, const char *below)
 
 static bool name_fits(struct nn_builder *b, const struct nn_spot *spot, const char *name)
 {
+	if (!name)
+		return true;
+	if (!*name) {
+		nn_refuse_at(
+			b, spot, "/name", "the name is empty; use letters, digits, \"_\" and \"-\", or leave it out");
+		return false;
+	}
 	for (const char *p = name; *p; p++)
 		if (!isalnum((unsigned char)*p) && *p != '_' && *p != '-') {
 			nn_refuse_at(b, spot, "/name", "\"%.60s\" is not a name: use letters, digits, \"_\" and \"-\"",
@@ -154,7 +161,7 @@ static int find_share(struct nn_builder *b, const struct nn_spot *scope, const s
 {
 	int at;
 
-	if (!*name)
+	if (!name)
 		return -1;
 	if (type->expand) {
 		nn_refuse_at(b, spot, "/share", "%s has no parameters of its own; share its layers one by one",
@@ -210,7 +217,7 @@ static int build_member(
 	int inputs[NN_LAYER_INPUTS], n_inputs, share, at;
 
 	if (look_up(b, spot->path, &at)) {
-		nn_refuse_at(b, spot, *common->name ? "/name" : "", "another layer is called \"%s\"; names are unique",
+		nn_refuse_at(b, spot, common->name ? "/name" : "", "another layer is called \"%s\"; names are unique",
 			spot->path);
 		return NN_HOLE;
 	}
@@ -240,7 +247,7 @@ int nn_build_list(struct nn_builder *b, const struct nn_spot *spot, const struct
 		member.from = from;
 		snprintf(text, sizeof text, "%d", i);
 		if (!name_fits(b, &member, common->name) ||
-			!go_below(b, &member, *common->name ? "" : group, *common->name ? common->name : text))
+			!go_below(b, &member, common->name ? "" : group, common->name ? common->name : text))
 			from = NN_HOLE;
 		else
 			from = build_member(b, spot, &member, &list->items[i]);

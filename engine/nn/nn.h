@@ -141,8 +141,8 @@ int64_t nn_tokens(const struct nn_builder *b);
 struct nn_model_options {
 	struct opt_choices layers;
 	struct opt_strings outputs; /* names of layers; empty: the last one.  One output for now */
-	const char *name;           /* "resnet18", "mlp", "lstm_classifier", "squeezenet1_1", ... or empty */
-	const cJSON *args;          /* of the named model; borrowed from the document, may be NULL */
+	const char *name;  /* "resnet18", "mlp", "lstm_classifier", "squeezenet1_1", ...; NULL: LAYERS say it */
+	const cJSON *args; /* of the named model; borrowed from the document, may be NULL */
 };
 
 extern const struct opt_type nn_model_section;

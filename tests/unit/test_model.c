@@ -96,6 +96,8 @@ static void names_are_unique_and_plain(void **state)
 		"another layer is called \"1\"");
 	assert_refused(
 		"{\"layers\":[{\"type\":\"relu\",\"name\":\"a.b\"}]}", FLAT, "/model/layers/0/name", "is not a name");
+	assert_refused(
+		"{\"layers\":[{\"type\":\"relu\",\"name\":\"\"}]}", FLAT, "/model/layers/0/name", "the name is empty");
 	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"input\"}]}", FLAT, "/model/layers/0/name",
 		"use another name");
 }
