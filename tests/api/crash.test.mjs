@@ -118,13 +118,17 @@ describe("what a job has drawn, remembered and decided is the same after a kill"
 	// A long validation, so that it is hit; and steps between checkpoints, so that there is something to repeat.
 	const job = () => thorough({ retries: 50,
 		data: { ...thorough().data, limit: 8000, split: { validation: 4000, by: "stratified" } },
-		train: { ...thorough().train, epochs: 4, checkpoint_every: 17 } });
+		schedule: { ...thorough().schedule, patience: 0 },
+		train: { ...thorough().train, epochs: 4, checkpoint_every: 17,
+			early_stopping: { metric: "val/loss", patience: 2, min_delta: 0.03 } },
+		log: { ...thorough().log, every: 1 } });
 	let reference, record;
 	before(async () => {
 		await tandem.up();
 		record = await tandem.finish(job());
 		reference = await tandem.fingerprint(record.id);
-		assert.ok(new Set(reference.series["train/lr"].map((p) => p.value)).size > 5, "the learning rate warmed up and fell");
+		assert.ok(new Set(reference.series["train/lr"].map((p) => p.value)).size >= 6, "the learning rate warmed up and fell");
+		assert.match((await tandem.get(`/jobs/${record.id}/log`)).text, /on a plateau[^]*stopping early/);
 	});
 	after(() => tandem.close());
 
