@@ -284,8 +284,9 @@ int csv_next(struct csv *c, struct err *e)
 		;
 	if (got <= 0 || c->n_fields == c->n_columns)
 		return got;
-	snprintf(text, sizeof text, "%d fields, but the first row has %d; is a text with \"%c\" in it not quoted?",
-		c->n_fields, c->n_columns, c->delimiter);
+	snprintf(text, sizeof text, "it has %d field%s, but the first row has %d; is a %s within a text not quoted?",
+		c->n_fields, c->n_fields == 1 ? "" : "s", c->n_columns,
+		c->n_fields > c->n_columns ? "delimiter" : "line end");
 	return refuse(c, e, text);
 }
 

@@ -16,21 +16,25 @@
 #define MOSTLY          0.9
 #define TAGGED_LINES    4
 
+/* Files of one kind. */
+struct sign {
+	int64_t n;
+	char first[SOURCE_WHERE]; /* where the first of them is */
+};
+
 struct signs {
 	struct prepare *p;
-	int64_t n_pictures, n_arrays, n_idx, n_cifar, n_csv, n_text, n_tagged, n_others;
+	struct sign pictures, arrays, idx, cifar, csv_files, text, tagged, others;
 	char folder[SOURCE_WHERE]; /* of the first picture */
 	bool folders;              /* pictures lie in more than one */
 	bool csv_alone;            /* a CSV file stands beside the others, not within */
 	enum prepare_type csv;     /* what the first CSV file holds */
-	char first[SOURCE_WHERE];  /* of the kind that decided, for the note */
-	char other[SOURCE_WHERE];  /* the first file that says nothing */
 };
 
-static void see(struct signs *s, int64_t *count)
+static void see(struct signs *s, struct sign *sign)
 {
-	if (!(*count)++ && !s->first[0])
-		snprintf(s->first, sizeof s->first, "%s", s->p->source.where);
+	if (!sign->n++)
+		snprintf(sign->first, sizeof sign->first, "%s", s->p->source.where);
 }
 
 static void see_picture(struct signs *s)
@@ -39,10 +43,10 @@ static void see_picture(struct signs *s)
 	char folder[SOURCE_WHERE];
 
 	snprintf(folder, sizeof folder, "%.*s", (int)TD_MIN(source_base(name) - name, SOURCE_WHERE - 1), name);
-	if (!s->n_pictures)
+	if (!s->pictures.n)
 		memcpy(s->folder, folder, sizeof folder);
 	s->folders |= strcmp(folder, s->folder) != 0;
-	see(s, &s->n_pictures);
+	see(s, &s->pictures);
 }
 
 /* ---- CSV ----------------------------------------------------------------------------------------------------------
@@ -70,13 +74,13 @@ static td_status see_csv(struct signs *s, struct err *e)
 	td_status status = TD_OK;
 
 	s->csv_alone |= !s->p->source.entry.inside;
-	if (!s->n_csv) {
+	if (!s->csv_files.n) {
 		status = csv_open(&c, &s->p->source, &options, e);
 		if (!status)
 			s->csv = judge_csv(&c);
 		csv_release(&c);
 	}
-	see(s, &s->n_csv);
+	see(s, &s->csv_files);
 	return status;
 }
 
@@ -115,7 +119,7 @@ static bool looks_tagged(const char *text, size_t n)
 
 static td_status see_text(struct signs *s, const char *begins, size_t n)
 {
-	see(s, looks_tagged(begins, n) ? &s->n_tagged : &s->n_text);
+	see(s, looks_tagged(begins, n) ? &s->tagged : &s->text);
 	return TD_OK;
 }
 
@@ -135,17 +139,17 @@ static td_status see_bytes(struct signs *s, struct err *e)
 	if (e->status)
 		goto out;
 	if (n >= NPY_PREFIX && !memcmp(bytes, "\x93NUMPY", 6))
-		see(s, &s->n_arrays);
+		see(s, &s->arrays);
 	else if (n >= 8 && !bytes[0] && !bytes[1] && bytes[2] >= 8 && bytes[2] <= 14 && bytes[3] >= 1 && bytes[3] <= 4)
-		see(s, &s->n_idx);
+		see(s, &s->idx);
 	else if (source_has_ending(entry->name, "bin") && n >= CIFAR_RECORD)
-		see(s, &s->n_cifar);
+		see(s, &s->cifar);
 	else if (image_is_known(bytes, n))
 		see_picture(s);
 	else if (n && !memchr(bytes, '\0', n))
 		see_text(s, bytes, n);
-	else if (!s->n_others++)
-		snprintf(s->other, sizeof s->other, "%s", s->p->source.where);
+	else
+		see(s, &s->others);
 out:
 	mem_free(bytes);
 	return e->status;
@@ -161,7 +165,7 @@ static td_status see_entry(struct signs *s, struct err *e)
 	}
 	if (source_has_ending(name, "csv") || source_has_ending(name, "tsv") || source_has_ending(name, "data"))
 		return see_csv(s, e);
-	if (s->n_pictures) /* what else lies with pictures are notes about them */
+	if (s->pictures.n) /* what else lies with pictures are notes about them */
 		return TD_OK;
 	return see_bytes(s, e);
 }
@@ -169,42 +173,45 @@ static td_status see_entry(struct signs *s, struct err *e)
 /* Whether more files could change the answer. */
 static bool is_clear(const struct signs *s)
 {
-	return s->n_arrays || s->n_idx || (s->n_pictures >= PICTURES_ENOUGH && s->folders);
+	return s->arrays.n || s->idx.n || (s->pictures.n >= PICTURES_ENOUGH && s->folders);
 }
 
-/* X(number of files, type, why) in the order in which they decide. */
-static enum prepare_type decide(const struct signs *s, const char **why)
+struct rule {
+	bool is;
+	enum prepare_type type;
+	const struct sign *sign;
+	const char *why;
+};
+
+/* The first rule that is so.  False: none is. */
+static bool decide(const struct signs *s, struct rule *out)
 {
-	const struct {
-		bool is;
-		enum prepare_type type;
-		const char *why;
-	} rules[] = {
-		{ s->n_arrays > 0, PREPARE_ARRAYS, "it is an NPY array" },
-		{ s->n_idx > 0, PREPARE_IDX, "it begins as an IDX file" },
-		{ s->n_cifar > 0, PREPARE_CIFAR, "it is a .bin file as CIFAR's are" },
-		{ s->n_pictures && s->n_csv && (s->csv_alone || !s->folders), PREPARE_IMAGE_CSV,
-			"there are pictures and a CSV file" },
-		{ s->n_pictures > 0, PREPARE_IMAGE_FOLDER, "there are pictures in folders" },
-		{ s->n_csv && s->csv == PREPARE_LABELLED_TEXT, PREPARE_LABELLED_TEXT,
+	bool by_csv = s->pictures.n && s->csv_files.n && (s->csv_alone || !s->folders);
+	const struct rule rules[] = {
+		{ s->arrays.n > 0, PREPARE_ARRAYS, &s->arrays, "it is an NPY array" },
+		{ s->idx.n > 0, PREPARE_IDX, &s->idx, "it begins as an IDX file" },
+		{ s->cifar.n > 0, PREPARE_CIFAR, &s->cifar, "it is a .bin file as CIFAR's are" },
+		{ by_csv, PREPARE_IMAGE_CSV, &s->csv_files, "there are pictures and this CSV file" },
+		{ s->pictures.n > 0, PREPARE_IMAGE_FOLDER, &s->pictures, "there are pictures in folders" },
+		{ s->csv_files.n && s->csv == PREPARE_LABELLED_TEXT, PREPARE_LABELLED_TEXT, &s->csv_files,
 			"it is a CSV file with a column of texts" },
-		{ s->n_csv > 0, PREPARE_TABLE, "it is a CSV file" },
-		{ s->n_tagged > 0, PREPARE_TAGGED_TEXT, "its lines are words and tags" },
-		{ s->n_text > 0, PREPARE_TEXT, "it is plain text" },
+		{ s->csv_files.n > 0, PREPARE_TABLE, &s->csv_files, "it is a CSV file" },
+		{ s->tagged.n > 0, PREPARE_TAGGED_TEXT, &s->tagged, "its lines are words and tags" },
+		{ s->text.n > 0, PREPARE_TEXT, &s->text, "it is plain text" },
 	};
 
 	for (size_t i = 0; i < TD_COUNT(rules); i++)
 		if (rules[i].is) {
-			*why = rules[i].why;
-			return rules[i].type;
+			*out = rules[i];
+			return true;
 		}
-	return PREPARE_AUTO;
+	return false;
 }
 
 td_status detect_format(struct prepare *p, enum prepare_type *out, struct err *e)
 {
 	struct signs s = { .p = p };
-	const char *why = NULL;
+	struct rule rule;
 	td_status status = TD_OK;
 	bool csv_beside = false;
 	int got = 0;
@@ -216,13 +223,13 @@ td_status detect_format(struct prepare *p, enum prepare_type *out, struct err *e
 	source_rewind(&p->source);
 	if (status || got < 0)
 		return e->status;
-	*out = decide(&s, &why);
-	if (*out == PREPARE_AUTO)
+	if (!decide(&s, &rule))
 		return err_set(e, TD_INVALID,
 			"there is nothing here that could be told by its name or first bytes%s%.300s; say the \"type\" "
 			"of the "
 			"format",
-			s.n_others ? "; the first file is " : "", s.other);
-	prepare_note(p, "Read as \"%s\": %s (%s).", prepare_type_names[*out], why, s.first);
+			s.others.n ? "; the first file is " : "", s.others.first);
+	*out = rule.type;
+	prepare_note(p, "Read as \"%s\": %s (%s).", prepare_type_names[rule.type], rule.why, rule.sign->first);
 	return TD_OK;
 }

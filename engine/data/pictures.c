@@ -110,11 +110,11 @@ static td_status judge(struct reading *r, struct err *e)
 		prepare_note(r->p, "%lld of %lld pictures cannot be read and were left out; the first is %s",
 			(long long)r->n_broken, (long long)r->n_read, r->broken);
 	if (r->n_other)
-		prepare_note(r->p, "%lld files are no pictures and were passed over; the first is %s",
-			(long long)r->n_other, r->other);
+		prepare_note(r->p, "%lld file%s passed over, being no picture; the first is %s", (long long)r->n_other,
+			r->n_other == 1 ? " was" : "s were", r->other);
 	if (r->n_unlabelled)
-		prepare_note(r->p, "%lld pictures have no label and were passed over; the first is %s",
-			(long long)r->n_unlabelled, r->unlabelled);
+		prepare_note(r->p, "%lld picture%s passed over, having no label; the first is %s",
+			(long long)r->n_unlabelled, r->n_unlabelled == 1 ? " was" : "s were", r->unlabelled);
 	return TD_OK;
 }
 

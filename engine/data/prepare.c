@@ -282,7 +282,8 @@ static td_status decode(struct prepare *p, struct err *e)
 	cJSON_AddStringToObject(p->info, "format", prepare_type_names[type]);
 	s = readers[type](p, e);
 	if (!s && p->source.n_links)
-		prepare_note(p, "%lld links and devices were passed over.", (long long)p->source.n_links);
+		prepare_note(p, "%lld link%s passed over.", (long long)p->source.n_links,
+			p->source.n_links == 1 ? " or device was" : "s or devices were");
 	return s;
 }
 

@@ -2,7 +2,8 @@
  *
  * Each output pixel is a weighted mean of the input pixels below a triangle that widens with the factor of reduction.
  * Weights are fixed-point numbers of 22 bits and the horizontal pass is rounded to bytes before the vertical one, so
- * that the bytes equal those of PIL.Image.resize(..., BILINEAR) and of torchvision's Resize on PIL images.
+ * that the bytes equal those of PIL.Image.resize(..., BILINEAR) and of torchvision's Resize on PIL images.  (Pillow 13
+ * chooses the order of the passes by their cost: where it begins with the vertical one, some pixels differ by 1.)
  *
  * A plan depends on sizes alone: make it once for pictures of one size.  Pictures are planes of bytes, [C, H, W]. */
 #ifndef TD_DATA_RESIZE_H
