@@ -183,10 +183,11 @@ test-e2e: all node_modules/.package-lock.json
 lint: all compile_commands.json
 	@B=$(B) tests/lint.sh
 
-## make chaos       kills worker and daemon at random while a job trains (N=50 times), and compares every bit at the end
+## make chaos       kills worker and daemon at random while a job trains (N=50 times) and while a sweep runs, and compares every bit at the end
 .PHONY: chaos
 chaos: all
 	TANDEM_BUILD=$(B) node tests/chaos/kill.mjs $(N)
+	TANDEM_BUILD=$(B) node tests/chaos/sweep.mjs
 
 ## make fuzz        feeds each parser SECONDS (30) of hostile input, under the address sanitizer; needs clang and installs it
 SECONDS ?= 30

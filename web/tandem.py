@@ -61,9 +61,8 @@ class Tandem:
                 with urllib.request.urlopen(q, timeout=timeout) as r:
                     return r.read()
             except urllib.error.HTTPError as e:
-                text = e.read()
                 if e.code not in (429, 503) or attempt == self.retries:
-                    raise TandemError(e.code, json.loads(text) if text[:1] == b"{" else {}) from None
+                    raise TandemError(e.code, json.loads(e.read() or b"{}")) from None
                 pause = float(e.headers.get("Retry-After") or pause)
             except (OSError, http.client.HTTPException) as e:
                 if attempt == self.retries:

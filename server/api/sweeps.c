@@ -187,10 +187,9 @@ static td_status check_base(struct request *q, struct new_sweep *n, bool *parked
 	fields_move_faults(&f, NULL, "", "/base", &n->base.faults);
 	faults_release(&f);
 	n->base.at = "/base";
-	if (n->base.faults.n_found)
-		return TD_OK;
-	check_metric(n);
-	return submission_check(q, &n->base, parked, e);
+	if (!n->base.faults.n_found && !submission_check(q, &n->base, parked, e) && !*parked)
+		check_metric(n);
+	return e->status;
 }
 
 static void name_child(const struct new_sweep *n, cJSON *spec, const cJSON *params, int index)

@@ -1,0 +1,88 @@
+// New jobs from checkpoints of others.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import { blobJob, uploadBlobs } from "./blobs.mjs";
+import { Tandem, problem } from "./harness.mjs";
+
+describe("a fork", () => {
+	const tandem = new Tandem();
+	let half, whole;
+	const fork = (id, body, options) => tandem.post(`/jobs/${id}/fork`, body, options);
+	const weights = async (id) => (await tandem.fingerprint(id)).weights["model.safetensors"];
+	before(async () => {
+		await tandem.up();
+		await uploadBlobs(tandem);
+		half = await tandem.finish(blobJob());
+		whole = await tandem.finish(blobJob({ train: { ...blobJob().train, epochs: 4 } }));
+	});
+	after(() => tandem.close());
+
+	test("goes on from there to the same weights, bit by bit, as a job that was never interrupted", async () => {
+		const made = await fork(half.id, { from: "last", set: { "/train/epochs": 4 }, name: "further" });
+		assert.equal(made.status, 201, made.text);
+		const { id, parent } = made.json;
+		assert.equal(made.headers.location, `/api/v1/jobs/${id}`);
+		assert.deepEqual([parent.job, parent.checkpoint, parent.step], [half.id, "last", half.progress.n_steps]);
+		const end = await tandem.until(id, "succeeded");
+		assert.deepEqual([end.name, end.spec.train.epochs, end.parent.job], ["further", 4, half.id]);
+		assert.equal(await weights(id), await weights(whole.id));
+		assert.notEqual(await weights(id), await weights(half.id));
+		const loss = await tandem.points(id, "train/loss");
+		assert.equal(loss[0].step, half.progress.n_steps + 1);
+		assert.deepEqual(loss, (await tandem.points(whole.id, "train/loss")).slice(half.progress.n_steps));
+	});
+
+	test("does so also when the daemon is killed as soon as it has answered, and when its parent is gone", async () => {
+		const parent = await tandem.finish(blobJob());
+		const { id } = (await fork(parent.id, { from: `step:${parent.progress.n_steps}`, set: { "/train/epochs": 4 } })).json;
+		const pids = tandem.workers();
+		await tandem.kill();
+		for (const pid of pids) try { process.kill(pid, "SIGKILL"); } catch { /* it has gone already */ }
+		await tandem.up();
+		assert.equal((await tandem.request("DELETE", `/jobs/${parent.id}?purge=1`)).status, 204);
+		await tandem.until(id, "succeeded");
+		assert.equal(await weights(id), await weights(whole.id));
+	});
+
+	test("says which checkpoints there are when it is asked for another", async () => {
+		assert.match(problem(assert, await fork(half.id, { from: "step:7" }), 409).detail, new RegExp(`last \\(step:${half.progress.n_steps}\\)`));
+		problem(assert, await fork(half.id, { from: "best" }), 409);
+		for (const from of ["first", "step:", "step:x", "step:-1", "step:1x", ""]) problem(assert, await fork(half.id, { from }), 400);
+		problem(assert, await fork("01M83AEJGW62J8W9EK9CE8Q9WQ", {}), 404);
+	});
+
+	test("refuses fields that the spec does not have, each where it stands in the request", async () => {
+		const places = problem(assert, await fork(half.id, { from: "last", set: { "/no/where": 1, optimizer: 2, "/model/layers/9": "relu" } }), 422).errors;
+		assert.deepEqual(places.map((e) => e.pointer), ["/set/~1no~1where", "/set/optimizer", "/set/~1model~1layers~19"]);
+		const fields = problem(assert, await fork(half.id, { from: "last", set: { "/optimizer/lrr": 1, "/train/epochs": "x" } }), 422).errors;
+		assert.deepEqual(fields.map((e) => e.pointer), ["/set/~1optimizer~1lrr", "/set/~1train~1epochs"]);
+		assert.ok([...places, ...fields].every((e) => e.line === 1 && e.column > 1), "with line and column");
+		assert.match(fields[0].detail, /did you mean "lr"/);
+		problem(assert, await fork(half.id, { from: "last", sett: {} }), 422);
+	});
+
+	test("says of a field that it breaks the model what the checker says", async () => {
+		const p = problem(assert, await fork(half.id, { set: { "/loss": "bce_with_logits" } }), 422);
+		assert.ok(p.errors.length > 0 && p.errors.every((e) => e.pointer.startsWith("/set")), p.errors.map((e) => e.pointer).join());
+	});
+
+	test("is made once for each Idempotency-Key, and leaves no folder behind", async () => {
+		const count = () => readdirSync(path.join(tandem.data, "jobs")).length;
+		const options = { headers: { "idempotency-key": "fork-1" } };
+		const body = { from: "last", set: { "/train/epochs": 3 } };
+		const first = await fork(half.id, body, options);
+		const folders = count();
+		const again = await fork(half.id, body, options);
+		assert.deepEqual([again.status, again.json.id, again.headers["idempotent-replayed"]], [201, first.json.id, "true"]);
+		problem(assert, await fork(half.id, { ...body, name: "x" }, options), 422);
+		assert.equal(count(), folders);
+		await tandem.until(first.json.id, "succeeded");
+	});
+
+	test("is nothing that an external job can have", async () => {
+		const { id } = await tandem.submit({ kind: "external", name: "x" });
+		assert.match(problem(assert, await fork(id, {}), 409).detail, /external/);
+	});
+});
