@@ -28,6 +28,7 @@ static void refuse_unknown(const struct control *c, struct store_reader *r, cons
 {
 	struct known_names k = { 0 };
 	const struct known_dataset *known;
+	struct err ignored = { 0 };
 	char *folder = NULL;
 	const char *near;
 
@@ -37,7 +38,7 @@ static void refuse_unknown(const struct control *c, struct store_reader *r, cons
 	near = nearest_name(name, (const char *const *)k.names, k.n);
 	if (near)
 		err_set(e, TD_NOT_FOUND, "there is no dataset \"%.64s\"; did you mean \"%s\"?", name, near);
-	else if (dataset_name_safe(name) && !dataset_root_folder(c->config, name, &folder, NULL))
+	else if (dataset_name_safe(name) && !dataset_root_folder(c->config, name, &folder, &ignored))
 		err_set(e, TD_NOT_FOUND,
 			"there is no dataset \"%.64s\", but a folder of this name below --data-root; register it "
 			"first: "

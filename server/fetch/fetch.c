@@ -46,7 +46,8 @@ struct download {
 	bool refused_private;  /* an address was refused */
 	int64_t n_at_try;      /* bytes when this try began */
 	int64_t not_before_ms; /* the next try */
-	int64_t reported_ms;
+	int64_t reported_ms;   /* when the last report was made */
+	int64_t n_reported;    /* bytes that it told of */
 	struct err err;
 	struct fetch *fetch; /* borrowed: whose it is */
 };
@@ -85,6 +86,7 @@ static void report(struct download *d, const char *state, const char *sha256, co
 	const struct file *f = file_of(d);
 
 	d->reported_ms = clock_monotonic_ms();
+	d->n_reported = d->part.n;
 	d->fetch->options.report(d->fetch->options.arg, &(struct fetch_report){ .dataset = d->name,
 								.file = f->name,
 								.url = f->url,
@@ -279,8 +281,6 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
 	}
 	if (part_append(&d->part, bytes, n, &d->err))
 		return CURL_WRITEFUNC_ERROR;
-	if (clock_monotonic_ms() - d->reported_ms >= FETCH_REPORT_MS)
-		report(d, "fetching", file_of(d)->sha256, NULL);
 	return n;
 }
 
@@ -434,6 +434,8 @@ static bool open_part(struct download *d)
 
 static void step(struct download *d, int64_t now_ms)
 {
+	if (d->curl && d->part.n != d->n_reported && now_ms >= d->reported_ms + FETCH_REPORT_MS)
+		report(d, "fetching", file_of(d)->sha256, NULL);
 	if (d->state != FETCH_RUNNING || d->curl || now_ms < d->not_before_ms)
 		return;
 	if (d->part.fd < 0 && !open_part(d))
@@ -465,18 +467,19 @@ void fetch_step(struct fetch *f, int64_t now_ms)
 	}
 }
 
-/* Until one of the downloads has something to do besides its transfer. */
+/* Until one of the downloads has something to do, or to tell, besides its transfer. */
 static int soonest(const struct fetch *f, int timeout_ms)
 {
 	int64_t now_ms = clock_monotonic_ms();
 
 	for (int i = 0; i < FETCHES_MOST; i++) {
 		const struct download *d = &f->downloads[i];
-		if (d->name && d->state == FETCH_RUNNING && !d->curl) {
-			int64_t left = TD_MAX(d->not_before_ms - now_ms, 0);
-			if (timeout_ms < 0 || left < timeout_ms)
-				timeout_ms = (int)left;
-		}
+		int64_t due_ms = d->curl ? d->reported_ms + FETCH_REPORT_MS : d->not_before_ms;
+		int64_t left = TD_MAX(due_ms - now_ms, 0);
+		if (!d->name || d->state != FETCH_RUNNING || (d->curl && d->part.n == d->n_reported))
+			continue;
+		if (timeout_ms < 0 || left < timeout_ms)
+			timeout_ms = (int)left;
 	}
 	return timeout_ms;
 }

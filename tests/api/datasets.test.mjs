@@ -1,52 +1,85 @@
-// A data set that is not on disk is fetched, from a mirror on the loopback interface here: cut off, resumed, checked.
+// Datasets: known ones from a mirror, others from an address, a folder or an upload; what each does when it goes wrong.
 import assert from "node:assert/strict";
-import { createReadStream, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { copyFileSync, createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import http from "node:http";
+import net from "node:net";
 import path from "node:path";
 import test from "node:test";
-import { Tandem, endless, problem, quick, sleep } from "./harness.mjs";
+import { Tandem, endless, problem, quick, sha256, sleep, start } from "./harness.mjs";
 
 const SOURCE = "/usr/share/datasets/fashion-mnist";
 const skip = !existsSync(SOURCE) && "dataset-fashion-mnist is not installed";
+const CSV = "size,town,price\n" + Array.from({ length: 60 }, (_, i) => `${i},${["ulm", "bonn", "kiel"][i % 3]},${i * 2 + 1}`).join("\n") + "\n";
 
-// Serves the files by name, with ranges; HOOK(name, from, response, size) may answer in its own way and return true.
-async function mirror(t, hook = () => false) {
+// An HTTP server of FILES (name -> bytes or path), with ranges and a version; HOOK(name, from, response, size, request) may
+// answer in its own way and return true.
+async function serve(t, files, hook = () => false) {
 	const requests = [];
 	const server = http.createServer((q, r) => {
 		const name = path.basename(new URL(q.url, "http://x").pathname);
-		const file = path.join(SOURCE, name);
-		const from = Number(/^bytes=(\d+)-/.exec(q.headers.range ?? "")?.[1] ?? 0);
+		const file = typeof files === "string" ? path.join(files, name) : files[name];
+		if (file === undefined || (typeof files === "string" && !existsSync(file))) return void r.writeHead(404).end();
+		const bytes = Buffer.isBuffer(file) ? file : typeof files === "string" ? null : Buffer.from(file);
+		const size = bytes ? bytes.length : statSync(file).size;
+		const etag = bytes ? `"${sha256(bytes).slice(0, 16)}"` : '"1"';
+		const same = !q.headers["if-range"] || q.headers["if-range"] === etag;
+		const from = same ? Number(/^bytes=(\d+)-/.exec(q.headers.range ?? "")?.[1] ?? 0) : 0;
 		requests.push({ name, from });
-		if (!existsSync(file)) return void r.writeHead(404).end();
-		const size = statSync(file).size;
-		if (hook(name, from, r, size)) return;
-		r.writeHead(from ? 206 : 200, { "content-length": size - from, "accept-ranges": "bytes", etag: '"1"', ...(from && { "content-range": `bytes ${from}-${size - 1}/${size}` }) });
-		createReadStream(file, { start: from }).pipe(r);
+		if (hook(name, from, r, size, q)) return;
+		r.writeHead(from ? 206 : 200, { "content-length": size - from, "accept-ranges": "bytes", etag, ...(from && { "content-range": `bytes ${from}-${size - 1}/${size}` }) });
+		if (bytes) r.end(bytes.subarray(from));
+		else createReadStream(file, { start: from }).pipe(r);
 	});
 	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 	t.after(() => { server.closeAllConnections?.(); server.close(); });
-	return { url: `http://127.0.0.1:${server.address().port}`, requests };
+	return { url: `http://127.0.0.1:${server.address().port}`, requests, server };
 }
 
-async function daemon(t, url) {
+async function daemon(t, flags = {}) {
 	const tandem = new Tandem();
 	t.after(() => tandem.close());
-	const empty = path.join(tandem.folder, "no-datasets");
-	mkdirSync(empty);
-	tandem.options.flags = { "data-root": empty, "dataset-mirror": url };
+	tandem.root = path.join(tandem.folder, "root");
+	mkdirSync(tandem.root);
+	tandem.options.flags = { "data-root": tandem.root, "fetch-private": "on", ...flags };
 	return tandem.up();
 }
 
-test("a job waits as preparing while its data set comes, and then trains; a connection cut in the middle is taken up there", { skip }, async (t) => {
+const mirrored = (t, url) => daemon(t, { "dataset-mirror": url, "fetch-private": "off" });
+
+// The dataset once it has come to rest, or to one of STATES.
+async function settled(tandem, name, states = ["ready", "failed", "cancelled"], ms = 60_000) {
+	for (const end = Date.now() + ms; Date.now() < end; await sleep(30)) {
+		const d = await tandem.json(`/datasets/${name}`);
+		if (states.includes(d.state)) return d;
+	}
+	throw new Error(`dataset ${name} is ${(await tandem.get(`/datasets/${name}`)).text.slice(0, 1000)}`);
+}
+
+async function register(tandem, body, status = 201) {
+	const r = await tandem.post("/datasets", body);
+	assert.equal(r.status, status, r.text);
+	return r.json;
+}
+
+const put = (tandem, name, file, body, options = {}) =>
+	tandem.request("PUT", `/datasets/${name}/files/${encodeURIComponent(file)}`, { body, headers: { "content-type": "application/octet-stream" }, ...options });
+
+const onTable = (dataset, changes = {}) => quick({
+	data: { dataset, batch_size: 8, features: ["size", "town"], target: ["price"], split: { validation: 0.2, by: "random" } },
+	model: { layers: [{ type: "linear", out_features: 1 }] }, loss: "mse", metrics: ["mae"], train: { epochs: 1 }, ...changes });
+
+// ---- Known by name ----
+
+test("a job waits as preparing while its dataset comes, and then trains; a connection cut in the middle is taken up there", { skip }, async (t) => {
 	let cut_at = 0;
-	const { url, requests } = await mirror(t, (name, from, r, size) => {
+	const { url, requests } = await serve(t, SOURCE, (name, from, r, size) => {
 		if (!name.startsWith("train-images") || cut_at) return false;
 		cut_at = Math.floor(size / 3);
 		r.writeHead(200, { "content-length": size, "accept-ranges": "bytes", etag: '"1"' });
 		r.write(readFileSync(path.join(SOURCE, name)).subarray(0, cut_at), () => setTimeout(() => r.destroy(), 100));
 		return true;
 	});
-	const tandem = await daemon(t, url);
+	const tandem = await mirrored(t, url);
 	const { id, state } = await tandem.submit(quick({ train: { epochs: 1 } }));
 	assert.equal(state, "preparing");
 	const job = await tandem.until(id, "succeeded");
@@ -54,36 +87,48 @@ test("a job waits as preparing while its data set comes, and then trains; a conn
 	assert.ok(cut_at > 0);
 	const resumed = requests.filter((q) => q.name.startsWith("train-images"));
 	assert.ok(resumed.some((q) => q.from > 0), `it went on by Range: ${JSON.stringify(resumed)}`);
+	assert.match((await tandem.get(`/jobs/${id}/log`)).text, /fetching fashion-mnist: [\d.]+ of 30\.9 MB/);
 	const asked = requests.length;
 	await tandem.finish(quick({ train: { epochs: 1 } }));
 	assert.equal(requests.length, asked, "the second job finds it on disk");
+	const d = await tandem.json("/datasets/fashion-mnist");
+	assert.deepEqual([d.state, d.kind, d.classes, d.samples], ["ready", "images", 10, { train: 60000, test: 10000 }]);
+	assert.ok(d.files.every((f) => f.state === "ready" && f.fetched === f.bytes));
+	assert.equal(d.summary.classes.length, 10);
+	assert.ok(d.summary.samples.length > 0);
 });
 
-test("files that are not what they should be fail the job with both checksums", { skip }, async (t) => {
-	const { url } = await mirror(t, (name, from, r, size) => {
-		if (!name.startsWith("t10k-labels")) return false;
+test("files that are not what they should be fail the job with both checksums, and the next job tries again", { skip }, async (t) => {
+	let broken = true;
+	const { url } = await serve(t, SOURCE, (name, from, r, size) => {
+		if (!name.startsWith("t10k-labels") || !broken) return false;
 		const bytes = readFileSync(path.join(SOURCE, name));
 		bytes[size >> 1] ^= 1;
 		r.writeHead(200, { "content-length": size }).end(bytes);
 		return true;
 	});
-	const tandem = await daemon(t, url);
+	const tandem = await mirrored(t, url);
 	const { id } = await tandem.submit(quick());
 	const job = await tandem.until(id, "failed");
 	assert.match(JSON.stringify([job.reason, job.detail, job.error, job.history]), /SHA-256 is [0-9a-f]{64}; expected [0-9a-f]{64}/);
 	assert.match(JSON.stringify([job.detail, job.error, job.history]), /t10k-labels/);
+	const d = await tandem.json("/datasets/fashion-mnist");
+	assert.equal(d.state, "failed");
+	assert.match(d.error.detail, /SHA-256/);
+	broken = false;
+	await tandem.finish(quick({ train: { epochs: 1 } }));
 });
 
 test("a mirror that has nothing fails the job, and says what was asked for", { skip }, async (t) => {
-	const { url } = await mirror(t, (name, from, r) => { r.writeHead(404).end(); return true; });
-	const tandem = await daemon(t, url);
+	const { url } = await serve(t, SOURCE, (name, from, r) => { r.writeHead(404).end(); return true; });
+	const tandem = await mirrored(t, url);
 	const { id } = await tandem.submit(quick());
 	assert.match(JSON.stringify(await tandem.until(id, "failed")), /404/);
 });
 
 test("a job that waits for its data can be cancelled, and a stop does not wait for the download", { skip }, async (t) => {
-	const { url } = await mirror(t, (name, from, r, size) => { r.writeHead(200, { "content-length": size }).write("x"); return true; });
-	const tandem = await daemon(t, url);
+	const { url } = await serve(t, SOURCE, (name, from, r, size) => { r.writeHead(200, { "content-length": size }).write("x"); return true; });
+	const tandem = await mirrored(t, url);
 	const { id } = await tandem.submit(endless());
 	await sleep(200);
 	await tandem.act(id, "cancel");
@@ -94,11 +139,430 @@ test("a job that waits for its data can be cancelled, and a stop does not wait f
 	assert.ok(Date.now() - began < 5000);
 });
 
-test("a data set that is known to nobody is refused at once, by name", async (t) => {
-	const tandem = new Tandem();
-	t.after(() => tandem.close());
-	await tandem.up();
-	const p = problem(assert, await tandem.post("/jobs", quick({ data: { dataset: "imagenet" } })), 422);
+test("files that an older version has fetched are used, and so is a folder of --data-root, without anybody's registering", { skip }, async (t) => {
+	const { url, requests } = await serve(t, {});
+	for (const where of ["data", "root"]) {
+		const tandem = new Tandem();
+		t.after(() => tandem.close());
+		const folder = where === "data" ? path.join(tandem.data, "datasets/fashion-mnist") : path.join(tandem.folder, "root/fashion-mnist");
+		mkdirSync(folder, { recursive: true });
+		for (const name of readdirSync(SOURCE)) copyFileSync(path.join(SOURCE, name), path.join(folder, name));
+		tandem.options.flags = { "data-root": path.join(tandem.folder, "root"), "dataset-mirror": url };
+		await tandem.up();
+		await tandem.finish(quick({ train: { epochs: 1 } }));
+		assert.equal((await tandem.json("/datasets/fashion-mnist")).state, "ready");
+	}
+	assert.equal(requests.length, 0);
+});
+
+test("the list shows what is known and what is registered; an unknown name is refused with the nearest one, or with what to do", async (t) => {
+	const tandem = await daemon(t);
+	const { items } = await tandem.json("/datasets");
+	assert.deepEqual(items.map((d) => [d.name, d.state, d.known]), ["mnist", "fashion-mnist", "cifar10", "cifar100"].map((name) => [name, "known", true]));
+	assert.deepEqual([items[2].kind, items[2].samples, items[2].classes, items[2].bytes], ["images", { train: 50000, test: 10000 }, 10, 170052171]);
+	assert.equal((await tandem.json("/datasets/cifar100")).info.classes.length, 100);
+
+	let p = problem(assert, await tandem.post("/jobs", quick({ data: { dataset: "imagenet" } })), 422);
 	assert.equal(p.errors[0].pointer, "/data/dataset");
-	assert.match(p.errors[0].detail, /imagenet/);
+	assert.match(p.errors[0].detail, /imagenet.*POST \/api\/v1\/datasets/);
+	p = problem(assert, await tandem.post("/jobs", quick({ data: { dataset: "cifar01" } })), 422);
+	assert.match(p.errors[0].detail, /did you mean "cifar10"\?/);
+	mkdirSync(path.join(tandem.root, "flowers"));
+	p = problem(assert, await tandem.post("/jobs", quick({ data: { dataset: "flowers" } })), 422);
+	assert.match(p.errors[0].detail, /"folder": "flowers"/);
+	problem(assert, await tandem.get("/datasets/imagenet"), 404);
+});
+
+// ---- From an address ----
+
+test("a table from an address goes through all its states, and everybody who follows the events sees it", async (t) => {
+	const { url } = await serve(t, { "houses.csv": CSV });
+	const tandem = await daemon(t);
+	const seen = [];
+	const following = (async () => {
+		for await (const e of tandem.events("/events"))
+			if (e.event === "dataset" && e.data.name === "houses") {
+				assert.ok(!("job" in e.data));
+				if (seen.at(-1) !== e.data.state) seen.push(e.data.state);
+				if (e.data.state === "ready") return;
+			}
+	})();
+	await sleep(200);
+	const made = await register(tandem, { name: "houses", url: `${url}/houses.csv?v=1`, sha256: sha256(CSV).toUpperCase() });
+	assert.equal(made.state, "fetching");
+	assert.deepEqual(made.source, { url: `${url}/houses.csv?v=1` });
+	await following;
+	assert.deepEqual(seen, ["fetching", "preparing", "ready"]);
+	const d = await tandem.json("/datasets/houses");
+	assert.deepEqual([d.kind, d.samples.train, d.bytes, d.error, d.progress], ["table", 60, CSV.length, null, null]);
+	assert.deepEqual(d.files.map((f) => [f.name, f.bytes, f.sha256, f.state]), [["houses.csv", CSV.length, sha256(CSV), "ready"]]);
+	assert.deepEqual(d.info.columns.map((c) => [c.name, c.type]), [["size", "number"], ["town", "category"], ["price", "number"]]);
+	assert.ok(d.links.self.endsWith("/api/v1/datasets/houses") && d.links.page.endsWith("/datasets/houses"));
+	assert.ok((await tandem.json("/datasets")).items.some((i) => i.name === "houses" && i.state === "ready" && i.samples.train === 60));
+	const job = await tandem.finish(onTable("houses"));
+	assert.equal(job.state, "succeeded");
+	// The same again is no change; another content is another dataset.
+	await register(tandem, { url: `${url}/houses.csv?v=1`, name: "houses", sha256: sha256(CSV).toUpperCase() }, 200);
+	problem(assert, await tandem.post("/datasets", { name: "houses", url: `${url}/other.csv` }), 409);
+	problem(assert, await tandem.post("/datasets", { name: "houses" }), 409);
+});
+
+test("a wrong checksum, a truncated and an oversized file end in a clear state, and leave no file behind", async (t) => {
+	const long = Buffer.from(CSV.repeat(40));
+	const { url, requests } = await serve(t, { "wrong.csv": CSV, "short.csv": long, "large.csv": long, "gone.csv": CSV }, (name, from, r, size) => {
+		if (name === "gone.csv") return r.writeHead(410).end(), true;
+		if (name !== "short.csv") return false;
+		r.writeHead(from ? 206 : 200, { "content-length": size - from }); // no version: nothing to go on from
+		r.write(long.subarray(from, 1000), () => setTimeout(() => r.destroy(), 20));
+		return true;
+	});
+	const tandem = await daemon(t);
+	await register(tandem, { name: "wrong", url: `${url}/wrong.csv`, sha256: "0".repeat(64) });
+	await register(tandem, { name: "large", url: `${url}/large.csv`, max_bytes: 1000 });
+	await register(tandem, { name: "gone", files: [{ url: `${url}/large.csv` }, { url: `${url}/gone.csv` }] });
+	const expected = { wrong: /SHA-256 is [0-9a-f]{64}; expected 0{64}/, large: /max_bytes, 1000/, gone: /410/ };
+	for (const [name, says] of Object.entries(expected)) {
+		const d = await settled(tandem, name);
+		assert.equal(d.state, "failed");
+		assert.match(d.error.detail, says);
+		assert.ok(!existsSync(path.join(tandem.data, `datasets/${name}/${name}.csv`)));
+		const p = problem(assert, await tandem.post("/jobs", onTable(name)), 422);
+		assert.match(p.errors[0].detail, says, "a job that names it hears why");
+	}
+	const asked = requests.length;
+	await register(tandem, { name: "short", url: `${url}/short.csv` });
+	const began = Date.now();
+	while (requests.length < asked + 2 && Date.now() - began < 20_000) await sleep(50);
+	assert.ok(requests.length >= asked + 2, "it is tried again");
+	const r = await tandem.post("/datasets/short/cancel");
+	assert.equal(r.json.state, "cancelled");
+	problem(assert, await tandem.post("/datasets/short/cancel"), 409);
+});
+
+test("a daemon that was killed in the middle of a download goes on from there, if the server has the same version", async (t) => {
+	const rows = Array.from({ length: 60_000 }, (_, i) => `${i},${i % 7}`).join("\n");
+	const files = { "big.csv": Buffer.from(`a,b\n${rows}\n`) };
+	let stall = true;
+	const { url, requests } = await serve(t, files, (name, from, r, size) => {
+		if (!stall) return false;
+		r.writeHead(200, { "content-length": size, etag: `"${sha256(files["big.csv"]).slice(0, 16)}"` });
+		r.write(files["big.csv"].subarray(0, size >> 1));
+		return true;
+	});
+	const tandem = await daemon(t);
+	await register(tandem, { name: "big", url: `${url}/big.csv` });
+	for (let d; (d = await tandem.json("/datasets/big")).files[0].fetched < files["big.csv"].length / 2; await sleep(50))
+		assert.equal(d.state, "fetching");
+	await tandem.kill();
+	stall = false;
+	await tandem.up();
+	assert.equal((await settled(tandem, "big")).state, "ready");
+	assert.equal(requests.at(-1).from, files["big.csv"].length >> 1);
+
+	// Another version of the file: nothing of the old one is kept.
+	stall = true;
+	await register(tandem, { name: "new", url: `${url}/big.csv` });
+	for (let d; (d = await tandem.json("/datasets/new")).files[0].fetched < files["big.csv"].length / 2; await sleep(50))
+		assert.equal(d.state, "fetching");
+	await tandem.kill();
+	stall = false;
+	files["big.csv"] = Buffer.from(CSV);
+	await tandem.up();
+	const d = await settled(tandem, "new");
+	assert.equal(d.state, "ready", JSON.stringify(d.error));
+	assert.equal(d.files[0].sha256, sha256(CSV));
+});
+
+test("addresses of the machine's own network are refused unless the daemon allows them, also behind a redirect", async (t) => {
+	const { url, requests } = await serve(t, { "a.csv": CSV });
+	const tandem = await daemon(t, { "fetch-private": "off" });
+	await register(tandem, { name: "inside", url: `${url}/a.csv` });
+	const d = await settled(tandem, "inside");
+	assert.equal(d.state, "failed");
+	assert.match(d.error.detail, /not a public one.*--fetch-private on/);
+	assert.equal(requests.length, 0);
+});
+
+test("cancelling stops a download at once; prepare goes on with it, and a job waits for it meanwhile", async (t) => {
+	let hold = true;
+	let open = 0;
+	const { url } = await serve(t, { "a.csv": CSV }, (name, from, r, size) => {
+		if (!hold) return false;
+		open++;
+		r.on("close", () => open--);
+		r.writeHead(200, { "content-length": size }).write(CSV.slice(0, 10));
+		return true;
+	});
+	const tandem = await daemon(t);
+	await register(tandem, { name: "slow", url: `${url}/a.csv` });
+	while (!open) await sleep(20);
+	const { id } = await tandem.submit(onTable("slow"));
+	assert.equal((await tandem.job(id)).state, "preparing");
+	problem(assert, await tandem.request("DELETE", "/datasets/slow"), 409);
+	const r = await tandem.post("/datasets/slow/cancel");
+	assert.deepEqual([r.status, r.json.state], [200, "cancelled"]);
+	for (const end = Date.now() + 3000; open && Date.now() < end; await sleep(20));
+	assert.equal(open, 0, "the connection is closed");
+	const job = await tandem.until(id, "failed");
+	assert.match(JSON.stringify(job), /cancelled/);
+	hold = false;
+	assert.equal((await tandem.post("/datasets/slow/prepare", {})).status, 200);
+	assert.equal((await settled(tandem, "slow")).state, "ready");
+});
+
+test("a registration says of each field what is wrong with it", async (t) => {
+	const tandem = await daemon(t, { "dataset-max-bytes": 1_000_000 });
+	const rows = [
+		[{ url: "http://x/y" }, "", /name/], [{ name: "../x" }, "/name", /no name/], [{ name: "a".repeat(65), url: "http://x/y" }, "/name"],
+		[{ name: "a", url: "ftp://x/y" }, "/url", /http/], [{ name: "a", url: "file:///etc/passwd" }, "/url"], [{ name: "a", url: "http://" }, "/url"],
+		[{ name: "a", url: "http://me:secret@x/y" }, "/url", /password/], [{ name: "a", url: "http://x/a b" }, "/url", /space/],
+		[{ name: "a", url: "http://x/y", sha256: "12" }, "/sha256", /64/], [{ name: "a", url: "http://x/y", folder: "b" }, "/folder", /one source/],
+		[{ name: "a", files: [{ url: "http://x/y", name: "../y" }] }, "/files/0/name"], [{ name: "a", files: [] }, "/files"],
+		[{ name: "a", files: [{ url: "http://x/y" }, { url: "http://z/y" }] }, "/files/1/name", /two files/],
+		[{ name: "a", folder: "../.." }, "/folder", /leads out/], [{ name: "a", folder: "/etc" }, "/folder"], [{ name: "a", folder: "none" }, "/folder", /there is no/],
+		[{ name: "mnist", url: "http://x/y" }, "/url", /known by name/], [{ name: "mnist", format: { type: "idx" } }, "/format", /known by name/],
+		[{ name: "a", url: "http://x/y", max_bytes: 2_000_000 }, "/max_bytes", /dataset-max-bytes/],
+		[{ name: "a", url: "http://x/y", format: { type: "idxx" } }, "/format/type", /idx/], [{ name: "a", url: "http://x/y", format: { type: "table", colums: {} } }, "/format/colums", /columns/],
+		[{ name: "a", uri: "http://x/y" }, "/uri", /url/],
+	];
+	for (const [body, pointer, says] of rows) {
+		const p = problem(assert, await tandem.post("/datasets", body), 422);
+		const fault = p.errors.find((e) => e.pointer === pointer);
+		assert.ok(fault, `${JSON.stringify(body)}: ${JSON.stringify(p.errors)}`);
+		if (says) assert.match(fault.detail, says);
+	}
+	assert.equal((await tandem.json("/datasets")).items.filter((d) => !d.known).length, 0);
+});
+
+// ---- From a folder ----
+
+test("a folder below the root is read where it is, and links do not lead out of it", async (t) => {
+	const tandem = await daemon(t);
+	mkdirSync(path.join(tandem.root, "lab/houses"), { recursive: true });
+	writeFileSync(path.join(tandem.root, "lab/houses/train.csv"), CSV);
+	writeFileSync(path.join(tandem.root, "lab/houses/test.csv"), CSV.split("\n").slice(0, 21).join("\n"));
+	writeFileSync(path.join(tandem.root, "lab/houses/.notes"), "not data");
+	const made = await register(tandem, { name: "houses", folder: "lab/houses" });
+	assert.deepEqual([made.state, made.source, made.files.map((f) => f.name)], ["preparing", { folder: "lab/houses" }, ["test.csv", "train.csv"]]);
+	const d = await settled(tandem, "houses");
+	assert.equal(d.state, "ready", JSON.stringify(d.error));
+	assert.deepEqual(d.samples, { train: 60, test: 20 });
+	assert.deepEqual(readdirSync(path.join(tandem.root, "lab/houses")).sort(), [".notes", "test.csv", "train.csv"], "nothing is written there");
+	mkdirSync(path.join(tandem.root, "evil"));
+	symlinkSync("/etc/passwd", path.join(tandem.root, "evil/a.csv"));
+	const p = problem(assert, await tandem.post("/datasets", { name: "evil", folder: "evil" }), 422);
+	assert.match(p.errors[0].detail, /leads out/);
+	assert.equal((await tandem.request("DELETE", "/datasets/houses")).status, 204);
+	assert.ok(existsSync(path.join(tandem.root, "lab/houses/train.csv")), "a deleted dataset's folder is not ours to remove");
+});
+
+// ---- Uploads ----
+
+test("files are uploaded in a stream, replaced while uploading, and prepared when all are there", async (t) => {
+	const tandem = await daemon(t);
+	assert.equal((await register(tandem, { name: "houses" })).state, "uploading");
+	assert.equal((await register(tandem, { name: "houses" }, 200)).state, "uploading", "without files there is nothing to prepare");
+	problem(assert, await tandem.post("/jobs", onTable("houses")), 422);
+	problem(assert, await tandem.post("/datasets/houses/prepare", {}), 422);
+	assert.equal((await put(tandem, "houses", "My houses (1).csv", "draft")).status, 201);
+	const r = await put(tandem, "houses", "My houses (1).csv", CSV);
+	assert.deepEqual([r.status, r.json.state, r.json.bytes], [201, "uploading", CSV.length]);
+	assert.deepEqual(r.json.files.map((f) => [f.name, f.sha256]), [["My houses (1).csv", sha256(CSV)]]);
+	assert.equal((await tandem.post("/datasets/houses/prepare", {})).json.state, "preparing");
+	const d = await settled(tandem, "houses");
+	assert.deepEqual([d.state, d.kind], ["ready", "table"]);
+	problem(assert, await put(tandem, "houses", "more.csv", CSV), 409);
+	await tandem.finish(onTable("houses"));
+});
+
+test("an upload to a free name registers it, and posting the name says that it is complete", async (t) => {
+	const tandem = await daemon(t);
+	assert.equal((await put(tandem, "direct", "a.csv", CSV)).status, 201);
+	assert.equal((await tandem.post("/datasets", { name: "direct", format: { type: "table" } })).json.state, "preparing");
+	const d = await settled(tandem, "direct");
+	assert.deepEqual([d.state, d.format], ["ready", { type: "table" }]);
+	problem(assert, await put(tandem, "mnist", "a.gz", "x"), 409);
+});
+
+test("uploads that are empty, too large, badly named or cut off leave nothing behind", async (t) => {
+	const tandem = await daemon(t, { "dataset-max-bytes": 2_000_000 });
+	const folder = path.join(tandem.data, "datasets/up");
+	const left = () => (existsSync(folder) ? readdirSync(folder) : []);
+	assert.equal((await put(tandem, "up", "first.csv", CSV)).status, 201);
+	problem(assert, await put(tandem, "up", "empty.csv", ""), 422);
+	problem(assert, await put(tandem, "up", "large.csv", Buffer.alloc(2_000_001)), 413);
+	const chunked = await put(tandem, "up", "large.csv", Buffer.alloc(1_990_000, "a"), { headers: { "content-type": "text/csv" } });
+	assert.equal(chunked.status, 201, "just below");
+	problem(assert, await put(tandem, "up", "third.csv", Buffer.alloc(20_000)), 413);
+	for (const name of ["..", "../x", "a/b", ".hidden", "pack-0123", "x.part", "a\nb"]) {
+		const r = await put(tandem, "up", name, CSV);
+		assert.ok([400, 404].includes(r.status), `${name}: ${r.status}`);
+	}
+	assert.deepEqual(left().sort(), ["first.csv", "large.csv"]);
+
+	// A body without a length that grows past the cap, and one whose sender leaves.
+	const { hostname, port } = new URL(tandem.url);
+	const send = (head, pieces, stay) => new Promise((resolve) => {
+		const s = net.connect(Number(port), hostname, () => {
+			s.write(head);
+			for (const piece of pieces) s.write(piece);
+			if (!stay) setTimeout(() => s.destroy(), 200);
+		});
+		let answer = "";
+		s.on("data", (d) => { answer += d; if (answer.includes("\r\n\r\n")) s.destroy(); });
+		s.on("error", () => {}).on("close", () => resolve(answer));
+	});
+	const head = (extra) => `PUT /api/v1/datasets/up/files/cut.csv HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Type: text/csv\r\n${extra}\r\n\r\n`;
+	const chunk = `${(100_000).toString(16)}\r\n${"x".repeat(100_000)}\r\n`;
+	assert.match(await send(head("Transfer-Encoding: chunked"), [...Array(25).fill(chunk), "0\r\n\r\n"], true), /^HTTP\/1\.1 413/);
+	assert.equal(await send(head("Content-Length: 5000"), ["only this"], false), "");
+	for (const end = Date.now() + 5000; left().length > 2 && Date.now() < end; await sleep(50));
+	assert.deepEqual(left().sort(), ["first.csv", "large.csv"]);
+});
+
+test("what a killed daemon had begun to receive is gone after its next start", async (t) => {
+	const tandem = await daemon(t);
+	assert.equal((await put(tandem, "up", "a.csv", CSV)).status, 201);
+	const { hostname, port } = new URL(tandem.url);
+	const s = net.connect(Number(port), hostname);
+	s.on("error", () => {});
+	s.write(`PUT /api/v1/datasets/up/files/b.csv HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 500000\r\n\r\n${"x".repeat(100_000)}`);
+	const folder = path.join(tandem.data, "datasets/up");
+	for (const end = Date.now() + 5000; readdirSync(folder).length < 2 && Date.now() < end; await sleep(20));
+	assert.equal(readdirSync(folder).length, 2);
+	await tandem.kill();
+	await tandem.up();
+	s.destroy();
+	assert.deepEqual(readdirSync(folder), ["a.csv"]);
+	assert.deepEqual((await tandem.json("/datasets/up")).files.map((f) => f.name), ["a.csv"]);
+});
+
+// ---- Preparing ----
+
+test("a corrected format prepares the dataset again, but not under a job that uses it", async (t) => {
+	const tandem = await daemon(t);
+	assert.equal((await put(tandem, "houses", "a.csv", CSV)).status, 201);
+	await tandem.post("/datasets/houses/prepare", {});
+	await settled(tandem, "houses");
+	const format = { type: "table", columns: { size: "category" } };
+	const { id } = await tandem.submit(onTable("houses", { train: { epochs: 1_000_000 } }));
+	await tandem.until(id, "running");
+	assert.match(problem(assert, await tandem.post("/datasets/houses/prepare", { format }), 409).detail, new RegExp(id));
+	problem(assert, await tandem.request("DELETE", "/datasets/houses"), 409);
+	await tandem.act(id, "cancel");
+	await tandem.until(id, "cancelled");
+	assert.equal((await tandem.post("/datasets/houses/prepare", { format })).json.state, "preparing");
+	const d = await settled(tandem, "houses");
+	assert.equal(d.state, "ready", JSON.stringify(d.error));
+	assert.deepEqual(d.format, format);
+	assert.equal(d.info.columns[0].type, "category");
+	const packs = readdirSync(path.join(tandem.data, "datasets/houses")).filter((name) => name.startsWith("pack-"));
+	assert.equal(packs.length, 1, `the old pack is gone: ${packs}`);
+	problem(assert, await tandem.post("/datasets/houses/prepare", { format: { type: "nonsense" } }), 422);
+});
+
+test("files that are not what the format says fail with a reason, and the next format is tried", async (t) => {
+	const tandem = await daemon(t);
+	assert.equal((await put(tandem, "odd", "a.csv", CSV)).status, 201);
+	await tandem.post("/datasets/odd/prepare", { format: { type: "table", columns: { nowhere: "number" } } });
+	let d = await settled(tandem, "odd");
+	assert.equal(d.state, "failed");
+	assert.match(d.error.detail, /nowhere/);
+	assert.match(d.error.pointer, /^\/format\/columns/);
+	await tandem.post("/datasets/odd/prepare", { format: { type: "idx" } });
+	d = await settled(tandem, "odd");
+	assert.equal(d.state, "failed");
+	await tandem.post("/datasets/odd/prepare", { format: { type: "auto" } });
+	assert.equal((await settled(tandem, "odd")).state, "ready");
+	assert.ok(!readdirSync(path.join(tandem.data, "datasets/odd")).some((name) => name.endsWith(".part")));
+});
+
+test("a daemon that is killed while a dataset is prepared prepares it again", { skip }, async (t) => {
+	const { url } = await serve(t, {});
+	const tandem = await mirrored(t, url);
+	const folder = path.join(tandem.data, "datasets/fashion-mnist");
+	mkdirSync(folder, { recursive: true });
+	for (const name of readdirSync(SOURCE)) copyFileSync(path.join(SOURCE, name), path.join(folder, name));
+	const { id } = await tandem.submit(quick({ train: { epochs: 1 } }));
+	await settled(tandem, "fashion-mnist", ["preparing", "ready"]);
+	await tandem.kill();
+	await tandem.up();
+	await tandem.until(id, "succeeded");
+	assert.equal(readdirSync(folder).filter((name) => name.startsWith("pack-")).length, 1);
+});
+
+// A dataset whose preparation takes long enough to do something to it, and the process that prepares it.
+async function underPreparation(tandem, name) {
+	const rows = Buffer.from(`a,b,c\n${"1,2.5,x\n3,4.5,y\n".repeat(1_500_000)}`);
+	assert.equal((await put(tandem, name, "a.csv", rows)).status, 201);
+	assert.equal((await tandem.post(`/datasets/${name}/prepare`, {})).status, 200);
+	for (const end = Date.now() + 10_000; Date.now() < end; await sleep(5)) {
+		const w = (await tandem.json("/workers")).items.find((w) => w.role === "preparer" && w.state === "busy");
+		if (w) return w.pid;
+	}
+	throw new Error("nobody prepares it");
+}
+
+const parts = (tandem, name) => readdirSync(path.join(tandem.data, `datasets/${name}`)).filter((file) => file.startsWith("pack-"));
+
+test("a preparer that dies fails its dataset, which is prepared again when somebody asks", async (t) => {
+	const tandem = await daemon(t);
+	process.kill(await underPreparation(tandem, "big"), "SIGKILL");
+	const d = await settled(tandem, "big");
+	assert.equal(d.state, "failed");
+	assert.match(d.error.detail, /killed by signal 9/);
+	assert.deepEqual(parts(tandem, "big"), []);
+	await tandem.post("/datasets/big/prepare", {});
+	assert.equal((await settled(tandem, "big")).samples.train, 3_000_000);
+});
+
+test("a preparation is cancelled at once, by cancel, by another format and by delete, and its process is gone", async (t) => {
+	const tandem = await daemon(t);
+	const gone = async (pid) => {
+		for (const end = Date.now() + 5000; Date.now() < end; await sleep(20)) if (!existsSync(`/proc/${pid}`)) return true;
+		return false;
+	};
+	const pid = await underPreparation(tandem, "big");
+	assert.equal((await tandem.post("/datasets/big/cancel")).json.state, "cancelled");
+	assert.ok(await gone(pid));
+	assert.deepEqual(parts(tandem, "big"), []);
+
+	const second = await underPreparation(tandem, "other");
+	await tandem.post("/datasets/other/prepare", { format: { type: "table", columns: { a: "category" } } });
+	assert.ok(await gone(second));
+	const d = await settled(tandem, "other");
+	assert.deepEqual([d.state, d.info.columns[0].type], ["ready", "category"]);
+	assert.equal(parts(tandem, "other").length, 1);
+
+	const third = await underPreparation(tandem, "last");
+	assert.equal((await tandem.request("DELETE", "/datasets/last")).status, 204);
+	assert.ok(await gone(third));
+	assert.ok(!existsSync(path.join(tandem.data, "datasets/last")));
+});
+
+test("?wait answers when the dataset is at rest, and a deleted one leaves nothing behind", async (t) => {
+	const { url } = await serve(t, { "a.csv": CSV });
+	const tandem = await daemon(t);
+	await register(tandem, { name: "w", url: `${url}/a.csv` });
+	assert.equal((await tandem.json("/datasets/w?wait=30")).state, "ready");
+	assert.equal((await tandem.request("DELETE", "/datasets/w")).status, 204);
+	problem(assert, await tandem.get("/datasets/w"), 404);
+	problem(assert, await tandem.request("DELETE", "/datasets/w"), 404);
+	assert.deepEqual(readdirSync(path.join(tandem.data, "datasets")), []);
+	assert.equal((await register(tandem, { name: "w", url: `${url}/a.csv` })).state, "fetching", "the name is free");
+	assert.equal((await settled(tandem, "w")).state, "ready");
+});
+
+test("another's dataset is changed by its owner and by an admin only", async (t) => {
+	const tandem = await start(t, { flags: { listen: "0.0.0.0:0" } });
+	const admin = readFileSync(`${tandem.data}/admin-token`, "utf8").trim();
+	const token = async (owner) => (await tandem.post("/tokens", { owner, scope: "run" }, { token: admin })).json.token;
+	const [ann, bob] = [await token("ann"), await token("bob")];
+	assert.equal((await put(tandem, "hers", "a.csv", CSV, { token: ann })).status, 201);
+	for (const [method, where, options] of [["DELETE", "/datasets/hers"], ["POST", "/datasets/hers/cancel"], ["POST", "/datasets/hers/prepare", { body: {} }],
+		["POST", "/datasets", { body: { name: "hers" } }]])
+		problem(assert, await tandem.request(method, where, { ...options, token: bob }), 403);
+	problem(assert, await put(tandem, "hers", "b.csv", CSV, { token: bob }), 403);
+	assert.equal((await tandem.json("/datasets/hers", { token: bob })).owner, "ann");
+	assert.equal((await tandem.request("DELETE", "/datasets/hers", { token: admin })).status, 204);
 });
