@@ -164,7 +164,7 @@ static td_status respond_artifact(
 	if (store_artifact_get(q->reader, j.id, name, &a, e)) {
 		if (e->status == TD_NOT_FOUND) {
 			text = mem_printf("file \"%.80s\"", name);
-			api_not_there(&j, text, "the files of a job appear when it succeeds", e);
+			api_not_there(&j, text, "model.safetensors appears when it succeeds", e);
 			mem_free(text);
 		}
 		job_release(&j);

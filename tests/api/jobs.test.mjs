@@ -253,6 +253,7 @@ describe("the list of jobs", () => {
 		await tandem.up();
 		for (let i = 0; i < 7; i++)
 			ids.push((await tandem.submit(endless({ name: `run-${i}`, project: i % 2 ? "odd" : "even", priority: -i, tags: [`t${i}`], optimizer: { type: "sgd", lr: (i + 1) / 100 } }))).id);
+		await tandem.until(ids[0], "running"); // the data are there: the others wait for a worker
 	});
 	after(async () => {
 		for (const id of ids) await tandem.act(id, "cancel");

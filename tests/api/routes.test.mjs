@@ -64,7 +64,7 @@ describe("every route", () => {
 		const streamed = (r) => "application/octet-stream" in r.requestBody.content; // of any size, and JSON at most besides
 		for (const r of routes.filter((r) => r.requestBody && !streamed(r))) {
 			problem(assert, await call(r, { body: Buffer.alloc(64 << 20, 32) }).catch((e) => assert.fail(`${r.method} ${r.path}: ${e.message}`)), 413);
-			problem(assert, await call(r, { body: "{broken" }), 400);
+			if ("application/json" in r.requestBody.content) problem(assert, await call(r, { body: "{broken" }), 400);
 			taken++;
 		}
 		assert.ok(taken >= 3, "jobs, tokens and sessions take bodies");
