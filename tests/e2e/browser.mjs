@@ -1,7 +1,7 @@
 // A browser for tests: Debian's Chromium without what it does by itself, and pages that collect what goes wrong on them.
 
 import { chromium } from 'playwright-core';
-import { patience } from '../api/harness.mjs';
+import { patience, sleep } from '../api/harness.mjs';
 
 const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
 const QUIET = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'];
@@ -31,3 +31,12 @@ const PIXELS = `window.pixelsOf = (canvas) => {
   copy.drawImage(canvas, 0, 0);
   return copy.getImageData(0, 0, canvas.width, canvas.height).data;
 };`;
+
+/* Ask CHECK until it is true.  The page's own waitForFunction needs eval, which the security policy forbids. */
+export async function until(check, what) {
+  const deadline = Date.now() + PAGE_MS;
+  while (!(await check())) {
+    if (Date.now() > deadline) throw new Error(`${what} did not come about within ${PAGE_MS} ms`);
+    await sleep(50);
+  }
+}

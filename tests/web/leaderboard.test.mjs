@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_COLUMNS, cellText, columnsOf, columnsText, headOf, isHighBetter, isShare, seriesOf, sortsOf } from '../../web/lib/leaderboard.js';
-import { bestPoint } from '../../web/lib/series.js';
+import { bestPoint, bestSeries } from '../../web/lib/series.js';
 
 test('columns come from the address, each once; the usual ones are not written there', () => {
   assert.deepEqual(columnsOf(null), DEFAULT_COLUMNS);
@@ -53,4 +53,10 @@ test('the best point is the first of the best, and never one that is not finite'
   assert.deepEqual(bestPoint(columns, false), { step: 3, value: 0.2 });
   assert.deepEqual(bestPoint(columns, true), { step: 3, value: 0.9 }, 'the extremes of a bucket count');
   assert.equal(bestPoint({ step: [1], value: [NaN], min: [NaN], max: [NaN] }, true), null);
+});
+
+test('a job that keeps no best weights has none to offer', () => {
+  assert.equal(bestSeries({ train: { keep: { best: 'val/loss' } } }), 'val/loss');
+  assert.equal(bestSeries({ train: { keep: { last: 1, best: 'none' } } }), '');
+  assert.equal(bestSeries({ kind: 'external' }), '');
 });

@@ -68,6 +68,8 @@ test('axes place every value between their ends', () => {
   assert.ok(Number.isNaN(metric.place('NaN')) && Number.isNaN(metric.place(null)));
   assert.deepEqual(axisLabels(act, String).map((l) => l.at), [0, 0.5, 1]);
   assert.equal(axisLabels(lr, String)[1].at, 0.5);
+  const [grid] = axesOf({ space: { '/lr': { values: [0.01, 0.003, 1e-4] } }, metric: 'm', jobs: [] });
+  assert.deepEqual(grid.categories, ['0.0001', '0.003', '0.01'], 'numbers stand in their order');
   const [one] = axesOf({ space: { '/lr': { uniform: [0, 1] } }, metric: 'm', jobs: JOBS.slice(0, 1) });
   assert.equal(one.place(0.1), 0.5, 'a single value stands in the middle');
   assert.equal(axesOf({ space: {}, metric: 'm', jobs: [] }).length, 1);

@@ -110,7 +110,7 @@ export function startingJob(dataset) {
     loss,
     optimizer: { type: 'adam', lr: 0.001 },
     metrics,
-    train: { epochs: 5, ...train },
+    train: { epochs: 5, ...train, keep: { best: 'val/loss' } },
   };
 }
 

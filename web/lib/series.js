@@ -48,3 +48,9 @@ export function bestPoint(columns, isHigh) {
   }
   return best < 0 ? null : { step: columns.step[best], value: values[best] };
 }
+
+/* The series by which a job keeps its best weights; '' where it keeps the last ones alone. */
+export function bestSeries(spec) {
+  const name = spec?.train?.keep?.best;
+  return !name || name === 'none' ? '' : name;
+}

@@ -156,7 +156,7 @@ function axis(name, given, isLog) {
 
 function categories(name, values) {
   const text = (v) => (typeof v === 'string' ? v : JSON.stringify(v));
-  const list = [...new Set(values.map(text))].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  const list = [...new Set(values.map(text))].sort((a, b) => Number(a) - Number(b) || a.localeCompare(b, 'en', { numeric: true }));
   const place = (v) => {
     const i = v === undefined || v === null ? -1 : list.indexOf(text(v));
     return i < 0 ? NaN : list.length > 1 ? i / (list.length - 1) : 0.5;

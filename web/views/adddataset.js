@@ -90,7 +90,7 @@ function AddDataset({ name }) {
             <textarea rows="2" required placeholder="https://example.org/houses.csv" value=${values.url} onInput=${set('url')} onBlur=${() => setValues({ ...values, ...suggest(values.url.trim().split(/\s+/)[0]) })}></textarea>
           <//>
           <${Field} label="SHA-256" pointer="/sha256" problem=${problem} hint="optional: what comes is checked against it">
-            <input value=${values.sha256} onInput=${set('sha256')} pattern="[0-9a-fA-F]{64}" title="64 hexadecimal digits" autocomplete="off" spellcheck="false" />
+            <input value=${values.sha256} onInput=${set('sha256')} pattern="[0-9a-fA-F]{64}" title="64 hexadecimal digits" autocomplete="off" spellcheck=${false} />
           <//>
         `}
         ${source === 'folder' &&
@@ -98,7 +98,7 @@ function AddDataset({ name }) {
           <input required value=${values.folder} onInput=${set('folder')} onBlur=${() => setValues({ ...values, ...suggest(values.folder) })} placeholder="photographs/birds" />
         <//>`}
         <${Field} label="Name" pointer="/name" problem=${problem} hint="by which jobs know it">
-          <input required maxlength="64" value=${values.name} onInput=${set('name')} placeholder="houses" autocomplete="off" spellcheck="false" />
+          <input required maxlength="64" value=${values.name} onInput=${set('name')} placeholder="houses" autocomplete="off" spellcheck=${false} />
         <//>
         <${Field} label="What it is" pointer="/format/type" problem=${problem}>
           <select value=${values.type} onChange=${set('type')}>${FORMATS.map(([type, text]) => html`<option value=${type}>${type}: ${text}</option>`)}</select>

@@ -53,7 +53,7 @@ function Panel({ columns, items }) {
       ${list('Results', series)}
       ${list('Settings that differ', pointers)}
       <form onSubmit=${add}>
-        <input name="pointer" aria-label="Another setting" placeholder="/optimizer/lr" spellcheck="false" />
+        <input name="pointer" aria-label="Another setting" placeholder="/optimizer/lr" spellcheck=${false} />
         <button>Add</button>
       </form>
       <button class="link" onClick=${() => set(DEFAULT_COLUMNS)}>The usual columns</button>

@@ -3,11 +3,12 @@
 import { html, render } from 'htm/preact';
 import { useState } from 'preact/hooks';
 import { address, datasets } from '../api.js';
-import { balance, imbalance, isBusy, kindText, startingJob } from '../lib/datasets.js';
+import { FORMATS, balance, imbalance, isBusy, kindText, startingJob } from '../lib/datasets.js';
 import * as format from '../lib/format.js';
 import { go } from '../lib/route.js';
 import { Columns } from './columns.js';
 import { DatasetProgress, samplesText } from './datasets.js';
+import { Field, OtherFaults } from './fields.js';
 import { ConfirmButton, ErrorBox, Live, Shell, State, Time, useLive } from './parts.js';
 
 const CLASSES_FIRST = 30; // rows of the class balance until the rest is asked for
@@ -38,7 +39,7 @@ function Dataset({ name }) {
     <${Facts} dataset=${data} />
     <div class="with-aside wide">
       <div><${Contents} dataset=${data} again=${again} /></div>
-      <aside><${About} dataset=${data} /></aside>
+      <aside><${About} dataset=${data} again=${again} /></aside>
     </div>
   `;
 }
@@ -201,7 +202,7 @@ function Channels({ channels }) {
   `;
 }
 
-function About({ dataset }) {
+function About({ dataset, again }) {
   const source = dataset.source || {};
   const urls = source.urls || (source.url ? [source.url] : []);
   const rows = [
@@ -215,10 +216,29 @@ function About({ dataset }) {
   return html`
     <h2>About</h2>
     <dl class="about">${rows.map(([n, v]) => html`<dt>${n}</dt><dd>${v}</dd>`)}</dl>
+    ${['ready', 'failed'].includes(dataset.state) && html`<${ReadAs} dataset=${dataset} again=${again} />`}
     <${Files} files=${dataset.files || []} />
     ${dataset.state === 'ready' && html`<h2>Use it</h2><${Shell} text=${line} />`}
     <h2>Look at it</h2>
     <${Shell} text=${`curl -s ${address(`/datasets/${encodeURIComponent(dataset.name)}`)}`} />
+  `;
+}
+
+/* What the files are taken for, where that was guessed wrong.  Types of columns are of the format before, so they are not kept. */
+function ReadAs({ dataset, again }) {
+  const now = dataset.format?.type || 'auto';
+  const [type, setType] = useState(now);
+  const [problem, setProblem] = useState(null);
+  const { columns: _, ...format } = dataset.format || {};
+  const prepare = () => datasets.prepare(dataset.name, { ...format, type }).then(again).catch(setProblem);
+  return html`
+    <div class="inline-form read-as">
+      <${Field} label="Read it as" pointer="/format" problem=${problem}>
+        <select value=${type} onChange=${(e) => setType(e.target.value)}>${FORMATS.map(([name, text]) => html`<option value=${name}>${name}: ${text}</option>`)}</select>
+      <//>
+      <button disabled=${type === now} onClick=${prepare}>Read again</button>
+    </div>
+    <${OtherFaults} problem=${problem} pointers=${['/format']} />
   `;
 }
 

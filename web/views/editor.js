@@ -37,7 +37,7 @@ export function Editor({ text, onInput, marks, handle }) {
         <textarea
           ref=${area}
           value=${text}
-          spellcheck="false"
+          spellcheck=${false}
           autocomplete="off"
           autocapitalize="off"
           wrap="off"

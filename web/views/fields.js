@@ -2,6 +2,7 @@
 
 import { cloneElement } from 'preact';
 import { html } from 'htm/preact';
+import { useId } from 'preact/hooks';
 import { ErrorBox } from './parts.js';
 
 /* The faults of PROBLEM at POINTER or below it. */
@@ -10,15 +11,19 @@ export function faultsAt(problem, pointer) {
 }
 
 /* One labelled control.  POINTER: its place in the document that is sent; several where it stands for several. */
-export function Field({ label, pointer, problem, hint, wide, children }) {
+export function Field({ label, pointer = [], problem, hint, children }) {
+  const id = useId();
   const faults = [pointer].flat().flatMap((p) => faultsAt(problem, p));
+  const describedBy = faults.length > 0 || hint ? `${id}-about` : null;
   return html`
-    <label class=${`field ${wide ? 'wide' : ''}`}>
-      <span>${label}</span>
-      ${cloneElement(children, { 'aria-invalid': faults.length > 0 ? 'true' : null })}
-      ${faults.map((f) => html`<em class="fault-text" role="alert">${f.detail}</em>`)}
-      ${hint && faults.length === 0 && html`<small>${hint}</small>`}
-    </label>
+    <div class="field">
+      <label for=${id}>${label}</label>
+      ${cloneElement(children, { id, 'aria-invalid': faults.length > 0 ? 'true' : null, 'aria-describedby': describedBy })}
+      <div id=${`${id}-about`}>
+        ${faults.map((f) => html`<em class="fault-text" role="alert">${f.detail}</em>`)}
+        ${hint && faults.length === 0 && html`<small>${hint}</small>`}
+      </div>
+    </div>
   `;
 }
 

@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks';
 import { address, jobs, metricCsv, models } from '../api.js';
 import { nameFrom } from '../lib/datasets.js';
 import * as format from '../lib/format.js';
+import { bestSeries } from '../lib/series.js';
 import { Field, OtherFaults } from './fields.js';
 import { ErrorBox, Shell, Time, saveAs, useLoaded } from './parts.js';
 
@@ -55,7 +56,7 @@ function List({ job, items, none }) {
 function Keep({ job }) {
   const [values, setValues] = useState({ name: nameFrom(job.name), checkpoint: 'best' });
   const [sent, setSent] = useState({ problem: null, kept: '' });
-  const hasBest = Boolean(job.spec?.train?.keep?.best);
+  const hasBest = bestSeries(job.spec) !== '';
   const keep = async (event) => {
     event.preventDefault();
     try {
@@ -68,7 +69,7 @@ function Keep({ job }) {
   return html`
     <h2>Keep as model <small>under a name, for other jobs to begin with; it stays when this job goes</small></h2>
     <form class="inline-form" onSubmit=${keep}>
-      <${Field} label="Name" pointer="/name" problem=${sent.problem}><input required maxlength="64" value=${values.name} onInput=${(e) => setValues({ ...values, name: e.target.value })} spellcheck="false" /><//>
+      <${Field} label="Name" pointer="/name" problem=${sent.problem}><input required maxlength="64" value=${values.name} onInput=${(e) => setValues({ ...values, name: e.target.value })} spellcheck=${false} /><//>
       ${hasBest &&
       html`<${Field} label="Weights" pointer="/checkpoint" problem=${sent.problem}>
         <select value=${values.checkpoint} onChange=${(e) => setValues({ ...values, checkpoint: e.target.value })}><option value="best">the best</option><option value="last">the last</option></select>

@@ -6,6 +6,7 @@ import { jobs } from '../api.js';
 import { leaves } from '../lib/diff.js';
 import * as format from '../lib/format.js';
 import { go } from '../lib/route.js';
+import { bestSeries } from '../lib/series.js';
 import { literal } from '../lib/sweeps.js';
 import { Field, OtherFaults, faultsAt } from './fields.js';
 import { Dialog, useLoaded } from './parts.js';
@@ -41,7 +42,7 @@ export function Fork({ job, onClose }) {
         <${Field} label="From" pointer="/from" problem=${problem}>
           <select value=${from} onChange=${(e) => setFrom(e.target.value)}>
             <option value="last">the last checkpoint</option>
-            ${job.spec?.train?.keep?.best && html`<option value="best">the best by ${job.spec.train.keep.best}</option>`}
+            ${bestSeries(job.spec) && html`<option value="best">the best by ${bestSeries(job.spec)}</option>`}
             ${steps.map((s) => html`<option value=${`step:${s}`}>step ${format.count(s)}</option>`)}
           </select>
         <//>
@@ -53,8 +54,8 @@ export function Fork({ job, onClose }) {
             const faults = pointer ? [...faultsAt(problem, `/set/${pointer.replaceAll('~', '~0').replaceAll('/', '~1')}`), ...faultsAt(problem, pointer)] : [];
             return html`
               <div class="space-row two" key=${k}>
-                <input aria-label="Field, as a JSON pointer" list="fields" placeholder="/optimizer/lr" value=${row.pointer} onInput=${(e) => change(k, { pointer: e.target.value })} spellcheck="false" />
-                <input aria-label="New value" placeholder=${now === undefined ? 'value' : `is ${JSON.stringify(now)}`} value=${row.text} onInput=${(e) => change(k, { text: e.target.value })} aria-invalid=${faults.length > 0 ? 'true' : null} spellcheck="false" />
+                <input aria-label="Field, as a JSON pointer" list="fields" placeholder="/optimizer/lr" value=${row.pointer} onInput=${(e) => change(k, { pointer: e.target.value })} spellcheck=${false} />
+                <input aria-label="New value" placeholder=${now === undefined ? 'value' : `is ${JSON.stringify(now)}`} value=${row.text} onInput=${(e) => change(k, { text: e.target.value })} aria-invalid=${faults.length > 0 ? 'true' : null} spellcheck=${false} />
                 <button type="button" class="quiet" aria-label="Leave this field as it is" onClick=${() => setRows(rows.filter((_, i) => i !== k))}>✕</button>
                 ${faults.map((f) => html`<em class="fault-text" role="alert">${f.detail}</em>`)}
               </div>

@@ -7,7 +7,7 @@ import * as format from '../lib/format.js';
 import { figureText, headOf, isHighBetter } from '../lib/leaderboard.js';
 import { pretty } from '../lib/locate.js';
 import { go, setQuery } from '../lib/route.js';
-import { bestPoint, charts, colour } from '../lib/series.js';
+import { bestPoint, bestSeries, charts, colour } from '../lib/series.js';
 import { append, columns, earliest, emptyColumns, number, rewind } from '../lib/smooth.js';
 import { Chart, Controls, LIVE_MOST, MAX_POINTS, viewOf } from './curves.js';
 import { Files } from './files.js';
@@ -265,9 +265,9 @@ function Facts({ job, best }) {
   const running = !isTerminal(job.state) && job.state !== 'queued';
   const step = p.n_steps ? `${format.count(p.step)} / ${format.count(p.n_steps)}` : format.count(p.step);
   const facts = [
-    ['Step', step],
+    p.step > 0 || !isExternal(job) ? ['Step', step] : null,
     Number.isFinite(p.epoch) && p.epoch > 0 && ['Epoch', p.phase && running ? `${p.epoch}, ${p.phase}` : p.epoch],
-    job.state === 'running' && ['Time left', format.duration(etaOf(job, now))],
+    job.state === 'running' && !isExternal(job) && ['Time left', format.duration(etaOf(job, now))],
     job.started_at && ['Running time', format.duration(runtimeOf(job, now))],
     ...resultsOf(s).map((name) => [headOf(name), figureText(name, s[name])]),
     best && [`Best ${headOf(best.name).toLowerCase()}`, html`${figureText(best.name, best.value)} <small>at step ${format.count(best.step)}</small>`],
@@ -275,7 +275,7 @@ function Facts({ job, best }) {
   ].filter(Boolean);
   return html`
     <div class="facts">
-      <${Progress} job=${job} wide />
+      ${!isExternal(job) && html`<${Progress} job=${job} wide />`}
       <dl>${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>
     </div>
   `;
@@ -283,20 +283,22 @@ function Facts({ job, best }) {
 
 /* The best value of the series by which the best weights are kept, and its step. */
 function bestOf(job, series) {
-  const name = job.spec?.train?.keep?.best;
+  const name = bestSeries(job.spec);
   const point = name && series.has(name) && bestPoint(series.get(name), isHighBetter(name));
   return point ? { name, ...point } : null;
 }
 
 const FACTS_MOST = 6; // results at the top of the page
 
-/* The results worth the top of the page: the training loss, then what was measured on the splits, the test first. */
+/* The results worth the top of the page: the training loss, what was measured on the splits, the test first, and what another
+ * program named in its own way. */
 function resultsOf(summary) {
   const names = Object.keys(summary);
   const of = (split) => names.filter((n) => n.startsWith(`${split}/`));
   const loss = names.filter((n) => n === 'train/loss');
   const measured = [...of('test'), ...of('val')].sort((a, b) => /loss$/.test(a) - /loss$/.test(b));
-  return [...loss, ...measured].slice(0, FACTS_MOST);
+  const others = names.filter((n) => !/^(train|val|test|system)\//.test(n));
+  return [...loss, ...measured, ...others].slice(0, FACTS_MOST);
 }
 
 function Overview({ job, series, version, query, logNews }) {
@@ -364,10 +366,10 @@ function About({ job }) {
     ['Seed', job.spec?.seed],
     ['Data', job.spec?.data?.dataset && html`<a href=${`/datasets/${encodeURIComponent(job.spec.data.dataset)}`}>${job.spec.data.dataset}</a>`],
     isExternal(job) && ['Kind', 'external: its metrics come from another program'],
-    ['Parameters', format.count(job.checked?.parameters)],
-    ['Threads', r.threads],
-    ['Memory', r.memory_mb && `${format.count(r.memory_mb)} MiB`],
-    ['Priority', job.priority],
+    job.checked && ['Parameters', format.count(job.checked.parameters)],
+    !isExternal(job) && ['Threads', r.threads],
+    !isExternal(job) && ['Memory', r.memory_mb && `${format.count(r.memory_mb)} MiB`],
+    !isExternal(job) && ['Priority', job.priority],
     ['Attempt', job.attempt],
     ['Created', html`<${Time} at=${job.created_at} />`],
     ['Numerics', job.engine?.fingerprint],

@@ -19,7 +19,7 @@ const STRATEGIES = [
   ['asha', 'ASHA'],
 ];
 const FIRST = { name: '', metric: 'val/accuracy', goal: 'max', strategy: 'random', max_jobs: '20', parallel: '2', seed: '1', min_steps: '', eta: '3', median: true };
-const POINTERS = ['/name', '/metric', '/goal', '/strategy', '/max_jobs', '/parallel', '/seed', '/asha', '/space'];
+const POINTERS = ['/base', '/name', '/metric', '/goal', '/strategy', '/max_jobs', '/parallel', '/seed', '/asha', '/space'];
 
 export function title() {
   return 'New sweep';
@@ -60,7 +60,7 @@ function NewSweep({ from, sweep, example }) {
   const bases = useLoaded(() => basesOf(from), from);
   const model = useLoaded(() => modelOf(sweep, example), `${sweep} ${example}`);
   const [chosen, setChosen] = useState(from ? `job ${from}` : sweep || example ? 'sweep' : '');
-  const [base, setBase] = useState(null);
+  const [loaded, setLoaded] = useState({ key: '', base: null }); // the job that was asked for last
   const [values, setValues] = useState(FIRST);
   const [rows, setRows] = useState([FIRST_ROW]);
   const [problem, setProblem] = useState(null);
@@ -72,15 +72,16 @@ function NewSweep({ from, sweep, example }) {
     if (!s) return;
     setValues(valuesOf(s, FIRST));
     setRows(rowsOf(s.space));
-    setBase(s.base);
+    setLoaded({ key: 'sweep', base: s.base });
   }, [model.data]);
   useEffect(() => {
     if (!chosen && bases.data?.length) setChosen(bases.data[0].key);
   }, [bases.data]);
   useEffect(() => {
     const found = bases.data?.find((b) => b.key === chosen);
-    if (found) found.load().then(setBase, setProblem);
+    if (found) found.load().then((job) => setLoaded({ key: chosen, base: job }), setProblem);
   }, [chosen, bases.data]);
+  const base = loaded.key === chosen ? loaded.base : null; // a late answer is of another choice
 
   const pointers = useMemo(() => (base ? [...leaves(base).keys()].filter((p) => p && !/^\/(name|notes|project|tags|kind)/.test(p)) : []), [base]);
   const set = (name) => (e) => setValues({ ...values, [name]: e.target.value });
@@ -113,7 +114,7 @@ function NewSweep({ from, sweep, example }) {
     <${ErrorBox} error=${bases.error || model.error} retry=${bases.again} />
     <form class="add" onSubmit=${submit}>
       <div class="card form">
-        <${Field} label="Begin with" pointer="/base" problem=${null}>
+        <${Field} label="Begin with" pointer="/base" problem=${problem}>
           <select value=${chosen} onChange=${(e) => setChosen(e.target.value)}>
             ${chosen === 'sweep' && html`<option value="sweep">the job of ${model.data?.name || 'that sweep'}</option>`}
             ${(bases.data || []).map((b) => html`<option value=${b.key}>${b.text}</option>`)}
@@ -129,7 +130,7 @@ function NewSweep({ from, sweep, example }) {
         <p class="muted">${STRATEGY_TEXT[values.strategy]} ${values.strategy === 'grid' && Number.isFinite(size) ? `That is ${format.count(size)} jobs.` : ''}</p>
         <div class="form-grid">
           <${Field} label="Metric" pointer="/metric" problem=${problem} hint="any series of the job">
-            <input required list="metrics" value=${values.metric} onInput=${setMetric} spellcheck="false" />
+            <input required list="metrics" value=${values.metric} onInput=${setMetric} spellcheck=${false} />
           <//>
           <datalist id="metrics">${['val/accuracy', 'val/loss', 'test/accuracy', 'test/loss', 'train/loss'].map((m) => html`<option value=${m}></option>`)}</datalist>
           <${Field} label="Goal" pointer="/goal" problem=${problem}>
@@ -167,9 +168,9 @@ function SpaceRow({ row, problem, change, remove }) {
   const faults = row.pointer ? faultsAt(problem, at) : [];
   return html`
     <div class="space-row">
-      <input aria-label="Setting, as a JSON pointer" list="pointers" placeholder="/optimizer/lr" value=${row.pointer} onInput=${(e) => change({ ...row, pointer: e.target.value })} spellcheck="false" />
+      <input aria-label="Setting, as a JSON pointer" list="pointers" placeholder="/optimizer/lr" value=${row.pointer} onInput=${(e) => change({ ...row, pointer: e.target.value })} spellcheck=${false} />
       <select aria-label="How it varies" value=${row.kind} onChange=${(e) => change({ ...row, kind: e.target.value })}>${SPACES.map(([kind, text]) => html`<option value=${kind}>${text}</option>`)}</select>
-      <input aria-label="Values" placeholder=${hint} value=${row.text} onInput=${(e) => change({ ...row, text: e.target.value })} aria-invalid=${faults.length > 0 ? 'true' : null} spellcheck="false" />
+      <input aria-label="Values" placeholder=${hint} value=${row.text} onInput=${(e) => change({ ...row, text: e.target.value })} aria-invalid=${faults.length > 0 ? 'true' : null} spellcheck=${false} />
       ${remove && html`<button type="button" class="quiet" aria-label="Leave this setting out" onClick=${remove}>✕</button>`}
       ${faults.map((f) => html`<em class="fault-text" role="alert">${f.detail}</em>`)}
     </div>

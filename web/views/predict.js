@@ -5,6 +5,8 @@ import { useEffect, useState } from 'preact/hooks';
 import { address, datasets, jobs } from '../api.js';
 import * as format from '../lib/format.js';
 import { answerKind, bodyOf, firstValue, inputColumns, mediaType, rowOf, topOf } from '../lib/predict.js';
+import { bestSeries } from '../lib/series.js';
+import { Field } from './fields.js';
 import { Choice, ErrorBox, Shell, isTerminal, useLoaded } from './parts.js';
 
 const SHOWN_MOST = 50; // predictions of one answer on the page
@@ -30,7 +32,7 @@ function waysOf(kind, columns) {
 function Ask({ job, info, kind, sample }) {
   const columns = kind === 'table' ? inputColumns(info, job.spec?.data) : [];
   const ways = waysOf(kind, columns);
-  const hasBest = Boolean(job.spec?.train?.keep?.best);
+  const hasBest = bestSeries(job.spec) !== '';
   const [way, setWay] = useState(ways[0][0]);
   const [checkpoint, setCheckpoint] = useState(hasBest ? 'best' : 'last');
   const [state, setState] = useState({ answer: null, problem: null, busy: false, picture: null });
@@ -87,13 +89,11 @@ function FormInput({ columns, askJson, busy }) {
       <div class="form-grid">
         ${columns.map(
           (c) => html`
-            <label class="field">
-              <span>${c.name}</span>
+            <${Field} key=${c.name} label=${c.name} hint=${Number.isFinite(c.min) && `${format.value(c.min)} … ${format.value(c.max)}`}>
               ${c.type === 'category'
                 ? html`<select value=${values[c.name]} onChange=${set(c.name)}><option value="">missing</option>${(c.categories || []).map((v) => html`<option value=${v}>${v}</option>`)}</select>`
                 : html`<input inputmode="decimal" value=${values[c.name]} onInput=${set(c.name)} placeholder="missing" />`}
-              ${Number.isFinite(c.min) && html`<small>${format.value(c.min)} … ${format.value(c.max)}</small>`}
-            </label>
+            <//>
           `,
         )}
       </div>
@@ -110,11 +110,11 @@ function TextInput({ kind, sample, askJson, busy }) {
   };
   return html`
     <form class="card form" onSubmit=${submit}>
-      <label class="field"><span>${kind === 'text' ? 'Beginning of the text' : 'Text'}</span><textarea name="text" rows="5" required>${sample?.text || SAMPLE_TEXT[kind]}</textarea></label>
+      <${Field} label=${kind === 'text' ? 'Beginning of the text' : 'Text'}><textarea name="text" rows="5" required defaultValue=${sample?.text || SAMPLE_TEXT[kind]}></textarea><//>
       ${kind === 'text' &&
       html`<div class="form-grid">
-        <label class="field"><span>Tokens to write</span><input name="length" type="number" min="1" defaultValue="300" required /></label>
-        <label class="field"><span>Temperature</span><input name="temperature" type="number" min="0" step="any" defaultValue="0.8" required /><small>0: always the likeliest token</small></label>
+        <${Field} label="Tokens to write"><input name="length" type="number" min="1" max="2000" defaultValue="300" required /><//>
+        <${Field} label="Temperature" hint="0: always the likeliest token"><input name="temperature" type="number" min="0" max="100" step="any" defaultValue="0.8" required /><//>
       </div>`}
       <div class="actions"><button class="primary" disabled=${busy}>${kind === 'text' ? 'Continue it' : 'Predict'}</button></div>
     </form>
@@ -162,7 +162,7 @@ function JsonInput({ kind, columns, askJson, failed, busy }) {
   };
   return html`
     <form class="card form" onSubmit=${submit}>
-      <label class="field"><span>One input, or a list of them</span><textarea name="json" rows="8" required spellcheck="false">${JSON.stringify([first], null, 2)}</textarea></label>
+      <${Field} label="One input, or a list of them"><textarea name="json" rows="8" required spellcheck=${false} defaultValue=${JSON.stringify([first], null, 2)}></textarea><//>
       <div class="actions"><button class="primary" disabled=${busy}>Predict</button></div>
     </form>
   `;

@@ -167,7 +167,7 @@ function Sample({ sample, classes, wrong }) {
   const canvas = useRef(null);
   const name = (k) => (typeof k === 'number' ? (classes[k] ?? k) : k);
   useEffect(() => {
-    if (sample.image?.data) drawPicture(canvas.current, sample.image);
+    if (sample.image?.data) drawPicture(canvas.current, sample.image); // reports of the first version hold bytes
   }, [sample]);
   const isTagged = Array.isArray(sample.prediction);
   const text = isTagged ? `Sample ${sample.index}` : `Sample ${sample.index}: is ${name(sample.label)}, taken for ${name(sample.prediction)} with ${format.percent(sample.probability, 1)}`;
