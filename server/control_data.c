@@ -497,6 +497,25 @@ static void sweep_folder(struct control *c, const char *name)
 	mem_free(folder);
 }
 
+/* What was deleted under a preparer's hands. */
+void control_data_tidy(struct control *c)
+{
+	char *folder = mem_printf("%s/datasets", c->config->data_dir);
+	DIR *dir = opendir(folder);
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		if (strncmp(d->d_name, DATASET_GONE, strlen(DATASET_GONE)) != 0)
+			continue;
+		char *path = dataset_path(c->config, d->d_name, NULL);
+		file_remove_tree(path, NULL);
+		mem_free(path);
+	}
+	if (dir)
+		closedir(dir);
+	mem_free(folder);
+}
+
 static void sweep(struct control *c, const char *folder)
 {
 	DIR *dir = opendir(folder);

@@ -263,6 +263,8 @@ struct cached_dataset {
 td_status control_data_init(struct control *c, struct err *e);
 void control_data_step(struct control *c);
 void control_data_free(struct control *c);
+/* Remove what is left of deleted datasets that somebody was still writing to. */
+void control_data_tidy(struct control *c);
 /* control_want.c.  As control_dataset, from the loop's own thread. */
 enum dataset_state dataset_want(struct control *c, const char *name, struct err *e);
 /* Of a dataset that is ready its pack's folder, else NULL.  Owned, like what follows. */

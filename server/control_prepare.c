@@ -271,6 +271,7 @@ void control_preparer_lost(struct control *c, struct worker *w, const char *how)
 	struct cached_dataset *d = dataset_of(c, w);
 	char detail[600];
 
+	control_data_tidy(c);
 	if (!p || p->over || !d || d->pending || c->draining)
 		return;
 	if (w->over_memory)

@@ -6,6 +6,7 @@
 #include "control_internal.h"
 #include "base/log.h"
 #include "sched/sched.h"
+#include "weights.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,15 +62,18 @@ static bool resumes_parent(const struct assign_action *a)
 	return same;
 }
 
-/* The weights that /init_from names: of a model, or of a job's best or last state.  Owned; NULL: none are asked for. */
+/* The file of the weights that /init_from names, which was there when the job was posted.  Owned; NULL: none are asked
+ * for, or they are gone, and the worker says so. */
 static char *init_path(const struct control *c, const cJSON *from)
 {
-	const char *model = json_string(from, "model", ""), *job = json_string(from, "job", "");
-	bool best = !strcmp(json_string(from, "checkpoint", "last"), "best");
+	struct err e = { 0 };
+	char *path = NULL;
 
-	if (*model)
-		return mem_printf("%s/models/%s.safetensors", c->config->data_dir, model);
-	return *job ? mem_printf("%s/jobs/%s/%s.safetensors", c->config->data_dir, job, best ? "best" : "model") : NULL;
+	if (*json_string(from, "model", "") || *json_string(from, "job", ""))
+		weights_find(c->config, c->reader, from, &path, &e);
+	if (e.status)
+		log_line(LOG_WARN, "weights to begin with are gone", "text=%s", e.text);
+	return path;
 }
 
 static cJSON *run_body(struct control *c, const struct assign_action *a, const struct cached_job *j)

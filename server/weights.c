@@ -182,7 +182,7 @@ static td_status read_tensors(const cJSON *header, int64_t n_data, cJSON *tensor
 	return e->status;
 }
 
-td_status weights_read(const char *path, cJSON **tensors, struct err *e)
+td_status weights_tensors(const char *path, cJSON **tensors, struct err *e)
 {
 	cJSON *header = NULL;
 	int64_t n_data = 0;

@@ -17,7 +17,7 @@ char *weights_path(const struct config *c, const char *name);
 /* Read and check the header of the file PATH: its size, its JSON, and that every tensor has a known type, a shape, and
  * just the bytes for it, without gaps or overlaps.  *TENSORS: an array of {name, dtype, shape} (cJSON_Delete).
  * TD_INVALID says what is wrong. */
-td_status weights_read(const char *path, cJSON **tensors, struct err *e);
+td_status weights_tensors(const char *path, cJSON **tensors, struct err *e);
 /* The artifact of a job that CHECKPOINT ("best" | "last") stands for, or NULL. */
 const char *weights_artifact(const char *checkpoint);
 /* The file that INIT_FROM of a job's spec ({model} or {job, checkpoint}) stands for.  TD_NOT_FOUND: there is none

@@ -176,7 +176,7 @@ static td_status keep_model(struct request *q, struct response *r, struct arriva
 	struct err found = { 0 };
 	cJSON *tensors;
 
-	if (weights_read(a->from->path, &tensors, &found)) {
+	if (weights_tensors(a->from->path, &tensors, &found)) {
 		if (found.status != TD_INVALID)
 			return err_set(e, found.status, "%s", found.text);
 		respond_problem(r, q, 422, "weights", "%s", found.text);

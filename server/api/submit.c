@@ -5,6 +5,7 @@
  * then it is stored, and only then does anybody act. */
 #include "api/api.h"
 #include "sched/jobspec.h"
+#include "weights.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -90,7 +91,8 @@ td_status api_ask(struct request *q, enum question_kind kind, cJSON *body, int64
 		return e->status;
 	*parked = request_park(q, park_ms(kind));
 	return *parked ? TD_OK
-		       : err_set(e, TD_UNAVAILABLE, "the server is stopping, or has no room for another request that waits; try again");
+		       : err_set(e, TD_UNAVAILABLE,
+				 "the server is stopping, or has no room for another request that waits; try again");
 }
 
 /* ---- Checking ---------------------------------------------------------------------------------------------------- */
@@ -139,23 +141,13 @@ static enum dataset_state check_dataset(struct request *q, struct submission *s)
 static void check_init(struct request *q, struct submission *s)
 {
 	const cJSON *from = json_get(s->spec, "init_from");
-	const char *model = json_string(from, "model", ""), *job = json_string(from, "job", "");
-	bool best = !strcmp(json_string(from, "checkpoint", "last"), "best");
+	bool model = *json_string(from, "model", "") != '\0', job = *json_string(from, "job", "") != '\0';
 	struct err e = { 0 };
-	struct artifact a;
-	struct model m;
+	char *path = NULL;
 
-	if (*model) {
-		if (store_model_get(q->reader, model, &m, &e))
-			fault(s, "/init_from/model", "%s", e.text);
-		else
-			model_release(&m);
-	} else if (*job) {
-		if (store_artifact_get(q->reader, job, best ? "best.safetensors" : "model.safetensors", &a, &e))
-			fault(s, "/init_from/job", "%s", e.text);
-		else
-			artifact_release(&a);
-	}
+	if ((model || job) && weights_find(q->srv->config, q->reader, from, &path, &e))
+		fault(s, model ? "/init_from/model" : "/init_from/job", "%s", e.text);
+	mem_free(path);
 }
 
 static void check_budget(struct request *q, struct submission *s)

@@ -30,6 +30,8 @@ static void without_flags_everything_has_a_value(void **state)
 	assert_true(c.memory_bytes > 0);
 	assert_int_equal(c.drain_seconds, 8);
 	assert_false(c.insecure);
+	assert_false(c.fetch_private);
+	assert_int_equal(c.dataset_max_bytes, 64LL << 30);
 	config_release(&c);
 }
 
@@ -41,8 +43,11 @@ static void flags_win_over_the_environment(void **state)
 	(void)state;
 	setenv("TANDEM_THREADS", "3", 1);
 	setenv("TANDEM_DATA_DIR", "/srv/x", 1);
-	assert_int_equal(
-		LOAD(&c, &e, FLAG("--threads"), FLAG("5"), FLAG("--insecure"), FLAG("--memory-mb=100")), TD_OK);
+	assert_int_equal(LOAD(&c, &e, FLAG("--threads"), FLAG("5"), FLAG("--insecure"), FLAG("--memory-mb=100"),
+				 FLAG("--fetch-private"), FLAG("on"), FLAG("--dataset-max-bytes=10000000000")),
+		TD_OK);
+	assert_true(c.fetch_private);
+	assert_int_equal(c.dataset_max_bytes, 10000000000);
 	assert_int_equal(c.threads, 5);
 	assert_string_equal(c.data_dir, "/srv/x");
 	assert_true(c.insecure);
@@ -64,6 +69,8 @@ static void what_is_wrong_is_named_with_what_was_expected(void **state)
 		{ "--drain-seconds", "-1", "from 0" },
 		{ "--log-level", "loud", "debug, info, warn or error" },
 		{ "--insecure=maybe", "x", "1 or 0" },
+		{ "--fetch-private", "yes", "on or off" },
+		{ "--dataset-max-bytes", "0", "from 1" },
 		{ "--thread", "1", "did you mean --threads?" },
 		{ "--quantum", "1", "--help" },
 		{ "threads", "1", "there is no flag threads" },

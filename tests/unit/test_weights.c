@@ -60,7 +60,7 @@ static void expect_refusal(const char *says)
 	struct err e = { 0 };
 	cJSON *tensors;
 
-	assert_int_equal(weights_read(in_folder("w"), &tensors, &e), TD_INVALID);
+	assert_int_equal(weights_tensors(in_folder("w"), &tensors, &e), TD_INVALID);
 	assert_null(tensors);
 	if (!strstr(e.text, says))
 		fail_msg("\"%s\" does not say \"%s\"", e.text, says);
@@ -78,7 +78,7 @@ static void the_tensors_of_a_file_are_listed(void **state)
 		"\"b\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},"
 		"\"none\":{\"dtype\":\"I64\",\"shape\":[0,7],\"data_offsets\":[26,26]}}   ",
 		-1, 26);
-	assert_int_equal(weights_read(in_folder("w"), &tensors, &e), TD_OK);
+	assert_int_equal(weights_tensors(in_folder("w"), &tensors, &e), TD_OK);
 	text = json_print(tensors);
 	assert_string_equal(text,
 		"[{\"name\":\"w\",\"dtype\":\"F32\",\"shape\":[2,3]},{\"name\":\"b\",\"dtype\":\"F16\","
