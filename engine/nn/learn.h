@@ -244,6 +244,9 @@ td_status nn_trainer_step(struct nn_trainer *t, const struct nn_step *step, stru
 /* Evaluation mode, no gradients: EACH (a loss for each target) and ANSWER (see nn_loss_type) in row-major order, where
  * they are not NULL; room is the caller's. */
 td_status nn_trainer_evaluate(struct nn_trainer *t, const struct nn_batch *batch, float *each, float *answer);
+/* What the mean of the last evaluation's losses divides their sum by, where classes have weights; 0: it is their
+ * number. */
+double nn_trainer_evaluated_weight(const struct nn_trainer *t);
 /* Shape of ANSWER and EACH for N samples as long as those that the model was built for. */
 void nn_trainer_answer_shape(const struct nn_trainer *t, int64_t n, td_shape *answer, td_shape *each);
 

@@ -336,9 +336,15 @@ td_status nn_trainer_evaluate(struct nn_trainer *t, const struct nn_batch *batch
 			td_read(out[OUT_EACH], each);
 		if (answer)
 			td_read(out[OUT_ANSWER], answer);
+		t->evaluated_weight = out[OUT_WEIGHT] ? td_item(out[OUT_WEIGHT]) : 0;
 	}
 	td_step_end(t->c);
 	return td_error(t->c)->status;
+}
+
+double nn_trainer_evaluated_weight(const struct nn_trainer *t)
+{
+	return t->evaluated_weight;
 }
 
 void nn_trainer_answer_shape(const struct nn_trainer *t, int64_t n, td_shape *answer, td_shape *each)

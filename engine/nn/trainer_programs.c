@@ -175,6 +175,7 @@ void trainer_write_evaluation(td_ctx *c, void *arg, td_value *const *in, td_valu
 	td_no_grad_begin(c);
 	output = nn_forward(t->model, &pass, in[IN_X]);
 	out[OUT_EACH] = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &weight);
+	out[OUT_WEIGHT] = weight;
 	out[OUT_ANSWER] = trainer_loss(t)->answer(c, t->loss.options, output);
 	td_no_grad_end(c);
 }

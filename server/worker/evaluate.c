@@ -20,17 +20,25 @@ static void figure_add(struct nn_figure *f, double x)
 	f->n++;
 }
 
-double figure_mean(const struct nn_figure *f)
+/* The mean loss: what its weights divide by, or the number of its targets. */
+static double loss_divisor(const struct evaluation *e)
 {
-	return f->sum / (double)f->n;
+	return e->loss_weight > 0 ? e->loss_weight : (double)e->loss.n;
+}
+
+double evaluation_loss(const struct evaluation *e)
+{
+	return e->loss.sum / loss_divisor(e);
 }
 
 /* sqrt(variance / n), with the unbiased variance. */
-double figure_error(const struct nn_figure *f)
+double evaluation_loss_error(const struct evaluation *e)
 {
-	double n = (double)f->n, mean = f->sum / n;
+	double n = (double)e->loss.n, mean = e->loss.sum / n;
 
-	return f->n < 2 ? NAN : sqrt(fmax(0, f->sum_squares - n * mean * mean) / (n - 1) / n);
+	if (e->loss.n < 2)
+		return NAN;
+	return sqrt(fmax(0, e->loss.sum_squares - n * mean * mean) / (n - 1) / n) * (n / loss_divisor(e));
 }
 
 double evaluation_value(const struct evaluation *e, int i)
@@ -38,7 +46,7 @@ double evaluation_value(const struct evaluation *e, int i)
 	double value;
 
 	if (!i)
-		return figure_mean(&e->loss);
+		return evaluation_loss(e);
 	nn_meter_result(&e->meter[i - 1], &value, NULL);
 	return value;
 }
@@ -172,6 +180,7 @@ static bool evaluate_batch(struct run *r, struct evaluation *e, int64_t first, i
 			td_error(r->c)->text);
 		return false;
 	}
+	e->loss_weight += nn_trainer_evaluated_weight(r->trainer);
 	a = run_answers(r, n, answer, each);
 	add_batch(r, e, &a, first);
 	return true;

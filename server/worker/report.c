@@ -48,7 +48,7 @@ static void add_split(const struct run *r, cJSON *splits, const struct evaluatio
 
 	cJSON_AddNumberToObject(o, "samples", (double)e->n);
 	cJSON_AddNumberToObject(o, "of", (double)r->facts->n[e->split]);
-	cJSON_AddItemToObject(o, "loss", figure_json(figure_mean(&e->loss), figure_error(&e->loss)));
+	cJSON_AddItemToObject(o, "loss", figure_json(evaluation_loss(e), evaluation_loss_error(e)));
 	for (int i = 0; i < r->spec.metrics.n; i++) {
 		nn_meter_result(&e->meter[i], &value, &error);
 		cJSON_AddItemToObject(o, nn_metric_name(&r->spec.metrics.items[i], name), figure_json(value, error));

@@ -94,6 +94,7 @@ struct evaluation {
 	enum data_split split;
 	int64_t n;             /* samples */
 	struct nn_figure loss; /* over targets */
+	double loss_weight;    /* what its sum is divided by, where classes have weights; 0: the number of targets */
 	struct nn_meter meter[NN_METRICS_MOST];
 	/* What a report asks for besides; none of it without KEEP. */
 	bool keep;
@@ -109,9 +110,9 @@ struct evaluation {
 	} residuals;                         /* of DATA_VALUES, own units */
 };
 
-double figure_mean(const struct nn_figure *f);
-/* The standard error of the mean. */
-double figure_error(const struct nn_figure *f);
+double evaluation_loss(const struct evaluation *e);
+/* The standard error of it. */
+double evaluation_loss_error(const struct evaluation *e);
 
 /* The first N samples of SPLIT in evaluation mode.  PHASE is shown as progress.  KEEP: for a report.  False: R->err, or
  * abandoned. */

@@ -307,7 +307,7 @@ static bool finish(struct run *r)
 		ok = ok && save_artifacts(r);
 	}
 	if (ok)
-		tell_log(&r->tell, "info", "done: %s/loss %.4f", run_split_series[shown], figure_mean(&e[shown].loss));
+		tell_log(&r->tell, "info", "done: %s/loss %.4f", run_split_series[shown], evaluation_loss(&e[shown]));
 	ok = ok && tell_done(r, reported);
 	for (int split = 0; split < DATA_SPLITS; split++)
 		if (reported[split])

@@ -102,7 +102,7 @@ bool validate(struct run *r)
 		return false;
 	evaluation_tell(r, &e, r->at.step);
 	tell_log(&r->tell, "info", "step %lld, epoch %lld: val/loss %.4f", (long long)r->at.step,
-		(long long)(r->at.epoch + (r->at.batch != 0)), figure_mean(&e.loss));
+		(long long)(r->at.epoch + (r->at.batch != 0)), evaluation_loss(&e));
 	watch_plateau(r, &e);
 	watch_early(r, &e);
 	ok = keep_best(r, &e);
