@@ -30,8 +30,7 @@ static bool is_shares(const td_value *y)
 
 /* ---- cross_entropy: -w[label] log softmax(output)[label], and with smoothing s, (1 - s) of that and s of the mean
  * over all classes k of -w[k] log softmax(output)[k]; of shares, the sum over k of -share[k] w[k] log
- * softmax(output)[k]. The mean over labels divides by the sum of their weights, the one over shares by their number.
- * ------------- */
+ * softmax(output)[k]. The mean over labels divides by the sum of their weights, the one over shares by their number. */
 
 struct cross_entropy_options {
 	struct opt_floats weight; /* n = 0: none */
@@ -189,8 +188,7 @@ static const struct nn_loss_type cross_entropy = {
 	.answer = cross_entropy_answer,
 };
 
-/* ---- bce_with_logits: -(w t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))), w the weight of what is positive -------
- */
+/* ---- bce_with_logits: -(w t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))), w the weight of what is positive ---- */
 
 struct bce_options {
 	struct opt_floats pos_weight; /* n = 0: none */

@@ -6,8 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* ---- Answers ------------------------------------------------------------------------------------------------------
- */
+/* ---- Answers --------------------------------------------------------------------------------------------------- */
 
 bool metric_needs_classes(const char *name, const struct data_facts *f, struct err *why)
 {
@@ -169,8 +168,7 @@ static const struct nn_metric_type perplexity = {
 	.smaller_is_better = true,
 };
 
-/* ---- All of them ---------------------------------------------------------------------------------------------------
- */
+/* ---- All of them ----------------------------------------------------------------------------------------------- */
 
 static const struct opt_type *const metrics[] = { &accuracy.type, &top_k.type, &nn_metric_precision.type,
 	&nn_metric_recall.type, &nn_metric_f1.type, &nn_metric_roc_auc.type, &nn_metric_average_precision.type,

@@ -118,8 +118,7 @@ static void ranks_add(void *state, const struct nn_answers *a)
 	}
 }
 
-/* ---- One class: all targets in falling order of its score ---------------------------------------------------------
- */
+/* ---- One class: all targets in falling order of its score ------------------------------------------------------ */
 
 /* A target as a number that sorts: the score upside down in the upper bits, then whether it is of the class. */
 static uint64_t sort_key(float score, bool positive)
@@ -230,8 +229,7 @@ static double mean_over_columns(
 	return sum / (double)s->n_columns;
 }
 
-/* ---- Curves --------------------------------------------------------------------------------------------------------
- */
+/* ---- Curves ---------------------------------------------------------------------------------------------------- */
 
 struct point {
 	double x, y;
@@ -347,8 +345,7 @@ static cJSON *ranks_curves(const struct ranks *s, bool roc)
 	return list;
 }
 
-/* ---- roc_auc --------------------------------------------------------------------------------------------------------
- */
+/* ---- roc_auc --------------------------------------------------------------------------------------------------- */
 
 static bool roc_auc_check(const void *options, const struct data_facts *f, struct err *why)
 {
@@ -387,8 +384,7 @@ const struct nn_metric_type nn_metric_roc_auc = {
 	.destroy = ranks_destroy,
 };
 
-/* ---- average_precision
- * ----------------------------------------------------------------------------------------------- */
+/* ---- average_precision ----------------------------------------------------------------------------------------- */
 
 static bool average_precision_check(const void *options, const struct data_facts *f, struct err *why)
 {

@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-/* ---- Means over all values: mae, mse ------------------------------------------------------------------------------
- */
+/* ---- Means over all values: mae, mse --------------------------------------------------------------------------- */
 
 static double difference(const struct nn_answers *a, int64_t i)
 {
@@ -52,8 +51,7 @@ const struct nn_metric_type nn_metric_mse = {
 	.smaller_is_better = true,
 };
 
-/* ---- Each value alone: rmse, r2 ------------------------------------------------------------------------------------
- */
+/* ---- Each value alone: rmse, r2 -------------------------------------------------------------------------------- */
 
 /* Sums of one value over the samples so far.  The target is taken as its difference from the first one, and SPREAD, the
  * sum of its squared deviations from MEAN, grows as in Welford's "Note on a method for calculating corrected sums of

@@ -291,8 +291,7 @@ static const struct nn_optimizer_type adamw = {
 	.update = adamw_update,
 };
 
-/* ---- rmsprop (Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera, 2012) ------------------------------------------
- */
+/* ---- rmsprop (Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera, 2012) ------------------------------------- */
 
 struct rmsprop_options {
 	struct nn_optimizer_options base;

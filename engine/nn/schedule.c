@@ -31,8 +31,7 @@ static double whole(int unit, int64_t n_epoch, int64_t n_steps)
 	return (double)(unit == UNIT_STEP ? n_steps : (n_steps + n_epoch - 1) / n_epoch);
 }
 
-/* ---- constant ------------------------------------------------------------------------------------------------------
- */
+/* ---- constant -------------------------------------------------------------------------------------------------- */
 
 static double constant_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
 {
@@ -91,8 +90,7 @@ static const struct nn_schedule_type step_schedule = {
 	.factor = step_factor,
 };
 
-/* ---- multi_step: gamma^(milestones that T has reached) ------------------------------------------------------------
- */
+/* ---- multi_step: gamma^(milestones that T has reached) --------------------------------------------------------- */
 
 struct multi_step_options {
 	struct opt_floats milestones;
@@ -133,8 +131,7 @@ static const struct nn_schedule_type multi_step = {
 	.factor = multi_step_factor,
 };
 
-/* ---- exponential: gamma^T ------------------------------------------------------------------------------------------
- */
+/* ---- exponential: gamma^T -------------------------------------------------------------------------------------- */
 
 struct exponential_options {
 	double gamma;
@@ -209,8 +206,7 @@ static const struct nn_schedule_type cosine = {
 	.after_warmup = true,
 };
 
-/* ---- linear: start + (end - start) min(T / total_iters, 1) ---------------------------------------------------------
- */
+/* ---- linear: start + (end - start) min(T / total_iters, 1) ----------------------------------------------------- */
 
 struct linear_options {
 	double start_factor, end_factor;
@@ -262,8 +258,7 @@ static const struct nn_schedule_type linear = {
 	.after_warmup = true,
 };
 
-/* ---- plateau: multiplied by factor whenever PATIENCE validations more were no better ------------------------------
- */
+/* ---- plateau: multiplied by factor whenever PATIENCE validations more were no better --------------------------- */
 
 struct plateau_options {
 	const char *metric;
@@ -340,8 +335,7 @@ static const struct nn_schedule_type plateau = {
 	.watches = plateau_watches,
 };
 
-/* ---- All of them, and what they share ------------------------------------------------------------------------------
- */
+/* ---- All of them, and what they share -------------------------------------------------------------------------- */
 
 static const struct opt warmup_opts[] = {
 	{ .name = "warmup_steps",

@@ -198,8 +198,7 @@ static void standard_errors_are_those_of_means_and_areas(void **state)
 	assert_true(isnan(error));
 }
 
-/* ---- Curves -------------------------------------------------------------------------------------------------------
- */
+/* ---- Curves ---------------------------------------------------------------------------------------------------- */
 
 static cJSON *curves_of(const char *spec, const struct data_facts *facts, const struct nn_answers *a)
 {
@@ -275,8 +274,7 @@ static void long_curves_are_thinned_but_keep_ends_and_extremes(void **state)
 	mem_free(label);
 }
 
-/* ---- Names and what does not fit ----------------------------------------------------------------------------------
- */
+/* ---- Names and what does not fit ------------------------------------------------------------------------------- */
 
 static void names_tell_metrics_apart(void **state)
 {
