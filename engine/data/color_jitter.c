@@ -1,8 +1,6 @@
 /* color_jitter: torchvision's ColorJitter on values in [0, 1], always in the order of the names below. */
 #include "data/image_ops.h"
 
-#include <math.h>
-
 struct color_jitter_options {
 	double brightness, contrast, saturation, hue;
 };
@@ -98,17 +96,24 @@ static void saturate(struct picture *p, float factor)
 	}
 }
 
-/* Red, green, blue to hue (of a circle of 6) and back, in place: only the hue changes. */
+static float most_of(float a, float b, float c)
+{
+	return a > b ? (a > c ? a : c) : (b > c ? b : c);
+}
+
+/* Red, green, blue to hue (of a circle of 6) and back, in place: only the hue changes, by TURN of the circle. */
 static void turn_hue(float *r, float *g, float *b, float turn)
 {
-	float most = fmaxf(*r, fmaxf(*g, *b)), least = fminf(*r, fminf(*g, *b)), range = most - least, hue, part, falls,
+	float most = most_of(*r, *g, *b), least = -most_of(-*r, -*g, -*b), range = most - least, hue, part, falls,
 	      rises;
 
 	if (range == 0)
 		return;
 	hue = most == *r ? (*g - *b) / range : most == *g ? 2 + (*b - *r) / range : 4 + (*r - *g) / range;
-	hue = fmodf(hue + turn * 6 + 12, 6);
-	part = hue - floorf(hue);
+	hue += turn * 6; /* from -4 to 8 */
+	hue += hue < 0 ? 6 : 0;
+	hue -= hue >= 6 ? 6 : 0;
+	part = hue - (float)(int)hue;
 	falls = most - range * part;
 	rises = most - range * (1 - part);
 	switch ((int)hue) {

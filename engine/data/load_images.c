@@ -26,7 +26,8 @@ static bool read_image_info(struct loader *l, const cJSON *info, struct faults *
 	m->height = json_int(image, "height", -1);
 	m->width = json_int(image, "width", -1);
 	if (m->channels < 1 || m->channels > CHANNELS_KNOWN || m->height < 0 || m->width < 0 ||
-		m->height > IMAGE_SIDE_MOST || m->width > IMAGE_SIDE_MOST || !m->height != !m->width)
+		m->height > IMAGE_SIDE_MOST || m->width > IMAGE_SIDE_MOST || m->height * m->width > IMAGE_PIXELS_MOST ||
+		!m->height != !m->width)
 		return loader_refuse_info(l, faults, "pictures of %lld channels, %lld x %lld", (long long)m->channels,
 			(long long)m->height, (long long)m->width);
 	return loader_read_classes(l, info, faults);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SAMPLES_MOST 1e12 /* that info.json may claim: counts stay far from overflow */
+#define SAMPLES_MOST 2147483647.0 /* that info.json may claim: counts of bytes stay far from overflow */
 
 /* What loader_batch needs besides the caller's rooms; it grows to the largest batch. */
 struct batch_room {
