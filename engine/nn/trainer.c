@@ -6,8 +6,7 @@
 
 static const char *const in_names[N_IN] = { "input", "target", "lengths", "t", "gate", "weight" };
 
-/* ---- Life
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------------------------ */
 
 static td_value *like_param(const struct nn_trainer *t, int p)
 {
@@ -166,8 +165,7 @@ void nn_trainer_free(struct nn_trainer *t)
 	mem_free(t);
 }
 
-/* ---- A step
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- A step ---------------------------------------------------------------------------------------------------- */
 
 static void write_scalar(td_value *v, double x)
 {
@@ -323,8 +321,7 @@ td_status nn_trainer_step(struct nn_trainer *t, const struct nn_step *step, stru
 	return s;
 }
 
-/* ---- Besides steps
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Besides steps --------------------------------------------------------------------------------------------- */
 
 td_status nn_trainer_evaluate(struct nn_trainer *t, const struct nn_batch *batch, float *each, float *answer)
 {

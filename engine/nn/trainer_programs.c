@@ -9,8 +9,7 @@
 
 #define CLIP_EPS 1e-6 /* of torch.nn.utils.clip_grad_norm_ */
 
-/* ---- Forward and backward ------------------------------------------------------------------------------------------
- */
+/* ---- Forward and backward -------------------------------------------------------------------------------------- */
 
 /* SLOTS' gradients of LOSS. */
 static void differentiate(td_ctx *c, struct nn_trainer *t, td_value *loss)
@@ -52,8 +51,7 @@ static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum,
 	td_name_pop(c);
 }
 
-/* ---- From gradients to updates
- * ----------------------------------------------------------------------------------------- */
+/* ---- From gradients to updates --------------------------------------------------------------------------------- */
 
 static td_value *gradient_norm(td_ctx *c, const struct nn_trainer *t)
 {
@@ -123,8 +121,7 @@ static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *cons
 	write_updates(c, t, in);
 }
 
-/* ---- The programs
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- The programs ---------------------------------------------------------------------------------------------- */
 
 void trainer_write_step(td_ctx *c, void *arg, td_value *const *in, td_value **out)
 {
