@@ -187,6 +187,84 @@ static void every_layer_runs_in_both_passes_and_its_parameters_learn(void **stat
 	}
 }
 
+/* Elements of V in row-major order; mem_free. */
+static float *elements(td_value *v)
+{
+	float *out = mem_alloc(TD_MAX(td_shape_bytes(td_shape_of(v)), 1));
+
+	td_read(v, out);
+	return out;
+}
+
+/* The output for X and the gradient of its sum of squares for the first parameter (NULL: there is none), in both modes.
+ * The graph is recorded for EXAMPLE, a batch of another size. */
+static void assert_same_in_both_modes(struct bench *b, const char *layer, bool training, td_value *x, td_value *example)
+{
+	struct nn_pass pass = { .c = b->c, .training = training };
+	td_value *first = b->model->n_parameters ? b->model->params[0].value : NULL, *eager[2] = { 0 },
+		 *fetch[2] = { 0 }, *replayed[2] = { 0 }, *loss, *in;
+	td_graph *g = td_graph_create();
+	td_session *session;
+
+	td_step_set(b->c, 0);
+	td_step_begin(b->c);
+	eager[0] = nn_forward(b->model, &pass, x);
+	loss = td_sum_squares(b->c, eager[0]);
+	if (first)
+		td_gradients(b->c, &loss, NULL, 1, &first, 1, &eager[1]);
+	td_ref(eager[0]);
+	if (first)
+		td_ref(eager[1]);
+	td_step_end(b->c);
+
+	td_trace_begin(b->c, g);
+	in = td_placeholder(b->c, "x", td_shape_of(example));
+	fetch[0] = nn_forward(b->model, &pass, in);
+	loss = td_sum_squares(b->c, fetch[0]);
+	if (first)
+		td_gradients(b->c, &loss, NULL, 1, &first, 1, &fetch[1]);
+	td_trace_end(b->c);
+	session = td_session_create(b->c, g, fetch, first ? 2 : 1);
+	td_step_set(b->c, 0);
+	td_step_begin(b->c);
+	if (!session || td_session_run(session, b->c, &(td_feed){ in, x }, 1, replayed))
+		fail_msg("%s: %s", layer, td_error(b->c)->text);
+	for (int i = 0; i < (first ? 2 : 1); i++) {
+		float *a = elements(eager[i]), *r = elements(replayed[i]);
+
+		if (!td_shape_same(td_shape_of(eager[i]), td_shape_of(replayed[i])) ||
+			memcmp(a, r, td_shape_bytes(td_shape_of(eager[i]))) != 0)
+			fail_msg("%s: the %s differs between the modes", layer, i ? "gradient" : "output");
+		mem_free(a);
+		mem_free(r);
+		td_unref(eager[i]);
+	}
+	td_step_end(b->c);
+	td_session_free(session);
+	td_graph_free(g);
+}
+
+static void every_layer_is_the_same_in_both_modes_and_for_other_batches(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		td_shape larger = rows[i].in;
+		struct bench b;
+		td_value *x, *example;
+
+		larger.dim[0] += 3;
+		bench_layers(&b, rows[i].layer, rows[i].in);
+		assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+		x = any_input(&b, larger);
+		example = any_input(&b, rows[i].in);
+		assert_same_in_both_modes(&b, rows[i].layer, false, x, example);
+		assert_same_in_both_modes(&b, rows[i].layer, true, x, example);
+		td_unref(x);
+		td_unref(example);
+		bench_release(&b);
+	}
+}
+
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 static void recurrent_parameters_have_the_names_of_torch(void **state)
@@ -445,6 +523,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_layer_has_the_shapes_and_parameters_of_torch),
 		cmocka_unit_test(every_layer_runs_in_both_passes_and_its_parameters_learn),
+		cmocka_unit_test(every_layer_is_the_same_in_both_modes_and_for_other_batches),
 		cmocka_unit_test(recurrent_parameters_have_the_names_of_torch),
 		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
 		cmocka_unit_test(a_layer_says_what_does_not_fit_and_what_to_do),
