@@ -58,10 +58,10 @@ struct data_facts {
 	td_shape x; /* of one sample, without the batch axis: float32, or int64 for tokens */
 	td_shape y; /* likewise */
 	enum data_target target;
-	int64_t n[DATA_SPLITS];         /* samples; those of "missing": "drop" count until loader_open */
-	bool has_lengths;               /* sequences differ in length: batches have LENGTHS */
-	int64_t n_tokens;               /* of the vocabulary, padding included; 0: x is no text */
-	int n_classes;                  /* 0: values */
+	int64_t n[DATA_SPLITS]; /* samples; at most so many until loader_open, which drops rows and counts words */
+	bool has_lengths;       /* sequences differ in length: batches have LENGTHS */
+	int64_t n_tokens;       /* of the vocabulary, padding included; 0: x is no text */
+	int n_classes;          /* 0: values */
 	const char *const *class_names; /* borrowed from the loader; NULL where classes are tokens or there are none */
 	const char *const *value_names; /* of DATA_VALUES: the target columns; borrowed, may be NULL */
 	const char *dataset;            /* borrowed; for messages */
