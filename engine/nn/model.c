@@ -24,13 +24,13 @@ static const struct opt model_opts[] = {
 	{ .name = "name",
 		.kind = OPT_STRING,
 		.at = offsetof(struct nn_model_options, name),
-		.high = NN_NAME_MOST,
-		.doc = "A known model in place of layers: \"mlp\", \"resnet18\", \"squeezenet1_1\" or "
-		       "\"lstm_classifier\"." },
+		.names = nn_known_names,
+		.doc = "A known model in place of layers." },
 	{ .name = "args",
 		.kind = OPT_JSON,
 		.at = offsetof(struct nn_model_options, args),
-		.doc = "Arguments of the known model: {\"classes\": 10}." },
+		.doc = "Arguments of the known model, {\"classes\": 10}; what it does not know is answered with what "
+		       "it does." },
 };
 
 const struct opt_type nn_model_section = { .name = "model",

@@ -209,44 +209,6 @@ static void floats_read(struct reading *r, const struct opt *o, const cJSON *v, 
 
 /* ---- Words ----------------------------------------------------------------------------------------------------- */
 
-/* As JSON Schema counts them: Unicode's code points. */
-static double count_characters(const char *s)
-{
-	double n = 0;
-
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
-static void string_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
-{
-	char expected[80];
-
-	if (cJSON_IsString(v) && count_characters(v->valuestring) <= o->high) {
-		*(const char **)out = arena_strdup(r->arena, v->valuestring);
-		return;
-	}
-	snprintf(expected, sizeof expected, "a string of at most %.0f characters", o->high);
-	refuse(r, pointer, v, expected);
-}
-
-static void strings_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
-{
-	struct opt_strings *list = out;
-	char child[POINTER_BYTES];
-
-	if (!list_sized(r, v, pointer, 0, o->most, "strings"))
-		return;
-	list->n = cJSON_GetArraySize(v);
-	list->items = arena_alloc(r->arena, sizeof *list->items * (size_t)(list->n + 1));
-	for (int i = 0; i < list->n; i++) {
-		list->items[i] = "";
-		child_index(child, pointer, i);
-		string_read(r, o, cJSON_GetArrayItem(v, i), child, &list->items[i]);
-	}
-}
-
 static void refuse_name(
 	struct reading *r, const char *pointer, const char *name, const char *what, const char *const *names, int n)
 {
@@ -273,6 +235,51 @@ static void enum_read(struct reading *r, const struct opt *o, const cJSON *v, co
 	} else {
 		list_names(list, sizeof list, o->names, n);
 		refuse(r, pointer, v, list);
+	}
+}
+
+/* As JSON Schema counts them: Unicode's code points. */
+static double count_characters(const char *s)
+{
+	double n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+static void string_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+{
+	char expected[80];
+	int name = -1;
+
+	if (o->names) {
+		enum_read(r, o, v, pointer, &name);
+		if (name >= 0)
+			*(const char **)out = o->names[name];
+		return;
+	}
+	if (cJSON_IsString(v) && count_characters(v->valuestring) <= o->high) {
+		*(const char **)out = arena_strdup(r->arena, v->valuestring);
+		return;
+	}
+	snprintf(expected, sizeof expected, "a string of at most %.0f characters", o->high);
+	refuse(r, pointer, v, expected);
+}
+
+static void strings_read(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out)
+{
+	struct opt_strings *list = out;
+	char child[POINTER_BYTES];
+
+	if (!list_sized(r, v, pointer, 0, o->most, "strings"))
+		return;
+	list->n = cJSON_GetArraySize(v);
+	list->items = arena_alloc(r->arena, sizeof *list->items * (size_t)(list->n + 1));
+	for (int i = 0; i < list->n; i++) {
+		list->items[i] = "";
+		child_index(child, pointer, i);
+		string_read(r, o, cJSON_GetArrayItem(v, i), child, &list->items[i]);
 	}
 }
 

@@ -13,7 +13,7 @@ enum opt_kind {
 	OPT_INT,           /* int64_t */
 	OPT_FLOAT,         /* double */
 	OPT_BOOL,          /* bool */
-	OPT_STRING,        /* const char *, at most `high` characters */
+	OPT_STRING,        /* const char *, at most `high` characters, or one of `names` where there are any */
 	OPT_ENUM,          /* int: index into `names` */
 	OPT_PAIR,          /* int64_t[2]; a single integer stands for both, or where `alone`, leaves the second 0; words
 			    * of `names` (NULL: none) are -1, -2, ... for both */
@@ -44,7 +44,7 @@ struct opt {
 	bool alone;               /* see OPT_PAIR */
 	bool optional;            /* of OPT_SECTION: where it is absent the schema fills in nothing */
 	int least, most;          /* entries of a list */
-	const char *const *names; /* of OPT_ENUM, OPT_PAIR and OPT_INT_OR_WORD; NULL-terminated */
+	const char *const *names; /* of OPT_STRING, OPT_ENUM, OPT_PAIR and OPT_INT_OR_WORD; NULL-terminated */
 	const struct opt_family *family;
 	const struct opt_type *section;
 	const char *like; /* an option of the same kind whose value the schema gives this one; a reading leaves zeros */

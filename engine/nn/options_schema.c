@@ -79,21 +79,6 @@ static cJSON *floats_schema(const struct opt *o, cJSON *defs)
 	return array_schema(number_schema(o, "number"), 1, o->most);
 }
 
-static cJSON *string_schema(const struct opt *o, cJSON *defs)
-{
-	cJSON *s = cJSON_CreateObject();
-
-	(void)defs;
-	cJSON_AddStringToObject(s, "type", "string");
-	cJSON_AddNumberToObject(s, "maxLength", o->high);
-	return s;
-}
-
-static cJSON *strings_schema(const struct opt *o, cJSON *defs)
-{
-	return array_schema(string_schema(o, defs), 0, o->most);
-}
-
 static cJSON *enum_schema(const struct opt *o, cJSON *defs)
 {
 	cJSON *s = cJSON_CreateObject(), *list;
@@ -104,6 +89,23 @@ static cJSON *enum_schema(const struct opt *o, cJSON *defs)
 	for (int i = 0; o->names[i]; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(o->names[i]));
 	return s;
+}
+
+static cJSON *string_schema(const struct opt *o, cJSON *defs)
+{
+	cJSON *s;
+
+	if (o->names)
+		return enum_schema(o, defs);
+	s = cJSON_CreateObject();
+	cJSON_AddStringToObject(s, "type", "string");
+	cJSON_AddNumberToObject(s, "maxLength", o->high);
+	return s;
+}
+
+static cJSON *strings_schema(const struct opt *o, cJSON *defs)
+{
+	return array_schema(string_schema(o, defs), 0, o->most);
 }
 
 static cJSON *pair_schema(const struct opt *o, cJSON *defs)

@@ -308,7 +308,8 @@ static void known_models_say_what_is_wrong_with_their_arguments(void **state)
 	(void)state;
 	assert_refused(
 		"{\"name\":\"resnet\",\"args\":{\"classes\":10}}", IMAGE, "/model/name", "did you mean \"resnet18\"?");
-	assert_refused("{\"name\":\"zebra\"}", IMAGE, "/model/name", "known are \"mlp\"");
+	assert_refused("{\"name\":\"zebra\"}", IMAGE, "/model/name",
+		"known: \"mlp\", \"resnet18\", \"squeezenet1_1\" or \"lstm_classifier\"");
 	assert_refused("{\"name\":\"resnet18\",\"args\":{\"classes\":10,\"smal\":true}}", IMAGE, "/model/args/smal",
 		"did you mean \"small\"?");
 	assert_refused("{\"name\":\"resnet18\"}", IMAGE, "/model/args", "\"classes\" is missing from resnet18");
