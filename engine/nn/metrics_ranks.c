@@ -12,8 +12,9 @@
 
 #define SCORES_MOST    50000000 /* of all classes together: 200 MB */
 #define CLASSES_DRAWN  50       /* curves of a report */
-#define CURVE_BUCKETS  ((NN_CURVE_MOST - 2) / 2)
-#define CURVE_DECIMALS 1e6 /* more than any screen has pixels */
+#define CURVE_DECIMALS 1e6      /* more than any screen has pixels */
+
+enum { CURVE_BUCKETS = (NN_CURVE_MOST - 2) / 2 }; /* stretches of a long curve, two points each */
 
 struct ranks {
 	const struct data_facts *facts; /* borrowed */
