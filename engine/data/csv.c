@@ -132,7 +132,7 @@ static int fill(struct csv *c, struct err *e)
 
 void csv_where(const struct csv *c, char *out, size_t size)
 {
-	snprintf(out, size, "%s, line %lld", c->source ? c->source->where : "", (long long)c->row_line);
+	snprintf(out, size, "%s, line %lld", c->source->where, (long long)c->row_line);
 }
 
 static int refuse(const struct csv *c, struct err *e, const char *what)
@@ -358,11 +358,11 @@ static td_status read_names(struct csv *c, struct err *e)
 		while ((got = csv_row(c, e)) > 0 && csv_row_is_blank(c))
 			;
 	else /* a first row longer than what is in hand has no end there: it is counted when it comes */
-		while ((got = csv_row(&sample, NULL)) > 0 && csv_row_is_blank(&sample))
+		while ((got = csv_row(&sample, e)) > 0 && csv_row_is_blank(&sample))
 			;
 	c->n_columns = got > 0 ? (c->has_header ? c->n_fields : sample.n_fields) : 0;
 	csv_sample_release(&sample);
-	if (got < 0 && c->has_header)
+	if (got < 0)
 		return e->status;
 	if (!c->n_columns)
 		return err_set(e, TD_INVALID, "%s has no rows, or a first row of more than %d bytes", c->source->where,

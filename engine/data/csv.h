@@ -18,10 +18,10 @@ struct csv_options {
 };
 
 struct csv {
-	struct source *source; /* borrowed; NULL: the bytes in hand are all */
+	struct source *source; /* borrowed */
 	char *bytes;           /* owned; read, not yet parsed */
 	size_t n_bytes, at;    /* of BYTES */
-	bool ended;            /* the source has no more */
+	bool ended;            /* the source has no more, or is not to be asked */
 	char delimiter;
 	bool has_header;
 	struct buf row;   /* fields of the present row, each ended by a zero byte */

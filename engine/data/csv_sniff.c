@@ -8,7 +8,9 @@
 
 struct csv csv_sample(const struct csv *c, char delimiter)
 {
-	struct csv sample = { .bytes = c->bytes, .n_bytes = c->n_bytes, .at = c->at, .ended = true, .line = 1 };
+	struct csv sample = {
+		.source = c->source, .bytes = c->bytes, .n_bytes = c->n_bytes, .at = c->at, .ended = true, .line = 1
+	};
 
 	if (!c->ended)
 		while (sample.n_bytes > sample.at && sample.bytes[sample.n_bytes - 1] != '\n')

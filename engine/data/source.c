@@ -327,6 +327,19 @@ static int name_member(struct source *s, struct archive_entry *member, struct er
 	return 0;
 }
 
+static int64_t unpacked_most(const struct source *s)
+{
+	return TD_MIN(SOURCE_UNPACKED_MOST, s->n_packed * SOURCE_RATIO_MOST + SOURCE_UNPACKED_FREE);
+}
+
+static int refuse_trap(const struct source *s, struct err *e)
+{
+	err_set(e, TD_TOO_LARGE,
+		"%s: %lld bytes unpack to more than %lld; no dataset is packed so well, so this looks like a trap",
+		s->where, (long long)s->n_packed, (long long)unpacked_most(s));
+	return -1;
+}
+
 /* The next regular, visible member of the open archive. */
 static int next_member(struct source *s, struct err *e)
 {
@@ -344,6 +357,9 @@ static int next_member(struct source *s, struct err *e)
 		}
 		if (name_member(s, member, e))
 			return -1;
+		/* Members that are passed over are unpacked too. */
+		if (s->entry.n_bytes > unpacked_most(s) || archive_filter_bytes(s->archive, 0) > unpacked_most(s))
+			return refuse_trap(s, e);
 		if (archive_entry_filetype(member) == AE_IFREG && !archive_entry_hardlink(member)) {
 			if (*s->name && !is_hidden(s->name))
 				return 1;
@@ -386,11 +402,6 @@ static void tell(struct source *s)
 		s->told(s->of, s->n_before + at);
 }
 
-static int64_t unpacked_most(const struct source *s)
-{
-	return TD_MIN(SOURCE_UNPACKED_MOST, s->n_packed * SOURCE_RATIO_MOST + SOURCE_UNPACKED_FREE);
-}
-
 static ssize_t read_packed(struct source *s, void *to, size_t n, struct err *e)
 {
 	la_ssize_t got = archive_read_data(s->archive, to, n);
@@ -398,15 +409,7 @@ static ssize_t read_packed(struct source *s, void *to, size_t n, struct err *e)
 	if (got < 0)
 		return archive_failed(s, e);
 	s->n_unpacked += got;
-	if (s->n_unpacked > unpacked_most(s)) {
-		err_set(e, TD_TOO_LARGE,
-			"%s: %lld bytes have unpacked to more than %lld; no dataset is packed so well, so this looks "
-			"like a "
-			"trap",
-			s->where, (long long)s->n_packed, (long long)unpacked_most(s));
-		return -1;
-	}
-	return (ssize_t)got;
+	return s->n_unpacked > unpacked_most(s) ? refuse_trap(s, e) : (ssize_t)got;
 }
 
 static ssize_t read_through(struct source *s, void *to, size_t n, struct err *e)
