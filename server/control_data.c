@@ -466,27 +466,28 @@ void control_data_step(struct control *c)
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
-/* Of what an earlier life left below DATA/datasets: what was growing goes (parts of downloads stay, to go on from), and
- * so do folders without a row, but for those of known datasets, whose files are as good as they were. */
+/* Of what an earlier life left below DATA/datasets: what was growing goes (parts of downloads stay, to go on from),
+ * packs that no row names, and so do folders without a row, but for those of known datasets, whose files are as good as
+ * they were. */
 static void sweep_folder(struct control *c, const char *name)
 {
 	char *folder = dataset_path(c->config, name, NULL);
-	DIR *dir;
+	DIR *dir = NULL;
 	struct dirent *d;
 	struct dataset row;
 	struct err e = { 0 };
 	td_status s = store_dataset_get(c->reader, name, &row, &e);
 
-	dataset_release(&row);
 	if (s == TD_NOT_FOUND && !known_dataset(name)) {
 		log_line(LOG_INFO, "removing a folder without a dataset", "path=%s", folder);
 		file_remove_tree(folder, NULL);
+	} else if (!s) {
+		dir = opendir(folder);
 	}
-	dir = s ? NULL : opendir(folder);
 	while (dir && (d = readdir(dir))) {
-		size_t n = strlen(d->d_name);
-		bool pack = !strncmp(d->d_name, "pack-", 5) && n > 5 && !strcmp(d->d_name + n - 5, ".part");
-		if (!pack && strncmp(d->d_name, DATASET_UPLOAD, strlen(DATASET_UPLOAD)) != 0)
+		bool upload = !strncmp(d->d_name, DATASET_UPLOAD, strlen(DATASET_UPLOAD));
+		bool pack = !strncmp(d->d_name, "pack-", 5) && (!row.pack || strcmp(d->d_name + 5, row.pack) != 0);
+		if (!upload && !pack)
 			continue;
 		char *path = dataset_path(c->config, name, d->d_name);
 		file_remove_tree(path, NULL);
@@ -494,6 +495,7 @@ static void sweep_folder(struct control *c, const char *name)
 	}
 	if (dir)
 		closedir(dir);
+	dataset_release(&row);
 	mem_free(folder);
 }
 

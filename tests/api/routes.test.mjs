@@ -78,7 +78,7 @@ describe("every route", () => {
 	});
 
 	test("with an id answers one that is unknown with 404", async () => {
-		for (const r of routes.filter((r) => r.path.includes("{"))) {
+		for (const r of routes.filter((r) => r.path.includes("{") && r.method !== "PUT")) { // PUT makes what is unknown
 			const answer = await call(r, r.requestBody && { body: {} });
 			assert.ok([404, 422].includes(answer.status), `${r.method} ${r.path}: ${answer.status} ${answer.text.slice(0, 200)}`);
 			if (!r.requestBody) problem(assert, answer, 404);
