@@ -190,13 +190,15 @@ function Balance({ classes }) {
   `;
 }
 
+const CHANNELS = { 1: ['grey'], 3: ['red', 'green', 'blue'] };
+
 function Channels({ channels }) {
   return html`
     <h2>Statistics <small>of the training part, values from 0 to 1</small></h2>
     <div class="scroll fit">
       <table>
         <thead><tr><th>Channel</th><th class="num">Mean</th><th class="num">Deviation</th></tr></thead>
-        <tbody>${channels.map((c, k) => html`<tr><th scope="row">${channels.length === 3 ? ['red', 'green', 'blue'][k] : k}</th><td class="num">${format.value(c.mean)}</td><td class="num">${format.value(c.std)}</td></tr>`)}</tbody>
+        <tbody>${channels.map((c, k) => html`<tr><th scope="row">${CHANNELS[channels.length]?.[k] ?? k}</th><td class="num">${format.value(c.mean)}</td><td class="num">${format.value(c.std)}</td></tr>`)}</tbody>
       </table>
     </div>
   `;
@@ -216,7 +218,7 @@ function About({ dataset, again }) {
   return html`
     <h2>About</h2>
     <dl class="about">${rows.map(([n, v]) => html`<dt>${n}</dt><dd>${v}</dd>`)}</dl>
-    ${['ready', 'failed'].includes(dataset.state) && html`<${ReadAs} dataset=${dataset} again=${again} />`}
+    ${!dataset.known && ['ready', 'failed'].includes(dataset.state) && html`<${ReadAs} dataset=${dataset} again=${again} />`}
     <${Files} files=${dataset.files || []} />
     ${dataset.state === 'ready' && html`<h2>Use it</h2><${Shell} text=${line} />`}
     <h2>Look at it</h2>

@@ -138,6 +138,7 @@ function Samples({ samples, classes, mistakes, split, query }) {
   if (samples.every((s) => typeof offBy(s) === 'number')) {
     return html`<h2>Samples <small>${split}: those furthest off first</small></h2><${Regressed} samples=${samples} />`;
   }
+  if (samples.every((s) => s.prediction === undefined)) return html`<h2>Samples <small>${split}: those that were hardest to foresee first</small></h2><${Texts} samples=${samples} />`;
   const show = query.get('samples') || 'all';
   const nWrong = samples.filter(isWrong).length;
   const badness = (s) => number(s.loss ?? (isWrong(s) ? s.probability : 1 - s.probability));
@@ -187,6 +188,12 @@ function Sample({ sample, classes, wrong }) {
           `}
     </li>
   `;
+}
+
+/* Of a language there is no right or wrong sample: each has its loss. */
+function Texts({ samples }) {
+  const list = [...samples].sort((a, b) => number(b.loss) - number(a.loss));
+  return html`<ul class="samples texts">${list.slice(0, SAMPLES_FIRST).map((s) => html`<li key=${s.index}><p>${s.text}</p><small>loss ${format.value(s.loss)}</small></li>`)}</ul>`;
 }
 
 /* A tag for each word; a wrong one with what it should have been. */
