@@ -164,27 +164,50 @@ static struct worker *answerer(const struct control *c, enum worker_role role)
 	return NULL;
 }
 
-/* What is known of the data that the spec names; nothing while it is not there. */
-static void add_info(const struct control *c, cJSON *body)
+/* The data set of the next spec to be checked.  Owned; NULL: none. */
+static char *next_dataset(struct control *c)
 {
-	const char *name = json_string(json_at(body, "/spec/data"), "dataset", NULL);
-	char *info = name ? dataset_info(c, name) : NULL;
+	const struct question *k;
+	char *name;
 
-	if (info)
-		cJSON_AddRawToObject(body, "data", info);
-	else
-		cJSON_AddNullToObject(body, "data");
-	mem_free(info);
+	pthread_mutex_lock(&c->lock);
+	k = c->desks[DESK_CHECK].busy ? NULL : c->desks[DESK_CHECK].first;
+	name = k ? mem_strdup(json_string(json_at(k->body, "/spec/data"), "dataset", "")) : NULL;
+	pthread_mutex_unlock(&c->lock);
+	return name;
 }
 
-static void send_next(struct control *c, enum desk_kind kind, struct worker *w)
+/* What is known of a data set, which is read without the lock. */
+struct known {
+	char *name, *info; /* owned; INFO NULL: nothing yet */
+};
+
+/* Add to BODY what is known of the data that its spec names.  False: that was not looked at, for the question has come
+ * to the front since. */
+static bool add_info(cJSON *body, const struct known *about)
+{
+	const char *name = json_string(json_at(body, "/spec/data"), "dataset", "");
+
+	if (!about->name || strcmp(name, about->name))
+		return false;
+	if (about->info)
+		cJSON_AddRawToObject(body, "data", about->info);
+	else
+		cJSON_AddNullToObject(body, "data");
+	return true;
+}
+
+static void send_next(struct control *c, enum desk_kind kind, struct worker *w, const struct known *about)
 {
 	struct desk *d = &c->desks[kind];
 	struct question *k = d->first;
 	cJSON *body = cJSON_Duplicate(k->body, true);
 
-	if (kind == DESK_CHECK)
-		add_info(c, body);
+	if (kind == DESK_CHECK && !add_info(body, about)) {
+		cJSON_Delete(body);
+		control_due(c, c->now_ms);
+		return;
+	}
 	cJSON_AddNumberToObject(body, "id", (double)++d->id);
 	k->sends++;
 	d->sent = k;
@@ -222,14 +245,19 @@ static void look_at_deadlines(struct control *c, enum desk_kind kind, struct wor
 
 void control_questions_step(struct control *c)
 {
+	struct known about = { .name = next_dataset(c) };
+
+	about.info = about.name && *about.name ? dataset_info(c, about.name) : NULL;
 	pthread_mutex_lock(&c->lock);
 	for (int kind = 0; kind < DESKS; kind++) {
 		struct worker *w = answerer(c, desks[kind].role);
 		look_at_deadlines(c, (enum desk_kind)kind, w);
 		if (!c->desks[kind].busy && c->desks[kind].first && w)
-			send_next(c, (enum desk_kind)kind, w);
+			send_next(c, (enum desk_kind)kind, w, &about);
 	}
 	pthread_mutex_unlock(&c->lock);
+	mem_free(about.name);
+	mem_free(about.info);
 }
 
 bool control_questions_wait(struct control *c, enum worker_role role)

@@ -73,10 +73,12 @@ void folder_tidy(struct control *c, const char *id)
 
 void folder_sweep(struct control *c)
 {
-	char *jobs = mem_printf("%s/jobs", c->config->data_dir);
+	char *jobs = mem_printf("%s/jobs", c->config->data_dir), *tmp = mem_printf("%s/tmp", c->config->data_dir);
 	DIR *dir = opendir(jobs);
 	struct dirent *d;
 
+	file_remove_tree(tmp, NULL); /* what requests under way had put there */
+	mem_free(tmp);
 	while (dir && (d = readdir(dir))) {
 		struct err e = { 0 };
 		struct job j;

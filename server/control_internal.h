@@ -202,7 +202,7 @@ bool folder_name_safe(const char *name);
 void folder_remove_file(const struct control *c, const char *id, const char *name);
 /* Delete what no row names.  Only while no worker has the job. */
 void folder_tidy(struct control *c, const char *id);
-/* Delete folders whose job has no row. */
+/* Delete folders whose job has no row, and files of requests that are no more. */
 void folder_sweep(struct control *c);
 
 struct resume { /* where an attempt begins */

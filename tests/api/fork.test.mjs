@@ -46,6 +46,18 @@ describe("a fork", () => {
 		assert.equal(await weights(id), await weights(whole.id));
 	});
 
+	test("begins at any of the checkpoints that a job keeps", async () => {
+		const parent = await tandem.finish(blobJob({ train: { ...blobJob().train, keep: { last: 3 } } }));
+		const { items } = await tandem.json(`/jobs/${parent.id}/checkpoints`);
+		assert.deepEqual(items.map((c) => c.step), [48, 40, 30], "the newest three");
+		const files = readdirSync(path.join(tandem.data, "jobs", parent.id)).filter((name) => name.startsWith("last-"));
+		assert.equal(files.length, 3);
+		const { id } = (await fork(parent.id, { from: "step:30" })).json;
+		await tandem.until(id, "succeeded");
+		assert.equal(await weights(id), await weights(parent.id));
+		assert.equal((await tandem.points(id, "train/loss"))[0].step, 31);
+	});
+
 	test("says which checkpoints there are when it is asked for another", async () => {
 		assert.match(problem(assert, await fork(half.id, { from: "step:7" }), 409).detail, new RegExp(`last \\(step:${half.progress.n_steps}\\)`));
 		problem(assert, await fork(half.id, { from: "best" }), 409);

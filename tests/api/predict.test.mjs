@@ -1,6 +1,6 @@
 // What trained models say, and what happens to those who wait for it.
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { blobJob, npy, uploadBlobs } from "./blobs.mjs";
 import { Tandem, problem, sleep } from "./harness.mjs";
@@ -106,6 +106,23 @@ describe("a process that hangs", () => {
 		await sleep(200);
 		process.kill(pid, "SIGKILL");
 		assert.match(problem(assert, await waiting, 503).detail, /signal 9/);
+		assert.equal((await ask()).status, 200);
+	});
+
+	test("and what a killed server had put aside for it is gone at the next start", async () => {
+		const job = await tandem.finish(blobJob());
+		const ask = () => tandem.post(`/jobs/${job.id}/predict`, { inputs: [[0, 0, 0]] });
+		assert.equal((await ask()).status, 200);
+		const [pid] = await processes("predictor");
+		process.kill(pid, "SIGSTOP");
+		const waiting = ask().catch(() => "cut off");
+		const folder = `${tandem.data}/tmp`;
+		while (!readdirSync(folder).length) await sleep(20);
+		await tandem.kill();
+		assert.equal(await waiting, "cut off");
+		process.kill(pid, "SIGKILL");
+		await tandem.up();
+		assert.ok(!existsSync(folder));
 		assert.equal((await ask()).status, 200);
 	});
 
