@@ -307,7 +307,7 @@ int nn_build_layer(struct nn_builder *b, const struct nn_layer_type *type, const
 	struct nn_model *m = b->model;
 	td_value *x[NN_LAYER_INPUTS];
 	struct nn_layer *l;
-	bool hole = share == NN_HOLE;
+	bool hole = share == NN_HOLE || (share >= 0 && !b->out[share]);
 	int at = m->n_layers;
 
 	MEM_GROW(m->layers, at, b->layer_cap);

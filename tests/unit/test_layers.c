@@ -196,6 +196,30 @@ static float *elements(td_value *v)
 	return out;
 }
 
+/* Swap the running means and variances of M with those in KEPT, one array a parameter. */
+static void swap_buffers(const struct nn_model *m, float **kept)
+{
+	for (int i = 0; i < m->n_params; i++) {
+		float *now = m->params[i].buffer ? elements(m->params[i].value) : NULL;
+
+		if (now && kept[i])
+			td_write(m->params[i].value, kept[i]);
+		mem_free(kept[i]);
+		kept[i] = now;
+	}
+}
+
+/* The running statistics of M are those in KEPT, which goes. */
+static void assert_same_buffers(const struct nn_model *m, float **kept, const char *layers)
+{
+	for (int i = 0; i < m->n_params; i++) {
+		if (kept[i] && memcmp(kept[i], td_data(m->params[i].value), td_shape_bytes(&m->params[i].shape)) != 0)
+			fail_msg("%s: %s differs between the modes", layers, m->params[i].name);
+		mem_free(kept[i]);
+	}
+	mem_free(kept);
+}
+
 /* The output for X and the gradient of its sum of squares for the first parameter (NULL: there is none), in both modes.
  * The graph is recorded for EXAMPLE, a batch of another size. */
 static void assert_same_in_both_modes(struct bench *b, const char *layer, bool training, td_value *x, td_value *example)
@@ -203,9 +227,11 @@ static void assert_same_in_both_modes(struct bench *b, const char *layer, bool t
 	struct nn_pass pass = { .c = b->c, .training = training };
 	td_value *first = b->model->n_parameters ? b->model->params[0].value : NULL, *eager[2] = { 0 },
 		 *fetch[2] = { 0 }, *replayed[2] = { 0 }, *loss, *in;
+	float **kept = MEM_NEW_N(float *, TD_MAX(b->model->n_params, 1));
 	td_graph *g = td_graph_create();
 	td_session *session;
 
+	swap_buffers(b->model, kept); /* as they are before */
 	td_step_set(b->c, 0);
 	td_step_begin(b->c);
 	eager[0] = nn_forward(b->model, &pass, x);
@@ -216,6 +242,7 @@ static void assert_same_in_both_modes(struct bench *b, const char *layer, bool t
 	if (first)
 		td_ref(eager[1]);
 	td_step_end(b->c);
+	swap_buffers(b->model, kept); /* again as before; what the step left is kept */
 
 	td_trace_begin(b->c, g);
 	in = td_placeholder(b->c, "x", td_shape_of(example));
@@ -240,29 +267,55 @@ static void assert_same_in_both_modes(struct bench *b, const char *layer, bool t
 		td_unref(eager[i]);
 	}
 	td_step_end(b->c);
+	assert_same_buffers(b->model, kept, layer);
 	td_session_free(session);
 	td_graph_free(g);
+}
+
+static void assert_same_for_other_batches(const char *layers, td_shape in)
+{
+	td_shape larger = in;
+	struct bench b;
+	td_value *x, *example;
+
+	larger.dim[0] += 3;
+	bench_layers(&b, layers, in);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	x = any_input(&b, larger);
+	example = any_input(&b, in);
+	assert_same_in_both_modes(&b, layers, false, x, example);
+	assert_same_in_both_modes(&b, layers, true, x, example);
+	td_unref(x);
+	td_unref(example);
+	bench_release(&b);
 }
 
 static void every_layer_is_the_same_in_both_modes_and_for_other_batches(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < TD_COUNT(rows); i++) {
-		td_shape larger = rows[i].in;
-		struct bench b;
-		td_value *x, *example;
+	for (size_t i = 0; i < TD_COUNT(rows); i++)
+		assert_same_for_other_batches(rows[i].layer, rows[i].in);
+}
 
-		larger.dim[0] += 3;
-		bench_layers(&b, rows[i].layer, rows[i].in);
-		assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
-		x = any_input(&b, larger);
-		example = any_input(&b, rows[i].in);
-		assert_same_in_both_modes(&b, rows[i].layer, false, x, example);
-		assert_same_in_both_modes(&b, rows[i].layer, true, x, example);
-		td_unref(x);
-		td_unref(example);
-		bench_release(&b);
-	}
+static void layers_together_are_the_same_in_both_modes(void **state)
+{
+	(void)state;
+	/* Statistics that two layers share are written twice in a step, in the same order. */
+	assert_same_for_other_batches(
+		"{\"type\":\"batch_norm\",\"name\":\"a\"},\"tanh\",{\"type\":\"batch_norm\",\"share\":\"a\"}",
+		(td_shape)IMAGE(2, 3, 5, 4));
+	assert_same_for_other_batches(
+		"{\"type\":\"residual\",\"layers\":[{\"type\":\"conv2d\",\"out_channels\":3,\"kernel_size\":3,"
+		"\"padding\":1},"
+		"\"batch_norm\",\"dropout\"],\"shortcut\":[\"batch_norm\"]},{\"type\":\"branches\",\"paths\":[["
+		"\"relu\"],"
+		"[\"sigmoid\",\"dropout\"],[]]},\"global_avg_pool\",{\"type\":\"linear\",\"out_features\":4}",
+		(td_shape)IMAGE(2, 3, 5, 4));
+	assert_same_for_other_batches(
+		"{\"type\":\"embedding\",\"embedding_dim\":4},\"transpose\",{\"type\":\"conv1d\",\"out_channels\":6,"
+		"\"kernel_size\":3,\"padding\":\"same\"},\"batch_norm\",\"relu\",\"transpose\",{\"type\":\"gru\","
+		"\"hidden_size\":3,\"return\":\"last\"}",
+		(td_shape)TOKENS(2, 7));
 }
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
@@ -524,6 +577,7 @@ int main(void)
 		cmocka_unit_test(every_layer_has_the_shapes_and_parameters_of_torch),
 		cmocka_unit_test(every_layer_runs_in_both_passes_and_its_parameters_learn),
 		cmocka_unit_test(every_layer_is_the_same_in_both_modes_and_for_other_batches),
+		cmocka_unit_test(layers_together_are_the_same_in_both_modes),
 		cmocka_unit_test(recurrent_parameters_have_the_names_of_torch),
 		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
 		cmocka_unit_test(a_layer_says_what_does_not_fit_and_what_to_do),

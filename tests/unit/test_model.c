@@ -170,6 +170,10 @@ static void only_layers_that_are_alike_share(void **state)
 			"layer a is a linear, this one a layer_norm" },
 		{ "{\"type\":\"relu\",\"name\":\"a\"},{\"type\":\"relu\",\"share\":\"a\"}", "/model/layers/1",
 			"has no parameters" },
+		{ "{\"type\":\"lstm\",\"hidden_size\":2,\"name\":\"a\"},{\"type\":\"lstm\",\"hidden_size\":2,"
+		  "\"inputs\":["
+		  "\"input\"],\"share\":\"a\"}",
+			"/model/layers/0", "lstm takes sequences" }, /* what is wrong with the first is said once */
 		{ LINEAR(",\"share\":\"input\""), "/model/layers/0/share", "the model's input has no parameters" },
 		{ LINEAR(",\"share\":\"b\""), "/model/layers/0/share", "no layer \"b\" comes before" },
 		{ LINEAR(",\"name\":\"a\"") ",{\"type\":\"sequential\",\"layers\":[\"relu\"],\"share\":\"a\"}",
