@@ -85,9 +85,8 @@ struct nn_pass {
 
 #define NN_VARIABLE 16 /* bytes of a variable's name in generated code */
 
-struct nn_builder; /* the model under construction; model.c */
-
-struct nn_spot; /* a container's place in the document; model.h */
+struct nn_builder; /* the model under construction; model.h */
+struct nn_spot;    /* a container's place in the document; model.h */
 
 struct nn_layer_type {
 	struct opt_type type; /* first: an opt_choice's type is cast to this */
@@ -112,7 +111,8 @@ struct nn_layer_type {
 
 extern const struct opt_family nn_layers;
 
-/* Parameter NAME of L; BUFFER: kept, not learnt. */
+/* Parameter NAME of L, or a buffer: kept, not learnt.  False: too large, or not what the layer that L shares with has.
+ */
 bool nn_declare(struct nn_builder *b, struct nn_layer *l, const char *name, const td_shape *shape, struct nn_fans fans,
 	const struct nn_init_type *init, const void *init_options);
 bool nn_declare_buffer(struct nn_builder *b, struct nn_layer *l, const char *name, const td_shape *shape,
