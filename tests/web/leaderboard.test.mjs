@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_COLUMNS, cellText, columnsOf, columnsText, headOf, isHighBetter, isShare, seriesOf, sortsOf } from '../../web/lib/leaderboard.js';
+import { DEFAULT_COLUMNS, cellText, columnsOf, columnsText, differences, headOf, isHighBetter, isShare, seriesOf, sortsOf } from '../../web/lib/leaderboard.js';
 import { bestPoint, bestSeries } from '../../web/lib/series.js';
 
 test('columns come from the address, each once; the usual ones are not written there', () => {
@@ -59,4 +59,14 @@ test('a job that keeps no best weights has none to offer', () => {
   assert.equal(bestSeries({ train: { keep: { best: 'val/loss' } } }), 'val/loss');
   assert.equal(bestSeries({ train: { keep: { last: 1, best: 'none' } } }), '');
   assert.equal(bestSeries({ kind: 'external' }), '');
+});
+
+test('groups are told apart by what differs among them', () => {
+  const groups = [{ spec_diff: { '/model/layers/0': 'relu', '/optimizer/lr': 0.1, '/mode': 'graph' } }, { spec_diff: { '/optimizer/lr': 0.2, '/mode': 'graph' } }];
+  assert.deepEqual(differences(groups), [
+    [{ pointer: '/optimizer/lr', value: 0.1 }, { pointer: '/model/layers/0', value: 'relu' }],
+    [{ pointer: '/optimizer/lr', value: 0.2 }],
+  ]);
+  assert.deepEqual(differences([{ spec_diff: { '/mode': 'graph' } }]), [[]], 'one group differs from none');
+  assert.deepEqual(differences([]), []);
 });

@@ -82,3 +82,13 @@ export function seriesOf(items) {
   const order = (n) => (rank(n) < 0 ? 9 : rank(n));
   return names.sort((a, b) => order(a) - order(b) || a.localeCompare(b));
 }
+
+/* Of each group [{spec_diff: {pointer: value}}] the settings [{pointer, value}] in which the groups differ among themselves; the
+ * model's come last, since there are many of them, and what a group does not have is left out. */
+export function differences(groups) {
+  const pointers = [...new Set(groups.flatMap((g) => Object.keys(g.spec_diff || {})))];
+  const said = (g, p) => JSON.stringify(g.spec_diff?.[p] ?? null);
+  const differing = pointers.filter((p) => groups.some((g) => said(g, p) !== said(groups[0], p)));
+  differing.sort((a, b) => a.startsWith('/model') - b.startsWith('/model'));
+  return groups.map((g) => differing.map((pointer) => ({ pointer, value: g.spec_diff?.[pointer] ?? null })).filter((s) => s.value !== null));
+}
