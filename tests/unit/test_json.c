@@ -258,6 +258,42 @@ static void pointers_find_values_and_nothing_else(void **state)
 	cJSON_Delete(v);
 }
 
+static void a_value_is_put_where_a_pointer_says_if_what_it_lies_in_is_there(void **state)
+{
+	static const struct {
+		const char *pointer, *after; /* NULL: there is no such place */
+	} cases[] = {
+		{ "/a", "{\"a\":9,\"b/c\":{\"x\":1}}" },
+		{ "/new", "{\"a\":[1,{\"b\":2}],\"b/c\":{\"x\":1},\"new\":9}" },
+		{ "/a/0", "{\"a\":[9,{\"b\":2}],\"b/c\":{\"x\":1}}" },
+		{ "/a/1/b", "{\"a\":[1,{\"b\":9}],\"b/c\":{\"x\":1}}" },
+		{ "/b~1c/x", "{\"a\":[1,{\"b\":2}],\"b/c\":{\"x\":9}}" },
+		{ "/b~1c/~0", "{\"a\":[1,{\"b\":2}],\"b/c\":{\"x\":1,\"~\":9}}" },
+		{ "/", "{\"a\":[1,{\"b\":2}],\"b/c\":{\"x\":1},\"\":9}" },
+		{ "", NULL },
+		{ "a", NULL },
+		{ "/a/2", NULL },
+		{ "/a/-", NULL },
+		{ "/a/-1", NULL },
+		{ "/a/0x", NULL },
+		{ "/a/", NULL },
+		{ "/a/0/b", NULL },
+		{ "/no/where", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		cJSON *v = cJSON_Parse("{\"a\":[1,{\"b\":2}],\"b/c\":{\"x\":1}}");
+		char *text;
+
+		assert_int_equal(json_set_at(v, cases[i].pointer, cJSON_CreateNumber(9)), cases[i].after != NULL);
+		text = json_print(v);
+		assert_string_equal(text, cases[i].after ? cases[i].after : "{\"a\":[1,{\"b\":2}],\"b/c\":{\"x\":1}}");
+		mem_free(text);
+		cJSON_Delete(v);
+	}
+}
+
 static void names_are_escaped_for_pointers_and_cut_to_their_room(void **state)
 {
 	char out[16];
@@ -293,6 +329,7 @@ int main(void)
 		cmocka_unit_test(every_bit_of_a_number_is_printed),
 		cmocka_unit_test(what_is_no_number_travels_as_text),
 		cmocka_unit_test(pointers_find_values_and_nothing_else),
+		cmocka_unit_test(a_value_is_put_where_a_pointer_says_if_what_it_lies_in_is_there),
 		cmocka_unit_test(names_are_escaped_for_pointers_and_cut_to_their_room),
 		cmocka_unit_test(utf8_is_checked_to_its_end),
 	};

@@ -317,6 +317,30 @@ static void a_schema_that_the_validator_cannot_honour_is_refused(void **state)
 	}
 }
 
+static void a_part_of_a_schema_checks_what_it_describes(void **state)
+{
+	struct schema *s;
+	struct err e = { 0 };
+	struct faults f;
+	cJSON *good = cJSON_Parse("{}"), *bad = cJSON_Parse("{\"threads\":0,\"layers\":[]}"), *copy;
+
+	(void)state;
+	assert_int_equal(schema_create(schema_text, strlen(schema_text), &s, &e), TD_OK);
+	faults_init(&f);
+	copy = schema_check_as(s, "/$defs/resources", good, &f);
+	assert_int_equal(f.n_found, 0);
+	assert_true(json_int(copy, "threads", 0) == 1);
+	cJSON_Delete(copy);
+	cJSON_Delete(schema_check_as(s, "/$defs/resources", bad, &f));
+	assert_int_equal(f.n_found, 2);
+	assert_string_equal(f.items[0].pointer, "/threads");
+	assert_string_equal(f.items[1].pointer, "/layers");
+	faults_release(&f);
+	cJSON_Delete(good);
+	cJSON_Delete(bad);
+	schema_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +348,7 @@ int main(void)
 		cmocka_unit_test(a_default_may_be_the_value_of_a_sister),
 		cmocka_unit_test(a_wrong_sister_is_one_fault),
 		cmocka_unit_test(what_was_given_stays),
+		cmocka_unit_test(a_part_of_a_schema_checks_what_it_describes),
 		cmocka_unit_test(a_name_alone_becomes_the_object_it_stands_for),
 		cmocka_unit_test(the_document_is_not_changed),
 		cmocka_unit_test(each_keyword_finds_its_fault),

@@ -174,6 +174,37 @@ static void a_new_checkpoint_makes_the_one_before_obsolete_unless_something_name
 	buf_release(&out);
 }
 
+static void the_newest_of_a_kind_stay_as_many_as_are_asked_for(void **state)
+{
+	struct box *b = *state;
+	struct buf out;
+	char id[ULID_TEXT], name[16];
+
+	add_job(b, id);
+	assert_string_equal(checkpoint(b, id, "best", "fb", "best", 1), "");
+	for (int step = 1; step <= 5; step++) {
+		struct checkpoint_args c = { .id = id,
+			.a = { .name = name,
+				.file = name,
+				.kind = (char *)"last",
+				.sha256 = (char *)"0",
+				.media_type = (char *)"x",
+				.step = step },
+			.keep = 3 };
+		snprintf(name, sizeof name, "f%d", step);
+		assert_int_equal(do_tx(b, fn_checkpoint, &c), TD_OK);
+		if (step <= 3)
+			assert_null(c.obsolete);
+		else
+			assert_string_equal(c.obsolete, step == 4 ? "f1\n" : "f2\n");
+		mem_free(c.obsolete);
+	}
+	buf_init(&out, 1000);
+	assert_int_equal(store_artifacts(b->reader, id, "checkpoint", collect_artifact, &out, NULL), TD_OK);
+	assert_string_equal(out.data, "last=f5:f5 last=f4:f4 last=f3:f3 best=fb:best ");
+	buf_release(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +212,7 @@ int main(void)
 		box_test(a_long_line_is_cut_between_two_characters_and_says_so),
 		box_test(a_full_log_says_so_once_and_takes_no_more),
 		box_test(a_new_checkpoint_makes_the_one_before_obsolete_unless_something_names_it),
+		box_test(the_newest_of_a_kind_stay_as_many_as_are_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
