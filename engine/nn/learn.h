@@ -13,7 +13,7 @@
 
 struct nn_loss_type {
 	struct opt_type type;
-	/* Does a model with output OUT fit the data?  False: WHY (TD_PRINTF text) says what to change. */
+	/* Does a model with output OUT fit the data?  False: WHY says what to change. */
 	bool (*check)(const void *options, const td_shape *out, const struct data_facts *facts, struct err *why);
 	/* One loss for each target: [N], [N, T] or [N, n]; 0 where the target does not count.  *WEIGHT: what the mean
 	 * divides their sum by, a scalar; left alone (NULL), it is their number. */
@@ -88,8 +88,7 @@ void nn_meter_result(const struct nn_meter *m, double *value, double *error);
 /* Value and standard error (either may be NULL) of a metric that is a mean; NaN where F is empty. */
 void nn_figure_result(const struct opt_choice *metric, const struct nn_figure *f, double *value, double *error);
 
-/* ---- Optimizers and schedules -------------------------------------------------------------------------------------
- */
+/* ---- Optimizers and schedules ---------------------------------------------------------------------------------- */
 
 #define NN_STATE_MOST 3 /* tensors that an optimizer keeps for each parameter */
 
@@ -165,8 +164,7 @@ extern const struct opt_family nn_schedules;
 double nn_schedule_factor(
 	const struct opt_choice *schedule, const struct nn_plateau *p, int64_t step, int64_t n_epoch, int64_t n_steps);
 
-/* ---- Program: one piece of code, both modes -----------------------------------------------------------------------
- */
+/* ---- Program: one piece of code, both modes -------------------------------------------------------------------- */
 
 #define NN_PROGRAM_INPUTS  12
 #define NN_PROGRAM_OUTPUTS 8
@@ -195,8 +193,7 @@ td_status nn_program_draw(struct nn_program *p, td_value *const *in, void (*each
 	void *arg, struct err *e);
 void nn_program_release(struct nn_program *p);
 
-/* ---- Trainer: a model with its loss and optimizer ------------------------------------------------------------------
- */
+/* ---- Trainer: a model with its loss and optimizer -------------------------------------------------------------- */
 
 /* A batch as tensors; LENGTHS NULL where there are none. */
 struct nn_batch {

@@ -147,7 +147,13 @@ static const struct nn_metric_type top_k = {
 static bool perplexity_check(const void *options, const struct data_facts *f, struct err *why)
 {
 	(void)options;
-	return metric_needs_classes("perplexity", f, why);
+	if (!metric_needs_classes("perplexity", f, why))
+		return false;
+	if (f->target != DATA_SHARES)
+		return true;
+	err_set(why, TD_INVALID, "perplexity needs one class for each target, but %s has shares; take \"accuracy\"",
+		f->dataset);
+	return false;
 }
 
 static void perplexity_add(const void *options, const struct nn_answers *a, struct nn_figure *f)
@@ -160,8 +166,9 @@ static void perplexity_add(const void *options, const struct nn_answers *a, stru
 
 static const struct nn_metric_type perplexity = {
 	.type = { .name = "perplexity",
-		.doc = "Exponential of the mean cross-entropy: among how many equally likely classes the model is at a "
-		       "loss." },
+		.doc = "Exponential of the mean loss, for cross-entropy without weights and smoothing: among how many "
+		       "equally "
+		       "likely classes the model is undecided." },
 	.check = perplexity_check,
 	.add_mean = perplexity_add,
 	.of_mean = exp,

@@ -93,16 +93,17 @@ static const struct nn_schedule_type step_schedule = {
 /* ---- multi_step: gamma^(milestones that T has reached) --------------------------------------------------------- */
 
 struct multi_step_options {
-	struct opt_floats milestones;
+	struct opt_ints milestones;
 	double gamma;
 	int unit; /* enum unit */
 };
 
 static const struct opt multi_step_opts[] = {
 	{ .name = "milestones",
-		.kind = OPT_FLOATS,
+		.kind = OPT_INTS,
 		.at = offsetof(struct multi_step_options, milestones),
 		.required = true,
+		.least = 1,
 		.low = 1,
 		.high = COUNT_MOST,
 		.most = 1000,
@@ -118,7 +119,7 @@ static double multi_step_factor(const void *options, int64_t step, int64_t n_epo
 
 	(void)n_steps;
 	for (int i = 0; i < o->milestones.n; i++)
-		reached += o->milestones.items[i] <= clock_of(o->unit, step, n_epoch);
+		reached += (double)o->milestones.items[i] <= clock_of(o->unit, step, n_epoch);
 	return pow(o->gamma, reached);
 }
 

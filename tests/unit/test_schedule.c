@@ -91,8 +91,9 @@ static void odd_lengths_stay_finite(void **state)
 static void options_out_of_bounds_are_faults(void **state)
 {
 	static const char *const specs[] = { "\"step\"", "{\"type\":\"step\",\"step_size\":0}", "\"exponential\"",
-		"{\"type\":\"multi_step\",\"milestones\":[]}", "{\"type\":\"cosine\",\"unit\":\"batch\"}",
-		"{\"type\":\"plateau\",\"factor\":1}", "{\"type\":\"constant\",\"warmup_steps\":-1}", "\"cyclic\"" };
+		"{\"type\":\"multi_step\",\"milestones\":[]}", "{\"type\":\"multi_step\",\"milestones\":[1.5]}",
+		"{\"type\":\"cosine\",\"unit\":\"batch\"}", "{\"type\":\"plateau\",\"factor\":1}",
+		"{\"type\":\"constant\",\"warmup_steps\":-1}", "\"cyclic\"" };
 	struct chosen c;
 
 	(void)state;
