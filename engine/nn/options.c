@@ -272,6 +272,13 @@ static void strings_read(struct reading *r, const struct opt *o, const cJSON *v,
 	struct opt_strings *list = out;
 	char child[POINTER_BYTES];
 
+	if (o->alone && cJSON_IsString(v)) {
+		list->n = 1;
+		list->items = arena_alloc(r->arena, 2 * sizeof *list->items);
+		list->items[0] = "";
+		string_read(r, o, v, pointer, &list->items[0]);
+		return;
+	}
 	if (!list_sized(r, v, pointer, 0, o->most, "strings"))
 		return;
 	list->n = cJSON_GetArraySize(v);

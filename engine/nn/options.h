@@ -20,7 +20,7 @@ enum opt_kind {
 	OPT_INTS,          /* struct opt_ints, `least` to `most` of them */
 	OPT_FLOATS2,       /* double[2] */
 	OPT_FLOATS,        /* struct opt_floats, 1 to `most` of them */
-	OPT_STRINGS,       /* struct opt_strings, up to `most` of up to `high` characters */
+	OPT_STRINGS,       /* struct opt_strings, up to `most` of up to `high` characters; `alone`: or one string */
 	OPT_INT_OR_WORD,   /* int64_t; words of `names` are -1, -2, ... */
 	OPT_COUNT_OR_PART, /* double: an integer, or a fraction between 0 and 1 */
 	OPT_CHOICE,        /* struct opt_choice: one member of `family` */
@@ -41,7 +41,7 @@ struct opt {
 	bool above;        /* LOW itself is not allowed */
 	bool below;        /* HIGH itself is not allowed */
 	bool required;
-	bool alone;               /* see OPT_PAIR */
+	bool alone;               /* see OPT_PAIR, OPT_STRINGS */
 	bool optional;            /* of OPT_SECTION: where it is absent the schema fills in nothing */
 	int least, most;          /* entries of a list */
 	const char *const *names; /* of OPT_STRING, OPT_ENUM, OPT_PAIR and OPT_INT_OR_WORD; NULL-terminated */

@@ -105,7 +105,9 @@ static cJSON *string_schema(const struct opt *o, cJSON *defs)
 
 static cJSON *strings_schema(const struct opt *o, cJSON *defs)
 {
-	return array_schema(string_schema(o, defs), 0, o->most);
+	cJSON *list = array_schema(string_schema(o, defs), 0, o->most);
+
+	return o->alone ? either_schema(string_schema(o, defs), list) : list;
 }
 
 static cJSON *pair_schema(const struct opt *o, cJSON *defs)

@@ -196,6 +196,8 @@ static cJSON *prediction_json(const struct prediction *p, const struct answered 
 	const float *v = a->answer + i * each;
 	cJSON *o = cJSON_CreateObject();
 
+	TD_ASSERT(width > 0);
+
 	switch (loader_facts(p->loader)->target) {
 	case DATA_CLASS:
 	case DATA_SHARES: add_label(p, o, v, width); break;

@@ -223,7 +223,7 @@ static void every_value_has_a_type_and_bounds(void **state)
 		{ "\"train\":{\"epochs\":1,\"steps\":5}", "/train", "keep one" },
 		{ "\"train\":{\"epochs\":1,\"validate_every\":\"hourly\"}", "/train/validate_every", "known" },
 		{ "\"train\":{\"epochs\":1,\"validate_every\":0}", "/train/validate_every", "0 is not" },
-		{ "\"train\":{\"epochs\":1,\"keep\":{\"last\":2}}", "/train/keep/last", "2 is not" },
+		{ "\"train\":{\"epochs\":1,\"keep\":{\"last\":101}}", "/train/keep/last", "101 is not" },
 		{ "\"train\":{\"epochs\":1,\"keep\":{\"best\":\"val/loss\"}}", "/train/keep/best",
 			"needs a validation split" },
 		{ "\"metrics\":[\"accuracy\",\"accuracy\"]", "/metrics/1", "stands twice" },
@@ -409,6 +409,15 @@ static void what_looks_at_a_series_must_find_it(void **state)
 #undef WATCHED
 }
 
+static void one_pattern_of_a_group_needs_no_list(void **state)
+{
+	(void)state;
+	accepted("{" DATA "," MODEL "," LOSS
+		 ",\"optimizer\":{\"type\":\"sgd\",\"groups\":[{\"params\":\"1.*\",\"lr\":0}]}}");
+	refused("{" DATA "," MODEL "," LOSS ",\"optimizer\":{\"type\":\"sgd\",\"groups\":[{\"params\":7}]}}",
+		"/optimizer/groups/0/params", "strings");
+}
+
 static void accumulated_batches_make_fewer_steps(void **state)
 {
 	cJSON *answer = check("{\"data\":{\"dataset\":\"fashion-mnist\",\"batch_size\":64}," MODEL "," LOSS
@@ -533,6 +542,7 @@ int main(void)
 		cmocka_unit_test(without_data_only_what_needs_no_shapes_is_checked),
 		cmocka_unit_test(classes_are_measured_by_accuracy_and_values_by_mae_unless_told),
 		cmocka_unit_test(what_looks_at_a_series_must_find_it),
+		cmocka_unit_test(one_pattern_of_a_group_needs_no_list),
 		cmocka_unit_test(accumulated_batches_make_fewer_steps),
 		cmocka_unit_test(the_schema_is_closed_and_complete),
 		cmocka_unit_test(a_name_that_needs_no_options_may_stand_alone_and_others_may_not),
