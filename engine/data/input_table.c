@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void refuse_category(const struct column *c, const char *name, const char *pointer, struct faults *faults)
+static void refuse_category(const struct loaded_column *c, const char *name, const char *pointer, struct faults *faults)
 {
 	const char *near = nearest_name(name, c->categories, (size_t)c->n_categories);
 
@@ -18,7 +18,7 @@ static void refuse_category(const struct column *c, const char *name, const char
 			name, c->n_categories, c->name);
 }
 
-static int64_t find_category(const struct column *c, const cJSON *v, const char *pointer, struct faults *faults)
+static int64_t find_category(const struct loaded_column *c, const cJSON *v, const char *pointer, struct faults *faults)
 {
 	char text[40];
 	const char *name = v->valuestring;
@@ -37,10 +37,10 @@ static int64_t find_category(const struct column *c, const cJSON *v, const char 
 	return -1;
 }
 
-static void read_cell(const struct loader *l, const struct column *c, const cJSON *v, const char *row, float *out,
-	struct faults *faults)
+static void read_cell(const struct loader *l, const struct loaded_column *c, const cJSON *v, const char *row,
+	float *out, struct faults *faults)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	bool is_missing = !v || cJSON_IsNull(v), fill = l->options->missing == DATA_MISSING_MEAN;
 	char token[128], *pointer;
 
@@ -65,7 +65,7 @@ static void read_cell(const struct loader *l, const struct column *c, const cJSO
 /* A name that no column has is a misspelled one. */
 static void check_names(const struct loader *l, const cJSON *object, const char *row, struct faults *faults)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	const char **names = MEM_NEW_N(const char *, t->n), *near;
 	const cJSON *member;
 
@@ -92,7 +92,7 @@ static void check_names(const struct loader *l, const cJSON *object, const char 
 
 static void read_row(const struct loader *l, const cJSON *v, const char *pointer, float *x, struct faults *faults)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 
 	if (!cJSON_IsObject(v)) {
 		faults_add(faults, pointer, "give an object with a value for each column, as in {\"%.60s\": ...}",
@@ -101,10 +101,10 @@ static void read_row(const struct loader *l, const cJSON *v, const char *pointer
 	}
 	check_names(l, v, pointer, faults);
 	for (int i = 0; i < t->n_features; i++) {
-		const struct column *c = &t->columns[t->features[i]];
+		const struct loaded_column *c = &t->columns[t->features[i]];
 
 		read_cell(l, c, json_get(v, c->name), pointer, x, faults);
-		x += column_width(c);
+		x += table_width(c);
 	}
 }
 
@@ -127,7 +127,7 @@ bool table_read_json(const struct loader *l, const cJSON *inputs, struct data_in
 
 static bool check_array(const struct loader *l, const struct input_array *a, struct faults *faults)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	char text[TD_SHAPE_TEXT];
 
 	for (int i = 0; i < t->n_features; i++)
@@ -147,7 +147,7 @@ static bool check_array(const struct loader *l, const struct input_array *a, str
 bool table_read_npy(
 	const struct loader *l, const void *body, size_t n_bytes, struct data_input *out, struct faults *faults)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	struct input_array a;
 	bool good;
 
@@ -155,7 +155,7 @@ bool table_read_npy(
 		return false;
 	good = check_array(l, &a, faults) && loader_input_room(l, a.dim[0], 0, out, faults);
 	for (int64_t i = 0; good && i < a.n; i++) {
-		const struct column *c = &t->columns[t->features[i % t->n_features]];
+		const struct loaded_column *c = &t->columns[t->features[i % t->n_features]];
 		float x = table_number(t, c, a.values[i]);
 
 		good = isfinite(x) && (!isnan(a.values[i]) || l->options->missing == DATA_MISSING_MEAN);

@@ -14,7 +14,7 @@
 
 /* ---- What the pack has ----------------------------------------------------------------------------------------- */
 
-static bool read_column(struct loader *l, const cJSON *v, struct column *c, struct faults *faults)
+static bool read_column(struct loader *l, const cJSON *v, struct loaded_column *c, struct faults *faults)
 {
 	const char *type = json_string(v, "type", "");
 
@@ -37,7 +37,7 @@ static bool read_column(struct loader *l, const cJSON *v, struct column *c, stru
 
 static bool read_columns(struct loader *l, const cJSON *info, struct faults *faults)
 {
-	struct table *t = l->own;
+	struct loaded_table *t = l->own;
 	const cJSON *list = json_get(info, "columns"), *v;
 	int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : -1;
 
@@ -50,7 +50,7 @@ static bool read_columns(struct loader *l, const cJSON *info, struct faults *fau
 
 /* ---- What the job makes of it ---------------------------------------------------------------------------------- */
 
-static int find_column(const struct table *t, const char *name)
+static int find_column(const struct loaded_table *t, const char *name)
 {
 	for (int k = 0; k < t->n; k++)
 		if (!strcmp(t->columns[k].name, name))
@@ -60,7 +60,7 @@ static int find_column(const struct table *t, const char *name)
 
 static void refuse_column(const struct loader *l, const char *name, const char *pointer, struct faults *faults)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	const char **names = MEM_NEW_N(const char *, t->n), *near;
 
 	for (int k = 0; k < t->n; k++)
@@ -75,7 +75,7 @@ static void refuse_column(const struct loader *l, const char *name, const char *
 static int pick_column(
 	const struct loader *l, const char *name, const bool *taken, const char *pointer, struct faults *faults)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	int k = find_column(t, name);
 
 	if (k < 0) {
@@ -115,7 +115,7 @@ static bool pick_named(struct loader *l, const struct opt_strings *names, const 
 
 static bool pick_columns(struct loader *l, struct faults *faults)
 {
-	struct table *t = l->own;
+	struct loaded_table *t = l->own;
 	const struct data_options *o = l->options;
 	bool *taken = MEM_NEW_N(bool, t->n), good;
 	bool all = !o->features.n || (o->features.n == 1 && !strcmp(o->features.items[0], "*"));
@@ -140,8 +140,8 @@ static bool pick_columns(struct loader *l, struct faults *faults)
 
 static bool plan_target(struct loader *l, struct faults *faults)
 {
-	struct table *t = l->own;
-	const struct column *first = &t->columns[t->targets[0]];
+	struct loaded_table *t = l->own;
+	const struct loaded_column *first = &t->columns[t->targets[0]];
 	const char **names;
 
 	if (t->n_targets == 1 && first->type == COLUMN_CATEGORY) {
@@ -169,7 +169,7 @@ static bool plan_target(struct loader *l, struct faults *faults)
 
 static bool read_standardize(struct loader *l, struct faults *faults)
 {
-	struct table *t = l->own;
+	struct loaded_table *t = l->own;
 	const struct opt_strings *names = &l->options->standardize;
 	bool good = true;
 
@@ -193,7 +193,7 @@ static bool read_standardize(struct loader *l, struct faults *faults)
 	return good;
 }
 
-static bool is_target(const struct table *t, int k)
+static bool is_target(const struct loaded_table *t, int k)
 {
 	for (int i = 0; i < t->n_targets; i++)
 		if (t->targets[i] == k)
@@ -201,14 +201,14 @@ static bool is_target(const struct table *t, int k)
 	return false;
 }
 
-int64_t column_width(const struct column *c)
+int64_t table_width(const struct loaded_column *c)
 {
 	return c->type == COLUMN_NUMBER ? 1 : c->n_categories + c->missing_is_category;
 }
 
 static bool table_create(struct loader *l, const cJSON *info, struct faults *faults)
 {
-	struct table *t = l->own;
+	struct loaded_table *t = l->own;
 	int64_t width = 0;
 
 	if (!loader_refuse_scalings(l, "tables are scaled by \"standardize\": [\"features\"]", faults) ||
@@ -216,7 +216,7 @@ static bool table_create(struct loader *l, const cJSON *info, struct faults *fau
 		!read_standardize(l, faults))
 		return false;
 	for (int i = 0; i < t->n_features; i++)
-		width += column_width(&t->columns[t->features[i]]);
+		width += table_width(&t->columns[t->features[i]]);
 	if (width < 1 || width > TABLE_WIDTH_MOST) {
 		faults_add(faults, "/data/features",
 			"the columns make a vector of %lld numbers, but 1 to %lld are possible; leave out categories "
@@ -231,7 +231,7 @@ static bool table_create(struct loader *l, const cJSON *info, struct faults *fau
 
 static void table_release(void *own)
 {
-	struct table *t = own;
+	struct loaded_table *t = own;
 
 	for (int k = 0; k < t->n; k++)
 		for (int p = 0; p < PACK_PARTS; p++)
@@ -240,30 +240,30 @@ static void table_release(void *own)
 
 static int64_t table_bytes(const struct loader *l)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 
-	return t->n * (int64_t)sizeof(struct column);
+	return t->n * (int64_t)sizeof(struct loaded_column);
 }
 
 /* ---- Columns --------------------------------------------------------------------------------------------------- */
 
-static double number_at(const struct column *c, enum pack_part part, int64_t i)
+static double number_at(const struct loaded_column *c, enum pack_part part, int64_t i)
 {
 	return ((const double *)c->data[part].data)[i];
 }
 
-static int32_t category_at(const struct column *c, enum pack_part part, int64_t i)
+static int32_t category_at(const struct loaded_column *c, enum pack_part part, int64_t i)
 {
 	return ((const int32_t *)c->data[part].data)[i];
 }
 
-static bool is_missing(const struct column *c, enum pack_part part, int64_t i)
+static bool is_missing(const struct loaded_column *c, enum pack_part part, int64_t i)
 {
 	return c->type == COLUMN_NUMBER ? isnan(number_at(c, part, i)) : category_at(c, part, i) < 0;
 }
 
 static td_status check_missing(
-	const struct loader *l, const struct column *c, enum pack_part part, const char **pointer, struct err *e)
+	const struct loader *l, const struct loaded_column *c, enum pack_part part, const char **pointer, struct err *e)
 {
 	int64_t n_missing = 0, first = 0;
 
@@ -284,7 +284,8 @@ static td_status check_missing(
 		pack_part_names[part]);
 }
 
-static td_status check_numbers(const struct loader *l, const struct column *c, enum pack_part part, struct err *e)
+static td_status check_numbers(
+	const struct loader *l, const struct loaded_column *c, enum pack_part part, struct err *e)
 {
 	for (int64_t i = 0; i < l->n_part[part]; i++)
 		if (isinf(number_at(c, part, i)))
@@ -298,8 +299,8 @@ static td_status check_numbers(const struct loader *l, const struct column *c, e
 static td_status map_column(
 	struct loader *l, int k, const char *folder, enum pack_part part, const char **pointer, struct err *e)
 {
-	const struct table *t = l->own;
-	struct column *c = &t->columns[k];
+	const struct loaded_table *t = l->own;
+	struct loaded_column *c = &t->columns[k];
 	bool number = c->type == COLUMN_NUMBER;
 	int64_t size = number ? (int64_t)sizeof(double) : (int64_t)sizeof(int32_t), n = l->n_part[part];
 	char name[32];
@@ -316,7 +317,7 @@ static td_status map_column(
 
 static td_status table_map(struct loader *l, const char *folder, const char **pointer, struct err *e)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	td_status s = TD_OK;
 
 	for (enum pack_part p = PACK_TRAIN; p < PACK_PARTS && !s; p++) {
@@ -331,7 +332,7 @@ static td_status table_map(struct loader *l, const char *folder, const char **po
 /* Targets are never made up: a row without one takes no part. */
 static bool table_keeps(const struct loader *l, enum pack_part part, int64_t i)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 
 	for (int k = 0; k < t->n_targets; k++)
 		if (is_missing(&t->columns[t->targets[k]], part, i))
@@ -344,7 +345,7 @@ static bool table_keeps(const struct loader *l, enum pack_part part, int64_t i)
 
 static int32_t table_label(const struct loader *l, enum pack_part part, int64_t i)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 
 	return category_at(&t->columns[t->targets[0]], part, i);
 }
@@ -352,7 +353,7 @@ static int32_t table_label(const struct loader *l, enum pack_part part, int64_t 
 /* ---- Fitting --------------------------------------------------------------------------------------------------- */
 
 /* Mean of the values that are there, and deviation of the column once the others are filled with it; two passes. */
-static td_status fit_column(const struct loader *l, struct column *c, const char **pointer, struct err *e)
+static td_status fit_column(const struct loader *l, struct loaded_column *c, const char **pointer, struct err *e)
 {
 	const struct view *v = &l->view[DATA_TRAIN];
 	double sum = 0, squares = 0;
@@ -386,12 +387,12 @@ static td_status fit_column(const struct loader *l, struct column *c, const char
 
 static td_status table_fit(struct loader *l, const char **pointer, struct err *e)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	bool features = t->scale_features || l->options->missing == DATA_MISSING_MEAN;
 	td_status s = TD_OK;
 
 	for (int k = 0; k < t->n && !s; k++) {
-		struct column *c = &t->columns[k];
+		struct loaded_column *c = &t->columns[k];
 
 		if (c->type == COLUMN_NUMBER && c->data[PACK_TRAIN].data && (features || is_target(t, k)))
 			s = fit_column(l, c, pointer, e);
@@ -401,19 +402,19 @@ static td_status table_fit(struct loader *l, const char **pointer, struct err *e
 
 /* ---- Batches --------------------------------------------------------------------------------------------------- */
 
-static float scaled(const struct column *c, double value, bool scale)
+static float scaled(const struct loaded_column *c, double value, bool scale)
 {
 	return (float)(scale ? (value - c->mean) / c->std : value);
 }
 
-float table_number(const struct table *t, const struct column *c, double value)
+float table_number(const struct loaded_table *t, const struct loaded_column *c, double value)
 {
 	return scaled(c, isnan(value) ? c->mean : value, t->scale_features);
 }
 
-void table_one_hot(const struct column *c, int64_t category, float *out)
+void table_one_hot(const struct loaded_column *c, int64_t category, float *out)
 {
-	int64_t width = column_width(c), at = category >= 0 ? category : c->n_categories;
+	int64_t width = table_width(c), at = category >= 0 ? category : c->n_categories;
 
 	for (int64_t k = 0; k < width; k++)
 		out[k] = k == at;
@@ -421,10 +422,10 @@ void table_one_hot(const struct column *c, int64_t category, float *out)
 
 static td_status fill_row(const struct loader *l, enum pack_part part, int64_t row, float *x, struct err *e)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 
 	for (int i = 0; i < t->n_features; i++) {
-		const struct column *c = &t->columns[t->features[i]];
+		const struct loaded_column *c = &t->columns[t->features[i]];
 
 		if (c->type == COLUMN_NUMBER)
 			*x = table_number(t, c, number_at(c, part, row));
@@ -435,17 +436,17 @@ static td_status fill_row(const struct loader *l, enum pack_part part, int64_t r
 				"row %lld of part %s: %g in column \"%.60s\" is too large for float32; standardize the "
 				"features",
 				(long long)row, pack_part_names[part], number_at(c, part, row), c->name);
-		x += column_width(c);
+		x += table_width(c);
 	}
 	return TD_OK;
 }
 
 static td_status fill_values(const struct loader *l, enum pack_part part, int64_t row, float *y, struct err *e)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 
 	for (int k = 0; k < t->n_targets; k++) {
-		const struct column *c = &t->columns[t->targets[k]];
+		const struct loaded_column *c = &t->columns[t->targets[k]];
 
 		y[k] = scaled(c, number_at(c, part, row), t->scale_target);
 		if (!isfinite(y[k]))
@@ -460,7 +461,7 @@ static td_status fill_values(const struct loader *l, enum pack_part part, int64_
 static td_status table_fill(
 	const struct loader *l, const struct batch_request *q, const struct data_batch *out, struct err *e)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	int64_t width = td_shape_count(&l->facts.x);
 	td_status s = TD_OK;
 
@@ -478,11 +479,11 @@ static td_status table_fill(
 
 static void table_show(const struct loader *l, enum pack_part part, int64_t i, cJSON *object)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	cJSON *row = cJSON_AddObjectToObject(object, "row");
 
 	for (int k = 0; k < t->n; k++) {
-		const struct column *c = &t->columns[k];
+		const struct loaded_column *c = &t->columns[k];
 
 		if (!c->data[part].data)
 			continue;
@@ -497,15 +498,15 @@ static void table_show(const struct loader *l, enum pack_part part, int64_t i, c
 
 static double table_own_units(const struct loader *l, int k, double value)
 {
-	const struct table *t = l->own;
-	const struct column *c = &t->columns[t->targets[k]];
+	const struct loaded_table *t = l->own;
+	const struct loaded_column *c = &t->columns[t->targets[k]];
 
 	return t->scale_target ? value * c->std + c->mean : value;
 }
 
 static void table_save(const struct loader *l, cJSON *state)
 {
-	const struct table *t = l->own;
+	const struct loaded_table *t = l->own;
 	cJSON *list = cJSON_AddArrayToObject(state, "columns"), *item;
 
 	for (int k = 0; k < t->n; k++) {
@@ -518,9 +519,9 @@ static void table_save(const struct loader *l, cJSON *state)
 
 static bool table_restore(struct loader *l, const cJSON *state)
 {
-	struct table *t = l->own;
+	struct loaded_table *t = l->own;
 	const cJSON *list = json_get(state, "columns"), *item;
-	struct column *c = t->columns;
+	struct loaded_column *c = t->columns;
 
 	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != t->n)
 		return false;
@@ -536,7 +537,7 @@ static bool table_restore(struct loader *l, const cJSON *state)
 }
 
 const struct loader_kind load_table = {
-	.n_bytes = sizeof(struct table),
+	.n_bytes = sizeof(struct loaded_table),
 	.create = table_create,
 	.release = table_release,
 	.map = table_map,

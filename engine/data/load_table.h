@@ -6,7 +6,7 @@
 
 enum column_type { COLUMN_NUMBER, COLUMN_CATEGORY, COLUMN_OTHER };
 
-struct column {
+struct loaded_column {
 	const char *name;
 	enum column_type type;
 	const char *const *categories; /* of COLUMN_CATEGORY */
@@ -16,8 +16,8 @@ struct column {
 	double mean, std; /* of a number; fitted on the training split */
 };
 
-struct table {
-	struct column *columns; /* the loader's arena */
+struct loaded_table {
+	struct loaded_column *columns; /* the loader's arena */
 	int n;
 	int *features, *targets; /* places in COLUMNS; the arena's */
 	int n_features, n_targets;
@@ -25,11 +25,11 @@ struct table {
 };
 
 /* Floats that the column takes in a sample. */
-int64_t column_width(const struct column *c);
+int64_t table_width(const struct loaded_column *c);
 /* VALUE of a number column (NaN: missing, becomes the mean) as the model gets it. */
-float table_number(const struct table *t, const struct column *c, double value);
+float table_number(const struct loaded_table *t, const struct loaded_column *c, double value);
 /* CATEGORY (-1: missing) as WIDTH floats. */
-void table_one_hot(const struct column *c, int64_t category, float *out);
+void table_one_hot(const struct loaded_column *c, int64_t category, float *out);
 
 bool table_read_json(const struct loader *l, const cJSON *inputs, struct data_input *out, struct faults *faults);
 bool table_read_npy(
