@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define ENTRIES_MOST 100000 /* of a folder: so many classes there may be */
+
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
 
 bool dataset_name_safe(const char *name)
@@ -131,70 +133,86 @@ td_status dataset_root_folder(const struct config *c, const char *folder, char *
 	return e->status;
 }
 
-static int visible(const struct dirent *d)
+struct entry {
+	char *name;      /* owned */
+	int64_t n_bytes; /* -1: a folder */
+};
+
+struct entries {
+	struct entry *items; /* owned */
+	int n, room;
+	int n_plain; /* how many are files */
+};
+
+static int by_name(const void *a, const void *b)
 {
-	return *d->d_name != '.';
+	const struct entry *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
 }
 
-/* Sizes of the N entries, -1 for folders; links must stay below the root.  *N_PLAIN: how many are files. */
-static td_status measure(const struct config *c, const char *path, struct dirent **entries, int n, int64_t *sizes,
-	int *n_plain, struct err *e)
+/* Take the entry NAME in: a file or a folder, and if it is a link, one that stays below ROOT. */
+static td_status add_entry(struct entries *l, const char *root, const char *path, const char *name, struct err *e)
 {
-	char root[PATH_MAX], place[PATH_MAX];
+	char place[PATH_MAX], *entry = mem_printf("%s/%s", path, name);
+	struct stat st = { 0 };
 
-	*n_plain = 0;
+	if (!resolve_below(root, entry, place, e) && stat(place, &st))
+		err_errno(e, "looking at %.200s", entry);
+	else if (!e->status && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		err_set(e, TD_INVALID, "%.300s is neither a file nor a folder", entry);
+	else if (!e->status && l->n == ENTRIES_MOST)
+		err_set(e, TD_TOO_LARGE, "%.200s has more than %d entries", path, ENTRIES_MOST);
+	mem_free(entry);
+	if (e->status)
+		return e->status;
+	MEM_GROW(l->items, l->n, l->room);
+	l->items[l->n++] = (struct entry){ mem_strdup(name), S_ISREG(st.st_mode) ? st.st_size : -1 };
+	l->n_plain += S_ISREG(st.st_mode);
+	return TD_OK;
+}
+
+static td_status read_entries(const struct config *c, const char *path, struct entries *l, struct err *e)
+{
+	char root[PATH_MAX];
+	struct dirent *d;
+	DIR *dir;
+
 	if (resolve_root(c, root, e))
 		return e->status;
-	for (int i = 0; i < n; i++) {
-		char *entry = mem_printf("%s/%s", path, entries[i]->d_name);
-		struct stat st;
-
-		if (!resolve_below(root, entry, place, e) && stat(place, &st))
-			err_errno(e, "looking at %.200s", entry);
-		mem_free(entry);
-		if (e->status)
-			return e->status;
-		sizes[i] = S_ISREG(st.st_mode) ? st.st_size : S_ISDIR(st.st_mode) ? -1 : -2;
-		*n_plain += sizes[i] >= 0;
-		if (sizes[i] == -2)
-			return err_set(e, TD_INVALID, "%.200s/%.100s is neither a file nor a folder", path,
-				entries[i]->d_name);
-	}
-	return TD_OK;
+	dir = opendir(path);
+	if (!dir)
+		return err_errno(e, "reading %.200s", path);
+	while (!e->status && (d = readdir(dir)))
+		if (*d->d_name != '.')
+			add_entry(l, root, path, d->d_name, e);
+	closedir(dir);
+	if (!e->status && !l->n)
+		err_set(e, TD_INVALID, "%.200s is empty", path);
+	if (!e->status && l->n_plain && l->n > DATASET_FILES_MOST)
+		err_set(e, TD_TOO_LARGE,
+			"%.200s has %d entries, more than %d; pack them into an archive, or sort them into "
+			"folders",
+			path, l->n, DATASET_FILES_MOST);
+	if (l->n)
+		qsort(l->items, (size_t)l->n, sizeof *l->items, by_name);
+	return e->status;
 }
 
 td_status dataset_list_folder(const struct config *c, const char *path,
 	void (*each)(void *arg, const char *name, int64_t n_bytes), void *arg, struct err *e)
 {
-	struct dirent **entries = NULL;
-	int n = scandir(path, &entries, visible, alphasort), n_plain = 0;
-	int64_t *sizes = NULL;
+	struct entries l = { 0 };
 
-	if (n < 0)
-		return err_errno(e, "reading %.200s", path);
-	if (!n) {
-		err_set(e, TD_INVALID, "%.200s is empty", path);
-		goto out;
-	}
-	sizes = MEM_NEW_N(int64_t, n);
-	if (measure(c, path, entries, n, sizes, &n_plain, e))
-		goto out;
-	if (!n_plain) {
+	read_entries(c, path, &l, e);
+	if (!e->status && !l.n_plain)
 		each(arg, "", -1);
-	} else if (n > DATASET_FILES_MOST) {
-		err_set(e, TD_TOO_LARGE,
-			"%.200s has %d entries, more than %d; pack them into an archive, or sort them into "
-			"folders",
-			path, n, DATASET_FILES_MOST);
-	} else {
-		for (int i = 0; i < n; i++)
-			each(arg, entries[i]->d_name, sizes[i]);
+	for (int i = 0; i < l.n; i++) {
+		if (!e->status && l.n_plain)
+			each(arg, l.items[i].name, l.items[i].n_bytes);
+		mem_free(l.items[i].name);
 	}
-out:
-	for (int i = 0; i < n; i++)
-		free(entries[i]);
-	free(entries);
-	mem_free(sizes);
+	mem_free(l.items);
 	return e->status;
 }
 
