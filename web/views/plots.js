@@ -122,7 +122,7 @@ function pathOf({ x, y, isStepped }, px, py) {
 
 // ---- Parallel coordinates ---------------------------------------------------------------------------------------------
 
-const AXIS_LEAST = 120; // CSS pixels from one axis to the next; narrower screens scroll the picture
+const AXIS_LEAST = 150; // CSS pixels from one axis to the next; narrower screens scroll the picture
 const P_TOP = 34;
 const P_BOTTOM = 22;
 const P_SIDE = 70;
