@@ -73,8 +73,8 @@ static void check_resumed(struct run *r, const char *file)
 			(long long)r->at.step, (unsigned long long)r->at.seed);
 }
 
-/* Another job's checkpoint: its place in the training is counted in this job's steps, and what it had decided about its
- * own best is not this job's. */
+/* Another job's checkpoint: its place in the training is counted in this job's steps.  What it had decided about its
+ * own best is not this job's, and neither are its running means: they may be of other metrics. */
 static void adopt(struct run *r)
 {
 	int64_t epoch_steps = spec_epoch_steps(&r->spec, r->facts->n[DATA_TRAIN]);
@@ -90,6 +90,9 @@ static void adopt(struct run *r)
 	r->at.batch = r->at.step % epoch_steps * r->spec.train.accumulate;
 	r->at.best = r->at.early_best = NAN;
 	r->at.best_step = r->at.bad = 0;
+	r->at.window_loss = 0;
+	r->at.window_targets = 0;
+	memset(r->at.window_metric, 0, sizeof r->at.window_metric);
 	r->at.stopped = r->at.finished = false;
 	tell_log(&r->tell, "info",
 		"forked at step %lld: the weights are the other job's, and what its optimizer kept where this one "

@@ -277,41 +277,53 @@ static int64_t n_reported(const struct run *r, enum data_split split)
 	return split == DATA_TRAIN ? TD_MIN(n, REPORT_TRAIN_MOST) : n;
 }
 
-/* All steps are done: test, checkpoint, weights, report.  After a resume the points are there already.  What the report
- * shows samples of is the last split that there is. */
+/* Evaluations of a finished job, for its report. */
+struct results {
+	struct evaluation of[DATA_SPLITS];
+	const struct evaluation *there[DATA_SPLITS]; /* NULL: the data has no such split, or it was not evaluated yet */
+	enum data_split shown;                       /* whose samples the report shows: the last split that there is */
+};
+
+static bool evaluate_split(struct run *r, struct results *e, enum data_split split)
+{
+	int64_t n = n_reported(r, split);
+
+	if (!n)
+		return true;
+	if (!evaluate(r, split, n, "test", split == e->shown, &e->of[split]))
+		return false;
+	e->there[split] = &e->of[split];
+	return true;
+}
+
+/* The test points, and then the last checkpoint; after a resume both may be there already. */
+static bool conclude(struct run *r, const struct evaluation *test)
+{
+	if (r->at.finished)
+		return true;
+	if (test)
+		evaluation_tell(r, test, r->at.step);
+	r->at.finished = true;
+	return save_checkpoint(r, "last");
+}
+
+/* All steps are done: test, checkpoint, weights, report. */
 static bool finish(struct run *r)
 {
-	static const enum data_split order[] = { DATA_TEST, DATA_TRAIN, DATA_VALIDATION };
-	struct evaluation e[DATA_SPLITS] = { 0 };
-	const struct evaluation *reported[DATA_SPLITS] = { NULL };
-	enum data_split shown = r->facts->n[DATA_TEST]         ? DATA_TEST
-				: r->facts->n[DATA_VALIDATION] ? DATA_VALIDATION
-							       : DATA_TRAIN;
-	bool ok = true;
+	const int64_t *n = r->facts->n;
+	struct results e = { .shown = n[DATA_TEST] ? DATA_TEST : n[DATA_VALIDATION] ? DATA_VALIDATION : DATA_TRAIN };
+	bool ok;
 
 	r->tell.n_steps = r->at.step; /* fewer than planned, where it stopped early */
-	for (size_t i = 0; ok && i < TD_COUNT(order); i++) {
-		enum data_split split = order[i];
-
-		if (n_reported(r, split) &&
-			(ok = evaluate(r, split, n_reported(r, split), "test", split == shown, &e[split])))
-			reported[split] = &e[split];
-		if (!ok || split != DATA_TEST)
-			continue;
-		if (!r->at.finished) {
-			if (reported[split])
-				evaluation_tell(r, &e[split], r->at.step);
-			r->at.finished = true;
-			ok = save_checkpoint(r, "last");
-		}
-		ok = ok && save_artifacts(r);
-	}
+	ok = evaluate_split(r, &e, DATA_TEST) && conclude(r, e.there[DATA_TEST]) && save_artifacts(r) &&
+	     evaluate_split(r, &e, DATA_TRAIN) && evaluate_split(r, &e, DATA_VALIDATION);
 	if (ok)
-		tell_log(&r->tell, "info", "done: %s/loss %.4f", run_split_series[shown], evaluation_loss(&e[shown]));
-	ok = ok && tell_done(r, reported);
+		tell_log(&r->tell, "info", "done: %s/loss %.4f", run_split_series[e.shown],
+			evaluation_loss(&e.of[e.shown]));
+	ok = ok && tell_done(r, e.there);
 	for (int split = 0; split < DATA_SPLITS; split++)
-		if (reported[split])
-			evaluation_release(r, &e[split]);
+		if (e.there[split])
+			evaluation_release(r, &e.of[split]);
 	return ok;
 }
 
