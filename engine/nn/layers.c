@@ -10,7 +10,7 @@
 static const struct opt common_opts[] = {
 	{ NN_ROW(nn_common, name), .kind = OPT_STRING, .high = NN_NAME_MOST,
 		.doc = "Its name, of letters, digits, \"_\" and \"-\"; its position where none is given." },
-	{ NN_ROW(nn_common, inputs), .kind = OPT_STRINGS, .high = NN_NAME, .most = NN_LAYER_INPUTS,
+	{ NN_ROW(nn_common, inputs), .kind = OPT_STRINGS, .high = NN_NAME, .most = NN_LAYER_INPUTS, .alone = true,
 		.doc = "Names of the layers that it reads from, \"input\" for the model's; the layer before where none "
 		       "is given." },
 	{ NN_ROW(nn_common, share), .kind = OPT_STRING, .high = NN_NAME,

@@ -66,7 +66,7 @@ static void inputs_are_looked_up_in_the_container_and_then_around_it(void **stat
 	(void)state;
 	bench_layers(&b,
 		"{\"type\":\"relu\",\"name\":\"a\"},{\"type\":\"sequential\",\"name\":\"s\",\"layers\":["
-		"{\"type\":\"tanh\",\"name\":\"a\"},{\"type\":\"silu\",\"name\":\"b\",\"inputs\":[\"a\"]},"
+		"{\"type\":\"tanh\",\"name\":\"a\"},{\"type\":\"silu\",\"name\":\"b\",\"inputs\":\"a\"},"
 		"{\"type\":\"add\",\"inputs\":[\"a\",\"b\",\"s.a\",\"input\"]}]},{\"type\":\"add\",\"inputs\":[\"s\","
 		"\"a\",\"s.b\"]}",
 		FLAT);
