@@ -120,6 +120,98 @@ static void targets_that_do_not_count_are_not_counted(void **state)
 	rig_release(&r);
 }
 
+/* The same samples in each batch; what was answered to each. */
+struct echo {
+	struct rig *r;
+	float first[SAMPLES * CLASSES];
+	int n_differ; /* batches that were answered otherwise than the first */
+};
+
+static bool same_again(void *arg, int i, struct nn_batch *out)
+{
+	struct echo *echo = arg;
+
+	(void)i;
+	make_batch(echo->r, 0, SAMPLES, out);
+	return true;
+}
+
+static void compare_with_first(void *arg, int i, const float *answer, const float *each)
+{
+	struct echo *echo = arg;
+
+	(void)each;
+	if (!i)
+		memcpy(echo->first, answer, sizeof echo->first);
+	echo->n_differ += memcmp(echo->first, answer, sizeof echo->first) != 0;
+}
+
+static void each_batch_of_a_step_has_noise_of_its_own(void **state)
+{
+	(void)state;
+	for (int graph = 0; graph < 2; graph++) {
+		struct settings s = {
+			.loss = "\"cross_entropy\"", .optimizer = "\"sgd\"", .accumulate = 3, .graph = graph
+		};
+		struct nn_step_result result;
+		struct rig noise, none;
+		struct echo echo = { .r = &noise };
+		struct nn_step three = { .number = 1,
+			.factor = 1,
+			.n_batches = 3,
+			.next = same_again,
+			.answered = compare_with_first,
+			.arg = &echo };
+
+		rig_init(&noise, &noisy, &s);
+		assert_int_equal(nn_trainer_step(noise.trainer, &three, &result), TD_OK);
+		assert_int_equal(echo.n_differ, 2);
+		rig_init(&none, &plain, &s);
+		echo = (struct echo){ .r = &none };
+		assert_int_equal(nn_trainer_step(none.trainer, &three, &result), TD_OK);
+		assert_int_equal(echo.n_differ, 0);
+		rig_release(&noise);
+		rig_release(&none);
+	}
+}
+
+/* ---- Groups ------------------------------------------------------------------------------------------------------ */
+
+/* How far the model's parameter P is from that of STILL, which was not trained. */
+static double moved(const struct rig *r, const struct rig *still, int p)
+{
+	const float *x = td_data(r->model->params[p].value), *y = td_data(still->model->params[p].value);
+	double sum = 0;
+
+	for (int64_t k = 0; k < td_shape_count(&r->model->params[p].shape); k++)
+		sum += fabs((double)x[k] - (double)y[k]);
+	return sum;
+}
+
+static void groups_go_by_settings_of_their_own(void **state)
+{
+	(void)state;
+	for (int graph = 0; graph < 2; graph++) {
+		struct settings s = { .loss = "\"mse\"", .optimizer = "{\"type\":\"sgd\",\"lr\":0.1}", .graph = graph };
+		struct rig still, all, some;
+
+		rig_init(&still, &numbers, &s);
+		rig_init(&all, &numbers, &s);
+		s.optimizer = "{\"type\":\"sgd\",\"lr\":0.1,\"groups\":[{\"params\":[\"0.weight\"],\"lr\":0},"
+			      "{\"params\":[\"0.*\"],\"lr\":0.2},{\"params\":[\"2.weight\"],\"weight_decay\":0.5}]}";
+		rig_init(&some, &numbers, &s);
+		step(&all, 1, SAMPLES, false);
+		step(&some, 1, SAMPLES, false);
+		assert_true(moved(&all, &still, 0) > 0 && moved(&some, &still, 0) == 0);
+		assert_near(moved(&some, &still, 1), 2 * moved(&all, &still, 1), 1e-5, "twice the learning rate");
+		assert_true(fabs(moved(&some, &all, 2)) > 1e-4); /* decayed besides */
+		assert_true(moved(&some, &all, 3) == 0);         /* in no group */
+		rig_release(&still);
+		rig_release(&all);
+		rig_release(&some);
+	}
+}
+
 /* ---- Clipping -------------------------------------------------------------------------------------------------- */
 
 static double distance(struct rig *a, struct rig *b)
@@ -140,23 +232,28 @@ static void a_step_is_no_longer_than_the_clipped_norm(void **state)
 	(void)state;
 	for (int graph = 0; graph < 2; graph++) {
 		struct settings s = { .loss = "\"mse\"", .optimizer = "{\"type\":\"sgd\",\"lr\":1}", .graph = graph };
-		struct rig still, free_, clipped, loose;
+		struct rig still, free_, slow, clipped, loose;
 		double norm;
 
 		rig_init(&still, &numbers, &s);
 		rig_init(&free_, &numbers, &s);
+		rig_init(&slow, &numbers, &s);
 		s.clip_norm = 0.01;
 		rig_init(&clipped, &numbers, &s);
 		s.clip_norm = 1000;
 		rig_init(&loose, &numbers, &s);
 		norm = step(&free_, 1, SAMPLES, false).grad_norm;
 		assert_near(distance(&still, &free_), norm, 1e-5, "a free step");
-		assert_true(step(&clipped, 1, SAMPLES, false).grad_norm == norm); /* told as it was before */
+		norm = step(&slow, 4, SAMPLES, false).grad_norm;
+		assert_near(distance(&still, &slow), norm / 4, 1e-5, "a step of a quarter of the learning rate");
+		norm = distance(&still, &free_);
+		assert_near(step(&clipped, 1, SAMPLES, false).grad_norm, norm, 1e-5, "the norm, told as it was before");
 		assert_near(distance(&still, &clipped), 0.01 * norm / (norm + 1e-6), 1e-6, "a clipped step");
 		step(&loose, 1, SAMPLES, false);
 		assert_near(distance(&free_, &loose), 0, 1e-12, "a step within the bound");
 		rig_release(&still);
 		rig_release(&free_);
+		rig_release(&slow);
 		rig_release(&clipped);
 		rig_release(&loose);
 	}
@@ -375,6 +472,8 @@ int main(void)
 		cmocka_unit_test(both_modes_have_the_same_bits_whatever_is_chosen),
 		cmocka_unit_test(many_small_batches_are_one_large_batch),
 		cmocka_unit_test(targets_that_do_not_count_are_not_counted),
+		cmocka_unit_test(each_batch_of_a_step_has_noise_of_its_own),
+		cmocka_unit_test(groups_go_by_settings_of_their_own),
 		cmocka_unit_test(a_step_is_no_longer_than_the_clipped_norm),
 		cmocka_unit_test(frozen_parameters_and_buffers_keep_out),
 		cmocka_unit_test(gradients_are_kept_as_they_were_before_clipping),
