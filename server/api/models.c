@@ -205,6 +205,7 @@ static td_status copy_file(const char *from, const char *to, struct err *e)
 	int in, out;
 	ssize_t n;
 
+	TD_ASSERT(from && to);
 	if (!link(from, to))
 		return TD_OK;
 	in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -225,22 +226,17 @@ static td_status copy_file(const char *from, const char *to, struct err *e)
 
 static td_status take_from_job(struct request *q, struct response *r, struct arrival *a, struct err *e)
 {
-	const char *job = json_string(q->json, "job", ""), *checkpoint = json_string(q->json, "checkpoint", "last");
-	struct upload file = { 0 };
+	struct upload *u = &q->upload; /* as if it had come in the body: what is not kept goes with the request */
 	char *path;
 
 	if (weights_find(q->srv->config, q->reader, q->json, &path, e))
 		return e->status;
-	if (!choose_path(q->srv->config, &file, e) && !copy_file(path, file.path, e) &&
-		!sha256_of_file(file.path, file.sha256, &file.n_bytes, e)) {
-		a->from = &file;
-		a->model.job = mem_strdup(job);
-		a->model.checkpoint = mem_strdup(checkpoint);
+	if (!choose_path(q->srv->config, u, e) && !copy_file(path, u->path, e) &&
+		!sha256_of_file(u->path, u->sha256, &u->n_bytes, e)) {
+		a->model.job = mem_strdup(json_string(q->json, "job", ""));
+		a->model.checkpoint = mem_strdup(json_string(q->json, "checkpoint", "last"));
 		keep_model(q, r, a, e);
 	}
-	if (file.path)
-		unlink(file.path);
-	mem_free(file.path);
 	mem_free(path);
 	return e->status;
 }

@@ -218,6 +218,7 @@ td_status store_dataset_insert(
 
 static td_status refuse_move(const struct dataset *d, const struct dataset_move *m, struct err *e)
 {
+	TD_ASSERT(d->format); /* NOT NULL */
 	bool other = (m->created_ms && m->created_ms != d->created_ms) ||
 		     (m->format_was && strcmp(m->format_was, d->format) != 0);
 
