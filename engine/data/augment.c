@@ -189,7 +189,8 @@ static td_status random_rotation_apply(const void *options, struct picture *p, c
 	(void)e;
 	/* Counter-clockwise, as one sees it; each output pixel asks the input where it came from. */
 	for (int64_t i = 0; i < area; i++) {
-		double y = (double)(i / p->width) - middle_y, x = (double)(i % p->width) - middle_x;
+		int64_t row = i / p->width, column = i % p->width;
+		double y = (double)row - middle_y, x = (double)column - middle_x;
 		struct taps t = taps_at(p, sine * x + cosine * y + middle_y, cosine * x - sine * y + middle_x);
 		const float *plane = p->at;
 

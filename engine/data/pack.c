@@ -26,7 +26,6 @@ const char *const pack_part_names[] = { "train", "test", NULL };
 static td_status map_file(int fd, const char *path, int64_t n_bytes, struct pack_column *out, struct err *e)
 {
 	struct stat st;
-	void *data;
 
 	if (fstat(fd, &st))
 		return err_errno(e, "reading the size of %s", path);
@@ -35,11 +34,12 @@ static td_status map_file(int fd, const char *path, int64_t n_bytes, struct pack
 			(long long)st.st_size, (long long)n_bytes);
 	if (!st.st_size)
 		return TD_OK;
-	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (data == MAP_FAILED)
-		return err_errno(e, "mapping %s", path);
-	*out = (struct pack_column){ data, st.st_size };
-	return TD_OK;
+	out->data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	out->n_bytes = st.st_size;
+	if (out->data != MAP_FAILED)
+		return TD_OK;
+	*out = (struct pack_column){ 0 };
+	return err_errno(e, "mapping %s", path);
 }
 
 td_status pack_map(const char *folder, enum pack_part part, const char *name, int64_t n_bytes, struct pack_column *out,

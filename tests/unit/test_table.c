@@ -33,7 +33,7 @@ static void features_stand_beside_each_other_in_the_order_of_the_columns(void **
 	struct data_batch b;
 
 	write_table(lab, false);
-	lab_open(lab, "{\"target\":[\"price\"]}", whole, 7);
+	lab_open(lab, "{\"target\":\"price\"}", whole, 7);
 	assert_int_equal(loader_facts(lab->l)->x.dim[0], 4);
 	assert_int_equal(loader_facts(lab->l)->target, DATA_VALUES);
 	assert_string_equal(loader_facts(lab->l)->value_names[0], "price");
