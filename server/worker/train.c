@@ -62,8 +62,12 @@ static bool read_data(struct run *r)
 		return false;
 	r->loader = loader_create(&r->spec.data, info, &r->faults);
 	cJSON_Delete(info);
-	if (!r->loader || !without_faults(r))
-		return without_faults(r);
+	if (!without_faults(r))
+		return false;
+	TD_ASSERT(r->loader);
+	r->tell.n_steps = spec_steps(&r->spec, loader_facts(r->loader)->n[DATA_TRAIN]);
+	/* A job that goes on is not shown as back at its beginning. */
+	tell_progress(&r->tell, json_int(r->resume, "step", 0), 0, "prepare", true);
 	if (loader_open(r->loader, r->data_folder, (uint64_t)r->spec.seed, &pointer, &r->err)) {
 		r->err_pointer = pointer;
 		return false;
@@ -167,12 +171,7 @@ static void tell_started(struct run *r)
 
 static bool prepare(struct run *r)
 {
-	if (!read_spec(r))
-		return false;
-	r->n_steps = r->tell.n_steps = r->spec.train.steps;
-	/* A job that goes on is not shown as back at its beginning. */
-	tell_progress(&r->tell, json_int(r->resume, "step", 0), 0, "prepare", true);
-	if (!read_data(r) || !make_model(r) || !make_trainer(r) || !set_start(r))
+	if (!read_spec(r) || !read_data(r) || !make_model(r) || !make_trainer(r) || !set_start(r))
 		return false;
 	tell_started(r);
 	tell_log(&r->tell, "info",
