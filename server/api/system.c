@@ -14,7 +14,7 @@ td_status index_get(struct request *q, struct response *r, struct err *e)
 	static const struct {
 		const char *name, *path;
 	} rows[] = { { "openapi", "/openapi.json" }, { "schema", "/schema/job.json" }, { "examples", "/examples" },
-		{ "jobs", "/jobs" } };
+		{ "jobs", "/jobs" }, { "datasets", "/datasets" }, { "models", "/models" } };
 	cJSON *o = cJSON_CreateObject(), *links;
 
 	(void)e;

@@ -542,6 +542,25 @@ test("a preparation is cancelled at once, by cancel, by another format and by de
 	assert.ok(!existsSync(path.join(tandem.data, "datasets/last")));
 });
 
+test("more datasets than preparers are prepared one after the other, and a restart in between loses none", async (t) => {
+	const tandem = await daemon(t);
+	const names = ["a", "b", "c", "d", "e"];
+	const rows = Buffer.from(`a,b,c\n${"1,2.5,x\n3,4.5,y\n".repeat(100_000)}`);
+	for (const name of names) {
+		assert.equal((await put(tandem, name, "a.csv", rows)).status, 201);
+		assert.equal((await tandem.post(`/datasets/${name}/prepare`, {})).status, 200);
+	}
+	assert.ok((await tandem.json("/workers")).items.filter((w) => w.role === "preparer").length <= 2);
+	await tandem.restart();
+	for (const name of names) {
+		assert.equal((await settled(tandem, name)).state, "ready");
+		assert.equal(parts(tandem, name).length, 1);
+	}
+	for (const end = Date.now() + 5000; Date.now() < end; await sleep(50))
+		if (!(await tandem.json("/workers")).items.some((w) => w.role === "preparer")) return;
+	assert.fail("preparers stay though nothing is left to prepare");
+});
+
 test("?wait answers when the dataset is at rest, and a deleted one leaves nothing behind", async (t) => {
 	const { url } = await serve(t, { "a.csv": CSV });
 	const tandem = await daemon(t);
