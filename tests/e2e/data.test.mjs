@@ -2,6 +2,7 @@
 // made of it, its report is read, and the model is asked.  Then the same data in a sweep.
 
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, test } from 'node:test';
 import { patience, start } from '../api/harness.mjs';
 import { closeBrowser, newPage, until } from './browser.mjs';
@@ -102,6 +103,16 @@ test('a CSV becomes a data set, a job, a report and a prediction, all on pages',
   assert.ok(Math.abs(price - is) < 0.15 * is, `a flat of ${is} is said to cost ${price}`);
 
   assert.equal(await page.evaluate(() => window.neverReloaded), true, 'the page was never loaded again');
+
+  // Full pages fit a telephone, too.
+  await page.setViewportSize({ width: 360, height: 740 });
+  const address = new URL(page.url()).pathname;
+  for (const [path, sign] of [['/datasets', '.rows tbody tr'], ['/datasets/houses-of-vienna', '.columns tbody tr'], [`${address}?tab=report`, '.plot circle'], [`${address}?tab=predict`, '.form'], [`${address}?tab=histograms`, '.heat canvas'], [`${address}?tab=files`, '.inline-form'], ['/', '.jobs tbody tr']]) {
+    await page.goto(path);
+    await page.locator(sign).first().waitFor();
+    const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(excess <= 0, `${path} is ${excess} pixels too wide`);
+  }
   assert.deepEqual(complaints, []);
   await close();
 });
@@ -173,6 +184,56 @@ test('a sweep is made on a page, watched to its end, and its best job is found i
   const rates = async () => (await page.locator(`.jobs tbody td:nth-child(${place + 1})`).allTextContents()).join(' ');
   await until(async () => (await rates()) === '1e-4 0.003 0.01', 'the order by learning rate');
   assert.match(page.url(), /columns=.*sort=/, 'what is shown is in the address');
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+const DRIP_MS = 100; // between two pieces of a slow file
+const PIECES = 600; // of it: a minute in all, so it is on its way while somebody looks
+const PIECE = 'a,b\n'.repeat(16384);
+
+/* A server whose one file comes in drips. */
+async function slowServer(t) {
+  const server = http.createServer((q, r) => {
+    r.writeHead(200, { 'content-length': PIECES * PIECE.length });
+    const timer = setInterval(() => r.write(PIECE), DRIP_MS);
+    r.on('close', () => clearInterval(timer));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections?.();
+    server.close();
+  });
+  return `http://127.0.0.1:${server.address().port}/slow.csv`;
+}
+
+test('a download shows how far it is, by itself, on both pages, and is cancelled at once', async (t) => {
+  const url = await slowServer(t);
+  const tandem = await start(t, { flags: { 'fetch-private': 'on' } });
+  const { page, complaints, close } = await newPage(tandem.url);
+  await page.goto('/add-dataset');
+  await page.getByRole('button', { name: 'From an address' }).click();
+  await page.getByLabel('Address').fill(url);
+  await page.getByLabel('Name').focus(); // what is left of the address gives it
+  await until(async () => (await page.getByLabel('Name').inputValue()) === 'slow', 'a name');
+  await page.getByRole('button', { name: 'Add dataset' }).click();
+  await page.waitForURL(/\/datasets\/slow$/);
+
+  const value = () => page.getByRole('progressbar').first().evaluate((bar) => bar.value);
+  await until(async () => (await value()) > 0, 'progress');
+  const before = await value();
+  await until(async () => (await value()) > before, 'more progress');
+
+  await page.getByRole('link', { name: 'Datasets' }).first().click();
+  const row = page.locator('.rows tbody tr', { hasText: 'slow' });
+  await row.getByText('fetching').waitFor();
+  const then = await value();
+  await until(async () => (await value()) > then, 'progress in the list');
+
+  await row.getByRole('link', { name: 'slow' }).click();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Cancel it?' }).click();
+  await page.locator('.head .state', { hasText: 'cancelled' }).waitFor();
   assert.deepEqual(complaints, []);
   await close();
 });
