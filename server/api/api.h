@@ -85,7 +85,8 @@ struct once {
 	int status;             /* of success */
 	const char *collection; /* "jobs": Location is /jobs/ID of the answer; NULL: none */
 	const char *base;       /* "http://host" for links; the rest is api_once's own, too */
-	const char *owner, *key, *hash;
+	const char *owner, *key;
+	char hash[SHA256_TEXT];
 	bool replay, other_body;
 	char *body;
 };

@@ -34,21 +34,22 @@ static const char *sniff(const struct request *q)
 	return *p == '{' || *p == '[' ? "application/json" : NULL;
 }
 
-static td_status media_type(struct request *q, struct response *r, const char **type, struct err *e)
+/* The body's media type; NULL: it is refused. */
+static const char *media_type(struct request *q, struct response *r, struct err *e)
 {
-	const char *given = request_header(q, "Content-Type");
+	const char *given = request_header(q, "Content-Type"), *type;
 
-	*type = NULL;
-	if (!q->n_body)
-		return err_set(e, TD_INVALID,
+	if (!q->n_body) {
+		err_set(e, TD_INVALID,
 			"the body is empty; expected {\"inputs\": [...]}, or a file: NPY, PNG or JPEG (curl "
 			"--data-binary @FILE)");
-	*type = sniff(q);
-	if (*type)
-		return TD_OK;
-	respond_problem(r, q, 415, "media-type", "the body (of type \"%.80s\") is neither JSON nor NPY, PNG or JPEG",
-		given ? given : "");
-	return TD_UNSUPPORTED;
+		return NULL;
+	}
+	type = sniff(q);
+	if (!type)
+		respond_problem(r, q, 415, "media-type",
+			"the body (of type \"%.80s\") is neither JSON nor NPY, PNG or JPEG", given ? given : "");
+	return type;
 }
 
 /* ---- With what --------------------------------------------------------------------------------------------------- */
@@ -196,7 +197,7 @@ td_status job_predict(struct request *q, struct response *r, struct err *e)
 		return e->status;
 	if (job_external(&j))
 		err_set(e, TD_CONFLICT, "job %s is external: its weights are not here", j.id);
-	else if (media_type(q, r, &type, e) == TD_OK && !find_files(q, &j, &f, e))
+	else if ((type = media_type(q, r, e)) && !find_files(q, &j, &f, e))
 		predict(q, r, &j, &f, type, e);
 	files_release(&f);
 	job_release(&j);

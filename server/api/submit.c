@@ -268,12 +268,11 @@ static void request_hash(const struct request *q, char hash[SHA256_TEXT])
 
 td_status api_once(struct request *q, struct response *r, struct once *o, struct err *e)
 {
-	char hash[SHA256_TEXT], *base = request_url(q, "");
+	char *base = request_url(q, "");
 	td_status status;
 
 	o->key = request_header(q, "Idempotency-Key");
 	o->owner = q->token.owner;
-	o->hash = hash;
 	o->base = base;
 	o->cmd.run = once_run;
 	if (o->key && (!*o->key || strlen(o->key) > KEY_MOST)) {
@@ -281,7 +280,7 @@ td_status api_once(struct request *q, struct response *r, struct once *o, struct
 		return err_set(e, TD_INVALID, "the Idempotency-Key has %zu characters; expected 1 to %d",
 			strlen(o->key), KEY_MOST);
 	}
-	request_hash(q, hash);
+	request_hash(q, o->hash);
 	status = store_write(q->srv->store, &o->cmd);
 	if (!status)
 		status = respond_once(q, r, o, e);
