@@ -201,6 +201,35 @@ static void a_rotation_keeps_the_middle_and_stays_within_its_bound(void **state)
 	mem_free(turned);
 }
 
+/* torchvision's functional.rotate(picture, 47.16025) of a tensor, bilinear; pixel k of the picture is 37 k mod 256. */
+static const float rotated[5][7] = { { 0.000000f, 0.078245f, 0.498240f, 0.655613f, 0.762899f, 0.870185f, 0.446243f },
+	{ 0.029553f, 0.293931f, 0.449932f, 0.557218f, 0.664505f, 0.771790f, 0.879076f },
+	{ 0.111484f, 0.244252f, 0.351538f, 0.458824f, 0.566110f, 0.673396f, 0.622840f },
+	{ 0.038571f, 0.145857f, 0.253143f, 0.360429f, 0.467715f, 0.489311f, 0.080817f },
+	{ 0.006737f, 0.047462f, 0.154748f, 0.262034f, 0.333920f, 0.081043f, 0.000000f } };
+
+static void a_rotation_is_the_one_of_torchvision(void **state)
+{
+	struct lab *lab = *state;
+	const char *info =
+		"{\"version\":1,\"dataset\":\"odd\",\"kind\":\"images\",\"parts\":{\"train\":{\"samples\":1}},"
+		"\"image\":{\"channels\":1,\"height\":5,\"width\":7},\"classes\":[\"a\"]}";
+	const int32_t labels[1] = { 0 };
+	uint8_t pixels[35];
+	struct data_batch b;
+
+	for (int k = 0; k < 35; k++)
+		pixels[k] = (uint8_t)(37 * k);
+	LAB_WRITE(lab, "train.images", pixels);
+	LAB_WRITE(lab, "train.labels", labels);
+	/* What seed 7 draws for epoch 3 is the angle above. */
+	lab_open(lab, "{\"augment\":[{\"type\":\"random_rotation\",\"degrees\":90}]}", info, 7);
+	b = lab_batch(lab, DATA_TRAIN, 3, NULL, 0, 1);
+	for (int k = 0; k < 35; k++)
+		assert_near(((float *)b.x)[k], rotated[k / 7][k % 7], 2e-6);
+	batch_free(&b);
+}
+
 static void a_random_resized_crop_of_everything_is_a_resize(void **state)
 {
 	struct lab *lab = *state;
@@ -328,6 +357,7 @@ int main(void)
 		TEST(an_evaluation_is_not_augmented),
 		TEST(cutout_clears_a_square),
 		TEST(a_rotation_keeps_the_middle_and_stays_within_its_bound),
+		TEST(a_rotation_is_the_one_of_torchvision),
 		TEST(a_random_resized_crop_of_everything_is_a_resize),
 		TEST(color_jitter_keeps_what_its_definition_keeps),
 		TEST(mixup_mixes_inputs_and_targets_alike),
