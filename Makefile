@@ -224,10 +224,13 @@ parity: $(PARITY)
 	.parity/bin/pip install --quiet torch==2.13.0 numpy scikit-learn
 	tests/parity/run.sh $(B)
 
-## make examples    trains each ready-made job of web/examples for a few steps
-.PHONY: examples
+## make examples    trains each ready-made job of web/examples for a few steps, on stand-ins for the data
+##                  (make cifar10 CIFAR10=FOLDER: CIFAR-10 from class folders and over HTTP, and the course's networks on it)
+.PHONY: examples cifar10
 examples: all
-	TANDEM_BUILD=$(B) node tests/examples/run.mjs
+	$(NODE_TEST) tests/api/examples.test.mjs
+cifar10: all
+	TANDEM_BUILD=$(B) node tests/examples/cifar10.mjs $(CIFAR10)
 
 # ---- Use -------------------------------------------------------------------------------------------------------------
 
