@@ -108,7 +108,7 @@ test("every ready-made job trains on data of the form that it asks for", async (
 			}
 			changes[name]?.(job, infos[dataset]);
 			const { epochs, ...train } = job.train;
-			const small = { ...job, data: { ...job.data, ...(dataset.startsWith("fashion-mnist") && { limit: 2000 }) }, train: { ...train, steps: STEPS, validate_every: STEPS }, resources: { ...job.resources, threads: 2 } };
+			const small = { ...job, data: { ...job.data, batch_size: Math.min(job.data.batch_size, 8), ...(dataset.startsWith("fashion-mnist") && { limit: 2000 }) }, train: { ...train, steps: STEPS, validate_every: STEPS }, resources: { ...job.resources, threads: 2 } };
 			if (small.data.split?.validation > 1) small.data.split = { ...small.data.split, validation: 20 };
 			if (!example.base) {
 				const done = await tandem.finish(small);
