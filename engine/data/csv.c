@@ -123,7 +123,7 @@ static int fill(struct csv *c, struct err *e)
 		return 1;
 	if (c->ended)
 		return 0;
-	got = source_read(c->source, c->bytes, CSV_SNIFF, e);
+	got = source_read(c->source, c->bytes, c->n_room, e);
 	c->at = 0;
 	c->n_bytes = got > 0 ? (size_t)got : 0;
 	c->ended = got <= 0;
@@ -295,8 +295,8 @@ int csv_next(struct csv *c, struct err *e)
 
 static td_status read_first(struct csv *c, struct err *e)
 {
-	while (!c->ended && c->n_bytes < CSV_SNIFF) {
-		ssize_t got = source_read(c->source, c->bytes + c->n_bytes, CSV_SNIFF - c->n_bytes, e);
+	while (!c->ended && c->n_bytes < c->n_room) {
+		ssize_t got = source_read(c->source, c->bytes + c->n_bytes, c->n_room - c->n_bytes, e);
 		if (got < 0)
 			return e->status;
 		c->n_bytes += (size_t)got;
@@ -375,7 +375,8 @@ td_status csv_open(struct csv *c, struct source *s, const struct csv_options *op
 	td_status status;
 
 	*c = (struct csv){ .source = s, .line = 1, .row_line = 1 };
-	c->bytes = mem_alloc(CSV_SNIFF);
+	c->n_room = s->entry.n_bytes >= 0 ? (size_t)TD_MIN(s->entry.n_bytes + 1, (int64_t)CSV_SNIFF) : CSV_SNIFF;
+	c->bytes = mem_alloc(c->n_room);
 	buf_init(&c->row, CSV_ROW_MOST);
 	status = read_first(c, e);
 	if (status)

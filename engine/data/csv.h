@@ -20,6 +20,7 @@ struct csv_options {
 struct csv {
 	struct source *source; /* borrowed */
 	char *bytes;           /* owned; read, not yet parsed */
+	size_t n_room;         /* of BYTES */
 	size_t n_bytes, at;    /* of BYTES */
 	bool ended;            /* the source has no more, or is not to be asked */
 	char delimiter;

@@ -17,7 +17,7 @@
 #define PREPARE_SAMPLES_MOST 25   /* of a summary */
 #define PREPARE_SHOWN_MOST   1000 /* classes, columns of a summary: info.json has all */
 #define THUMBNAIL_SIDE       64
-#define COLUMN_ROOM          (1 << 18) /* bytes that a column gathers before it writes */
+#define COLUMN_ROOM          (1 << 16) /* bytes that a column gathers before it writes */
 
 /* ---- The preparation ------------------------------------------------------------------------------------------- */
 
@@ -67,7 +67,7 @@ struct csv_options prepare_csv_options(const struct prepare *p);
 /* A file of raw elements that only grows.  No descriptor stays open: a table has more columns than a process files. */
 struct column {
 	char *path;      /* owned; NULL: not opened */
-	uint8_t *buffer; /* owned */
+	uint8_t *buffer; /* owned; NULL: nothing was added yet */
 	size_t room, n;  /* bytes of BUFFER, and those in use */
 	int64_t n_bytes; /* of the column, the buffer's included */
 	bool made;       /* the file exists */

@@ -363,19 +363,33 @@ static cJSON *describe(const struct table_column *c)
 	return o;
 }
 
-/* Twenty bins between the least and the largest number of the training part. */
+/* How many numbers of the training part lie in each of twenty bins between the least and the largest. */
+static td_status count_bins(struct table *t, const struct table_column *c, double width, int64_t n[BINS], struct err *e)
+{
+	const struct column *numbers = &c->numbers[PACK_TRAIN];
+	double *piece = mem_alloc(COLUMN_ROOM);
+	td_status s = TD_OK;
+
+	for (int64_t at = 0, left = t->rows[PACK_TRAIN], m; left && !s; left -= m, at += m * (int64_t)sizeof *piece) {
+		m = TD_MIN(left, (int64_t)(COLUMN_ROOM / sizeof *piece));
+		s = column_read(numbers, at, piece, (size_t)m * sizeof *piece, e);
+		for (int64_t i = 0; i < m && !s; i++)
+			if (!isnan(piece[i]))
+				n[width > 0 ? TD_MIN((int)(piece[i] / width - c->min / width), BINS - 1) : 0]++;
+	}
+	mem_free(piece);
+	return s;
+}
+
 static td_status add_histogram(struct table *t, const struct table_column *c, cJSON *to, struct err *e)
 {
-	double *x = column_map(&c->numbers[PACK_TRAIN], e), width = (c->max - c->min) / BINS;
+	double width = c->max / BINS - c->min / BINS; /* the difference itself may be no double */
 	cJSON *histogram, *edges, *counts;
 	int64_t n[BINS] = { 0 };
+	td_status s = count_bins(t, c, width, n, e);
 
-	if (!x)
-		return e->status;
-	for (int64_t i = 0; i < t->rows[PACK_TRAIN]; i++)
-		if (!isnan(x[i]))
-			n[width > 0 && isfinite(width) ? TD_MIN((int)((x[i] - c->min) / width), BINS - 1) : 0]++;
-	column_unmap(&c->numbers[PACK_TRAIN], x);
+	if (s)
+		return s;
 	histogram = cJSON_AddObjectToObject(to, "histogram");
 	edges = cJSON_AddArrayToObject(histogram, "edges");
 	counts = cJSON_AddArrayToObject(histogram, "counts");

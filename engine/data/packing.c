@@ -15,7 +15,6 @@ void column_open(struct column *c, const struct prepare *p, enum pack_part part,
 {
 	*c = (struct column){
 		.path = mem_printf("%s/%s.%s", p->order->folder, pack_part_names[part], name),
-		.buffer = mem_alloc(room),
 		.room = room,
 	};
 }
@@ -62,6 +61,8 @@ td_status column_add(struct column *c, const void *bytes, size_t n, struct err *
 		return s;
 	if (n >= c->room)
 		return append(c, bytes, n, e);
+	if (!c->buffer) /* many columns stay empty: those of a part that is not there */
+		c->buffer = mem_alloc(c->room);
 	if (n)
 		memcpy(c->buffer + c->n, bytes, n);
 	c->n += n;
@@ -103,17 +104,27 @@ void column_unmap(const struct column *c, void *bytes)
 		munmap(bytes, (size_t)c->n_bytes);
 }
 
+/* In pieces: mapped pages would count as the process's memory. */
 td_status column_rename(const struct column *c, const int32_t *rank, struct err *e)
 {
-	int32_t *labels = column_map(c, e);
+	int32_t *piece = mem_alloc(COLUMN_ROOM);
+	int fd = open(c->path, O_RDWR | O_CLOEXEC);
+	td_status s = fd < 0 ? err_errno(e, "opening %s", c->path) : TD_OK;
 
-	if (!labels)
-		return e->status;
-	for (int64_t i = 0; i < c->n_bytes / (int64_t)sizeof *labels; i++)
-		if (labels[i] >= 0)
-			labels[i] = rank[labels[i]];
-	column_unmap(c, labels);
-	return TD_OK;
+	for (int64_t at = 0; at < c->n_bytes && !s;) {
+		ssize_t n = pread(fd, piece, COLUMN_ROOM, at);
+
+		for (ssize_t i = 0; i < n / (ssize_t)sizeof *piece; i++)
+			if (piece[i] >= 0)
+				piece[i] = rank[piece[i]];
+		if (n <= 0 || n % (ssize_t)sizeof *piece || pwrite(fd, piece, (size_t)n, at) != n)
+			s = err_errno(e, "rewriting %s", c->path);
+		at += n;
+	}
+	if (fd >= 0)
+		close(fd);
+	mem_free(piece);
+	return s;
 }
 
 td_status column_read(const struct column *c, int64_t at, void *to, size_t n, struct err *e)

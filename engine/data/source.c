@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_BYTES (1 << 17) /* of one read */
+#define READ_BYTES (1 << 16) /* of one read */
 #define PEEK_BYTES 512       /* where the magic of all packed files stands; a block of tar */
 
 /* ---- Names --------------------------------------------------------------------------------------------------------
@@ -189,7 +189,8 @@ static td_status open_file(struct source *s, const char *path, const char *name,
 	struct stat st;
 	ssize_t n;
 
-	s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	/* Within a folder nothing is followed; a file of its own is where the order says. */
+	s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (s->folder ? O_NOFOLLOW : 0));
 	if (s->fd < 0 || fstat(s->fd, &st))
 		return err_errno(e, "opening %s", name);
 	if (!S_ISREG(st.st_mode))
