@@ -21,7 +21,7 @@ enum data_missing { DATA_MISSING_ERROR, DATA_MISSING_DROP, DATA_MISSING_MEAN };
 enum data_tokenizer { DATA_CHAR, DATA_WORD };
 
 struct data_options {
-	const char *dataset; /* its name */
+	const char *dataset; /* its name; NULL: the document has none, which is a fault */
 	int64_t batch_size;
 	int64_t limit; /* 0: all training samples */
 	bool shuffle;

@@ -47,7 +47,6 @@ static const struct opt data_opts[] = {
 	{ .name = "dataset",
 		.kind = OPT_STRING,
 		.at = AT(dataset),
-		.value = "\"\"",
 		.high = NAME_MOST,
 		.required = true,
 		.doc = "The dataset's name." },
