@@ -54,10 +54,10 @@ td_status api_own(const struct request *q, const char *what, const char *id, con
 /* True: a question that this request asked has no answer yet, and it is parked again: return TD_OK.  First thing in a
  * handler that asks. */
 bool api_still_waits(struct request *q);
-/* Ask once (takes BODY, which is NULL when it was asked before, and FILE, a path that is removed when the request is
- * over); either *PARKED (return TD_OK, be called again), or *ANSWER is the caller's. */
-td_status api_ask(struct request *q, enum question_kind kind, cJSON *body, int64_t memory_bytes, char *file,
-	cJSON **answer, bool *parked, struct err *e);
+/* Ask once (takes BODY, which is NULL when it was asked before); either *PARKED (return TD_OK, be called again), or
+ * *ANSWER is the caller's. */
+td_status api_ask(struct request *q, enum question_kind kind, cJSON *body, int64_t memory_bytes, cJSON **answer,
+	bool *parked, struct err *e);
 
 /* A job on its way in. */
 struct submission {

@@ -1,9 +1,8 @@
 /* What a trained model says of inputs.
  *
- * The daemon reads nothing of them: the body goes to a file, the predictor process reads that, the weights and what was
- * fitted to the training data, and answers; meanwhile the request is parked. */
+ * The daemon reads nothing of them: the body goes to a file as it comes, the predictor process reads that, the weights
+ * and what was fitted to the training data, and answers; meanwhile the request is parked. */
 #include "api/api.h"
-#include "http/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,11 +10,14 @@
 #define TOP_DEFAULT  5
 #define TOP_MOST     1000
 #define MEMORY_LEAST (1LL << 30) /* bytes for the predictor, however small the job was */
+#define INPUT_MOST   (32 << 20)  /* bytes: a picture of a good camera, or a few thousand small ones */
+#define SNIFF_BYTES  256
+#define LINES_MOST   (1 << 20) /* bytes of JSON in which faults get lines and columns */
 
 /* ---- What is asked ----------------------------------------------------------------------------------------------- */
 
 /* By its first bytes: curl says "form" of whatever it sends. */
-static const char *sniff(const struct request *q)
+static const char *sniff(const char *bytes, size_t n)
 {
 	static const struct {
 		const char *magic;
@@ -26,10 +28,10 @@ static const char *sniff(const struct request *q)
 		{ "\x89PNG", 4, "image/png" },
 		{ "\xff\xd8\xff", 3, "image/jpeg" },
 	};
-	const char *p = q->body + strspn(q->body, " \t\r\n");
+	const char *p = bytes + strspn(bytes, " \t\r\n");
 
 	for (size_t i = 0; i < TD_COUNT(kinds); i++)
-		if (q->n_body >= kinds[i].n && !memcmp(q->body, kinds[i].magic, kinds[i].n))
+		if (n >= kinds[i].n && !memcmp(bytes, kinds[i].magic, kinds[i].n))
 			return kinds[i].type;
 	return *p == '{' || *p == '[' ? "application/json" : NULL;
 }
@@ -38,14 +40,24 @@ static const char *sniff(const struct request *q)
 static const char *media_type(struct request *q, struct response *r, struct err *e)
 {
 	const char *given = request_header(q, "Content-Type"), *type;
+	char bytes[SNIFF_BYTES + 1] = "";
+	FILE *f;
+	size_t n;
 
-	if (!q->n_body) {
+	if (!q->upload.n_bytes) {
 		err_set(e, TD_INVALID,
 			"the body is empty; expected {\"inputs\": [...]}, or a file: NPY, PNG or JPEG (curl "
 			"--data-binary @FILE)");
 		return NULL;
 	}
-	type = sniff(q);
+	f = fopen(q->upload.path, "re");
+	if (!f) {
+		err_errno(e, "reading the input");
+		return NULL;
+	}
+	n = fread(bytes, 1, SNIFF_BYTES, f);
+	fclose(f);
+	type = sniff(bytes, n);
 	if (!type)
 		respond_problem(r, q, 415, "media-type",
 			"the body (of type \"%.80s\") is neither JSON nor NPY, PNG or JPEG", given ? given : "");
@@ -109,20 +121,6 @@ static void files_release(struct files *f)
 
 /* ---- Asking ------------------------------------------------------------------------------------------------------ */
 
-static td_status save_body(struct request *q, char **path, struct err *e)
-{
-	char *folder = mem_printf("%s/tmp", q->srv->config->data_dir), id[ULID_TEXT];
-
-	ulid_make(id);
-	*path = mem_printf("%s/input-%s", folder, id);
-	if (file_make_folder(folder, e) || file_write(*path, q->body, q->n_body, e)) {
-		mem_free(*path);
-		*path = NULL;
-	}
-	mem_free(folder);
-	return e->status;
-}
-
 static cJSON *question(
 	const struct job *j, const struct files *f, const char *input, const char *type, int64_t top, int64_t outputs)
 {
@@ -142,7 +140,9 @@ static void respond_answer(
 	struct request *q, struct response *r, cJSON *answer, const char *checkpoint, const char *type, struct err *e)
 {
 	const cJSON *fault, *faults = json_get(answer, "faults");
+	struct err none = { 0 };
 	struct faults f;
+	struct buf text;
 
 	if (!faults || !faults->child) {
 		cJSON_DeleteItemFromObjectCaseSensitive(answer, "faults");
@@ -152,14 +152,20 @@ static void respond_answer(
 		return;
 	}
 	faults_init(&f);
+	buf_init(&text, LINES_MOST);
 	cJSON_ArrayForEach(fault, faults)
 	{
 		faults_add(
 			&f, json_string(fault, "pointer", ""), "%s", json_string(fault, "detail", "this does not fit"));
 	}
-	if (strcmp(type, "application/json") != 0)
-		q->body = NULL; /* no text in which a fault had a line */
+	/* In what is no JSON, or too long for anybody to count its lines, a fault has none. */
+	if (!strcmp(type, "application/json") && !file_read(q->upload.path, &text, &none)) {
+		q->body = text.data;
+		q->n_body = text.len;
+	}
 	respond_faults(r, q, &f, e);
+	q->body = NULL;
+	buf_release(&text);
 	faults_release(&f);
 	cJSON_Delete(answer);
 }
@@ -168,36 +174,55 @@ static td_status predict(struct request *q, struct response *r, const struct job
 	const char *type, struct err *e)
 {
 	cJSON *body = NULL, *answer;
-	char *input = NULL;
 	int64_t top, outputs;
 	bool parked;
 
 	if (request_int(q, "top", 1, TOP_MOST, TOP_DEFAULT, &top, e) || request_int(q, "outputs", 0, 1, 0, &outputs, e))
 		return e->status;
-	if (!q->kept) {
-		if (save_body(q, &input, e))
-			return e->status;
-		body = question(j, f, input, type, top, outputs);
-	}
-	if (api_ask(q, ASK_PREDICT, body, TD_MAX(j->memory_bytes, MEMORY_LEAST), input, &answer, &parked, e) || parked)
+	if (!q->kept)
+		body = question(j, f, q->upload.path, type, top, outputs);
+	if (api_ask(q, ASK_PREDICT, body, TD_MAX(j->memory_bytes, MEMORY_LEAST), &answer, &parked, e) || parked)
 		return e->status;
 	respond_answer(q, r, answer, f->checkpoint, type, e);
+	return e->status;
+}
+
+/* The job must have something to predict with before its input is let in. */
+static td_status find_model(struct request *q, struct job *j, struct files *f, struct err *e)
+{
+	if (api_job(q, j, e))
+		return e->status;
+	if (job_external(j))
+		return err_set(e, TD_CONFLICT, "job %s is external: its weights are not here", j->id);
+	return find_files(q, j, f, e);
+}
+
+td_status predict_open(struct request *q, struct upload *u, struct err *e)
+{
+	char *folder = mem_printf("%s/tmp", q->srv->config->data_dir), id[ULID_TEXT];
+	struct files f = { 0 };
+	struct job j = { 0 };
+
+	if (!find_model(q, &j, &f, e) && !file_make_folder(folder, e)) {
+		ulid_make(id);
+		u->path = mem_printf("%s/input-%s", folder, id);
+		u->most = INPUT_MOST;
+	}
+	files_release(&f);
+	job_release(&j);
+	mem_free(folder);
 	return e->status;
 }
 
 td_status job_predict(struct request *q, struct response *r, struct err *e)
 {
 	struct files f = { 0 };
+	struct job j = { 0 };
 	const char *type;
-	struct job j;
 
 	if (api_still_waits(q))
 		return TD_OK;
-	if (api_job(q, &j, e))
-		return e->status;
-	if (job_external(&j))
-		err_set(e, TD_CONFLICT, "job %s is external: its weights are not here", j.id);
-	else if ((type = media_type(q, r, e)) && !find_files(q, &j, &f, e))
+	if (!find_model(q, &j, &f, e) && (type = media_type(q, r, e)))
 		predict(q, r, &j, &f, type, e);
 	files_release(&f);
 	job_release(&j);

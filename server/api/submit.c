@@ -45,20 +45,9 @@ td_status api_own_job(struct request *q, struct job *j, struct err *e)
 
 /* ---- Asking while parked ----------------------------------------------------------------------------------------- */
 
-struct asked {
-	struct question *question;
-	char *file; /* owned; removed with the question; NULL: none */
-};
-
-static void release_asked(struct server *srv, void *kept)
+static void release_question(struct server *srv, void *kept)
 {
-	struct asked *a = kept;
-
-	control_forget(srv->control, a->question);
-	if (a->file)
-		file_remove_tree(a->file, NULL);
-	mem_free(a->file);
-	mem_free(a);
+	control_forget(srv->control, kept);
 }
 
 static int park_ms(enum question_kind kind)
@@ -68,26 +57,23 @@ static int park_ms(enum question_kind kind)
 
 bool api_still_waits(struct request *q)
 {
-	const struct asked *a = q->kept;
-
-	return a && !control_is_answered(q->srv->control, a->question) && request_park(q, park_ms(ASK_PREDICT));
+	return q->kept && !control_is_answered(q->srv->control, q->kept) && request_park(q, park_ms(ASK_PREDICT));
 }
 
-td_status api_ask(struct request *q, enum question_kind kind, cJSON *body, int64_t memory_bytes, char *file,
-	cJSON **answer, bool *parked, struct err *e)
+td_status api_ask(struct request *q, enum question_kind kind, cJSON *body, int64_t memory_bytes, cJSON **answer,
+	bool *parked, struct err *e)
 {
-	struct asked *a = q->kept;
+	struct question *k = q->kept;
 
 	*answer = NULL;
 	*parked = false;
-	if (!a) {
-		q->kept = a = MEM_NEW(struct asked);
-		q->release_kept = release_asked;
-		a->file = file;
-		if (control_ask(q->srv->control, kind, body, memory_bytes, &a->question, e))
+	if (!k) {
+		if (control_ask(q->srv->control, kind, body, memory_bytes, &k, e))
 			return e->status;
+		q->kept = k;
+		q->release_kept = release_question;
 	}
-	if (control_answered(q->srv->control, a->question, answer, e))
+	if (control_answered(q->srv->control, k, answer, e))
 		return e->status;
 	*parked = request_park(q, park_ms(kind));
 	return *parked ? TD_OK
@@ -182,7 +168,7 @@ static td_status check_shapes(struct request *q, struct submission *s, bool *par
 		body = cJSON_CreateObject();
 		cJSON_AddItemToObject(body, "spec", cJSON_Duplicate(s->spec, true));
 	}
-	if (api_ask(q, ASK_CHECK, body, 0, NULL, &s->checked, parked, e) || *parked)
+	if (api_ask(q, ASK_CHECK, body, 0, &s->checked, parked, e) || *parked)
 		return e->status;
 	cJSON_ArrayForEach(fault_at, json_get(s->checked, "faults"))
 	{

@@ -14,6 +14,7 @@ http_handler job_fork;
 http_handler job_points, job_finish;
 /* predict.c */
 http_handler job_predict;
+td_status predict_open(struct request *q, struct upload *u, struct err *e);
 /* sweeps.c */
 http_handler sweep_create, sweeps_list, sweep_get, sweep_cancel;
 /* joblist.c, compare.c */

@@ -8,7 +8,6 @@
 #define JOB_BODY_MOST    (1u << 20) /* a spec of a thousand layers has 100 kB */
 #define SMALL_BODY_MOST  (64u << 10)
 #define POINTS_BODY_MOST (4u << 20)  /* 10,000 points with long names */
-#define INPUT_BODY_MOST  (32u << 20) /* a picture of a good camera, or a few hundred small ones */
 
 #define OBJECT(properties, required)                                                                                   \
 	"{\"type\":\"object\",\"properties\":{" properties "},\"required\":[" required                                 \
@@ -95,7 +94,7 @@ const struct route routes[] = {
 		.tag = "metrics", .summary = "Points of an external job, as JSON {points: [{name, step, value, time}]} or a point a line", .success = 200 },
 	{ .method = "POST", .path = API "/jobs/{id}/finish", .handler = job_finish, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
 		.body_schema = FINISH_SCHEMA, .tag = "jobs", .summary = "Say how an external job has ended", .success = 200, .response_schema = "Job" },
-	{ .method = "POST", .path = API "/jobs/{id}/predict", .handler = job_predict, .scope = SCOPE_READ, .body = BODY_BYTES, .max_body = INPUT_BODY_MOST,
+	{ .method = "POST", .path = API "/jobs/{id}/predict", .handler = job_predict, .scope = SCOPE_READ, .body = BODY_FILE, .open = predict_open,
 		.tag = "results", .summary = "What the trained model says of inputs: JSON {inputs: [...]}, NPY, PNG or JPEG",
 		.query = "checkpoint:string outputs:int top:int", .success = 200 },
 

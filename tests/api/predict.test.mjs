@@ -61,6 +61,7 @@ describe("a prediction", () => {
 		const cut = npy("<f4", [3, 3], rows.flat()).subarray(0, 140);
 		assert.ok(problem(assert, await predict(job.id, cut, "application/x-npy"), 422).errors[0].detail);
 		for (const bytes of [Buffer.from("\x89PNG\r\n\x1a\n garbage", "latin1"), Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 1])]) assert.ok((await predict(job.id, bytes, "image/png")).status === 422);
+		problem(assert, await predict(job.id, Buffer.alloc((32 << 20) + 1, " "), "application/json"), 413);
 		assert.equal((await tandem.post(`/jobs/${job.id}/predict`, { inputs: rows })).status, 200, "and the next is answered");
 	});
 
