@@ -297,11 +297,12 @@ const struct data_facts *loader_facts(const struct loader *l)
 
 int64_t loader_bytes(const struct loader *l)
 {
-	/* While the splits are made there are two lists of the larger part besides the three that stay. */
+	/* While the splits are made: two lists of a part's samples, the splits' own ones together, and what qsort
+	 * takes. */
 	int64_t samples = l->n_part[PACK_TRAIN] + l->n_part[PACK_TEST], batch = l->options->batch_size;
 	int64_t row = td_shape_count(&l->facts.x) + td_shape_count(&l->facts.y);
 
-	return samples * 3 * (int64_t)sizeof(int64_t) + batch * 3 * (int64_t)sizeof(int64_t) +
+	return samples * 4 * (int64_t)sizeof(int64_t) + batch * 3 * (int64_t)sizeof(int64_t) +
 	       (l->mixup ? batch * row * (int64_t)sizeof(float) : 0) + l->kind->bytes(l);
 }
 
