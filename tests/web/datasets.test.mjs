@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { balance, corrected, documentOf, fractionOf, imbalance, isBusy, nameFrom, startingJob, total } from '../../web/lib/datasets.js';
+import { balance, corrected, documentOf, fractionOf, imbalance, isBusy, nameFrom, startingJob } from '../../web/lib/datasets.js';
 
 test('a name is made of an address or a file, without endings and odd letters', () => {
   assert.equal(nameFrom('https://example.org/data/Iris%20Data.csv.gz?download=1'), 'iris-data');
@@ -56,7 +56,6 @@ test('classes are bars by the share of the largest', () => {
   assert.equal(imbalance(classes), 4);
   assert.ok(Number.isNaN(imbalance([{ train: 3 }])));
   assert.deepEqual(balance([]), []);
-  assert.equal(total({ train: 3, test: 4 }), 7);
 });
 
 test('the first job fits the kind of the data', () => {

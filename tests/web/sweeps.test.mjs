@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { axesOf, axisLabels, bestSoFar, gridSize, isSweep, isWithin, listOf, literal, nudged, ranked, rowsOf, spaceOf, spaceText, sweepDocument, valuesOf } from '../../web/lib/sweeps.js';
+import { axesOf, axisLabels, bestSoFar, childrenOf, gridSize, isSweep, isWithin, listOf, literal, nudged, ranked, rowsOf, spaceOf, spaceText, sweepDocument, valuesOf } from '../../web/lib/sweeps.js';
 
 test('values are JSON where they are some, else text', () => {
   assert.equal(literal(' 1e-3 '), 0.001);
@@ -90,4 +90,11 @@ test('arrow keys move a brush, Escape takes it away, other keys mean nothing', (
   assert.equal(nudged([0.2, 0.4], 'Tab', false), undefined);
   const [low, high] = nudged([0.5, 0.52], 'ArrowUp', false);
   assert.ok(low <= high, 'its ends do not cross');
+});
+
+test('jobs are counted by how they stand', () => {
+  const counts = { succeeded: 3, cancelled: 2, failed: 1, timed_out: 1, running: 1, starting: 1, queued: 4, planned: 7 };
+  assert.deepEqual(childrenOf({ max_jobs: 20, counts }), { done: 7, failed: 2, running: 2, all: 20 });
+  assert.deepEqual(childrenOf({ counts: { succeeded: 2 } }), { done: 2, failed: 0, running: 0, all: 2 });
+  assert.deepEqual(childrenOf({}), { done: 0, failed: 0, running: 0, all: 0 });
 });

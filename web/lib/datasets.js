@@ -54,11 +54,6 @@ export function nameFrom(from) {
     .slice(0, 64);
 }
 
-/* The counts of a class or a part together. */
-export function total(samples) {
-  return Object.values(samples || {}).reduce((sum, n) => sum + (Number(n) || 0), 0);
-}
-
 /* Rows {name, train, test, share} of the class balance: SHARE of the largest class. */
 export function balance(classes) {
   const most = Math.max(1, ...classes.map((c) => (c.train || 0) + (c.test || 0)));

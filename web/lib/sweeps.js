@@ -96,8 +96,16 @@ export function spaceText(given) {
   return `${list[0]} … ${list[1]}, ${name}${list.length > 2 ? ` ${list[2]}` : ''}`;
 }
 
+/* How many of a sweep's jobs there are in all, have ended, have failed, and run now. */
+export function childrenOf(sweep) {
+  const counts = sweep.counts || {};
+  const sum = (states) => states.reduce((n, state) => n + (counts[state] || 0), 0);
+  const failed = sum(['failed', 'timed_out']);
+  return { done: failed + sum(['succeeded', 'cancelled']), failed, running: sum(['running', 'starting']), all: sweep.max_jobs || sum(Object.keys(counts)) };
+}
+
 /* Whether A is better than B for the sweep's GOAL. */
-export function isBetter(a, b, goal) {
+function isBetter(a, b, goal) {
   return !Number.isFinite(b) || (goal === 'min' ? a < b : a > b);
 }
 

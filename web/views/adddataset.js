@@ -7,7 +7,7 @@ import { FORMATS, documentOf, nameFrom } from '../lib/datasets.js';
 import * as format from '../lib/format.js';
 import { go } from '../lib/route.js';
 import { Field, OtherFaults } from './fields.js';
-import { Choice, Shell } from './parts.js';
+import { Choice, Shell, quoted } from './parts.js';
 
 const SOURCES = [
   ['upload', 'Upload files'],
@@ -164,6 +164,6 @@ function Drop({ files, sent, pick, drop }) {
 function ByCurl({ source, document, files }) {
   const name = encodeURIComponent(document.name || 'NAME');
   const sends = source === 'upload' ? (files.length ? files : [{ name: 'FILE' }]).map((f) => `curl -T '${f.name}' ${address(`/datasets/${name}/files/`)}`) : [];
-  const lines = [...sends, `curl ${address('/datasets')} --json '${JSON.stringify(document)}'`];
+  const lines = [...sends, `curl ${address('/datasets')} --json '${quoted({ ...document, name: document.name || 'NAME' })}'`];
   return html`<h2>The same with curl</h2><${Shell} text=${lines.join('\n')} />`;
 }

@@ -9,7 +9,7 @@ import { go } from '../lib/route.js';
 import { Columns } from './columns.js';
 import { DatasetProgress, samplesText } from './datasets.js';
 import { Field, OtherFaults } from './fields.js';
-import { ConfirmButton, ErrorBox, Live, Shell, State, Time, useLive } from './parts.js';
+import { ConfirmButton, ErrorBox, Live, Shell, State, Time, quoted, useLive } from './parts.js';
 
 const CLASSES_FIRST = 30; // rows of the class balance until the rest is asked for
 
@@ -214,7 +214,7 @@ function About({ dataset, again }) {
     ['Changed', dataset.updated && html`<${Time} at=${dataset.updated} />`],
   ].filter(([, v]) => v);
   const job = startingJob(dataset);
-  const line = `curl ${address('/jobs')} --json '${JSON.stringify(job).replaceAll("'", "'\\''")}'`;
+  const line = `curl ${address('/jobs')} --json '${quoted(job)}'`;
   return html`
     <h2>About</h2>
     <dl class="about">${rows.map(([n, v]) => html`<dt>${n}</dt><dd>${v}</dd>`)}</dl>

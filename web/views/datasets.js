@@ -18,7 +18,7 @@ export function mount(el) {
 }
 
 /* What an event of a data set means for the list: its progress is taken as it is, another state is looked up. */
-export function datasetNews(kind, event) {
+function datasetNews(kind, event) {
   if (kind !== 'dataset') return undefined;
   return (data) => ({ ...data, items: data.items.map((d) => (d.name === event.name ? { ...d, ...event } : d)) });
 }

@@ -9,7 +9,7 @@ import { isHighBetter } from '../lib/leaderboard.js';
 import { go } from '../lib/route.js';
 import { SPACES, gridSize, isSweep, rowsOf, sweepDocument, valuesOf } from '../lib/sweeps.js';
 import { Field, OtherFaults, faultsAt } from './fields.js';
-import { Check, Choice, ErrorBox, Shell, useLoaded } from './parts.js';
+import { Check, Choice, ErrorBox, Shell, quoted, useLoaded } from './parts.js';
 
 const RECENT = 30; // jobs offered to begin with
 const FIRST_ROW = { pointer: '/optimizer/lr', kind: 'log_uniform', text: '0.0001, 0.1' };
@@ -149,8 +149,7 @@ function NewSweep({ from, sweep, example }) {
       </div>
       <aside>
         <h2>The same with curl</h2>
-        <${Shell} text=${`curl ${address('/sweeps')} --json '${JSON.stringify({ ...document, base: undefined }).replace(/^\{/, '{"base": JOB, ').replaceAll("'", "'\\''")}'`} />
-        <p class="muted">JOB is a job's document, as <code>POST /jobs</code> takes it.</p>
+        <${Shell} text=${`curl ${address('/sweeps')} --json '${quoted(document)}'`} />
       </aside>
     </form>
   `;

@@ -210,6 +210,11 @@ export function Dialog({ title, onClose, children }) {
   `;
 }
 
+/* A document between single quotes of a shell. */
+export function quoted(document) {
+  return JSON.stringify(document).replaceAll("'", "'\\''");
+}
+
 /* A line for the shell, ready to be copied. */
 export function Shell({ text }) {
   const [copied, setCopied] = useState(false);

@@ -7,7 +7,7 @@ import * as format from '../lib/format.js';
 import { answerKind, bodyOf, firstValue, inputColumns, mediaType, rowOf, topOf } from '../lib/predict.js';
 import { bestSeries } from '../lib/series.js';
 import { Field } from './fields.js';
-import { Choice, ErrorBox, Shell, isTerminal, useLoaded } from './parts.js';
+import { Choice, ErrorBox, Shell, isTerminal, quoted, useLoaded } from './parts.js';
 
 const SHOWN_MOST = 50; // predictions of one answer on the page
 const SAMPLE_TEXT = { labelled_text: 'what a fine film', text: 'Once upon a time', tagged_text: 'the cat sat on the mat' };
@@ -74,7 +74,7 @@ function curlOf(job, kind, columns) {
   const to = address(`/jobs/${job.id}/predict`);
   if (kind === 'images') return `curl --data-binary @picture.png -H 'Content-Type: image/png' ${to}`;
   const input = kind === 'table' ? rowOf(columns, Object.fromEntries(columns.map((c) => [c.name, firstValue(c)]))) : (SAMPLE_TEXT[kind] ?? [0, 0, 0]);
-  return `curl ${to} --json '${JSON.stringify({ inputs: [input] }).replaceAll("'", "'\\''")}'`;
+  return `curl ${to} --json '${quoted({ inputs: [input] })}'`;
 }
 
 function FormInput({ columns, askJson, busy }) {

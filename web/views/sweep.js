@@ -7,11 +7,10 @@ import * as format from '../lib/format.js';
 import { figureText, headOf, isShare } from '../lib/leaderboard.js';
 import { setQuery } from '../lib/route.js';
 import { columns } from '../lib/smooth.js';
-import { axesOf, bestSoFar, isWithin, ranked, spaceText } from '../lib/sweeps.js';
+import { axesOf, bestSoFar, childrenOf, isWithin, ranked, spaceText } from '../lib/sweeps.js';
 import { Chart, Controls, MAX_POINTS, viewOf } from './curves.js';
-import { Check, ConfirmButton, ErrorBox, Live, State, Time, useLive, useLoaded } from './parts.js';
+import { Check, ConfirmButton, ErrorBox, Live, State, useLive, useLoaded } from './parts.js';
 import { Parallel, Plot } from './plots.js';
-import { childrenOf } from './sweeps.js';
 
 const CURVES_MOST = 8; // children whose curves are drawn: the best ones
 const POLL_MS = 3000; // values of children come with their metrics, which are no news of the sweep

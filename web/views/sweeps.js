@@ -5,6 +5,7 @@ import { address, sweeps } from '../api.js';
 import * as format from '../lib/format.js';
 import { figureText } from '../lib/leaderboard.js';
 import { go } from '../lib/route.js';
+import { childrenOf } from '../lib/sweeps.js';
 import { ErrorBox, Live, Shell, State, Time, useLive } from './parts.js';
 
 export function title() {
@@ -14,16 +15,6 @@ export function title() {
 export function mount(el) {
   render(html`<${Sweeps} />`, el);
   return () => render(null, el);
-}
-
-const isOver = (counts, name) => ['succeeded', 'failed', 'cancelled', 'timed_out'].includes(name) && counts[name];
-
-/* {done, failed, all} of a sweep's children. */
-export function childrenOf(sweep) {
-  const counts = sweep.counts || {};
-  const sum = (list) => list.reduce((n, name) => n + (counts[name] || 0), 0);
-  const names = Object.keys(counts);
-  return { done: sum(names.filter((n) => isOver(counts, n))), failed: sum(['failed', 'timed_out']), running: sum(['running', 'starting']), all: sweep.max_jobs || sum(names) };
 }
 
 function Sweeps() {
