@@ -181,7 +181,7 @@ static int32_t images_label(const struct loader *l, enum pack_part part, int64_t
 
 /* ---- Fitting --------------------------------------------------------------------------------------------------- */
 
-/* Moments of every channel's values before transform I, all of whose predecessors are scalings: from the bytes' counts.
+/* Moments of every channel's values before transform I, all of whose predecessors are scalings: from counts of bytes.
  */
 static void fit_by_table(const struct loader *l, int i, struct moments *channels)
 {

@@ -39,8 +39,7 @@ static void samples_of(struct lab *lab, enum data_split split, int *out)
 	batch_free(&b);
 }
 
-/* ---- Splits and orders ---------------------------------------------------------------------------------------------
- */
+/* ---- Splits and orders ----------------------------------------------------------------------------------------- */
 
 static void a_split_by_end_takes_the_last_of_the_limit(void **state)
 {
