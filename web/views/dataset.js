@@ -185,7 +185,7 @@ function Balance({ classes }) {
         `,
       )}
     </ul>
-    <p class="muted key"><i class="swatch train"></i> train <i class="swatch test"></i> test</p>
+    ${rows.some((c) => c.test > 0) && html`<p class="muted key"><i class="swatch train"></i> train <i class="swatch test"></i> test</p>`}
     ${rows.length > CLASSES_FIRST && !all && html`<p class="more"><button onClick=${() => setAll(true)}>Show all ${rows.length} classes</button></p>`}
   `;
 }
