@@ -185,7 +185,7 @@ export const address = (path) => `${location.origin}${BASE}${path}`;
 // ---- The rest ---------------------------------------------------------------------------------------------------------
 
 export const examples = {
-  list: () => get('/examples'),
+  jobs: async () => (await get('/examples')).items.filter((e) => e.kind === 'job'), // the others are sweeps
   text: async (name) => (await request('GET', `/examples/${id(name)}`)).text(),
 };
 

@@ -40,7 +40,7 @@ td_status api_parse_time(const char *text, int64_t *ms, struct err *e);
 void csv_field(struct buf *out, const char *text, bool first);
 void csv_value(struct buf *out, const cJSON *v, bool first);
 /* The shortest text that reads back as the same double. */
-void csv_number(struct buf *out, double v);
+void csv_double(struct buf *out, double v);
 
 /* ---- submit.c ---------------------------------------------------------------------------------------------------- */
 

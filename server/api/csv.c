@@ -20,7 +20,7 @@ void csv_field(struct buf *out, const char *text, bool first)
 	buf_puts(out, "\"");
 }
 
-void csv_number(struct buf *out, double v)
+void csv_double(struct buf *out, double v)
 {
 	char text[40];
 
@@ -46,7 +46,7 @@ void csv_value(struct buf *out, const cJSON *v, bool first)
 		csv_field(out, v->valuestring, first);
 	} else if (cJSON_IsNumber(v)) {
 		csv_field(out, "", first);
-		csv_number(out, v->valuedouble);
+		csv_double(out, v->valuedouble);
 	} else {
 		text = json_print(v);
 		csv_field(out, text, first);

@@ -27,17 +27,24 @@ td_status examples_list(struct request *q, struct response *r, struct err *e)
 
 	(void)e;
 	for (size_t i = 0; i < n_embedded_files; i++) {
-		cJSON *item, *spec;
+		cJSON *item, *spec, *links;
+		bool sweep;
 		char *url;
 
 		if (!example_name(&embedded_files[i], name, sizeof name))
 			continue;
 		item = cJSON_CreateObject();
 		spec = cJSON_Parse((const char *)embedded_files[i].data);
+		sweep = json_get(spec, "base");
 		cJSON_AddStringToObject(item, "name", name);
+		cJSON_AddStringToObject(item, "kind", sweep ? "sweep" : "job");
 		cJSON_AddStringToObject(item, "notes", json_string(spec, "notes", ""));
 		url = mem_printf("%s" API_BASE "/examples/%s", base, name);
-		cJSON_AddStringToObject(cJSON_AddObjectToObject(item, "links"), "self", url);
+		links = cJSON_AddObjectToObject(item, "links");
+		cJSON_AddStringToObject(links, "self", url);
+		mem_free(url);
+		url = mem_printf("%s" API_BASE "%s", base, sweep ? "/sweeps" : "/jobs");
+		cJSON_AddStringToObject(links, "post", url);
 		mem_free(url);
 		cJSON_Delete(spec);
 		cJSON_AddItemToArray(items, item);

@@ -151,7 +151,7 @@ static void add_point(const struct export *x, const struct point *p, struct buf 
 		buf_puts(out, ",");
 	}
 	buf_printf(out, "%lld,%s,", (long long)p->step, time);
-	csv_number(out, p->value);
+	csv_double(out, p->value);
 	buf_puts(out, "\n");
 }
 

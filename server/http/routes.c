@@ -7,7 +7,7 @@
 #define API              "/api/v1"
 #define JOB_BODY_MOST    (1u << 20) /* a spec of a thousand layers has 100 kB */
 #define SMALL_BODY_MOST  (64u << 10)
-#define POINTS_BODY_MOST (4u << 20)  /* 10,000 points with long names */
+#define POINTS_BODY_MOST (4u << 20) /* 10,000 points with long names */
 
 #define OBJECT(properties, required)                                                                                   \
 	"{\"type\":\"object\",\"properties\":{" properties "},\"required\":[" required                                 \
@@ -30,7 +30,8 @@
 #define FORK_SCHEMA   OBJECT(TEXT("from", "40") "," TEXT("name", "200") ",\"set\":{\"type\":\"object\"}", "")
 #define FINISH_SCHEMA OBJECT("\"state\":{\"enum\":[\"succeeded\",\"failed\"]}," TEXT("detail", "2000"), "\"state\"")
 #define SWEEP_SCHEMA                                                                                                   \
-	OBJECT(TEXT("name", "200") ",\"base\":{\"type\":\"object\"},\"space\":{\"type\":\"object\"}," TEXT("metric",   \
+	OBJECT(TEXT("name", "200") "," TEXT("notes",                                                                   \
+		       "10000") ",\"base\":{\"type\":\"object\"},\"space\":{\"type\":\"object\"}," TEXT("metric",      \
 		       "200") ","                                                                                      \
 			      "\"goal\":{\"enum\":[\"max\",\"min\"]},\"strategy\":{\"enum\":[\"grid\",\"random\","     \
 			      "\"asha\"],\"default\":\"random\"},"                                                     \

@@ -33,7 +33,7 @@ async function firstText({ from, example, dataset }) {
   if (example) return exampleText(example);
   const draft = sessionStorage.getItem(DRAFT);
   if (draft) return draft;
-  const { items } = await examples.list();
+  const items = await examples.jobs();
   return items.length ? examples.text((items.find((e) => e.name === 'fashion-quick') || items[0]).name) : '{\n  \n}\n';
 }
 
@@ -78,7 +78,7 @@ function marksOf(problem, text) {
 
 function NewJob({ from, example, dataset }) {
   const first = useLoaded(() => firstText({ from, example, dataset }), `${from} ${example} ${dataset}`);
-  const list = useLoaded(() => examples.list(), 'examples');
+  const list = useLoaded(async () => ({ items: await examples.jobs() }), 'examples');
   const [text, setText] = useState(null);
   const [sent, setSent] = useState({ busy: false, error: null });
   const editor = useRef(null);

@@ -35,10 +35,10 @@ export function mount(el, params) {
 
 /* The jobs to choose from: [{key, text, load()}]. */
 async function basesOf(from) {
-  const [recent, ready] = await Promise.all([jobs.list({ limit: RECENT }), examples.list()]);
+  const [recent, ready] = await Promise.all([jobs.list({ limit: RECENT }), examples.jobs()]);
   const bases = [
     ...recent.items.filter((j) => j.kind !== 'external' && !j.sweep).map((j) => ({ key: `job ${j.id}`, text: `${j.name || j.id} (job)`, load: async () => (await jobs.get(j.id)).spec })),
-    ...ready.items.map((e) => ({ key: `example ${e.name}`, text: `${e.name} (example)`, load: async () => jobOf(JSON.parse(await examples.text(e.name))) })),
+    ...ready.map((e) => ({ key: `example ${e.name}`, text: `${e.name} (example)`, load: async () => jobOf(JSON.parse(await examples.text(e.name))) })),
   ];
   if (from && !bases.some((b) => b.key === `job ${from}`)) bases.unshift({ key: `job ${from}`, text: `job ${from.slice(-6)}`, load: async () => (await jobs.get(from)).spec });
   return bases;
