@@ -55,6 +55,6 @@ test('a range has room, and is one even for a single value', () => {
 test('the nearest point is found by the picture’s own units', () => {
   assert.equal(nearest([0, 10], [0, 0], 4, 0, 1, 1), 0);
   assert.equal(nearest([0, 10], [0, 0], 6, 0, 1, 1), 1);
-  assert.equal(nearest([0, 10], [100, 0], 0, 40, 10, 1), 1, 'a step is ten times as wide as it is high');
+  assert.equal(nearest([0, 10], [5, 0], 0, 0, 10, 1), 1, 'a step is ten times as wide as it is high');
   assert.equal(nearest([], [], 0, 0, 1, 1), -1);
 });
