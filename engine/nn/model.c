@@ -12,6 +12,7 @@ static const struct opt model_opts[] = {
 	{ .name = "layers",
 		.kind = OPT_CHOICES,
 		.at = offsetof(struct nn_model_options, layers),
+		.least = 1,
 		.most = NN_LAYERS_MOST,
 		.family = &nn_layers,
 		.doc = "The layers in order; the first one gets the data, the last one's output is the model's." },
