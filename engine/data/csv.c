@@ -316,9 +316,8 @@ static char *name_column(const struct csv *c, int k, struct map *seen)
 	size_t n = csv_field_bytes(c, k);
 	const char *text = csv_trim(csv_field(c, k), &n);
 	char *base = n ? mem_strndup(text, n) : mem_printf("%d", k + 1), *name = mem_strdup(base);
-	intptr_t times;
 
-	while ((times = (intptr_t)map_get(seen, name))) {
+	while (map_get(seen, name)) {
 		intptr_t base_times = (intptr_t)map_get(seen, base) + 1;
 
 		map_put(seen, base, (void *)base_times);

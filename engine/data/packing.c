@@ -302,7 +302,7 @@ static int by_label(const void *a, const void *b)
 static int choose_by_class(const int32_t *labels, int64_t n, int64_t n_classes, int64_t *out)
 {
 	int *wanted = MEM_NEW_N(int, n_classes);
-	struct chosen chosen[PREPARE_SAMPLES_MOST];
+	struct chosen chosen[PREPARE_SAMPLES_MOST] = { 0 };
 	int n_chosen = 0;
 
 	for (int k = 0; k < PREPARE_SAMPLES_MOST; k++)

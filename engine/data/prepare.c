@@ -303,9 +303,11 @@ static td_status sync_folder(const char *folder, int64_t *n_bytes, struct err *e
 	DIR *d = opendir(folder);
 	struct dirent *one;
 	struct stat st;
-	td_status s = d ? TD_OK : err_errno(e, "opening %s", folder);
+	td_status s = TD_OK;
 
 	*n_bytes = 0;
+	if (!d)
+		return err_errno(e, "opening %s", folder);
 	while (!s && (one = readdir(d))) {
 		char *path = mem_printf("%s/%s", folder, one->d_name);
 		if (one->d_name[0] != '.' && !stat(path, &st)) {
@@ -314,8 +316,7 @@ static td_status sync_folder(const char *folder, int64_t *n_bytes, struct err *e
 		}
 		mem_free(path);
 	}
-	if (d)
-		closedir(d);
+	closedir(d);
 	return s ? s : file_sync(folder, e);
 }
 

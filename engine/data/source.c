@@ -73,9 +73,14 @@ bool source_is_test(const char *name)
 /* Files that systems leave behind, and that nobody means. */
 static bool is_hidden(const char *name)
 {
-	for (const char *part = name; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+	const char *part = name, *slash;
+
+	do {
+		slash = strchr(part, '/');
 		if (*part == '.' || !strncmp(part, "__MACOSX/", 9))
 			return true;
+		part = slash ? slash + 1 : part;
+	} while (slash);
 	return !strcasecmp(source_base(name), "Thumbs.db") || !strcasecmp(source_base(name), "desktop.ini");
 }
 
