@@ -59,7 +59,11 @@ function upload(path, file, { signal, onProgress }) {
     x.open('PUT', BASE + path);
     x.setRequestHeader('content-type', 'application/octet-stream');
     x.upload.onprogress = (e) => onProgress?.(e.loaded);
-    x.onload = () => (x.status < 300 ? resolve() : reject(problemOf(x.status, x.responseText, path)));
+    x.onload = () => {
+      if (x.status === 401) signInNeeded();
+      if (x.status < 300) resolve();
+      else reject(problemOf(x.status, x.responseText, path));
+    };
     x.onerror = () => reject(new Problem(0, { detail: `The connection broke while "${file.name}" was sent. Try again.` }, path));
     x.onabort = () => reject(new DOMException('Cancelled', 'AbortError'));
     signal?.addEventListener('abort', () => x.abort(), { once: true });

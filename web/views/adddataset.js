@@ -37,6 +37,7 @@ function AddDataset({ name }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   const stop = useRef(null);
+  const there = useRef({ name: '', files: new Set() }); // what the server has already, and under which name
   useEffect(() => () => stop.current?.abort(), []);
 
   const set = (field) => (e) => setValues({ ...values, [field]: e.target.value });
@@ -49,6 +50,16 @@ function AddDataset({ name }) {
     setValues({ ...values, ...suggest(list[0].name) });
   };
 
+  const send = async (to) => {
+    if (there.current.name !== to) there.current = { name: to, files: new Set() };
+    for (const [index, file] of files.entries()) {
+      if (there.current.files.has(file)) continue; // only the rest of the form was refused
+      setSent({ index, bytes: 0 });
+      await datasets.upload(to, file, { signal: stop.current.signal, onProgress: (bytes) => setSent({ index, bytes }) });
+      there.current.files.add(file);
+    }
+  };
+
   const submit = async (event) => {
     event.preventDefault();
     setBusy(true);
@@ -56,12 +67,7 @@ function AddDataset({ name }) {
     stop.current = new AbortController();
     try {
       const body = documentOf(source, values, columns);
-      if (source === 'upload') {
-        for (const [index, file] of files.entries()) {
-          setSent({ index, bytes: 0 });
-          await datasets.upload(body.name, file, { signal: stop.current.signal, onProgress: (bytes) => setSent({ index, bytes }) });
-        }
-      }
+      if (source === 'upload') await send(body.name);
       await datasets.create(body);
       go(`/datasets/${encodeURIComponent(body.name)}`);
     } catch (e) {
@@ -122,7 +128,7 @@ function AddDataset({ name }) {
         </details>
         <${OtherFaults} problem=${problem} pointers=${POINTERS} />
         <div class="actions">
-          <button class="primary" disabled=${busy || (source === 'upload' && files.length === 0)}>${busy ? (sent ? 'Uploading…' : 'Adding…') : 'Add dataset'}</button>
+          <button class="primary" disabled=${busy || (source === 'upload' && files.length === 0 && !name)}>${busy ? (sent ? 'Uploading…' : 'Adding…') : 'Add dataset'}</button>
           ${busy && sent && html`<button type="button" onClick=${() => stop.current.abort()}>Cancel</button>`}
         </div>
       </div>
