@@ -308,7 +308,7 @@ static void layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix(void *
 	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}]", "/model/layers/0",
 		"put \"flatten\" and");
 	refused_layers("[\"flatten\"]", "/model/layers", "nothing to train");
-	refused_layers("[]", "/model", "give \"layers\"");
+	refused_layers("[]", "/model/layers", "[] is not an array of 1 to 1000");
 }
 
 static void absurd_sizes_are_faults_and_not_crashes(void **state)
