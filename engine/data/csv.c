@@ -14,8 +14,7 @@
 #define EXACT_POWER  22 /* and so is 10 to this power, so one product or quotient is rounded correctly */
 #define HEADER_NAME  60 /* bytes: what is longer is no name of a column, if nothing else says so */
 
-/* ---- Values -------------------------------------------------------------------------------------------------------
- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 static bool is_blank(char c)
 {
@@ -111,8 +110,7 @@ bool csv_is_meant(const struct source_entry *entry)
 	return !entry->inside;
 }
 
-/* ---- Bytes --------------------------------------------------------------------------------------------------------
- */
+/* ---- Bytes ------------------------------------------------------------------------------------------------------- */
 
 /* More bytes in hand.  1: there are some; 0: the end; -1: E says why. */
 static int fill(struct csv *c, struct err *e)
@@ -144,8 +142,7 @@ static int refuse(const struct csv *c, struct err *e, const char *what)
 	return -1;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 static bool append(struct csv *c, const char *bytes, size_t n)
 {
@@ -290,8 +287,7 @@ int csv_next(struct csv *c, struct err *e)
 	return refuse(c, e, text);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------
- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static td_status read_first(struct csv *c, struct err *e)
 {

@@ -84,8 +84,7 @@ void csv_sample_release(struct csv *sample);
 int csv_row(struct csv *c, struct err *e);
 bool csv_row_is_blank(const struct csv *c);
 
-/* ---- Values --------------------------------------------------------------------------------------------------------
- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 /* Whether an entry is to be read as CSV by its name: all that are not inside of something, else those that are called
  * so. */

@@ -67,8 +67,7 @@ struct data_facts {
 	const char *dataset;            /* borrowed; for messages */
 };
 
-/* ---- The loader ---------------------------------------------------------------------------------------------------
- */
+/* ---- The loader -------------------------------------------------------------------------------------------------- */
 
 struct loader;
 
@@ -102,8 +101,7 @@ struct data_batch {
 td_status loader_batch(const struct loader *l, enum data_split split, int64_t epoch, const int64_t *order,
 	int64_t first, int64_t n, const struct data_batch *out, struct err *e);
 
-/* ---- For people ----------------------------------------------------------------------------------------------------
- */
+/* ---- For people -------------------------------------------------------------------------------------------------- */
 
 /* Sample I of SPLIT as a report shows it: {"index": in the dataset's part, "image": {"width", "height", "png"}} or
  * {"text"} or {"row": {...}}. */
@@ -116,8 +114,7 @@ double loader_own_units(const struct loader *l, int k, double value);
  * OUT; false: they are no images. */
 bool loader_grid_png(const struct loader *l, const float *x, int64_t n, struct buf *out);
 
-/* ---- Prediction -----------------------------------------------------------------------------------------------------
- */
+/* ---- Prediction -------------------------------------------------------------------------------------------------- */
 
 /* All that loader_restore needs besides the options: info, fitted statistics, vocabulary. */
 cJSON *loader_state(const struct loader *l);

@@ -26,8 +26,7 @@ struct rows {
 	char first[200]; /* the first row's path, for messages */
 };
 
-/* ---- Rows by path -------------------------------------------------------------------------------------------------
- */
+/* ---- Rows by path ------------------------------------------------------------------------------------------------ */
 
 static void key_of(const char *path, size_t n, uint8_t key[16])
 {
@@ -99,8 +98,7 @@ static struct row *find(const struct rows *r, const char *name)
 	return NULL;
 }
 
-/* ---- Columns ------------------------------------------------------------------------------------------------------
- */
+/* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 struct choice {
 	int path, label, part; /* columns; PART -1: none */
@@ -143,8 +141,7 @@ static bool choose_columns(struct rows *r, const struct csv *c, struct choice *o
 	return true;
 }
 
-/* ---- Reading the CSV files ----------------------------------------------------------------------------------------
- */
+/* ---- Reading the CSV files --------------------------------------------------------------------------------------- */
 
 static td_status refuse_row(const struct csv *c, struct err *e, const char *what, const char *value)
 {

@@ -22,8 +22,7 @@ static const char *const text_names[] = { "text", "sentence", "review", "content
 static const char *const label_names[] = { "label", "class", "category", "target", "sentiment", "labels", "class_name",
 	"label_name", "intent", "topic", "rating", "stars", "polarity", "y", NULL };
 
-/* ---- Columns ------------------------------------------------------------------------------------------------------
- */
+/* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 /* The column that the format names, or that is called as such columns are.  -2: the format names one that is not there.
  */
@@ -77,8 +76,7 @@ static td_status choose(struct reading *r, const struct csv *c, int *text, int *
 	return TD_OK;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 static td_status refuse(const struct csv *c, struct err *e, const char *what)
 {
@@ -152,8 +150,7 @@ static td_status read_file(struct reading *r, struct err *e)
 	return s;
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------------
- */
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
 
 static td_status tell_sample(struct reading *r, const int32_t *labels, int64_t at, struct err *e)
 {

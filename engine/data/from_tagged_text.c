@@ -30,8 +30,7 @@ struct reading {
 	int64_t longest_characters;
 };
 
-/* ---- Sentences ----------------------------------------------------------------------------------------------------
- */
+/* ---- Sentences --------------------------------------------------------------------------------------------------- */
 
 static td_status end_sentence(struct reading *r, bool test, struct err *e)
 {
@@ -125,8 +124,7 @@ static td_status add_line(struct reading *r, char *line, size_t n, bool test, st
 	return add_word(r, line, tag, test, e);
 }
 
-/* ---- Files --------------------------------------------------------------------------------------------------------
- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 /* All whole lines of PENDING. */
 static td_status take_lines(struct reading *r, struct buf *pending, bool test, struct err *e)
@@ -190,8 +188,7 @@ static bool is_meant(const struct source_entry *entry)
 	return !entry->inside;
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------------
- */
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
 
 static td_status finish_part(struct part *part, const int32_t *rank, struct err *e)
 {

@@ -101,8 +101,7 @@ td_status images_label(struct images *i, enum pack_part part, int32_t label, str
 	return column_add(&i->part[part].labels, &label, sizeof label, e);
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------------
- */
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
 
 static td_status finish_part(struct images *i, struct images_part *part, const int32_t *rank, struct err *e)
 {

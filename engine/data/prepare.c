@@ -18,8 +18,7 @@
 #define CLASS_NAMES_MOST 10000 /* that a document may list */
 #define DEAL_STREAM      "format.test"
 
-/* ---- The table ----------------------------------------------------------------------------------------------------
- */
+/* ---- The table --------------------------------------------------------------------------------------------------- */
 
 /* X(NAME, "name", what reads it), in the order of enum prepare_type */
 #define FORMATS(X)                                                                                                     \
@@ -47,8 +46,7 @@ const char *const prepare_type_names[] = {
 		NULL
 };
 
-/* ---- Options ------------------------------------------------------------------------------------------------------
- */
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 static const char *const header_names[] = { "auto", "yes", "no", NULL };
 const char *const prepare_column_names[] = { "number", "category", "text", "ignored", NULL };
@@ -148,8 +146,7 @@ cJSON *prepare_format_schema(cJSON *defs)
 	return schema;
 }
 
-/* ---- What formats ask of their preparation ------------------------------------------------------------------------
- */
+/* ---- What formats ask of their preparation ----------------------------------------------------------------------- */
 
 void prepare_note(struct prepare *p, const char *fmt, ...)
 {
@@ -220,8 +217,7 @@ static void on_progress(void *of, int64_t n_bytes)
 	p->order->progress(p->order->of, p->n_done, 2 * p->source.n_total);
 }
 
-/* ---- One preparation ----------------------------------------------------------------------------------------------
- */
+/* ---- One preparation --------------------------------------------------------------------------------------------- */
 
 static int by_member_name(const void *a, const void *b)
 {

@@ -63,8 +63,7 @@ void prepare_format_read(const cJSON *format, const char *pointer, struct prepar
 /* The schema of "format". */
 cJSON *prepare_format_schema(cJSON *defs);
 
-/* ---- A preparation ------------------------------------------------------------------------------------------------
- */
+/* ---- A preparation ----------------------------------------------------------------------------------------------- */
 
 struct prepare_file {
 	const char *name; /* as the dataset calls it; says the part and, sometimes, the format */

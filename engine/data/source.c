@@ -17,8 +17,7 @@
 #define READ_BYTES (1 << 16) /* of one read */
 #define PEEK_BYTES 512       /* where the magic of all packed files stands; a block of tar */
 
-/* ---- Names --------------------------------------------------------------------------------------------------------
- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 const char *source_base(const char *name)
 {
@@ -109,8 +108,7 @@ static bool clean_name(char *name)
 	return true;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------
- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static const struct prepare_file *present(const struct source *s)
 {
@@ -283,8 +281,7 @@ static int next_file(struct source *s, struct err *e)
 	}
 }
 
-/* ---- Members of the open file -------------------------------------------------------------------------------------
- */
+/* ---- Members of the open file ------------------------------------------------------------------------------------ */
 
 static int archive_failed(struct source *s, struct err *e)
 {
@@ -397,8 +394,7 @@ int source_next(struct source *s, struct err *e)
 	}
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------
- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static void tell(struct source *s)
 {
@@ -482,8 +478,7 @@ td_status source_read_all(struct source *s, struct buf *out, struct err *e)
 	return got < 0 ? (e->status) : TD_OK;
 }
 
-/* ---- All of it ----------------------------------------------------------------------------------------------------
- */
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
 
 static td_status add_up(struct source *s, struct err *e)
 {
@@ -522,8 +517,7 @@ void source_release(struct source *s)
 	s->name = s->buffer = NULL;
 }
 
-/* ---- Hashes -------------------------------------------------------------------------------------------------------
- */
+/* ---- Hashes ------------------------------------------------------------------------------------------------------ */
 
 /* The open file's bytes, whether it is packed or not. */
 static td_status hash_file(struct source *s, char out[SHA256_TEXT], struct err *e)

@@ -50,8 +50,7 @@ struct nn_builder {
 	char source[2 * NN_NAME]; /* what nn_source says */
 };
 
-/* ---- model.c ------------------------------------------------------------------------------------------------------
- */
+/* ---- model.c ----------------------------------------------------------------------------------------------------- */
 
 /* Build a layer of TYPE at SPOT on INPUTS; SHARE: as in the builder.  Returns its index, whose output may be a hole. */
 int nn_build_layer(struct nn_builder *b, const struct nn_layer_type *type, const struct nn_spot *spot,
@@ -60,8 +59,7 @@ int nn_build_layer(struct nn_builder *b, const struct nn_layer_type *type, const
 void nn_refuse_at(struct nn_builder *b, const struct nn_spot *spot, const char *below, const char *fmt, ...)
 	TD_PRINTF(4, 5);
 
-/* ---- model_tree.c -------------------------------------------------------------------------------------------------
- */
+/* ---- model_tree.c ------------------------------------------------------------------------------------------------ */
 
 /* Build LIST one after the other.  GROUP stands before the positions of layers without a name, "" or "layers"; BELOW
  * after SPOT's pointer, "/layers".  Returns the last one, SPOT->from of an empty list. */
@@ -71,8 +69,7 @@ int nn_build_list(struct nn_builder *b, const struct nn_spot *spot, const struct
  * says whether the name is known. */
 int nn_find(const struct nn_builder *b, const struct nn_spot *spot, const char *name, bool *found);
 
-/* ---- known.c ------------------------------------------------------------------------------------------------------
- */
+/* ---- known.c ----------------------------------------------------------------------------------------------------- */
 
 extern const char *const nn_known_names[]; /* NULL-terminated */
 

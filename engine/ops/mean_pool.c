@@ -4,8 +4,7 @@
 
 #include "td_ops.h"
 
-/* ---- Spans ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Spans ------------------------------------------------------------------------------------------------------- */
 
 typedef struct mean_pool_attrs {
 	int64_t kernel[2], stride[2], padding[2]; /* of windows, where SIZE is 0 */
@@ -114,8 +113,7 @@ static size_t spans_bytes(const td_shape *y)
 	return sizeof(struct k_span) * (size_t)(y->dim[2] + y->dim[3]);
 }
 
-/* ---- mean_pool: y = the mean of x over each rectangle ---------------------------------------------------------------
- */
+/* ---- mean_pool: y = the mean of x over each rectangle ------------------------------------------------------------ */
 
 static void mean_pool_infer(td_infer *q)
 {

@@ -94,8 +94,7 @@ static bool load_model(struct prediction *p)
 	return ok && !p->faults.n_found;
 }
 
-/* ---- Running -------------------------------------------------------------------------------------------------------
- */
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 bool prediction_run(struct prediction *p, const void *x, const int64_t *lengths, const td_shape *sample, int64_t n,
 	struct answered *out)
@@ -136,8 +135,7 @@ void answered_release(struct answered *a)
 	*a = (struct answered){ 0 };
 }
 
-/* ---- In words ------------------------------------------------------------------------------------------------------
- */
+/* ---- In words ---------------------------------------------------------------------------------------------------- */
 
 static void add_label(const struct prediction *p, cJSON *o, const float *v, int64_t n_classes)
 {
@@ -217,8 +215,7 @@ static cJSON *output_json(const struct answered *a, int64_t i)
 	return list;
 }
 
-/* ---- All inputs ----------------------------------------------------------------------------------------------------
- */
+/* ---- All inputs -------------------------------------------------------------------------------------------------- */
 
 /* Whether the answer fits into a message. */
 static bool fits(struct prediction *p, bool outputs)

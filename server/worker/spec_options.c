@@ -21,8 +21,7 @@ static const char *const defaults_names[] = { "pytorch", NULL };
 static const char *const validate_words[] = { "epoch", "never", NULL };
 static const char *const device_names[] = { "auto", "cpu", NULL };
 
-/* ---- Where weights come from ---------------------------------------------------------------------------------------
- */
+/* ---- Where weights come from ------------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct spec_init, member)
 

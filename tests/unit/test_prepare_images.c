@@ -150,8 +150,7 @@ static void a_folder_is_read_in_the_order_of_names_and_links_are_passed_over(voi
 	buf_release(&b);
 }
 
-/* ---- Paths and labels ---------------------------------------------------------------------------------------------
- */
+/* ---- Paths and labels -------------------------------------------------------------------------------------------- */
 
 static void a_csv_beside_or_within_gives_labels(void **state)
 {
@@ -200,8 +199,7 @@ static void a_csv_that_does_not_fit_says_why(void **state)
 	buf_release(&a);
 }
 
-/* ---- IDX, CIFAR ---------------------------------------------------------------------------------------------------
- */
+/* ---- IDX, CIFAR -------------------------------------------------------------------------------------------------- */
 
 static const uint8_t idx_images[] = { 0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4 };
 static const uint8_t idx_labels[] = { 0, 0, 8, 1, 0, 0, 0, 2, 1, 0 };
@@ -301,8 +299,7 @@ static void cifar_of_ten_and_of_a_hundred_classes_is_read(void **state)
 	mem_free(hundred);
 }
 
-/* ---- Arrays -------------------------------------------------------------------------------------------------------
- */
+/* ---- Arrays ------------------------------------------------------------------------------------------------------ */
 
 static struct buf npy_of(enum npy_type type, const int64_t *dim, int rank, const void *elements)
 {

@@ -81,8 +81,7 @@ static void tagged_words_become_sentences(void **state)
 		"ner.conll, line 2: expected a word and its tag");
 }
 
-/* ---- Archives that lie ---------------------------------------------------------------------------------------------
- */
+/* ---- Archives that lie ------------------------------------------------------------------------------------------- */
 
 static void archive_refused(const struct member *members, int n, const char *says)
 {
@@ -169,8 +168,7 @@ static void other_kinds_of_files_are_named(void **state)
 	refused_for(prepare("{\"type\":\"imagefolder\"}", "a.bin", NULL), "/format/type", "image_folder");
 }
 
-/* ---- Progress ------------------------------------------------------------------------------------------------------
- */
+/* ---- Progress ---------------------------------------------------------------------------------------------------- */
 
 static int64_t last_done, last_total;
 
