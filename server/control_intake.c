@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define OBSOLETE_MOST (1u << 16) /* bytes of names of files that a batch makes superfluous */
-#define SERIES_MOST   256        /* of one job: names cost rows */
 
 struct batch {
 	struct action action;  /* first */
@@ -73,14 +72,13 @@ static td_status take_started(struct store_tx *tx, struct batch *b, const cJSON 
 {
 	const cJSON *series;
 	td_status s = move(tx, b, JOB_EV_STARTED, "started", NULL, e);
-	int n = 0;
 
 	if (!s)
 		s = take_fingerprint(tx, b, json_string(body, "fingerprint", ""), e);
 	cJSON_ArrayForEach(series, json_get(body, "series"))
 	{
 		int64_t id;
-		if (s || ++n > SERIES_MOST)
+		if (s)
 			break;
 		s = store_series(
 			tx, b->job, json_string(series, "name", ""), json_bool(series, "deterministic", false), &id, e);

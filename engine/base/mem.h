@@ -35,8 +35,10 @@ void *mem_try_alloc(size_t n_bytes);
 		}                                                                                                      \
 	} while (0)
 
-#define TD_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define TD_MIN(a, b)    ((a) < (b) ? (a) : (b))
-#define TD_MAX(a, b)    ((a) > (b) ? (a) : (b))
+#define TD_COUNT(array)  (sizeof(array) / sizeof((array)[0]))
+#define TD_TEXT(number)  TD_TEXT_(number) /* a macro's number as a literal text */
+#define TD_TEXT_(number) #number
+#define TD_MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define TD_MAX(a, b)     ((a) > (b) ? (a) : (b))
 
 #endif

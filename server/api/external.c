@@ -3,15 +3,12 @@
  * To everything else they are jobs like others: series, events, leaderboards.  No worker belongs to them, so the table
  * of jobs alone says whether they may still speak. */
 #include "api/api.h"
-#include "base/map.h"
 #include "http/text.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define POINTS_MOST 10000 /* in one request */
-#define SERIES_MOST 256   /* of one job: names cost rows */
-#define NAME_MOST   200   /* bytes of a series' name */
 
 struct outside_point {
 	const char *name; /* borrowed from the JSON */
@@ -39,7 +36,7 @@ static bool name_fits(const char *name)
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f || name[i] == ',')
 			return false;
-	return n > 0 && n <= NAME_MOST && *name != '/' && *name != '-';
+	return n > 0 && n <= STORE_SERIES_NAME && *name != '/' && *name != '-';
 }
 
 static bool read_time(const cJSON *time, int64_t *ms)
@@ -76,7 +73,8 @@ static void read_point(struct outside *o, const cJSON *v, const char *pointer)
 	if (!cJSON_IsObject(v))
 		wrong = "expected an object {\"name\": \"train/loss\", \"step\": 10, \"value\": 0.5}";
 	else if (!name_fits(p->name))
-		wrong = "name is the series: 1 to 200 bytes, no commas, and it begins with neither / nor -";
+		wrong = "name is the series: 1 to " TD_TEXT(
+			STORE_SERIES_NAME) " bytes, no commas, and it begins with neither / nor -";
 	else if (!json_is_integer(step) || step->valuedouble < 0)
 		wrong = "step is an integer from 0";
 	else if (!json_to_number(json_get(v, "value"), &p->p.value))
@@ -197,28 +195,6 @@ static td_status points_act(struct store_tx *tx, struct once *once, cJSON **answ
 	return TD_OK;
 }
 
-static void note_series(void *names, const struct series_info *s)
-{
-	map_put(names, s->name, names);
-}
-
-static td_status check_series(struct request *q, const struct outside *o, struct err *e)
-{
-	struct map names;
-	size_t n;
-
-	map_init(&names);
-	store_series_each(q->reader, o->id, note_series, &names, e);
-	for (int i = 0; i < o->n; i++)
-		map_put(&names, o->points[i].name, &names);
-	n = names.n;
-	map_release(&names);
-	if (n > SERIES_MOST)
-		return err_set(
-			e, TD_TOO_LARGE, "job %s would have %zu series; a job may have %d", o->id, n, SERIES_MOST);
-	return e->status;
-}
-
 td_status job_points(struct request *q, struct response *r, struct err *e)
 {
 	struct outside o = { .once = { .act = points_act, .status = 200 }, .id = q->param[0] };
@@ -230,7 +206,7 @@ td_status job_points(struct request *q, struct response *r, struct err *e)
 	faults_init(&o.faults);
 	if (!read_body(q, &o, e) && o.faults.n_found)
 		respond_faults(r, q, &o.faults, e);
-	else if (!e->status && !check_series(q, &o, e))
+	else if (!e->status)
 		api_once(q, r, &o.once, e);
 	faults_release(&o.faults);
 	cJSON_Delete(o.body);

@@ -9,7 +9,6 @@
 #define JOBS_MOST      20   /* in one answer */
 #define PAGE_POINTS    1024 /* of an export; one chunk of the store */
 #define PIECE_BYTES    (128u << 10)
-#define SERIES_MOST    512 /* names in one export */
 
 /* ---- What there is ----------------------------------------------------------------------------------------------- */
 
@@ -117,7 +116,7 @@ static td_status read_window(struct request *q, const char *id, const struct vie
 struct export
 {
 	char id[ULID_TEXT];
-	char *names[SERIES_MOST]; /* owned */
+	char *names[STORE_SERIES_MOST]; /* owned */
 	int n_names, at;
 	int64_t after; /* step of the last point of names[at] */
 	bool named;    /* the client asked for one: rows do not repeat its name */
@@ -137,7 +136,7 @@ static void add_name(void *arg, const struct series_info *s)
 {
 	struct export *x = arg;
 
-	if (x->n_names < SERIES_MOST)
+	if (x->n_names < STORE_SERIES_MOST)
 		x->names[x->n_names++] = mem_strdup(s->name);
 }
 

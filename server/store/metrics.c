@@ -15,14 +15,14 @@ static td_status check_new_series(struct store_tx *tx, const char *job, const ch
 	struct query q;
 	int64_t n = 0;
 
-	if (!name[0] || strlen(name) > SERIES_NAME_MOST)
-		return err_set(e, TD_INVALID, "a series' name has 1 to %d bytes, '%.60s' has %zu", SERIES_NAME_MOST,
+	if (!name[0] || strlen(name) > STORE_SERIES_NAME)
+		return err_set(e, TD_INVALID, "a series' name has 1 to %d bytes, '%.60s' has %zu", STORE_SERIES_NAME,
 			name, strlen(name));
 	query_begin(&q, tx->db, e, "SELECT count(*) FROM series WHERE job = ?");
 	query_text(&q, job);
 	if (query_row(&q))
 		n = query_get_int(&q, 0);
-	if (query_end(&q) == TD_OK && n >= SERIES_MOST)
+	if (query_end(&q) == TD_OK && n >= STORE_SERIES_MOST)
 		return err_set(e, TD_TOO_LARGE,
 			"job %s has %lld series already, which is the limit; '%.60s' is not added", job, (long long)n,
 			name);
@@ -319,7 +319,7 @@ static td_status truncate_series(struct store_tx *tx, const char *job, const cha
 
 td_status metrics_truncate(struct store_tx *tx, const char *job, int64_t step, struct err *e)
 {
-	char *names[SERIES_MOST];
+	char *names[STORE_SERIES_MOST];
 	int n = 0;
 	struct query q;
 	td_status status;
@@ -327,7 +327,7 @@ td_status metrics_truncate(struct store_tx *tx, const char *job, int64_t step, s
 	query_begin(&q, tx->db, e, "SELECT name FROM series WHERE job = ? AND last_step > ?");
 	query_text(&q, job);
 	query_int(&q, step);
-	while (query_row(&q) && n < SERIES_MOST)
+	while (query_row(&q) && n < STORE_SERIES_MOST)
 		names[n++] = query_take_text(&q, 0);
 	status = query_end(&q);
 	for (int i = 0; i < n; i++) {

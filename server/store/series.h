@@ -5,9 +5,6 @@
 #include "store/chunk.h"
 #include "store/db.h"
 
-#define SERIES_MOST      1000 /* of one job: a typing error in a loop must not fill the database */
-#define SERIES_NAME_MOST 200  /* bytes */
-
 struct series {
 	int64_t key;
 	int64_t count;  /* points; positions are 0..count-1 */

@@ -113,6 +113,9 @@ td_status store_rewind(struct store_tx *tx, const char *id, int64_t step, struct
 
 /* ---- Metrics ---------------------------------------------------------------------------------------------------- */
 
+#define STORE_SERIES_MOST 256 /* of one job: a typing error in a loop must not fill the database */
+#define STORE_SERIES_NAME 200 /* bytes of a series' name */
+
 struct point {
 	int64_t step;
 	int64_t time_ms;
