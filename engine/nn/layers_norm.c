@@ -79,11 +79,23 @@ static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 			.n_options = TD_COUNT(batch_norm_opts),                                                        \
 			.n_bytes = sizeof(struct batch_norm_options),                                                  \
 			.inferred = batch_norm_inferred },                                                             \
+		.over_batch = true,                                                                                    \
 		.build = batch_norm_build,                                                                             \
 		.forward = batch_norm_forward,                                                                         \
 		.flops = norm_flops,                                                                                   \
 		.torch = batch_norm_torch,                                                                             \
 	}
+
+const struct nn_layer *nn_needs_samples(const struct nn_model *m)
+{
+	for (int i = 0; i < m->n_layers; i++) {
+		const struct nn_layer *l = &m->layers[i];
+
+		if (l->type->over_batch && td_shape_count(&l->in[0]) == m->in.dim[0] * l->in[0].dim[1])
+			return l;
+	}
+	return NULL;
+}
 
 BATCH_NORM(batch_norm, "Normalise each channel over the batch, as torch.nn.BatchNorm1d or 2d.");
 BATCH_NORM(batch_norm1d, "Normalise each channel of [N, C] or [N, C, L] over the batch, as torch.nn.BatchNorm1d.");

@@ -92,6 +92,7 @@ struct nn_layer_type {
 	struct opt_type type; /* first: an opt_choice's type is cast to this */
 	int n_inputs;         /* that it takes; 0 means 1, -1 one or more */
 	bool takes_tokens;    /* inputs are int64; all others take float32 alone */
+	bool over_batch;      /* while training it takes the variance of each channel: one value has none */
 	/* Of a container, which has nothing else: build what it holds; returns whose output is its own (see model.h).
 	 */
 	int (*expand)(struct nn_builder *b, const struct nn_spot *spot);
@@ -167,6 +168,9 @@ void nn_model_free(struct nn_model *m);
 /* Make the parameters and fill them with their initial values.  TD_NO_MEMORY is on C too. */
 td_status nn_model_allocate(struct nn_model *m, td_ctx *c, uint64_t seed);
 td_value *nn_forward(const struct nn_model *m, const struct nn_pass *p, td_value *x);
+/* The first layer that cannot be trained on a single sample: a batch norm of one value for each channel.  NULL: all
+ * can. */
+const struct nn_layer *nn_needs_samples(const struct nn_model *m);
 
 /* Freeze what PATTERNS (shell patterns over names: "features.*") match, before nn_model_allocate.  A pattern that
  * matches nothing is a fault. */

@@ -249,6 +249,24 @@ static bool learns(const struct nn_model *m)
 	return false;
 }
 
+/* A last batch of one sample would end the training at the end of its first epoch; the batches before it are as large
+ * as that which the model was built for. */
+static void check_last_batch(
+	const struct spec *s, const struct nn_model *m, const struct data_facts *facts, struct faults *f)
+{
+	const struct nn_layer *l = nn_needs_samples(m);
+	int64_t n = facts->n[DATA_TRAIN], other = s->data.batch_size + 1;
+
+	if (!l || n % s->data.batch_size != 1 || spec_steps(s, n) < spec_epoch_steps(s, n))
+		return;
+	while (n % other == 1)
+		other++;
+	faults_add(f, "/data/batch_size",
+		"layer %s (%s) needs more than one value for each channel, but %lld samples in batches of %lld leave a "
+		"last batch of one; take %lld, for example",
+		l->name, l->type->type.name, (long long)n, (long long)s->data.batch_size, (long long)other);
+}
+
 static void check_model(
 	const struct spec *s, struct nn_model *m, const struct data_facts *facts, int64_t data_bytes, struct faults *f)
 {
@@ -265,6 +283,7 @@ static void check_model(
 		faults_add(f, "/freeze", "all %lld parameters are frozen, so there is nothing to train; freeze fewer",
 			(long long)m->n_parameters);
 	nn_optimizer_check_groups(&s->optimizer, m, "/optimizer", f);
+	check_last_batch(s, m, facts, f);
 	if (!spec_loss(s)->check(s->loss.options, &m->out, facts, &why))
 		faults_add(f, m->layers[m->output].pointer, "%s", why.text);
 	if (bytes > most)

@@ -311,6 +311,33 @@ static void layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix(void *
 	refused_layers("[]", "/model/layers", "[] is not an array of 1 to 1000");
 }
 
+static void a_batch_norm_never_meets_a_single_value(void **state)
+{
+#define NORMED(data, layers, train)                                                                                    \
+	"{\"data\":{\"dataset\":\"fashion-mnist\"," data "},\"model\":{\"layers\":[" layers                            \
+	",\"flatten\",{\"type\":\"linear\",\"out_features\":10}]}," LOSS ",\"train\":{" train "}}"
+#define FLAT "\"flatten\",{\"type\":\"linear\",\"out_features\":8},\"batch_norm\""
+	(void)state;
+	refused(NORMED("\"limit\":65,\"batch_size\":32", FLAT, "\"epochs\":1"), "/data/batch_size",
+		"layer 2 (batch_norm) needs more than one value for each channel, but 65 samples in batches of 32 "
+		"leave "
+		"a last batch of one; take 33, for example");
+	refused(NORMED("\"limit\":65,\"batch_size\":32", FLAT, "\"steps\":3"), "/data/batch_size", "last batch of one");
+	refused(NORMED("\"limit\":65,\"batch_size\":32", FLAT, "\"steps\":2,\"accumulate\":2"), "/data/batch_size", "");
+	refused(NORMED("\"limit\":9,\"batch_size\":1", FLAT, "\"steps\":1"), "/model/layers/2", "this batch has one");
+	refused(NORMED("\"limit\":1,\"batch_size\":32", FLAT, "\"steps\":1"), "/model/layers/2", "this batch has one");
+	refused(NORMED("\"limit\":65,\"batch_size\":32", "\"global_avg_pool\",\"batch_norm\"", "\"epochs\":1"),
+		"/data/batch_size", "layer 1 (batch_norm)");
+	/* Each of these has its two values. */
+	accepted(NORMED("\"limit\":65,\"batch_size\":32", FLAT, "\"steps\":2"));
+	accepted(NORMED("\"limit\":65,\"batch_size\":32", "\"batch_norm\"", "\"epochs\":1"));
+	accepted(NORMED("\"limit\":66,\"batch_size\":32", FLAT, "\"epochs\":1"));
+	accepted(NORMED("\"limit\":5,\"batch_size\":32", FLAT, "\"epochs\":1"));
+	accepted(NORMED("\"limit\":1,\"batch_size\":1", "\"batch_norm\"", "\"epochs\":1"));
+#undef FLAT
+#undef NORMED
+}
+
 static void absurd_sizes_are_faults_and_not_crashes(void **state)
 {
 	(void)state;
@@ -537,6 +564,7 @@ int main(void)
 		cmocka_unit_test(every_value_has_a_type_and_bounds),
 		cmocka_unit_test(data_sections_are_checked_against_the_dataset),
 		cmocka_unit_test(layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix),
+		cmocka_unit_test(a_batch_norm_never_meets_a_single_value),
 		cmocka_unit_test(absurd_sizes_are_faults_and_not_crashes),
 		cmocka_unit_test(every_fault_is_reported_and_not_only_the_first),
 		cmocka_unit_test(without_data_only_what_needs_no_shapes_is_checked),
