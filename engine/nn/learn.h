@@ -56,6 +56,7 @@ struct nn_metric_type {
 	 * mean: a root, an exponential.  Only these have a series of the training. */
 	void (*add_mean)(const void *options, const struct nn_answers *a, struct nn_figure *f);
 	double (*of_mean)(double mean);
+	double (*slope)(double mean); /* derivative of OF_MEAN: the value's error is that of the mean times this */
 	/* A state of its own, over a whole split, for any other, and for a mean whose value over a split says more (the
 	 * root of each output alone).  VALUE and ERROR (standard error; NaN where there is none). */
 	void *(*create)(const void *options, const struct data_facts *facts);

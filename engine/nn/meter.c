@@ -53,12 +53,15 @@ static double error_of_mean(const struct nn_figure *f, double mean)
 	return f->n < 2 ? NAN : sqrt(fmax(0, f->sum_squares - n * mean * mean) / (n - 1) / n);
 }
 
+/* The error of a function of the mean is by the delta method: to first order, that of the mean times the slope there.
+ */
 void nn_figure_result(const struct opt_choice *metric, const struct nn_figure *f, double *value, double *error)
 {
-	double (*of_mean)(double mean) = type_of(metric)->of_mean, mean = f->n ? f->sum / (double)f->n : NAN;
+	const struct nn_metric_type *type = type_of(metric);
+	double mean = f->n ? f->sum / (double)f->n : NAN;
 
 	if (value)
-		*value = of_mean ? of_mean(mean) : mean;
+		*value = type->of_mean ? type->of_mean(mean) : mean;
 	if (error)
-		*error = of_mean ? NAN : error_of_mean(f, mean);
+		*error = error_of_mean(f, mean) * (type->of_mean ? type->slope(mean) : 1);
 }

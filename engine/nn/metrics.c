@@ -172,6 +172,7 @@ static const struct nn_metric_type perplexity = {
 	.check = perplexity_check,
 	.add_mean = perplexity_add,
 	.of_mean = exp,
+	.slope = exp,
 	.smaller_is_better = true,
 };
 

@@ -64,8 +64,12 @@ struct column {
 
 struct columns {
 	int64_t width;
+	double *products; /* owned; [width, width]: sums of a sample's squared error of one value times that of another;
+			     NULL: too many */
 	struct column items[];
 };
+
+#define PRODUCTS_MOST 64 /* values whose errors are related to one another: a square of sums, at every sample */
 
 static void *columns_create(const void *options, const struct data_facts *f)
 {
@@ -74,15 +78,36 @@ static void *columns_create(const void *options, const struct data_facts *f)
 
 	(void)options;
 	s->width = width;
+	if (width <= PRODUCTS_MOST)
+		s->products = MEM_NEW_N(double, (width * width));
 	return s;
+}
+
+static void columns_destroy(void *state)
+{
+	struct columns *s = state;
+
+	mem_free(s->products);
+	mem_free(s);
+}
+
+/* SAMPLE: the place of its first value in A. */
+static void add_products(struct columns *s, const struct nn_answers *a, int64_t sample)
+{
+	for (int64_t k = 0; k < s->width; k++)
+		for (int64_t l = 0; l < s->width; l++) {
+			double one = difference(a, sample + k), other = difference(a, sample + l);
+			s->products[k * s->width + l] += one * one * other * other;
+		}
 }
 
 static void columns_add(void *state, const struct nn_answers *a)
 {
 	struct columns *s = state;
 
-	for (int64_t i = 0; i < a->n; i++)
-		for (int64_t k = 0; k < TD_MIN(s->width, a->width); k++) {
+	TD_ASSERT(a->width == s->width);
+	for (int64_t i = 0; i < a->n; i++) {
+		for (int64_t k = 0; k < s->width; k++) {
 			struct column *column = &s->items[k];
 			double error = difference(a, i * a->width + k), y = (double)a->value[i * a->width + k];
 			double from_mean;
@@ -94,6 +119,9 @@ static void columns_add(void *state, const struct nn_answers *a)
 			column->spread += from_mean * (y - column->first - column->mean);
 			column->squares += error * error;
 		}
+		if (s->products)
+			add_products(s, a, i * a->width);
+	}
 }
 
 static double columns_mean(const struct columns *s, double (*of)(const struct column *column))
@@ -111,15 +139,40 @@ static bool rmse_check(const void *options, const struct data_facts *f, struct e
 	return metric_needs_values("rmse", f, why);
 }
 
+/* The slope of a root. */
+static double half_over_root(double mean)
+{
+	return mean > 0 ? 0.5 / sqrt(mean) : 0;
+}
+
 static double root(const struct column *column)
 {
 	return column->n ? sqrt(column->squares / (double)column->n) : NAN;
 }
 
+/* By the delta method: the value is the mean of roots of means, and each root's slope is 1 / (2 root). */
+static double root_error(const struct columns *s)
+{
+	double n = (double)s->items[0].n, variance = 0;
+
+	if (!s->products || n < 2)
+		return NAN;
+	for (int64_t k = 0; k < s->width; k++)
+		for (int64_t l = 0; l < s->width; l++) {
+			double covariance =
+				s->products[k * s->width + l] - s->items[k].squares * s->items[l].squares / n;
+			double slopes = 4 * root(&s->items[k]) * root(&s->items[l]);
+
+			variance +=
+				slopes > 0 ? covariance / (n - 1) / slopes : 0; /* without errors there is no spread */
+		}
+	return sqrt(fmax(0, variance) / n) / (double)s->width;
+}
+
 static void rmse_result(void *state, double *value, double *error)
 {
 	*value = columns_mean(state, root);
-	*error = NAN;
+	*error = root_error(state);
 }
 
 const struct nn_metric_type nn_metric_rmse = {
@@ -130,10 +183,11 @@ const struct nn_metric_type nn_metric_rmse = {
 	.check = rmse_check,
 	.add_mean = squares_add,
 	.of_mean = sqrt,
+	.slope = half_over_root,
 	.create = columns_create,
 	.add = columns_add,
 	.result = rmse_result,
-	.destroy = mem_free,
+	.destroy = columns_destroy,
 	.smaller_is_better = true,
 };
 
@@ -154,6 +208,7 @@ static double determination(const struct column *column)
 	return 1 - column->squares / column->spread;
 }
 
+/* No standard error: the common formulas are for a model that was fitted to these very samples. */
 static void r2_result(void *state, double *value, double *error)
 {
 	*value = columns_mean(state, determination);
@@ -167,5 +222,5 @@ const struct nn_metric_type nn_metric_r2 = {
 	.create = columns_create,
 	.add = columns_add,
 	.result = r2_result,
-	.destroy = mem_free,
+	.destroy = columns_destroy,
 };

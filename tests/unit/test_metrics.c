@@ -198,6 +198,40 @@ static void standard_errors_are_those_of_means_and_areas(void **state)
 	assert_true(isnan(error));
 }
 
+static void errors_of_functions_of_means_are_by_the_delta_method(void **state)
+{
+	static const float value[5 * 2] = { 1, 2, 2, 5, 3, 1, 4, 4, 6, 2 };
+	static const float answer[5 * 2] = { 1.5f, 2, 2, 4, 2, 1.5f, 5, 4, 4, 4 };
+	static const float loss[4] = { 1, 2, 4, 1 };
+	struct nn_answers a = { .n = 5, .steps = 1, .width = 2, .answer = answer, .value = value };
+	struct nn_answers of_loss = {
+		.n = 4, .steps = 1, .width = 4, .answer = answers, .label = labels, .loss = loss
+	};
+	struct data_facts of_many = of_values;
+	float none[2 * 65] = { 0 }, one[2 * 65] = { 1 };
+	double error;
+
+	(void)state;
+	/* NumPy: the deviation of each sample's influence on the value, by the root of their number. */
+	assert_near(measure("\"rmse\"", &of_values, &a, 2, &error), 1.0713645326729275, 1e-12, "rmse");
+	assert_near(error, 0.3359310126968473, 1e-12, "error of rmse");
+	/* e^2 times the error of the mean, sqrt(2 / 4) */
+	assert_near(measure("\"perplexity\"", &of_four, &of_loss, 2, &error), exp(2), 1e-12, "perplexity");
+	assert_near(error, exp(2) * sqrt(0.5), 1e-12, "error of perplexity");
+	measure("\"r2\"", &of_values, &a, 2, &error);
+	assert_true(isnan(error));
+	a.answer = value;
+	measure("\"rmse\"", &of_values, &a, 2, &error);
+	assert_true(error == 0);
+	a.n = 1;
+	measure("\"rmse\"", &of_values, &a, 2, &error);
+	assert_true(isnan(error));
+	of_many.y.dim[0] = 65; /* too many to relate them all */
+	a = (struct nn_answers){ .n = 2, .steps = 1, .width = 65, .answer = none, .value = one };
+	assert_near(measure("\"rmse\"", &of_many, &a, 2, &error), sqrt(0.5) / 65, 1e-12, "rmse of many");
+	assert_true(isnan(error));
+}
+
 /* ---- Curves ---------------------------------------------------------------------------------------------------- */
 
 static cJSON *curves_of(const char *spec, const struct data_facts *facts, const struct nn_answers *a)
@@ -343,6 +377,7 @@ int main(void)
 		cmocka_unit_test(nothing_and_not_a_number_give_not_a_number),
 		cmocka_unit_test(one_class_alone_is_no_crash),
 		cmocka_unit_test(standard_errors_are_those_of_means_and_areas),
+		cmocka_unit_test(errors_of_functions_of_means_are_by_the_delta_method),
 		cmocka_unit_test(short_curves_are_whole),
 		cmocka_unit_test(long_curves_are_thinned_but_keep_ends_and_extremes),
 		cmocka_unit_test(names_tell_metrics_apart),
