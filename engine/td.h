@@ -101,7 +101,6 @@ const char *td_fingerprint(void);
  * element). */
 void td_step_begin(td_ctx *c); /* advances the step by one */
 void td_step_end(td_ctx *c);   /* releases the values that the step made */
-int64_t td_step(const td_ctx *c);
 void td_step_set(td_ctx *c, int64_t step); /* the next td_step_begin makes it STEP + 1; for resuming */
 
 /* Names for errors and drawings: values and nodes made between push and pop belong to "outer.NAME". */
@@ -150,7 +149,6 @@ td_graph *td_graph_create(void);
 void td_graph_free(td_graph *g);             /* after every session on it */
 void td_trace_begin(td_ctx *c, td_graph *g); /* graph mode from here on */
 void td_trace_end(td_ctx *c);                /* eager again; .grad of captured tensors is dropped */
-bool td_is_tracing(const td_ctx *c);
 /* An input of the graph.  SHAPE is an example: a session may be fed other sizes, as long as the ops accept them. */
 td_value *td_placeholder(td_ctx *c, const char *name, const td_shape *shape);
 

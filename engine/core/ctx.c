@@ -100,11 +100,6 @@ void td_step_end(td_ctx *c)
 	release_made(c);
 }
 
-int64_t td_step(const td_ctx *c)
-{
-	return c->step;
-}
-
 void td_step_set(td_ctx *c, int64_t step)
 {
 	c->step = step;

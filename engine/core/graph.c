@@ -106,11 +106,6 @@ void td_trace_end(td_ctx *c)
 	c->graph = NULL;
 }
 
-bool td_is_tracing(const td_ctx *c)
-{
-	return c->graph != NULL;
-}
-
 td_value *td_placeholder(td_ctx *c, const char *name, const td_shape *shape)
 {
 	td_value *v;

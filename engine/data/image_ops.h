@@ -76,7 +76,6 @@ bool image_ops_plan(const struct opt_choices *list, const char *name, struct ext
 
 /* ---- For operations -------------------------------------------------------------------------------------------- */
 
-uint32_t draw_u32(const struct draws *d, int k);
 /* Uniform in [0, 1). */
 double draw_unit(const struct draws *d, int k);
 double draw_between(const struct draws *d, int k, double low, double high);
@@ -88,8 +87,6 @@ void picture_begin(struct picture *p, const uint8_t *bytes, int64_t channels, in
 /* Make sure that AT holds the values.  The pipeline calls it before every operation that is not ON_BYTES. */
 td_status picture_floats(struct picture *p, struct err *e);
 void picture_release(struct picture *p);
-/* Room for N floats in AT, which keeps what it holds, and in OTHER.  TD_NO_MEMORY. */
-td_status picture_room(struct picture *p, int64_t n, struct err *e);
 /* OTHER, of the new size, becomes AT. */
 void picture_swap(struct picture *p, int64_t height, int64_t width);
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-uint32_t draw_u32(const struct draws *d, int k)
+static uint32_t draw_u32(const struct draws *d, int k)
 {
 	TD_ASSERT(k < DRAWS_MOST);
 	return rng_u32(&d->key, d->first + (uint64_t)k);
@@ -24,7 +24,8 @@ int64_t draw_below(const struct draws *d, int k, int64_t n)
 	return (int64_t)((uint64_t)draw_u32(d, k) * (uint64_t)n >> 32);
 }
 
-td_status picture_room(struct picture *p, int64_t n, struct err *e)
+/* Room for N floats in AT, which keeps what it holds, and in OTHER. */
+static td_status picture_room(struct picture *p, int64_t n, struct err *e)
 {
 	float *at, *other;
 

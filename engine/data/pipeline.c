@@ -28,7 +28,8 @@ void moments_add_floats(struct moments *m, const float *x, int64_t n)
 	moments_add(m, (double)n, mean, squares);
 }
 
-double moments_std(const struct moments *m)
+/* Of the population; 1 where nothing varies, so that it can divide. */
+static double moments_std(const struct moments *m)
 {
 	double variance = m->n > 0 ? m->squares / m->n : 0;
 

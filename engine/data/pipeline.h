@@ -19,8 +19,6 @@ struct moments {
 
 void moments_add(struct moments *m, double n, double mean, double squares);
 void moments_add_floats(struct moments *m, const float *x, int64_t n);
-/* Of the population; 1 where nothing varies, so that it can divide. */
-double moments_std(const struct moments *m);
 
 void pipeline_init(struct pipeline *p, const struct data_options *o, int64_t channels, struct arena *arena);
 /* Whether transform I is to be fitted, and the fitting. */

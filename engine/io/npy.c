@@ -30,11 +30,6 @@ bool npy_is_float(enum npy_type t)
 	return types[t].code[0] == 'f';
 }
 
-const char *npy_type_name(enum npy_type t)
-{
-	return types[t].name;
-}
-
 /* ---- The header ------------------------------------------------------------------------------------------------ */
 
 td_status npy_header_bytes(const void *bytes, size_t n_bytes, int64_t *out, struct err *e)
@@ -281,7 +276,7 @@ void npy_to_ints(enum npy_type type, const void *elements, int64_t n, int64_t *o
 
 	switch (type) {
 		CONVERSIONS(CONVERT, int64_t)
-	default: TD_BUG("%s is no type of integers", npy_type_name(type));
+	default: TD_BUG("%s is no type of integers", types[type].name);
 	}
 }
 

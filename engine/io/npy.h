@@ -41,7 +41,6 @@ struct npy {
 	int64_t n_header; /* bytes before the first element */
 };
 
-const char *npy_type_name(enum npy_type t); /* "float32" */
 int64_t npy_type_bytes(enum npy_type t);
 bool npy_is_float(enum npy_type t);
 

@@ -224,18 +224,6 @@ const struct nn_init_type nn_bias_uniform = {
 	.element = bias_uniform,
 };
 
-static float standard_normal(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
-{
-	(void)options;
-	(void)fans;
-	return (float)draw_normal(key, i);
-}
-
-const struct nn_init_type nn_standard_normal = {
-	.type = { .name = "standard_normal", .doc = "Normal with mean 0 and standard deviation 1." },
-	.element = standard_normal,
-};
-
 /* ---- Constants --------------------------------------------------------------------------------------------------- */
 
 static float zeros(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)

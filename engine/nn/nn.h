@@ -32,7 +32,6 @@ struct nn_init_type {
 extern const struct opt_family nn_inits;          /* what an "init" option may choose */
 extern const struct nn_init_type nn_bias_uniform; /* torch's rule for biases: uniform within 1/sqrt(fan in) */
 extern const struct nn_init_type nn_zeros, nn_ones;
-extern const struct nn_init_type nn_standard_normal;
 extern const struct nn_init_type nn_masked; /* another one, but zero in a range of elements; options: struct nn_mask */
 
 struct nn_mask {

@@ -225,7 +225,7 @@ static cJSON *read_summary(const struct request *q, const struct dataset *d)
 	return summary ? summary : cJSON_CreateNull();
 }
 
-td_status respond_dataset(struct request *q, struct response *r, int code, const struct dataset *d, struct err *e)
+static td_status respond_dataset(struct request *q, struct response *r, int code, const struct dataset *d, struct err *e)
 {
 	cJSON *files = cJSON_CreateObject(), *o;
 	char *base;

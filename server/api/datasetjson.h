@@ -7,8 +7,7 @@
 
 #define DATASET_WAIT_MOST_S 60 /* of ?wait= */
 
-/* D as a whole, with its files, info and summary; or the one that is called NAME. */
-td_status respond_dataset(struct request *q, struct response *r, int code, const struct dataset *d, struct err *e);
+/* The dataset NAME as a whole, with its files, info and summary. */
 td_status respond_dataset_named(struct request *q, struct response *r, int code, const char *name, struct err *e);
 /* The dataset NAME, if the asker may change it: TD_NOT_FOUND, TD_FORBIDDEN.  One that a job has asked for is
  * everybody's. */

@@ -6,6 +6,7 @@
 #include "http/connection.h"
 #include "http/text.h"
 
+#include <nettle/base64.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static void allow_inline_scripts(const char *page, struct buf *out)
 		const char *text = end + 1, *close = strstr(text, "</script>");
 		struct sha256_ctx ctx;
 		uint8_t digest[SHA256_DIGEST_SIZE];
-		char digits[48];
+		char digits[BASE64_ENCODE_RAW_LENGTH(SHA256_DIGEST_SIZE) + 1] = "";
 
 		if (!close)
 			return;
@@ -32,7 +33,7 @@ static void allow_inline_scripts(const char *page, struct buf *out)
 		sha256_init(&ctx);
 		sha256_update(&ctx, (size_t)(close - text), (const uint8_t *)text);
 		sha256_digest(&ctx, sizeof digest, digest);
-		text_base64(digest, sizeof digest, digits);
+		base64_encode_raw(digits, sizeof digest, digest);
 		buf_printf(out, " 'sha256-%s'", digits);
 	}
 }

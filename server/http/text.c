@@ -231,20 +231,3 @@ bool text_same_secret(const char *a, const char *b)
 		different |= (unsigned char)(a[i] ^ b[different & 1 ? 0 : i]);
 	return !different;
 }
-
-void text_base64(const unsigned char *bytes, size_t n, char *out)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < n; i += 3) {
-		size_t left = n - i;
-		unsigned v = (unsigned)bytes[i] << 16 | (left > 1 ? (unsigned)bytes[i + 1] << 8 : 0) |
-			     (left > 2 ? bytes[i + 2] : 0);
-
-		*out++ = digits[v >> 18];
-		*out++ = digits[v >> 12 & 63];
-		*out++ = left > 1 ? digits[v >> 6 & 63] : '=';
-		*out++ = left > 2 ? digits[v & 63] : '=';
-	}
-	*out = '\0';
-}

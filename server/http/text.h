@@ -38,7 +38,4 @@ bool text_in_list(const char *list, const char *name);
 /* Compare secrets in a time that does not depend on where they differ. */
 bool text_same_secret(const char *a, const char *b);
 
-/* Base 64 of N bytes into OUT (4 * ((N + 2) / 3) + 1 bytes). */
-void text_base64(const unsigned char *bytes, size_t n, char *out);
-
 #endif

@@ -139,14 +139,3 @@ bool answers_count(const struct nn_answers *a, int64_t i)
 {
 	return !a->label || a->label[i] != DATA_IGNORE;
 }
-
-int64_t answers_targets(const struct nn_answers *a)
-{
-	int64_t n = 0;
-
-	if (a->value)
-		return a->n * a->width;
-	for (int64_t i = 0; i < a->n * a->steps; i++)
-		n += answers_count(a, i);
-	return n;
-}

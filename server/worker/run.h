@@ -72,9 +72,8 @@ struct batch *run_batch(
 struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, const float *each);
 /* Rooms (mem_free) for what the model answers to N samples.  False: R->err. */
 bool answer_rooms(struct run *r, int64_t n, float **answer, float **each);
-/* Whether target I of A counts; and how many do. */
+/* Whether target I of A counts. */
 bool answers_count(const struct nn_answers *a, int64_t i);
-int64_t answers_targets(const struct nn_answers *a);
 
 /* ---- steps.c ----------------------------------------------------------------------------------------------------- */
 
@@ -82,8 +81,6 @@ int64_t answers_targets(const struct nn_answers *a);
 bool train_step(struct run *r);
 /* The running means since the last point become points. */
 void log_window(struct run *r);
-/* Histograms of all weights and of the last step's gradients.  False: R->err. */
-bool send_histograms(struct run *r);
 
 /* ---- evaluate.c -------------------------------------------------------------------------------------------------- */
 

@@ -81,7 +81,8 @@ static void send_histogram(struct run *r, const char *group, const char *name, c
 	mem_free(text);
 }
 
-bool send_histograms(struct run *r)
+/* Of all weights and of the last step's gradients.  False: R->err. */
+static bool send_histograms(struct run *r)
 {
 	int64_t most = 0;
 	float *room;

@@ -202,19 +202,6 @@ static void secrets_are_equal_or_not(void **state)
 	assert_false(text_same_secret("a", ""));
 }
 
-static void base64_pads(void **state)
-{
-	static const char *const rows[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
-		{ "foob", "Zm9vYg==" }, { "\xff\xfe\xfd", "//79" } };
-	char out[16];
-
-	(void)state;
-	for (size_t i = 0; i < TD_COUNT(rows); i++) {
-		text_base64((const unsigned char *)rows[i][0], strlen(rows[i][0]), out);
-		assert_string_equal(out, rows[i][1]);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,7 +216,6 @@ int main(void)
 		cmocka_unit_test(media_types_may_have_parameters),
 		cmocka_unit_test(lists_are_searched_by_whole_entries),
 		cmocka_unit_test(secrets_are_equal_or_not),
-		cmocka_unit_test(base64_pads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
