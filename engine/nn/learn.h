@@ -37,17 +37,33 @@ td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight);
 struct nn_answers {
 	int64_t n, steps, width; /* samples; targets of a sample (1, or T); classes, or values of a sample */
 	const float *answer;     /* [n, steps, width]; values in the target's own units */
-	const float *loss;       /* [n, steps, ...]: of each target, as the loss's EACH */
+	const float *loss;       /* [n, n_losses]: the loss's EACH; of labels, one for each */
+	int64_t n_losses;        /* of a sample */
 	const int64_t *label;    /* [n, steps]; DATA_IGNORE does not count; NULL: VALUE or SHARE instead */
 	const float *value;      /* [n, width], own units */
 	const float *share;      /* [n, width] */
 };
+
+/* Target I (of n * steps): its class, of shares the largest; -1 where it does not count. */
+int64_t nn_label(const struct nn_answers *a, int64_t i);
+/* The class that is answered to target I: the first of the largest; NaN is larger than any number, as in td_argmax. */
+int64_t nn_prediction(const struct nn_answers *a, int64_t i);
 
 /* A figure over n counted elements. */
 struct nn_figure {
 	double sum, sum_squares;
 	int64_t n;
 };
+
+static inline void nn_figure_add(struct nn_figure *f, double x)
+{
+	f->sum += x;
+	f->sum_squares += x * x;
+	f->n++;
+}
+
+/* The standard error of its mean: sqrt(variance / n), with the unbiased variance; NaN below two elements. */
+double nn_figure_error(const struct nn_figure *f);
 
 struct nn_metric_type {
 	struct opt_type type;

@@ -106,6 +106,7 @@ struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, con
 
 	nn_trainer_answer_shape(r->trainer, n, &of_answer, &of_each);
 	a.width = of_answer.dim[of_answer.rank - 1];
+	a.n_losses = td_shape_count(&of_each) / n;
 	switch (r->facts->target) {
 	case DATA_CLASS: a.label = r->room.y; break;
 	case DATA_SHARES: a.share = r->room.y; break;

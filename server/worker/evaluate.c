@@ -13,13 +13,6 @@
 
 /* ---- Figures ----------------------------------------------------------------------------------------------------- */
 
-static void figure_add(struct nn_figure *f, double x)
-{
-	f->sum += x;
-	f->sum_squares += x * x;
-	f->n++;
-}
-
 /* The mean loss: what its weights divide by, or the number of its targets. */
 static double loss_divisor(const struct evaluation *e)
 {
@@ -31,14 +24,9 @@ double evaluation_loss(const struct evaluation *e)
 	return e->loss.sum / loss_divisor(e);
 }
 
-/* sqrt(variance / n), with the unbiased variance. */
 double evaluation_loss_error(const struct evaluation *e)
 {
-	double n = (double)e->loss.n, mean = e->loss.sum / n;
-
-	if (e->loss.n < 2)
-		return NAN;
-	return sqrt(fmax(0, e->loss.sum_squares - n * mean * mean) / (n - 1) / n) * (n / loss_divisor(e));
+	return nn_figure_error(&e->loss) * ((double)e->loss.n / loss_divisor(e));
 }
 
 double evaluation_value(const struct evaluation *e, int i)
@@ -100,35 +88,22 @@ static bool keep_init(struct run *r, struct evaluation *e)
 	return false;
 }
 
-static int64_t index_of_largest(const float *v, int64_t n)
-{
-	int64_t best = 0;
-
-	for (int64_t k = 1; k < n; k++)
-		if (v[k] > v[best])
-			best = k;
-	return best;
-}
-
 /* The classes of sample I, which is sample AT of the evaluation. */
 static void keep_classes(struct evaluation *e, const struct nn_answers *a, int64_t i, int64_t at)
 {
 	for (int64_t t = 0; t < a->steps; t++) {
-		int64_t k = i * a->steps + t;
-
-		e->label[at * a->steps + t] =
-			(int32_t)(a->label ? a->label[k] : index_of_largest(a->share + k * a->width, a->width));
-		e->predicted[at * a->steps + t] = (int32_t)index_of_largest(a->answer + k * a->width, a->width);
+		e->label[at * a->steps + t] = (int32_t)nn_label(a, i * a->steps + t);
+		e->predicted[at * a->steps + t] = (int32_t)nn_prediction(a, i * a->steps + t);
 	}
 }
 
 /* The mean loss of sample I. */
 static double sample_loss(const struct nn_answers *a, int64_t i)
 {
-	int64_t n_each = a->value ? a->width : a->steps, n = 0;
+	int64_t n = 0;
 	double sum = 0;
 
-	for (int64_t k = i * n_each; k < (i + 1) * n_each; k++)
+	for (int64_t k = i * a->n_losses; k < (i + 1) * a->n_losses; k++)
 		if (answers_count(a, k)) {
 			sum += a->loss[k];
 			n++;
@@ -157,11 +132,9 @@ static void keep_batch(struct evaluation *e, const struct nn_answers *a, int64_t
 
 static void add_batch(struct run *r, struct evaluation *e, const struct nn_answers *a, int64_t first)
 {
-	int64_t n_each = a->n * (a->value ? a->width : a->steps);
-
-	for (int64_t k = 0; k < n_each; k++)
+	for (int64_t k = 0; k < a->n * a->n_losses; k++)
 		if (answers_count(a, k))
-			figure_add(&e->loss, a->loss[k]);
+			nn_figure_add(&e->loss, a->loss[k]);
 	for (int i = 0; i < r->spec.metrics.n; i++)
 		nn_meter_add(&e->meter[i], a);
 	if (e->keep)

@@ -82,6 +82,17 @@ describe("on the way", () => {
 		assert.ok(distance(await weights(one.id), await weights(two.id)) < 1e-5);
 	});
 
+	test("the loss of an evaluation is that of a step over the same samples, whichever it is", async () => {
+		const one_hot = [...plain().data.transforms, "one_hot"], still = { optimizer: { type: "sgd", lr: 0 }, train: { steps: 1, validate_every: "never" } };
+		for (const [loss, transforms] of [["bce_with_logits", one_hot], ["mse", one_hot], ["cross_entropy", one_hot],
+			[{ type: "cross_entropy", weight: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], label_smoothing: 0.1 }, plain().data.transforms]]) {
+			const { id } = await tandem.finish(plain({ ...still, loss, data: { ...plain().data, transforms, limit: 500, batch_size: 500, split: { validation: 0 } } }));
+			const [step] = await values(id, "train/loss");
+			const { value } = (await tandem.json(`/jobs/${id}/report`)).splits.train.loss;
+			assert.ok(Math.abs(step - value) < 1e-5 * step, `${JSON.stringify(loss)}: ${step} in the step, ${value} in the report`);
+		}
+	});
+
 	test("clipped gradients move the weights no farther than they may, and their norm is told as it was", async () => {
 		const start = await weights((await tandem.finish(plain({ optimizer: { type: "sgd", lr: 0 }, train: { steps: 1, validate_every: "never" } }))).id);
 		const { id } = await tandem.finish(plain({ optimizer: { type: "sgd", lr: 1 }, train: { steps: 1, validate_every: "never", clip_norm: 0.01 } }));
