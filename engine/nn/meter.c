@@ -45,10 +45,9 @@ void nn_meter_result(const struct nn_meter *m, double *value, double *error)
 		nn_figure_result(m->metric, &m->figure, value, error);
 }
 
-/* sqrt(variance / n), with the unbiased variance. */
-static double error_of_mean(const struct nn_figure *f, double mean)
+double nn_figure_error(const struct nn_figure *f)
 {
-	double n = (double)f->n;
+	double n = (double)f->n, mean = f->sum / n;
 
 	return f->n < 2 ? NAN : sqrt(fmax(0, f->sum_squares - n * mean * mean) / (n - 1) / n);
 }
@@ -63,5 +62,5 @@ void nn_figure_result(const struct opt_choice *metric, const struct nn_figure *f
 	if (value)
 		*value = type->of_mean ? type->of_mean(mean) : mean;
 	if (error)
-		*error = error_of_mean(f, mean) * (type->of_mean ? type->slope(mean) : 1);
+		*error = nn_figure_error(f) * (type->of_mean ? type->slope(mean) : 1);
 }

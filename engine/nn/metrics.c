@@ -37,14 +37,14 @@ static int64_t largest(const float *x, int64_t n)
 	return best;
 }
 
-int64_t metric_label(const struct nn_answers *a, int64_t i)
+int64_t nn_label(const struct nn_answers *a, int64_t i)
 {
 	if (!a->label)
 		return largest(a->share + i * a->width, a->width);
 	return a->label[i] >= 0 && a->label[i] < a->width ? a->label[i] : -1;
 }
 
-int64_t metric_prediction(const struct nn_answers *a, int64_t i)
+int64_t nn_prediction(const struct nn_answers *a, int64_t i)
 {
 	return largest(a->answer + i * a->width, a->width);
 }
@@ -61,9 +61,9 @@ static void accuracy_add(const void *options, const struct nn_answers *a, struct
 {
 	(void)options;
 	for (int64_t i = 0; i < a->n * a->steps; i++) {
-		int64_t label = metric_label(a, i);
+		int64_t label = nn_label(a, i);
 		if (label >= 0)
-			figure_add(f, metric_prediction(a, i) == label);
+			nn_figure_add(f, nn_prediction(a, i) == label);
 	}
 }
 
@@ -120,9 +120,9 @@ static void top_k_add(const void *options, const struct nn_answers *a, struct nn
 
 	for (int64_t i = 0; i < a->n * a->steps; i++) {
 		const float *answer = a->answer + i * a->width;
-		int64_t label = metric_label(a, i);
+		int64_t label = nn_label(a, i);
 		if (label >= 0)
-			figure_add(f, !isnan(answer[label]) && rank_of(answer, a->width, label) < k);
+			nn_figure_add(f, !isnan(answer[label]) && rank_of(answer, a->width, label) < k);
 	}
 }
 
@@ -160,8 +160,8 @@ static void perplexity_add(const void *options, const struct nn_answers *a, stru
 {
 	(void)options;
 	for (int64_t i = 0; i < a->n * a->steps; i++)
-		if (metric_label(a, i) >= 0)
-			figure_add(f, (double)a->loss[i]);
+		if (nn_label(a, i) >= 0)
+			nn_figure_add(f, (double)a->loss[i]);
 }
 
 static const struct nn_metric_type perplexity = {

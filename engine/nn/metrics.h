@@ -12,16 +12,4 @@ extern const struct nn_metric_type nn_metric_mae, nn_metric_mse, nn_metric_rmse,
 bool metric_needs_classes(const char *name, const struct data_facts *f, struct err *why);
 bool metric_needs_values(const char *name, const struct data_facts *f, struct err *why);
 
-/* Target I (of n * steps): its class, of shares the largest; -1 where it does not count. */
-int64_t metric_label(const struct nn_answers *a, int64_t i);
-/* The class that is answered to target I: the first of the largest; NaN is larger than any number, as in td_argmax. */
-int64_t metric_prediction(const struct nn_answers *a, int64_t i);
-
-static inline void figure_add(struct nn_figure *f, double x)
-{
-	f->sum += x;
-	f->sum_squares += x * x;
-	f->n++;
-}
-
 #endif

@@ -66,10 +66,10 @@ static void counts_add(void *state, const struct nn_answers *a)
 	struct counts *s = state;
 
 	for (int64_t i = 0; i < a->n * a->steps; i++) {
-		int64_t label = metric_label(a, i), prediction;
+		int64_t label = nn_label(a, i), prediction;
 		if (label < 0 || label >= s->n_classes)
 			continue;
-		prediction = TD_MIN(metric_prediction(a, i), s->n_classes - 1);
+		prediction = TD_MIN(nn_prediction(a, i), s->n_classes - 1);
 		s->items[label].occurs++;
 		s->items[prediction].answered++;
 		s->items[label].right += prediction == label;

@@ -107,7 +107,7 @@ static void ranks_add(void *state, const struct nn_answers *a)
 	}
 	for (int64_t i = 0; i < a->n * a->steps; i++) {
 		const float *from = a->answer + i * a->width + (s->n_columns == 1);
-		int64_t label = metric_label(a, i);
+		int64_t label = nn_label(a, i);
 
 		if (label < 0 || label >= s->facts->n_classes)
 			continue;

@@ -21,7 +21,7 @@ static void mae_add(const void *options, const struct nn_answers *a, struct nn_f
 {
 	(void)options;
 	for (int64_t i = 0; i < a->n * a->width; i++)
-		figure_add(f, fabs(difference(a, i)));
+		nn_figure_add(f, fabs(difference(a, i)));
 }
 
 const struct nn_metric_type nn_metric_mae = {
@@ -41,7 +41,7 @@ static void squares_add(const void *options, const struct nn_answers *a, struct 
 {
 	(void)options;
 	for (int64_t i = 0; i < a->n * a->width; i++)
-		figure_add(f, difference(a, i) * difference(a, i));
+		nn_figure_add(f, difference(a, i) * difference(a, i));
 }
 
 const struct nn_metric_type nn_metric_mse = {

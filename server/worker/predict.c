@@ -135,6 +135,13 @@ void answered_release(struct answered *a)
 	*a = (struct answered){ 0 };
 }
 
+/* Elements of each of N that have COUNT together. */
+static int64_t each_of(int64_t count, int64_t n)
+{
+	TD_ASSERT(n > 0);
+	return count / n;
+}
+
 /* ---- In words ---------------------------------------------------------------------------------------------------- */
 
 static void add_label(const struct prediction *p, cJSON *o, const float *v, int64_t n_classes)
@@ -173,41 +180,36 @@ static void add_tags(
 	const char *text = input_text(p, i);
 	int64_t n = p->input.lengths ? p->input.lengths[i] : n_steps, at = 0, size = text ? (int64_t)strlen(text) : 0;
 	cJSON *tags = cJSON_AddArrayToObject(o, "tags");
+	struct nn_answers a = { .answer = v, .width = n_classes };
 	char word[TEXT_TOKEN_BYTES];
 
 	for (int64_t t = 0; t < TD_MIN(n, n_steps) && text && text_next_word(text, size, &at, word); t++) {
-		int64_t best = 0;
 		cJSON *pair = cJSON_CreateArray();
 
-		for (int64_t k = 1; k < n_classes; k++)
-			if (v[t * n_classes + k] > v[t * n_classes + best])
-				best = k;
 		cJSON_AddItemToArray(pair, cJSON_CreateString(word));
-		cJSON_AddItemToArray(pair, cJSON_CreateString(loader_class_name(p->loader, best)));
+		cJSON_AddItemToArray(pair, cJSON_CreateString(loader_class_name(p->loader, nn_prediction(&a, t))));
 		cJSON_AddItemToArray(tags, pair);
 	}
 }
 
 static cJSON *prediction_json(const struct prediction *p, const struct answered *a, int64_t first, int64_t i)
 {
-	int64_t each = td_shape_count(&a->shape) / a->shape.dim[0], width = a->shape.dim[a->shape.rank - 1];
+	int64_t each = each_of(td_shape_count(&a->shape), a->shape.dim[0]), width = a->shape.dim[a->shape.rank - 1];
 	const float *v = a->answer + i * each;
 	cJSON *o = cJSON_CreateObject();
-
-	TD_ASSERT(width > 0);
 
 	switch (loader_facts(p->loader)->target) {
 	case DATA_CLASS:
 	case DATA_SHARES: add_label(p, o, v, width); break;
 	case DATA_VALUES: add_values(p, o, v, width); break;
-	case DATA_TOKENS: add_tags(p, o, first + i, v, each / width, width); break;
+	case DATA_TOKENS: add_tags(p, o, first + i, v, each_of(each, width), width); break;
 	}
 	return o;
 }
 
 static cJSON *output_json(const struct answered *a, int64_t i)
 {
-	int64_t each = a->n_output / a->shape.dim[0];
+	int64_t each = each_of(a->n_output, a->shape.dim[0]);
 	cJSON *list = cJSON_CreateArray();
 
 	for (int64_t k = 0; k < each; k++)
@@ -221,7 +223,7 @@ static cJSON *output_json(const struct answered *a, int64_t i)
 static bool fits(struct prediction *p, bool outputs)
 {
 	int64_t n_classes = loader_facts(p->loader)->n_classes,
-		out = td_shape_count(&p->model->out) / p->model->out.dim[0];
+		out = each_of(td_shape_count(&p->model->out), p->model->out.dim[0]);
 	int64_t entries = 1 + TD_MIN(p->top, n_classes) + (outputs ? out : 0);
 
 	if (loader_facts(p->loader)->target == DATA_TOKENS)

@@ -116,7 +116,7 @@ static void add_tags(const struct run *r, cJSON *o, const int32_t *label, const 
 	bool wrong = false;
 
 	for (int64_t t = 0; t < TD_MIN(n, STEPS_SHOWN); t++) {
-		if (label[t] == DATA_IGNORE)
+		if (label[t] < 0)
 			continue;
 		cJSON_AddItemToArray(labels, cJSON_CreateString(loader_class_name(r->loader, label[t])));
 		cJSON_AddItemToArray(predictions, cJSON_CreateString(loader_class_name(r->loader, predicted[t])));
