@@ -1,4 +1,4 @@
-/* What the formats share: the preparation that they work for, column files, classes, images on their way into a pack.
+/* What the formats share: the preparation that they work for, classes, images on their way into a pack.
  *
  * A format is one function `from_...` and one row of the table in prepare.c.  It walks the source, writes columns and
  * fills the members of info and summary that are its kind's.  Errors are about the files unless prepare_blame says
@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "base/rng.h"
+#include "data/column.h"
 #include "data/csv.h"
 #include "data/pack.h"
 #include "data/prepare.h"
@@ -17,7 +18,6 @@
 #define PREPARE_SAMPLES_MOST 25   /* of a summary */
 #define PREPARE_SHOWN_MOST   1000 /* classes, columns of a summary: info.json has all */
 #define THUMBNAIL_SIDE       64
-#define COLUMN_ROOM          (1 << 16) /* bytes that a column gathers before it writes */
 
 /* ---- The preparation ------------------------------------------------------------------------------------------- */
 
@@ -35,6 +35,13 @@ struct prepare {
 	bool hashed;       /* the source is being decoded, no longer hashed */
 	bool has_test;     /* some file is named for the test part */
 };
+
+/* The three acts of a preparation, of which prepare_run also makes the key, and syncs what was written: read ORDER
+ * (false: FAULTS says what is wrong with it; prepare_end it none the less), decode its files into columns, info and
+ * summary, forget it all. */
+bool prepare_begin(struct prepare *p, const struct prepare_order *order, struct faults *faults);
+td_status prepare_decode(struct prepare *p, struct err *e);
+void prepare_end(struct prepare *p);
 
 td_status from_idx(struct prepare *p, struct err *e);
 td_status from_cifar(struct prepare *p, struct err *e);
@@ -61,32 +68,6 @@ enum pack_part prepare_deal(struct prepare *p, bool test, int64_t index);
 td_status prepare_parts(struct prepare *p, const int64_t n[PACK_PARTS], struct err *e);
 /* The CSV options of the format. */
 struct csv_options prepare_csv_options(const struct prepare *p);
-
-/* ---- Columns --------------------------------------------------------------------------------------------------- */
-
-/* A file of raw elements that only grows.  No descriptor stays open: a table has more columns than a process files. */
-struct column {
-	char *path;      /* owned; NULL: not opened */
-	uint8_t *buffer; /* owned; NULL: nothing was added yet */
-	size_t room, n;  /* bytes of BUFFER, and those in use */
-	int64_t n_bytes; /* of the column, the buffer's included */
-	bool made;       /* the file exists */
-};
-
-void column_open(struct column *c, const struct prepare *p, enum pack_part part, const char *name, size_t room);
-td_status column_add(struct column *c, const void *bytes, size_t n, struct err *e);
-/* All bytes to the file, which exists then even if it is empty. */
-td_status column_flush(struct column *c, struct err *e);
-/* Remove the file, and forget it. */
-void column_drop(struct column *c);
-void column_release(struct column *c);
-/* A flushed column in memory, to read and to change in place; NULL: it is empty, or E says why not. */
-void *column_map(const struct column *c, struct err *e);
-void column_unmap(const struct column *c, void *bytes);
-/* Replace each i32 X of a flushed column by RANK[X]; negative ones stay. */
-td_status column_rename(const struct column *c, const int32_t *rank, struct err *e);
-/* N bytes of a flushed column from AT on. */
-td_status column_read(const struct column *c, int64_t at, void *to, size_t n, struct err *e);
 
 /* ---- Classes --------------------------------------------------------------------------------------------------- */
 

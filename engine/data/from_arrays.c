@@ -376,8 +376,8 @@ static td_status to_values(struct reading *r, enum pack_part part, struct err *e
 	column_unmap(&r->y_files[part], y);
 	if (!s)
 		s = column_flush(&values, e);
-	if (!s && rename(values.path, r->y_files[part].path))
-		s = err_errno(e, "renaming %s", values.path);
+	if (!s)
+		s = column_replace(&r->y_files[part], &values, e);
 	column_release(&values);
 	return s;
 }

@@ -297,16 +297,19 @@ static td_status read_file(struct table *t, struct err *e)
 /* The column's file gets its name, or is removed where the part is empty. */
 static td_status keep(struct table *t, int k, struct column *files, struct err *e)
 {
-	for (enum pack_part part = PACK_TRAIN; part < PACK_PARTS; part++) {
-		char *path = mem_printf("%s/%s.column-%d", t->p->order->folder, pack_part_names[part], k);
-		td_status s = t->rows[part] ? column_flush(&files[part], e) : TD_OK;
+	char name[32];
 
-		if (!t->rows[part])
+	snprintf(name, sizeof name, "column-%d", k);
+	for (enum pack_part part = PACK_TRAIN; part < PACK_PARTS; part++) {
+		td_status s;
+
+		if (!t->rows[part]) {
 			column_drop(&files[part]);
-		else if (!s && rename(files[part].path, path))
-			s = err_errno(e, "renaming %s", files[part].path);
-		mem_free(files[part].path);
-		files[part].path = path;
+			continue;
+		}
+		s = column_flush(&files[part], e);
+		if (!s)
+			s = column_call(&files[part], t->p, part, name, e);
 		if (s)
 			return s;
 	}

@@ -266,7 +266,7 @@ static td_status make_key(struct prepare *p, char key[PREPARE_KEY], struct err *
 	return s;
 }
 
-static td_status decode(struct prepare *p, struct err *e)
+td_status prepare_decode(struct prepare *p, struct err *e)
 {
 	enum prepare_type type = (enum prepare_type)p->format.type;
 	td_status s = TD_OK;
@@ -318,19 +318,10 @@ static td_status sync_folder(const char *folder, int64_t *n_bytes, struct err *e
 
 static td_status prepare_all(struct prepare *p, struct prepared *out, struct err *e)
 {
-	td_status s;
+	td_status s = make_key(p, out->key, e);
 
-	if (p->order->n_files < 1 || p->order->n_files > PREPARE_FILES_MOST)
-		return err_set(e, TD_INVALID, "a dataset has 1 to %d files, this one %d; pack them into an archive",
-			PREPARE_FILES_MOST, p->order->n_files);
-	s = source_init(&p->source, p->order->files, p->order->n_files, e);
-	if (s)
-		return s;
-	p->source.told = on_progress;
-	p->source.of = p;
-	s = make_key(p, out->key, e);
 	if (!s)
-		s = decode(p, e);
+		s = prepare_decode(p, e);
 	if (!s)
 		s = write_json(p, INFO_FILE, p->info, e);
 	if (!s)
@@ -338,34 +329,64 @@ static td_status prepare_all(struct prepare *p, struct prepared *out, struct err
 	return s ? s : sync_folder(p->order->folder, &out->n_bytes, e);
 }
 
-bool prepare_run(const struct prepare_order *order, struct prepared *out, struct faults *faults)
+static td_status open_source(struct prepare *p, struct err *e)
 {
-	struct prepare p = {
+	td_status s;
+
+	if (p->order->n_files < 1 || p->order->n_files > PREPARE_FILES_MOST)
+		return err_set(e, TD_INVALID, "a dataset has 1 to %d files, this one %d; pack them into an archive",
+			PREPARE_FILES_MOST, p->order->n_files);
+	s = source_init(&p->source, p->order->files, p->order->n_files, e);
+	p->source.told = on_progress;
+	p->source.of = p;
+	return s;
+}
+
+bool prepare_begin(struct prepare *p, const struct prepare_order *order, struct faults *faults)
+{
+	size_t n_before = faults->n_found;
+	struct err e = { 0 };
+
+	*p = (struct prepare){
 		.order = order, .info = cJSON_CreateObject(), .summary = cJSON_CreateObject(), .source.fd = -1
 	};
+	arena_init(&p->arena);
+	cJSON_AddNumberToObject(p->info, "version", PACK_VERSION);
+	cJSON_AddStringToObject(p->info, "dataset", order->dataset);
+	cJSON_AddArrayToObject(p->summary, "samples");
+	p->notes = cJSON_AddArrayToObject(p->summary, "notes");
+	prepare_format_read(order->format, "/format", &p->format, &p->arena, faults);
+	if (faults->n_found == n_before && open_source(p, &e))
+		faults_add(faults, p->pointer, "%s", e.text);
+	return faults->n_found == n_before;
+}
+
+void prepare_end(struct prepare *p)
+{
+	source_release(&p->source);
+	cJSON_Delete(p->info);
+	cJSON_Delete(p->summary);
+	arena_release(&p->arena);
+}
+
+bool prepare_run(const struct prepare_order *order, struct prepared *out, struct faults *faults)
+{
+	struct prepare p;
 	struct err e = { 0 };
-	size_t n_before = faults->n_found;
+	bool done = prepare_begin(&p, order, faults);
 
 	*out = (struct prepared){ 0 };
-	arena_init(&p.arena);
-	cJSON_AddNumberToObject(p.info, "version", PACK_VERSION);
-	cJSON_AddStringToObject(p.info, "dataset", order->dataset);
-	cJSON_AddArrayToObject(p.summary, "samples");
-	p.notes = cJSON_AddArrayToObject(p.summary, "notes");
-	prepare_format_read(order->format, "/format", &p.format, &p.arena, faults);
-	if (faults->n_found == n_before && prepare_all(&p, out, &e))
+	if (done && prepare_all(&p, out, &e)) {
 		faults_add(faults, p.pointer, "%s", e.text);
-	if (faults->n_found == n_before) {
+		*out = (struct prepared){ 0 };
+		done = false;
+	}
+	if (done) {
 		out->info = p.info;
 		p.info = NULL;
-	} else {
-		*out = (struct prepared){ 0 };
 	}
-	source_release(&p.source);
-	cJSON_Delete(p.info);
-	cJSON_Delete(p.summary);
-	arena_release(&p.arena);
-	return faults->n_found == n_before;
+	prepare_end(&p);
+	return done;
 }
 
 void prepared_release(struct prepared *p)
