@@ -13,6 +13,9 @@
 #define CIFAR_RECORD    3073
 #define TEXT_COLUMNS    4   /* a list of labelled texts has not more columns */
 #define TEXT_WORDS      4.0 /* and its texts have more words than this, in the mean */
+#define LABELS_MOST     0.9 /* of so many rows as have a label of their own, it is none; */
+#define NUMBERS_MOST    0.5 /* a number is none before */
+#define FEW_ROWS        20  /* which say nothing about that */
 #define MOSTLY          0.9
 #define TAGGED_LINES    4
 
@@ -52,19 +55,34 @@ static void see_picture(struct signs *s)
 /* ---- CSV ----------------------------------------------------------------------------------------------------------
  */
 
+/* Whether beside texts there is one column, and it is a label: its values come again.  The first column may number the
+ * rows. */
+static bool is_labelled(const struct csv *c, const struct csv_profile *profile, int n_rows)
+{
+	const struct csv_profile *label = NULL;
+	int n_texts = 0, n_others = 0;
+
+	for (int k = 0; k < c->n_columns; k++) {
+		if (profile[k].n_words > TEXT_WORDS) {
+			n_texts++;
+		} else if (k || c->n_columns == 2 || profile[k].n_distinct < 1) {
+			n_others++;
+			label = &profile[k];
+		}
+	}
+	return n_texts && n_others == 1 && c->n_columns <= TEXT_COLUMNS &&
+	       (n_rows <= FEW_ROWS || label->n_distinct <= (label->numbers > MOSTLY ? NUMBERS_MOST : LABELS_MOST));
+}
+
 static enum prepare_type judge_csv(const struct csv *c)
 {
 	struct csv_profile profile[CSV_PROFILED_MOST];
-	bool known = c->n_columns <= CSV_PROFILED_MOST && csv_profile(c, profile) > 0;
-	bool texts = false, labels = false;
+	int n_rows = c->n_columns <= CSV_PROFILED_MOST ? csv_profile(c, profile) : 0;
 
-	for (int k = 0; known && k < c->n_columns; k++) {
+	for (int k = 0; n_rows && k < c->n_columns; k++)
 		if (profile[k].pictures > MOSTLY)
 			return PREPARE_IMAGE_CSV;
-		texts |= profile[k].n_words > TEXT_WORDS;
-		labels |= profile[k].n_words <= TEXT_WORDS;
-	}
-	return texts && labels && c->n_columns <= TEXT_COLUMNS ? PREPARE_LABELLED_TEXT : PREPARE_TABLE;
+	return n_rows && is_labelled(c, profile, n_rows) ? PREPARE_LABELLED_TEXT : PREPARE_TABLE;
 }
 
 static td_status see_csv(struct signs *s, struct err *e)

@@ -2,14 +2,15 @@
  *
  * A column's type is known when its last value was read, and the file is read once.  So each column is written as
  * everything that it may still be: as numbers while all its values are numbers, as categories while there are few of
- * them.  What it turns out not to be is removed. */
+ * them.  What it turns out not to be is removed.  Words that hardly come again, or too many of them, are text. */
 #include "data/formats.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CATEGORIES_MOST   1000                 /* more distinct values are no categories, unless somebody says so */
+#define CATEGORIES_MOST   1000                 /* more distinct values are text, unless somebody says so */
+#define FEW_VALUES        20                   /* of a column, all different, may be categories */
 #define DICTIONARIES_MOST ((int64_t)256 << 20) /* bytes of the distinct values of all columns */
 #define ENTRY_BYTES       80                   /* of one of them, besides its text */
 #define BUFFERS_MOST      (32 << 20)           /* bytes of all columns' buffers */
@@ -329,16 +330,31 @@ static td_status finish_categories(struct table *t, int k, struct err *e)
 	return s;
 }
 
+/* Values that hardly come again are names, codes or words, which no category could be learned from. */
+static bool comes_again(struct table *t, const struct table_column *c)
+{
+	int64_t n = t->rows[PACK_TRAIN] + t->rows[PACK_TEST] - c->n_missing;
+
+	if (n <= FEW_VALUES || c->categories.n <= n / 2)
+		return true;
+	prepare_note(t->p,
+		"Column \"%.100s\" is text: %lld of its %lld values are distinct, and a category has at most half as "
+		"many; "
+		"\"columns\" of the format says otherwise.",
+		c->name, (long long)c->categories.n, (long long)n);
+	return false;
+}
+
 static td_status finish_column(struct table *t, int k, struct err *e)
 {
 	struct table_column *c = &t->columns[k];
 	bool empty = c->n_missing == t->rows[PACK_TRAIN] + t->rows[PACK_TEST];
 
 	if (!c->corrected)
-		c->type = empty               ? PREPARE_IGNORED
-			  : c->maybe_number   ? PREPARE_NUMBER
-			  : c->maybe_category ? PREPARE_CATEGORY
-					      : PREPARE_WORDS;
+		c->type = empty                                    ? PREPARE_IGNORED
+			  : c->maybe_number                        ? PREPARE_NUMBER
+			  : c->maybe_category && comes_again(t, c) ? PREPARE_CATEGORY
+								   : PREPARE_WORDS;
 	if (empty && !c->corrected)
 		prepare_note(t->p, "Column \"%.100s\" has no values and is ignored.", c->name);
 	if (c->type != PREPARE_NUMBER && c->maybe_number)

@@ -89,6 +89,27 @@ static void too_many_values_are_text(void **state)
 	buf_release(&b);
 }
 
+static void words_that_hardly_come_again_are_text(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	buf_puts(&b, "name,town,seldom\n");
+	for (int i = 0; i < 60; i++)
+		buf_printf(&b, "name-%d,town-%d,%s\n", i, i % 30, i % 20 ? "" : "x");
+	write_file("t.csv", b.data, b.len);
+	prepared_well(prepare("{}", "t.csv", NULL));
+	assert_info("/columns/0/type", "\"text\"");
+	assert_info("/columns/1/type", "\"category\"");
+	assert_info("/columns/2/type", "\"category\"");
+	assert_true(noted("Column \"name\" is text: 60 of its 60 values are distinct"));
+	assert_false(has_column("train.column-0") || has_column("train.column-0.codes"));
+	prepared_well(prepare("{\"columns\":{\"name\":\"category\"}}", "t.csv", NULL));
+	column("train.column-0", 60 * sizeof(int32_t));
+	buf_release(&b);
+}
+
 static void delimiter_and_header_are_found_out(void **state)
 {
 	static const struct {
@@ -218,6 +239,7 @@ int main(void)
 		cmocka_unit_test(types_are_inferred_over_all_rows),
 		cmocka_unit_test(corrections_are_taken_or_named),
 		cmocka_unit_test(too_many_values_are_text),
+		cmocka_unit_test(words_that_hardly_come_again_are_text),
 		cmocka_unit_test(delimiter_and_header_are_found_out),
 		cmocka_unit_test(quotes_hold_delimiters_and_line_ends),
 		cmocka_unit_test(parts_come_from_names_or_are_dealt_out),

@@ -64,6 +64,40 @@ static void labelled_texts_are_found_by_their_looks(void **state)
 	refused_for(prepare("{\"type\":\"labelled_text\"}", "t.csv", NULL), "", "t.csv, line 2: the text is not UTF-8");
 }
 
+/* SHAPE: # a number of its own in each row, k one of three words, n one of three numbers, t a text. */
+static void assert_read_as(const char *shape, const char *type)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	for (int i = 0; i < 100; i++)
+		for (const char *c = shape; *c; c++) {
+			const char *form = *c == 'k'   ? "word-%d"
+					   : *c == 't' ? "text number %d of some more words"
+						       : "%d";
+
+			buf_printf(&b, form, *c == 'k' || *c == 'n' ? i % 3 : i);
+			buf_puts(&b, c[1] ? "," : "\n");
+		}
+	write_file("t.csv", b.data, b.len);
+	prepared_well(prepare("{}", "t.csv", NULL));
+	assert_info("/format", type);
+	buf_release(&b);
+}
+
+static void texts_among_other_columns_are_a_table(void **state)
+{
+	(void)state;
+	assert_read_as("kt", "\"labelled_text\"");
+	assert_read_as("tn", "\"labelled_text\"");
+	assert_read_as("#tk", "\"labelled_text\""); /* the rows are numbered */
+	assert_read_as("ktt", "\"labelled_text\"");
+	assert_read_as("#t", "\"table\""); /* a number of its own for each text is no label */
+	assert_read_as("#kt#", "\"table\"");
+	assert_read_as("kt#", "\"table\"");
+	assert_read_as("kkt", "\"table\"");
+}
+
 static void tagged_words_become_sentences(void **state)
 {
 	(void)state;
@@ -203,6 +237,7 @@ int main(void)
 		cmocka_unit_test(a_text_is_checked_and_its_line_ends_unified),
 		cmocka_unit_test(a_long_text_without_blanks_is_cut_at_characters),
 		cmocka_unit_test(labelled_texts_are_found_by_their_looks),
+		cmocka_unit_test(texts_among_other_columns_are_a_table),
 		cmocka_unit_test(tagged_words_become_sentences),
 		cmocka_unit_test(names_may_not_leave_an_archive),
 		cmocka_unit_test(links_in_an_archive_are_passed_over),
