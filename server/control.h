@@ -46,9 +46,11 @@ void control_forget(struct control *c, struct question *k);
 /* Called when a question is answered, on the loop's thread; must not block.  Set before the first question. */
 void control_on_answer(struct control *c, void (*wake)(void *arg), void *arg);
 
-/* Whether a dataset is on disk; starts to fetch it when it is known by name and is not (the job is then PREPARING). */
+/* Whether a dataset is on disk.  FETCHING: it comes, or would if somebody asked for it; a job is then PREPARING. */
 enum dataset_state { DATASET_UNKNOWN, DATASET_READY, DATASET_FETCHING, DATASET_FAILED };
 enum dataset_state control_dataset(struct control *c, const char *name, struct err *e);
+/* Within the transaction that stores such a job: if NAME is known and not there, it is fetched from now on (again). */
+td_status control_dataset_ask(struct store_tx *tx, const struct config *config, const char *name, struct err *e);
 
 /* What runs where, for GET /workers and /system: a JSON array of workers; and the machine's budget. */
 cJSON *control_workers(struct control *c);

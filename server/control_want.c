@@ -55,9 +55,9 @@ static void refuse_unknown(const struct control *c, struct store_reader *r, cons
 		mem_free(k.names[i]);
 }
 
-static bool pack_is_there(const struct control *c, const struct dataset *d)
+static bool pack_is_there(const struct config *c, const struct dataset *d)
 {
-	char *pack = d->pack ? dataset_pack_path(c->config, d->name, d->pack) : NULL;
+	char *pack = d->state == DATA_READY && d->pack ? dataset_pack_path(c, d->name, d->pack) : NULL;
 	struct stat st;
 	bool there = pack && !stat(pack, &st) && S_ISDIR(st.st_mode);
 
@@ -83,7 +83,7 @@ static enum dataset_state judge(
 			err_set(e, found.status, "%s", found.text);
 		return *ask ? DATASET_FETCHING : DATASET_UNKNOWN;
 	}
-	if (d.state == DATA_READY && pack_is_there(c, &d)) {
+	if (pack_is_there(c->config, &d)) {
 		state = DATASET_READY;
 	} else if (d.state == DATA_READY) {
 		err_set(e, TD_CORRUPT,
@@ -108,38 +108,29 @@ static enum dataset_state judge(
 	return state;
 }
 
-/* Make a known dataset's row, or set it back to its beginning. */
-struct known_cmd {
-	struct store_cmd cmd;
-	const struct config *config;
-	const struct known_dataset *known;
-};
-
-static td_status ask_for(struct store_tx *tx, const struct config *config, const struct known_dataset *k, struct err *e)
+/* Only what has come to rest without a pack is begun anew: it may have become ready since it was judged. */
+td_status control_dataset_ask(struct store_tx *tx, const struct config *config, const char *name, struct err *e)
 {
 	struct dataset_move again = { .from = 1u << DATA_FAILED | 1u << DATA_CANCELLED | 1u << DATA_READY,
 		.to = DATA_FETCHING };
+	const struct known_dataset *k = known_dataset(name);
 	struct err found = { 0 };
 	struct dataset d;
 
-	if (store_dataset_read(tx, k->name, &d, &found) == TD_NOT_FOUND)
+	if (!k)
+		return TD_OK;
+	if (store_dataset_read(tx, name, &d, &found) == TD_NOT_FOUND)
 		return dataset_add_known(tx, config, k, "", e);
-	if (!found.status && again.from & 1u << d.state)
-		store_dataset_move(tx, k->name, &again, e);
+	if (found.status)
+		err_set(e, found.status, "%s", found.text);
+	else if (!strcmp(d.source, "known") && again.from & 1u << d.state && !pack_is_there(config, &d))
+		store_dataset_move(tx, name, &again, e);
 	dataset_release(&d);
 	return e->status;
 }
 
-static td_status run_known(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
-{
-	const struct known_cmd *k = (const struct known_cmd *)cmd;
-
-	return ask_for(tx, k->config, k->known, e);
-}
-
 enum dataset_state control_dataset(struct control *c, const char *name, struct err *e)
 {
-	struct known_cmd k = { .cmd.run = run_known, .config = c->config, .known = known_dataset(name) };
 	enum dataset_state state;
 	bool ask;
 
@@ -149,11 +140,6 @@ enum dataset_state control_dataset(struct control *c, const char *name, struct e
 	if (!ask)
 		return state == DATASET_FAILED ? DATASET_UNKNOWN : state;
 	err_clear(e);
-	if (store_write(c->store, &k.cmd)) {
-		err_set(e, k.cmd.err.status, "%s", k.cmd.err.text);
-		return DATASET_UNKNOWN;
-	}
-	control_wake(c, k.cmd.seq);
 	return DATASET_FETCHING;
 }
 
@@ -161,14 +147,14 @@ enum dataset_state control_dataset(struct control *c, const char *name, struct e
 
 struct known_action {
 	struct action action; /* first */
-	const struct known_dataset *known;
+	const char *name;     /* borrowed from the table of known ones */
 };
 
 static td_status run_known_action(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
 {
 	const struct known_action *a = (const struct known_action *)cmd;
 
-	return ask_for(tx, a->action.control->config, a->known, e);
+	return control_dataset_ask(tx, a->action.control->config, a->name, e);
 }
 
 static void finish_known(struct control *c, struct action *a)
@@ -190,7 +176,7 @@ enum dataset_state dataset_want(struct control *c, const char *name, struct err 
 	if (ask && state == DATASET_FETCHING && !c->registering && c->now_ms >= c->data_hold_ms) {
 		struct known_action *a = MEM_NEW(struct known_action);
 		a->action = (struct action){ .cmd.run = run_known_action, .control = c, .finish = finish_known };
-		a->known = known_dataset(name);
+		a->name = known_dataset(name)->name;
 		c->registering = true;
 		control_post(c, &a->action);
 	}

@@ -66,6 +66,7 @@ struct submission {
 	struct faults faults; /* found so far, with pointers into the body */
 	cJSON *checked;       /* owned; the checker's answer */
 	struct job job;
+	const struct config *config; /* borrowed */
 	/* What else its commit needs, or NULL. */
 	td_status (*with)(struct store_tx *tx, struct submission *s, struct err *e);
 	void *arg;     /* borrowed; of WITH */
@@ -76,6 +77,8 @@ void submission_release(struct submission *s);
 /* Unless there are faults already: find all that its schema cannot, and fill S->job.  *PARKED: return TD_OK, and be
  * called again. */
 td_status submission_check(struct request *q, struct submission *s, bool *parked, struct err *e);
+/* Part of what stores the job, or what will make such jobs: the dataset that it waits for begins to come. */
+td_status submission_ask_for_data(struct store_tx *tx, const struct submission *s, struct err *e);
 td_status submission_store(struct request *q, struct response *r, struct submission *s, struct err *e);
 
 /* A write that happens once for each Idempotency-Key, and its answer with it. */

@@ -187,6 +187,7 @@ td_status submission_check(struct request *q, struct submission *s, bool *parked
 	*parked = false;
 	if (s->faults.n_found)
 		return TD_OK;
+	s->config = q->srv->config;
 	job_from_spec(&s->job, s->spec, q->token.owner);
 	if (job_external(&s->job))
 		return TD_OK;
@@ -199,6 +200,13 @@ td_status submission_check(struct request *q, struct submission *s, bool *parked
 	check_budget(q, s);
 	s->job.checked = s->checked ? json_print(s->checked) : NULL;
 	return TD_OK;
+}
+
+td_status submission_ask_for_data(struct store_tx *tx, const struct submission *s, struct err *e)
+{
+	if (s->job.state != JOB_PREPARING)
+		return TD_OK;
+	return control_dataset_ask(tx, s->config, json_string(json_get(s->spec, "data"), "dataset", ""), e);
 }
 
 /* ---- Storing, once for each Idempotency-Key ---------------------------------------------------------------------- */
@@ -303,7 +311,7 @@ static td_status store_job_act(struct store_tx *tx, struct once *o, cJSON **answ
 	struct submission *s = ((struct store_job *)o)->s;
 	struct job *j = &s->job;
 
-	if (store_job_insert(tx, j, e) || (s->with && s->with(tx, s, e)) ||
+	if (store_job_insert(tx, j, e) || submission_ask_for_data(tx, s, e) || (s->with && s->with(tx, s, e)) ||
 		(job_external(j) && begin_external(tx, j, e)))
 		return e->status;
 	*answer = job_json_whole(j, o->base, j->created_ms);

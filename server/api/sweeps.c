@@ -262,7 +262,7 @@ static td_status create_act(struct store_tx *tx, struct once *o, cJSON **answer,
 {
 	struct new_sweep *n = (struct new_sweep *)o;
 
-	if (store_sweep_insert(tx, &n->row, n->plans, n->n, e))
+	if (store_sweep_insert(tx, &n->row, n->plans, n->n, e) || submission_ask_for_data(tx, &n->base, e))
 		return e->status;
 	return sweep_json(NULL, &n->row, o->base, true, answer, e);
 }

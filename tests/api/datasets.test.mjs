@@ -142,6 +142,20 @@ test("a job that waits for its data can be cancelled, and a stop does not wait f
 	assert.ok(Date.now() - began < 5000);
 });
 
+test("what is only checked, and what is refused, does not begin a download", { skip }, async (t) => {
+	const { url, requests } = await serve(t, SOURCE);
+	const tandem = await mirrored(t, url);
+	const dry = await tandem.post("/jobs?dry_run=1", quick());
+	assert.equal(dry.status, 200, dry.text);
+	assert.ok(dry.json.parameters > 0, "shapes are known without the data");
+	problem(assert, await tandem.post("/jobs", quick({ model: { layers: [{ type: "conv2d", out_channels: 8, kernel_size: 99 }] } })), 422);
+	problem(assert, await tandem.post("/jobs", quick({ resources: { threads: 99 } })), 422);
+	await sleep(300);
+	assert.equal((await tandem.json("/datasets/fashion-mnist")).state, "known");
+	assert.equal(requests.length, 0);
+	await tandem.finish(quick({ train: { epochs: 1 } }));
+});
+
 test("files that an older version has fetched are used, and so is a folder of --data-root, without anybody's registering", { skip }, async (t) => {
 	const { url, requests } = await serve(t, {});
 	for (const where of ["data", "root"]) {
