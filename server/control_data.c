@@ -109,22 +109,30 @@ static td_status run_move(struct store_tx *tx, struct store_cmd *cmd, struct err
 	return store_dataset_move(tx, a->name, &a->move, e);
 }
 
-/* A pack's folder in DATASET whose name is not KEEP's is of an older format, or was never finished. */
-static void remove_other_packs(struct control *c, const char *dataset, const char *keep)
+/* Remove what in FOLDER begins with PREFIX, but for PREFIX KEEP (NULL: all of it). */
+static void remove_entries(const char *folder, const char *prefix, const char *keep)
 {
-	char *folder = dataset_path(c->config, dataset, NULL);
+	size_t n = strlen(prefix);
 	DIR *dir = opendir(folder);
 	struct dirent *d;
 
 	while (dir && (d = readdir(dir))) {
-		if (strncmp(d->d_name, "pack-", 5) != 0 || (keep && !strcmp(d->d_name + 5, keep)))
+		if (strncmp(d->d_name, prefix, n) != 0 || (keep && !strcmp(d->d_name + n, keep)))
 			continue;
-		char *path = dataset_path(c->config, dataset, d->d_name);
+		char *path = mem_printf("%s/%s", folder, d->d_name);
 		file_remove_tree(path, NULL);
 		mem_free(path);
 	}
 	if (dir)
 		closedir(dir);
+}
+
+/* A pack's folder whose name is not KEEP's is of an older format, or was never finished. */
+static void remove_other_packs(const struct control *c, const char *dataset, const char *keep)
+{
+	char *folder = dataset_path(c->config, dataset, NULL);
+
+	remove_entries(folder, DATASET_PACK, keep);
 	mem_free(folder);
 }
 
@@ -472,8 +480,6 @@ void control_data_step(struct control *c)
 static void sweep_folder(struct control *c, const char *name)
 {
 	char *folder = dataset_path(c->config, name, NULL);
-	DIR *dir = NULL;
-	struct dirent *d;
 	struct dataset row;
 	struct err e = { 0 };
 	td_status s = store_dataset_get(c->reader, name, &row, &e);
@@ -482,19 +488,9 @@ static void sweep_folder(struct control *c, const char *name)
 		log_line(LOG_INFO, "removing a folder without a dataset", "path=%s", folder);
 		file_remove_tree(folder, NULL);
 	} else if (!s) {
-		dir = opendir(folder);
+		remove_entries(folder, DATASET_UPLOAD, NULL);
+		remove_entries(folder, DATASET_PACK, row.pack);
 	}
-	while (dir && (d = readdir(dir))) {
-		bool upload = !strncmp(d->d_name, DATASET_UPLOAD, strlen(DATASET_UPLOAD));
-		bool pack = !strncmp(d->d_name, "pack-", 5) && (!row.pack || strcmp(d->d_name + 5, row.pack) != 0);
-		if (!upload && !pack)
-			continue;
-		char *path = dataset_path(c->config, name, d->d_name);
-		file_remove_tree(path, NULL);
-		mem_free(path);
-	}
-	if (dir)
-		closedir(dir);
 	dataset_release(&row);
 	mem_free(folder);
 }
@@ -503,18 +499,8 @@ static void sweep_folder(struct control *c, const char *name)
 void control_data_tidy(struct control *c)
 {
 	char *folder = mem_printf("%s/datasets", c->config->data_dir);
-	DIR *dir = opendir(folder);
-	struct dirent *d;
 
-	while (dir && (d = readdir(dir))) {
-		if (strncmp(d->d_name, DATASET_GONE, strlen(DATASET_GONE)) != 0)
-			continue;
-		char *path = dataset_path(c->config, d->d_name, NULL);
-		file_remove_tree(path, NULL);
-		mem_free(path);
-	}
-	if (dir)
-		closedir(dir);
+	remove_entries(folder, DATASET_GONE, NULL);
 	mem_free(folder);
 }
 

@@ -135,7 +135,7 @@ static void hand_over(struct control *c, struct cached_dataset *d, struct worker
 	char id[ULID_TEXT], name[ULID_TEXT + 16];
 
 	ulid_make(id);
-	snprintf(name, sizeof name, "pack-%s.part", id);
+	snprintf(name, sizeof name, DATASET_PACK "%s.part", id);
 	p->dataset = mem_strdup(d->name);
 	p->format = mem_strdup(d->format);
 	p->created_ms = d->created_ms;

@@ -35,9 +35,10 @@ td_status dataset_file_check(const char *name, struct err *e)
 		return err_set(e, TD_INVALID,
 			"the file's name is \"%.140s\"; expected 1 to %d bytes without '/', not beginning with '.'",
 			name, DATASET_FILE_MOST);
-	if (!strncmp(name, "pack-", 5) || (n > 5 && !strcmp(name + n - 5, ".part")))
+	if (!strncmp(name, DATASET_PACK, strlen(DATASET_PACK)) || (n > 5 && !strcmp(name + n - 5, ".part")))
 		return err_set(e, TD_INVALID,
-			"the file's name is \"%.140s\"; names that begin with \"pack-\" or end in \".part\" are "
+			"the file's name is \"%.140s\"; names that begin with \"" DATASET_PACK
+			"\" or end in \".part\" are "
 			"Tandem's own",
 			name);
 	return TD_OK;
@@ -52,7 +53,7 @@ char *dataset_path(const struct config *c, const char *name, const char *file)
 
 char *dataset_pack_path(const struct config *c, const char *name, const char *key)
 {
-	return mem_printf("%s/datasets/%s/pack-%s", c->data_dir, name, key);
+	return mem_printf("%s/datasets/%s/" DATASET_PACK "%s", c->data_dir, name, key);
 }
 
 char *dataset_known_folder(const struct config *c, const struct known_dataset *k)

@@ -9,11 +9,9 @@
 #include "fetch/known.h"
 #include "store/store.h"
 
-#define DATASET_NAME_MOST  64
-#define DATASET_FILE_MOST  128  /* bytes of a file's name */
-#define DATASET_FILES_MOST 1000 /* files of a dataset: more belong into an archive */
-#define DATASET_GONE       ".gone-"
-#define DATASET_UPLOAD     ".upload-"
+#define DATASET_PACK   "pack-"
+#define DATASET_GONE   ".gone-"
+#define DATASET_UPLOAD ".upload-"
 
 /* Letters, digits and "-_.", not "-_." first, at most DATASET_NAME_MOST: good for a path and an address. */
 bool dataset_name_safe(const char *name);

@@ -17,13 +17,19 @@
 #define PROTO_BODY_MOST (8u << 20) /* bytes: a report with its samples, or a model's graph, is well below */
 #define PROTO_HEADER    16
 
+/* What a job may be called: the worker says so in the schema of jobs, the daemon where a label is changed later. */
+#define LABEL_MOST    200 /* characters of a name, a project, a tag */
+#define NOTES_MOST    10000
+#define TAGS_MOST     32
+#define PRIORITY_MOST 1000 /* either way */
+
 /* X(NAME, "name", who sends it) and the members of its body */
 /* clang-format off */
 #define PROTO_KINDS(X)                                                                                                     \
 	/* worker -> daemon */                                                                                             \
 	X(HELLO, "hello", 'w')           /* secret, pid, role (worker/link.h), fingerprint; after a break also job, attempt */ \
 	X(STARTED, "started", 'w')       /* fingerprint, parameters, n_steps, series: [{name, deterministic}] */           \
-	X(PROGRESS, "progress", 'w')     /* step, n_steps, epoch, phase ("train"|"validate"|"test"|"prepare") */           \
+	X(PROGRESS, "progress", 'w')     /* step, n_steps, epoch, phase ("train"|"validate"|"test"|"prepare"); of a preparer bytes, number 0 */ \
 	X(METRICS, "metrics", 'w')       /* points: [[series, step, time_ms, value], ...], series as declared by name */  \
 	X(LOG, "log", 'w')               /* level, text, time_ms */                                                        \
 	X(GRAPH, "graph", 'w')           /* the computation graph, for drawing: nodes [...] */                             \
@@ -40,7 +46,7 @@
 	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */ \
 	/* files to packs, and answers of trained models; not about a job, so not numbered */                              \
 	X(PREPARE, "prepare", 'd')       /* id, dataset, format, files: [{name, path}], folder, memory_bytes */            \
-	X(PREPARED, "prepared", 'w')     /* id, info, bytes */                                                             \
+	X(PREPARED, "prepared", 'w')     /* id, key (of files and format, in hexadecimal), info, bytes */                   \
 	X(REFUSED, "refused", 'w')       /* id, faults: [{pointer, detail}] */                                             \
 	X(PREDICT, "predict", 'd')       /* id, spec, preprocessing, weights, input (paths), media_type, top, outputs */   \
 	X(PREDICTED, "predicted", 'w')   /* id, predictions [...], n, outputs?; or id, faults: [{pointer, detail}] */      \

@@ -8,8 +8,7 @@
 #include "config.h"
 #include "store/store.h"
 
-#define WEIGHTS_HEADER_MOST (8 << 20) /* bytes of the JSON: 50,000 tensors with long names */
-#define WEIGHTS_NAME_MOST   64
+#define WEIGHTS_HEADER_MOST (8 << 20)  /* bytes of the JSON: 50,000 tensors with long names */
 #define WEIGHTS_UPLOAD      ".upload-" /* how what is still growing is called */
 
 /* DATA/models/NAME.safetensors, or with NAME NULL its folder.  Owned. */

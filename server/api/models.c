@@ -144,7 +144,7 @@ static td_status check_owner(struct request *q, const char *name, struct err *e)
 		return err_set(e, TD_NOT_FOUND,
 			"\"%.80s\" is no name; expected letters, digits, '-', '_' and '.', a letter or digit first, at "
 			"most %d",
-			name, WEIGHTS_NAME_MOST);
+			name, DATASET_NAME_MOST);
 	if (store_model_get(q->reader, name, &m, &found))
 		return found.status == TD_NOT_FOUND ? TD_OK : err_set(e, found.status, "%s", found.text);
 	api_own(q, "model", name, m.owner, e);

@@ -3,55 +3,53 @@
  * The router walks it, the OpenAPI document is made from it, and the tests walk every row of that document.  Of rows
  * that fit the same path the first wins, so /jobs/compare stands before /jobs/{id}. */
 #include "http/handlers.h"
+#include "proto.h"
 
 #define API              "/api/v1"
 #define JOB_BODY_MOST    (1u << 20) /* a spec of a thousand layers has 100 kB */
 #define SMALL_BODY_MOST  (64u << 10)
 #define POINTS_BODY_MOST (4u << 20) /* 10,000 points with long names */
 
+/* clang-format off */
 #define OBJECT(properties, required)                                                                                   \
-	"{\"type\":\"object\",\"properties\":{" properties "},\"required\":[" required                                 \
-	"],\"additionalProperties\":false}"
-#define TEXT(name, most) "\"" name "\":{\"type\":\"string\",\"maxLength\":" most "}"
+	"{\"type\":\"object\",\"properties\":{" properties "},\"required\":[" required "],\"additionalProperties\":false}"
+#define TEXT(name, most)       "\"" name "\":{\"type\":\"string\",\"maxLength\":" TD_TEXT(most) "}"
+#define LIST(name, most, item) "\"" name "\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":" TD_TEXT(most) ",\"items\":" item "}"
+#define ANY(name)              "\"" name "\":{\"type\":\"object\"}"
 
 #define PATCH_SCHEMA                                                                                                   \
-	OBJECT("\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200}," TEXT(                               \
-		       "notes", "10000") ","                                                                           \
-					 "\"priority\":{\"type\":\"integer\",\"minimum\":-1000,\"maximum\":1000},"     \
-					 "\"tags\":{\"type\":\"array\",\"maxItems\":32,\"items\":{\"type\":"           \
-					 "\"string\",\"minLength\":1,\"maxLength\":200}}",                             \
-		"")
+	OBJECT("\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":" TD_TEXT(LABEL_MOST) "},"                 \
+		TEXT("notes", NOTES_MOST) ","                                                                          \
+		"\"priority\":{\"type\":\"integer\",\"minimum\":-" TD_TEXT(PRIORITY_MOST) ",\"maximum\":" TD_TEXT(PRIORITY_MOST) "}," \
+		"\"tags\":{\"type\":\"array\",\"maxItems\":" TD_TEXT(TAGS_MOST) ",\"items\":"                          \
+			"{\"type\":\"string\",\"minLength\":1,\"maxLength\":" TD_TEXT(LABEL_MOST) "}}", "")
 #define TOKEN_SCHEMA                                                                                                   \
 	OBJECT("\"owner\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100},"                                    \
-	       "\"scope\":{\"enum\":[\"read\",\"run\",\"admin\"]}," TEXT("note", "1000") "," TEXT("expires", "40"),    \
+		"\"scope\":{\"enum\":[\"read\",\"run\",\"admin\"]}," TEXT("note", 1000) "," TEXT("expires", 40),       \
 		"\"owner\",\"scope\"")
-#define SESSION_SCHEMA OBJECT(TEXT("token", "200"), "\"token\"")
+#define SESSION_SCHEMA OBJECT(TEXT("token", 200), "\"token\"")
 
-#define FORK_SCHEMA   OBJECT(TEXT("from", "40") "," TEXT("name", "200") ",\"set\":{\"type\":\"object\"}", "")
-#define FINISH_SCHEMA OBJECT("\"state\":{\"enum\":[\"succeeded\",\"failed\"]}," TEXT("detail", "2000"), "\"state\"")
+#define FORK_SCHEMA   OBJECT(TEXT("from", 40) "," TEXT("name", LABEL_MOST) "," ANY("set"), "")
+#define FINISH_SCHEMA OBJECT("\"state\":{\"enum\":[\"succeeded\",\"failed\"]}," TEXT("detail", 2000), "\"state\"")
 #define SWEEP_SCHEMA                                                                                                   \
-	OBJECT(TEXT("name", "200") "," TEXT("notes",                                                                   \
-		       "10000") ",\"base\":{\"type\":\"object\"},\"space\":{\"type\":\"object\"}," TEXT("metric",      \
-		       "200") ","                                                                                      \
-			      "\"goal\":{\"enum\":[\"max\",\"min\"]},\"strategy\":{\"enum\":[\"grid\",\"random\","     \
-			      "\"asha\"],\"default\":\"random\"},"                                                     \
-			      "\"max_jobs\":{\"type\":\"integer\"},\"parallel\":{\"type\":\"integer\",\"default\":1}," \
-			      "\"seed\":{\"type\":\"integer\",\"default\":0},\"asha\":{\"type\":\"object\"}",          \
+	OBJECT(TEXT("name", LABEL_MOST) "," TEXT("notes", NOTES_MOST) "," ANY("base") "," ANY("space") ","             \
+		TEXT("metric", STORE_SERIES_NAME) ",\"goal\":{\"enum\":[\"max\",\"min\"]},"                            \
+		"\"strategy\":{\"enum\":[\"grid\",\"random\",\"asha\"],\"default\":\"random\"},"                       \
+		"\"max_jobs\":{\"type\":\"integer\"},\"parallel\":{\"type\":\"integer\",\"default\":1},"               \
+		"\"seed\":{\"type\":\"integer\",\"default\":0}," ANY("asha"),                                          \
 		"\"base\",\"space\",\"metric\",\"goal\"")
 
-#define SHA256_SCHEMA "\"sha256\":{\"type\":\"string\",\"maxLength\":64}"
-#define FORMAT_SCHEMA                                                                                                  \
-	"\"format\":{\"type\":\"object\",\"description\":\"as $defs/format of /api/v1/schema/job.json says\"}"
+#define FORMAT_SCHEMA "\"format\":{\"type\":\"object\",\"description\":\"as $defs/format of /api/v1/schema/job.json says\"}"
+#define FILE_SCHEMA   TEXT("url", 2000) "," TEXT("sha256", 64)
 #define DATASET_SCHEMA                                                                                                 \
-	OBJECT(TEXT("name", "64") "," TEXT("url", "2000") "," SHA256_SCHEMA "," TEXT("folder",                         \
-		       "1000") "," FORMAT_SCHEMA ","                                                                   \
-			       "\"max_bytes\":{\"type\":\"integer\",\"minimum\":1},\"files\":{\"type\":\"array\","     \
-			       "\"minItems\":1,\"maxItems\":1000,\"items\":" OBJECT(                                   \
-				       TEXT("url", "2000") "," TEXT("name", "128") "," SHA256_SCHEMA, "\"url\"") "}",  \
+	OBJECT(TEXT("name", DATASET_NAME_MOST) "," FILE_SCHEMA "," TEXT("folder", 1000) "," FORMAT_SCHEMA ","          \
+		"\"max_bytes\":{\"type\":\"integer\",\"minimum\":1},"                                                  \
+		LIST("files", DATASET_FILES_MOST, OBJECT(FILE_SCHEMA "," TEXT("name", DATASET_FILE_MOST), "\"url\"")), \
 		"\"name\"")
 #define PREPARE_SCHEMA OBJECT(FORMAT_SCHEMA, "")
 #define MODEL_SCHEMA                                                                                                   \
-	OBJECT(TEXT("job", "40") ",\"checkpoint\":{\"enum\":[\"best\",\"last\"],\"default\":\"last\"}", "\"job\"")
+	OBJECT(TEXT("job", 40) ",\"checkpoint\":{\"enum\":[\"best\",\"last\"],\"default\":\"last\"}", "\"job\"")
+/* clang-format on */
 
 #define GET(where, who, needs, group, text, names, schema)                                                             \
 	{                                                                                                              \

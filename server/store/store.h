@@ -346,6 +346,10 @@ td_status store_idempotency_end(
 
 /* ---- Datasets --------------------------------------------------------------------------------------------------- */
 
+#define DATASET_NAME_MOST  64
+#define DATASET_FILE_MOST  128  /* bytes of a file's name */
+#define DATASET_FILES_MOST 1000 /* files of a dataset: more belong into an archive */
+
 /* uploading -> fetching -> preparing -> ready, as far as its source needs; failed or cancelled on the way; and from any
  * rest back to fetching or preparing when somebody asks for it. */
 enum data_state {

@@ -1,9 +1,8 @@
 /* The job's own sections as tables of options. */
+#include "proto.h"
 #include "worker/spec.h"
 
-#define TEXT_MOST          200 /* characters of a name, a project, a tag, a series */
-#define NOTES_MOST         10000
-#define TAGS_MOST          32
+#define TEXT_MOST          200 /* characters of what names a model, a job, a series, a pattern */
 #define PATTERNS_MOST      100
 #define EPOCHS_MOST        1e6
 #define STEPS_MOST         1e9 /* about a year of steps of 30 ms */
@@ -254,11 +253,11 @@ static const struct opt_type resources_section = { .name = "resources",
 /* The rows that every kind of job has. */
 /* clang-format off */
 #define LABEL_OPTS                                                                                              \
-	{ .name = "name", .kind = OPT_STRING, .at = AT(name), .value = "\"\"", .high = TEXT_MOST,                      \
+	{ .name = "name", .kind = OPT_STRING, .at = AT(name), .value = "\"\"", .high = LABEL_MOST,                      \
 		.doc = "For people; the dataset's name where it is empty." },                                          \
-	{ .name = "project", .kind = OPT_STRING, .at = AT(project), .value = "\"\"", .high = TEXT_MOST,                \
+	{ .name = "project", .kind = OPT_STRING, .at = AT(project), .value = "\"\"", .high = LABEL_MOST,                \
 		.doc = "Jobs of one project are listed together." },                                                   \
-	{ .name = "tags", .kind = OPT_STRINGS, .at = AT(tags), .value = "[]", .high = TEXT_MOST, .most = TAGS_MOST,    \
+	{ .name = "tags", .kind = OPT_STRINGS, .at = AT(tags), .value = "[]", .high = LABEL_MOST, .most = TAGS_MOST,    \
 		.doc = "Words to find the job by." },                                                                  \
 	{ .name = "notes", .kind = OPT_STRING, .at = AT(notes), .value = "\"\"", .high = NOTES_MOST,                   \
 		.doc = "Anything." },                                                                                  \
@@ -364,8 +363,8 @@ static const struct opt spec_opts[] = {
 		.kind = OPT_INT,
 		.at = AT(priority),
 		.value = "0",
-		.low = -1000,
-		.high = 1000,
+		.low = -PRIORITY_MOST,
+		.high = PRIORITY_MOST,
 		.doc = "Higher ones start first." },
 	TIMEOUT_OPT,
 	{ .name = "retries",
