@@ -11,8 +11,7 @@
 #include <string.h>
 
 static const char *const role_names[] = {
-	[ROLE_JOB] = "job", [ROLE_CHECKER] = "checker", [ROLE_PREDICTOR] = "predictor",
-	[ROLE_PREPARER] = "preparer"
+	[ROLE_JOB] = "job", [ROLE_CHECKER] = "checker", [ROLE_PREDICTOR] = "predictor", [ROLE_PREPARER] = "preparer"
 };
 
 const char *worker_role_name(enum worker_role role)

@@ -3,6 +3,7 @@
  * The daemon reads nothing of them: the body goes to a file as it comes, the predictor process reads that, the weights
  * and what was fitted to the training data, and answers; meanwhile the request is parked. */
 #include "api/api.h"
+#include "weights.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -94,10 +95,10 @@ static td_status find_files(struct request *q, const struct job *j, struct files
 			e, TD_INVALID, "the query's checkpoint is \"%.40s\"; expected \"best\" or \"last\"", wanted);
 	f->checkpoint = "best";
 	if (!wanted || !strcmp(wanted, "best"))
-		find(q, j, "best.safetensors", &f->weights, e);
+		find(q, j, weights_artifact("best"), &f->weights, e);
 	if (!e->status && !f->weights && (!wanted || !strcmp(wanted, "last"))) {
 		f->checkpoint = "last";
-		find(q, j, "model.safetensors", &f->weights, e);
+		find(q, j, weights_artifact("last"), &f->weights, e);
 	}
 	if (!e->status)
 		find(q, j, "preprocessing.json", &f->preprocessing, e);

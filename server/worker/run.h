@@ -98,10 +98,9 @@ struct evaluation {
 	struct nn_meter curve[CURVES_MOST]; /* of metrics that draw curves and that the job does not name */
 	struct opt_choice curve_choice[CURVES_MOST];
 	int n_curves;
-	int64_t steps;      /* targets of a sample */
-	float *sample_loss; /* owned; [n] */
-	int32_t *label,
-		*predicted; /* owned; [n, steps] classes; a label may be -1, which does not count; NULL: no classes */
+	int64_t steps;              /* targets of a sample */
+	float *sample_loss;         /* owned; [n] */
+	int32_t *label, *predicted; /* owned; [n, steps] classes, a label -1 where none counts; NULL: no classes */
 	struct {
 		double *target, *prediction; /* owned; [n] */
 		int64_t n, every;            /* of every so many samples */
