@@ -14,12 +14,7 @@ typedef struct mean_pool_attrs {
 
 static int64_t n_spans(const mean_pool_attrs *a, int64_t size, int i)
 {
-	int64_t rest = size + 2 * a->padding[i] - a->kernel[i], n;
-
-	if (a->size[i])
-		return a->size[i];
-	n = rest / a->stride[i] + 1;
-	return a->ceil_mode && rest % a->stride[i] && n * a->stride[i] < size + a->padding[i] ? n + 1 : n;
+	return a->size[i] ? a->size[i] : ops_windows(size, a->kernel[i], a->stride[i], a->padding[i], a->ceil_mode);
 }
 
 /* Span K along an axis of SIZE elements: windows as torch.nn.AvgPool2d, cells as torch.nn.AdaptiveAvgPool2d. */

@@ -229,6 +229,13 @@ void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, in
 	threads_run(t, n_slices, gemm_slice, &g);
 }
 
+int64_t ops_windows(int64_t size, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode)
+{
+	int64_t rest = size + 2 * padding - kernel, n = rest / stride + 1;
+
+	return ceil_mode && rest % stride && n * stride < size + padding ? n + 1 : n;
+}
+
 /* ---- Orders and samples ------------------------------------------------------------------------------------------ */
 
 td_value *ops_row_major(td_ctx *c, td_value *x)

@@ -30,6 +30,10 @@ td_row_fn *ops_copy_row(size_t size);
 void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
 	int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
 
+/* Windows of a pool along an axis of SIZE elements; with CEIL_MODE one more where elements are left, if it begins
+ * within the axis or the padding before it. */
+int64_t ops_windows(int64_t size, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode);
+
 /* X in row-major order: itself, or through the op reorder. */
 td_value *ops_row_major(td_ctx *c, td_value *x);
 td_value *ops_channels_last(td_ctx *c, td_value *x);

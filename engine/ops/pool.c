@@ -12,15 +12,6 @@ struct pool {
 	int32_t *which;
 };
 
-/* Windows along axis I; with ceil_mode one more where elements are left, if it begins within the image or the padding
- * before it. */
-static int64_t n_windows(const td_pool2d_attrs *a, const td_shape *x, int i)
-{
-	int64_t size = x->dim[2 + i], rest = size + 2 * a->padding[i] - a->kernel[i], n = rest / a->stride[i] + 1;
-
-	return a->ceil_mode && rest % a->stride[i] && n * a->stride[i] < size + a->padding[i] ? n + 1 : n;
-}
-
 static void pool_init(struct pool *p, const td_pool2d_attrs *a, const td_shape *x)
 {
 	*p = (struct pool){ .dtype = x->dtype, .size = td_dtype_size(x->dtype) };
@@ -31,8 +22,8 @@ static void pool_init(struct pool *p, const td_pool2d_attrs *a, const td_shape *
 		p->w.padding[i] = a->padding[i];
 		p->w.dilation[i] = 1;
 	}
-	p->w.out_height = n_windows(a, x, 0);
-	p->w.out_width = n_windows(a, x, 1);
+	p->w.out_height = ops_windows(x->dim[2], a->kernel[0], a->stride[0], a->padding[0], a->ceil_mode);
+	p->w.out_width = ops_windows(x->dim[3], a->kernel[1], a->stride[1], a->padding[1], a->ceil_mode);
 }
 
 /* A copy whose padding bytes are zeros, as attributes must be. */
