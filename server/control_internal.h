@@ -189,6 +189,8 @@ void job_lost_worker(struct control *c, struct cached_job *j, const struct worke
 /* Post A, a command about J: nothing else is done about J until job_action_done says how it went. */
 void job_post(struct control *c, struct cached_job *j, struct action *a);
 void job_action_done(struct control *c, const char *id, const struct err *e);
+/* False: the pack of queued J's dataset is not there, and J goes back to wait for it. */
+bool job_has_data(struct control *c, struct cached_job *j);
 
 /* Give free workers to queued jobs, and say of the others why they wait. */
 void control_queue_step(struct control *c);

@@ -448,6 +448,16 @@ static void prepare(struct control *c, struct cached_job *j)
 	}
 }
 
+bool job_has_data(struct control *c, struct cached_job *j)
+{
+	struct err e = { 0 };
+
+	if (!j->dataset || dataset_want(c, j->dataset, &e) == DATASET_READY)
+		return true;
+	post_event(c, j, JOB_EV_DATA_GONE, "dataset_gone", e.text);
+	return false;
+}
+
 /* Refused when it was posted, so this machine must have been larger then. */
 static void check_fit(struct control *c, struct cached_job *j)
 {

@@ -139,10 +139,14 @@ static void finish_assign(struct control *c, struct action *action)
 
 static void assign(struct control *c, struct cached_job *j, struct worker *w)
 {
-	struct assign_action *a = MEM_NEW(struct assign_action);
-	char *folder = folder_of(c, j->id);
+	struct assign_action *a;
 	struct err e = { 0 };
+	char *folder;
 
+	if (!job_has_data(c, j))
+		return;
+	a = MEM_NEW(struct assign_action);
+	folder = folder_of(c, j->id);
 	if (file_make_folder(folder, &e)) {
 		log_line(LOG_ERROR, "job cannot start", "job=%s text=%s", j->id, e.text);
 		j->hold_until_ms = c->now_ms + RETRY_MS;

@@ -83,8 +83,11 @@ static enum dataset_state judge(
 			err_set(e, found.status, "%s", found.text);
 		return *ask ? DATASET_FETCHING : DATASET_UNKNOWN;
 	}
+	known = known && !strcmp(d.source, "known");
 	if (pack_is_there(c->config, &d)) {
 		state = DATASET_READY;
+	} else if (d.state == DATA_READY && known) {
+		*ask = true;
 	} else if (d.state == DATA_READY) {
 		err_set(e, TD_CORRUPT,
 			"the pack of dataset \"%s\" is gone from the data folder; "
@@ -103,7 +106,7 @@ static enum dataset_state judge(
 			name, name);
 		state = DATASET_UNKNOWN;
 	}
-	*ask = known && state == DATASET_FAILED && !strcmp(d.source, "known");
+	*ask |= known && state == DATASET_FAILED;
 	dataset_release(&d);
 	return state;
 }

@@ -23,6 +23,8 @@
  *   state stays.
  * - Stopped without having been asked by a user means drained: interrupted, and queued again.
  * - Where no worker has the job, cancel and pause happen at once.
+ * - A queued job whose dataset is not there when its turn comes is preparing again: the pack was removed, or the job is
+ *   from before there were packs.
  * - An external job begins without a worker; who cancels it says in the same breath that it has stopped.
  *
  * A retry of a failed job is a new job, so no move leads out of a terminal state. */
@@ -41,6 +43,8 @@ static const struct {
 	{ JOB_PREPARING, JOB_EV_CANCEL, JOB_CANCELLED },
 
 	{ JOB_QUEUED, JOB_EV_BEGIN, JOB_RUNNING },
+	{ JOB_QUEUED, JOB_EV_DATA_GONE,
+		JOB_PREPARING }, /* so it is fetched and prepared again, or the job says why not */
 	{ JOB_QUEUED, JOB_EV_ASSIGN, JOB_STARTING },
 	{ JOB_QUEUED, JOB_EV_FAIL, JOB_FAILED }, /* after a restart on a smaller machine it may never fit */
 	{ JOB_QUEUED, JOB_EV_CANCEL, JOB_CANCELLED },

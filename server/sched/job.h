@@ -35,6 +35,7 @@ enum job_state {
 #define JOB_EVENTS(X)                                                                                                  \
 	X(DATA_READY, "data_ready")   /* its dataset is on disk */                                                     \
 	X(DATA_FAILED, "data_failed") /* its dataset cannot be had */                                                  \
+	X(DATA_GONE, "data_gone")     /* when its turn came, its dataset was not on disk (any more) */                 \
 	X(BEGIN, "begin")             /* an external job: it runs where it was submitted from */                       \
 	X(ASSIGN, "assign")           /* the scheduler gave it a worker */                                             \
 	X(STARTED, "started")         /* the worker has built the model and begins */                                  \

@@ -97,6 +97,18 @@ describe("a job goes on with the same bits", () => {
 		for (const id of ids) await tandem.until(id, "succeeded");
 	});
 
+	test("when the pack of its data is gone, it is made again", async () => {
+		const { id } = await tandem.submit(job());
+		await tandem.untilStep(id, 25);
+		await tandem.post(`/jobs/${id}/pause`);
+		await tandem.until(id, "paused");
+		const folder = path.join(tandem.data, "datasets", "fashion-mnist");
+		for (const name of readdirSync(folder)) if (name.startsWith("pack-")) rmSync(path.join(folder, name), { recursive: true });
+		await tandem.post(`/jobs/${id}/resume`);
+		const end = await ends_the_same(id);
+		assert.ok(end.history.some((h) => h.to === "preparing" && h.from === "queued"), "it waited for its data again");
+	});
+
 	test("and a spent number of attempts ends it as failed, with the reason", async () => {
 		const { id } = await tandem.submit(job({ train: { epochs: 1000 }, retries: 1 }));
 		for (let attempt = 1; attempt <= 2; attempt++) {

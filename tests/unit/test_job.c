@@ -13,7 +13,7 @@
  * leads. */
 static const char *const expected[] = {
 	"preparing: data_ready>queued data_failed>failed cancel>cancelled",
-	"queued: begin>running assign>starting fail>failed cancel>cancelled pause>paused",
+	"queued: data_gone>preparing begin>running assign>starting fail>failed cancel>cancelled pause>paused",
 	"starting: started>running fail>failed lost>interrupted stopped>interrupted cancel>cancelling pause>pausing "
 	"timeout>timed_out",
 	"running: done>succeeded fail>failed lost>interrupted stopped>interrupted cancel>cancelling pause>pausing "
