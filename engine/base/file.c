@@ -7,10 +7,12 @@
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_BYTES 65536
+#define COPY_BYTES (1 << 20) /* by one call */
 
 td_status file_sync(const char *path, struct err *e)
 {
@@ -75,6 +77,33 @@ td_status file_write(const char *path, const void *bytes, size_t n, struct err *
 out:
 	mem_free(part);
 	return s;
+}
+
+static td_status copy(const char *from, const char *to, struct err *e)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW),
+	    out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	ssize_t n = in < 0 || out < 0 ? -1 : 1;
+	td_status s = TD_OK;
+
+	while (n > 0)
+		n = sendfile(out, in, NULL, COPY_BYTES);
+	if (n < 0 || fsync(out))
+		s = err_errno(e, "copying %s to %s", from, to);
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+	return s;
+}
+
+td_status file_link(const char *from, const char *to, struct err *e)
+{
+	if (!link(from, to))
+		return TD_OK;
+	if (errno == ENOENT)
+		return err_set(e, TD_NOT_FOUND, "there is no file %s", from);
+	return copy(from, to, e);
 }
 
 td_status file_read(const char *path, struct buf *out, struct err *e)

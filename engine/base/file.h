@@ -13,6 +13,9 @@ td_status file_write(const char *path, const void *bytes, size_t n, struct err *
 td_status file_sync(const char *path, struct err *e);
 /* Rename durably: TO's folder is synced. */
 td_status file_rename(const char *from, const char *to, struct err *e);
+/* A second name for the file FROM, whose bytes never change; where the file system knows no links, a synced copy.  The
+ * folder of TO is not synced.  TD_NOT_FOUND: there is no FROM (any more). */
+td_status file_link(const char *from, const char *to, struct err *e);
 /* Read all of PATH into OUT (initialised by the caller); more than OUT's cap is TD_TOO_LARGE. */
 td_status file_read(const char *path, struct buf *out, struct err *e);
 /* mkdir -p, mode 0700. */

@@ -4,13 +4,9 @@
  * anybody may run it.  The file comes first (a folder without a job goes at the next start), then one commit. */
 #include "api/api.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
-#include <unistd.h>
 
 /* ---- Which checkpoint -------------------------------------------------------------------------------------------- */
 
@@ -98,36 +94,19 @@ static void blame_fields(struct request *q, struct submission *s)
 
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
 
-static td_status copy(const char *from, const char *to, int64_t n_bytes, struct err *e)
-{
-	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	off_t at = 0;
-
-	while (in >= 0 && out >= 0 && at < n_bytes)
-		if (sendfile(out, in, &at, (size_t)TD_MIN(n_bytes - at, 1 << 30)) <= 0)
-			break;
-	if (in < 0 || out < 0 || at < n_bytes || fsync(out))
-		err_errno(e, "copying %s to %s", from, to);
-	if (in >= 0)
-		close(in);
-	if (out >= 0)
-		close(out);
-	return e->status;
-}
-
-/* Two names for one file where the file system can do that: checkpoints are never written again. */
 static td_status place_file(
 	struct request *q, const struct job *old, const struct artifact *a, const char *folder, struct err *e)
 {
 	char *from, *to = mem_printf("%s/%s", folder, a->file);
+	struct err why = { 0 };
 
-	if (!api_artifact_path(q, old, a, &from, e) && !file_make_folder(folder, e) && link(from, to)) {
-		if (errno == ENOENT)
+	if (!api_artifact_path(q, old, a, &from, e) && !file_make_folder(folder, e) && file_link(from, to, &why)) {
+		if (why.status == TD_NOT_FOUND)
 			err_set(e, TD_CONFLICT,
 				"checkpoint %s of job %s has just been replaced by a newer one; try again", a->name,
 				old->id);
 		else
-			copy(from, to, a->n_bytes, e);
+			err_set(e, why.status, "%s", why.text);
 	}
 	if (!e->status)
 		file_sync(folder, e);

@@ -4,14 +4,12 @@
 #include "weights.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define MODEL_BYTES_MOST (64LL << 30)
 #define MEDIA_TYPE       "application/octet-stream"
-#define COPY_BYTES       (1 << 20)
 
 /* ---- As JSON ----------------------------------------------------------------------------------------------------- */
 
@@ -198,32 +196,6 @@ static td_status keep_model(struct request *q, struct response *r, struct arriva
 	return e->status;
 }
 
-/* Weights of a job never change, so a second name for the same bytes is as good as a copy; where the file system knows
- * no links, a copy is made. */
-static td_status copy_file(const char *from, const char *to, struct err *e)
-{
-	int in, out;
-	ssize_t n;
-
-	TD_ASSERT(from && to);
-	if (!link(from, to))
-		return TD_OK;
-	in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (in < 0 || out < 0)
-		err_errno(e, "copying the job's weights");
-	while (!e->status && (n = copy_file_range(in, NULL, out, NULL, COPY_BYTES, 0)) != 0)
-		if (n < 0 && errno != EINTR)
-			err_errno(e, "copying the job's weights");
-	if (!e->status && fsync(out))
-		err_errno(e, "syncing the job's weights");
-	if (in >= 0)
-		close(in);
-	if (out >= 0)
-		close(out);
-	return e->status;
-}
-
 static td_status take_from_job(struct request *q, struct response *r, struct arrival *a, struct err *e)
 {
 	struct upload *u = &q->upload; /* as if it had come in the body: what is not kept goes with the request */
@@ -231,7 +203,7 @@ static td_status take_from_job(struct request *q, struct response *r, struct arr
 
 	if (weights_find(q->srv->config, q->reader, q->json, &path, e))
 		return e->status;
-	if (!choose_path(q->srv->config, u, e) && !copy_file(path, u->path, e) &&
+	if (!choose_path(q->srv->config, u, e) && !file_link(path, u->path, e) &&
 		!sha256_of_file(u->path, u->sha256, &u->n_bytes, e)) {
 		a->model.job = mem_strdup(json_string(q->json, "job", ""));
 		a->model.checkpoint = mem_strdup(json_string(q->json, "checkpoint", "last"));
