@@ -210,6 +210,11 @@ static td_status add_category(
 	int32_t code = -1;
 
 	if (n && !column->corrected && !can_take(t, column, text, n)) {
+		if (!utf8_valid(text, n))
+			prepare_note(t->p,
+				"Column \"%.100s\" is text: line %lld is not UTF-8; convert the file, for example with "
+				"iconv -f latin1 -t utf-8.",
+				column->name, (long long)c->row_line);
 		drop_categories(t, column);
 		return TD_OK;
 	}

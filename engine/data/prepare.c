@@ -5,10 +5,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define INFO_FILE        "info.json"
 #define SUMMARY_FILE     "summary.json"
@@ -16,6 +18,7 @@
 #define NOTE_BYTES       1000
 #define NAME_CHARACTERS  200   /* of a column or class */
 #define CLASS_NAMES_MOST 10000 /* that a document may list */
+#define SYNCED_EACH      100   /* files of a pack */
 #define DEAL_STREAM      "format.test"
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
@@ -116,6 +119,18 @@ static void read_columns(const cJSON *columns, const char *pointer, struct prepa
 	}
 }
 
+static void check_delimiter(const char *delimiter, const char *pointer, struct faults *faults)
+{
+	char at[64];
+
+	if (!*delimiter || ((unsigned char)*delimiter < 0x7f && !strchr("\"\r\n", *delimiter)))
+		return;
+	snprintf(at, sizeof at, "%s/delimiter", pointer);
+	faults_add(faults, at,
+		"%s cannot stand between fields; expected one ASCII character, no quotation mark or line end",
+		*delimiter == '"' ? "a quotation mark" : "this");
+}
+
 void prepare_format_read(const cJSON *format, const char *pointer, struct prepare_format *out, struct arena *arena,
 	struct faults *faults)
 {
@@ -124,6 +139,7 @@ void prepare_format_read(const cJSON *format, const char *pointer, struct prepar
 
 	*out = (struct prepare_format){ 0 };
 	opt_read(&format_type, cJSON_IsNull(format) ? NULL : rest ? rest : format, pointer, out, arena, faults);
+	check_delimiter(out->delimiter ? out->delimiter : "", pointer, faults);
 	if (columns)
 		read_columns(columns, pointer, out, arena, faults);
 	cJSON_Delete(columns);
@@ -183,6 +199,12 @@ td_status prepare_parts(struct prepare *p, const int64_t n[PACK_PARTS], struct e
 	if (p->has_test && p->format.test > 0) {
 		prepare_blame(p, "/format/test");
 		return err_set(e, TD_INVALID, "the files have a test part of their own; leave \"test\" out");
+	}
+	if (!n[PACK_TRAIN] && n[PACK_TEST] && p->format.test > 0) {
+		prepare_blame(p, "/format/test");
+		return err_set(e, TD_INVALID,
+			"%g of the samples were to become the test part, and so did all of the %lld; make it smaller",
+			p->format.test, (long long)n[PACK_TEST]);
 	}
 	if (!n[PACK_TRAIN] && n[PACK_TEST])
 		return err_set(e, TD_INVALID,
@@ -293,27 +315,61 @@ static td_status write_json(const struct prepare *p, const char *name, const cJS
 	return s;
 }
 
-/* Sync every file of the folder, and add up their sizes. */
-static td_status sync_folder(const char *folder, int64_t *n_bytes, struct err *e)
+/* The sizes of the folder's files, and how many there are. */
+static td_status count_folder(const char *folder, int64_t *n_bytes, int *n_files, struct err *e)
 {
 	DIR *d = opendir(folder);
 	struct dirent *one;
 	struct stat st;
-	td_status s = TD_OK;
 
-	*n_bytes = 0;
+	*n_bytes = *n_files = 0;
 	if (!d)
 		return err_errno(e, "opening %s", folder);
-	while (!s && (one = readdir(d))) {
-		char *path = mem_printf("%s/%s", folder, one->d_name);
-		if (one->d_name[0] != '.' && !stat(path, &st)) {
+	while ((one = readdir(d)))
+		if (one->d_name[0] != '.' && !fstatat(dirfd(d), one->d_name, &st, 0)) {
 			*n_bytes += st.st_size;
-			s = file_sync(path, e);
+			++*n_files;
 		}
+	closedir(d);
+	return TD_OK;
+}
+
+/* One by one, a wide table's thousands of small files would take a minute. */
+static td_status sync_at_once(const char *folder, struct err *e)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd))
+		err_errno(e, "syncing %s", folder);
+	if (fd >= 0)
+		close(fd);
+	return e->status;
+}
+
+static td_status sync_each(const char *folder, struct err *e)
+{
+	DIR *d = opendir(folder);
+	struct dirent *one;
+
+	if (!d)
+		return err_errno(e, "opening %s", folder);
+	while (!e->status && (one = readdir(d))) {
+		char *path = mem_printf("%s/%s", folder, one->d_name);
+		if (one->d_name[0] != '.')
+			file_sync(path, e);
 		mem_free(path);
 	}
 	closedir(d);
-	return s ? s : file_sync(folder, e);
+	return e->status ? e->status : file_sync(folder, e);
+}
+
+static td_status sync_folder(const char *folder, int64_t *n_bytes, struct err *e)
+{
+	int n_files;
+
+	if (count_folder(folder, n_bytes, &n_files, e))
+		return e->status;
+	return n_files > SYNCED_EACH ? sync_at_once(folder, e) : sync_each(folder, e);
 }
 
 static td_status prepare_all(struct prepare *p, struct prepared *out, struct err *e)

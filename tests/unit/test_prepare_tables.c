@@ -139,6 +139,18 @@ static void delimiter_and_header_are_found_out(void **state)
 	assert_info("/columns/1/name", "\"b\"");
 }
 
+static void what_cannot_stand_between_fields_is_no_delimiter(void **state)
+{
+	(void)state;
+	write_text("t.csv", "a,b\n1,2\n");
+	refused_for(prepare("{\"type\":\"table\",\"delimiter\":\"\\\"\"}", "t.csv", NULL), "/format/delimiter",
+		"quotation");
+	refused_for(
+		prepare("{\"type\":\"table\",\"delimiter\":\"\\n\"}", "t.csv", NULL), "/format/delimiter", "line end");
+	refused_for(
+		prepare("{\"type\":\"table\",\"delimiter\":\"\u00e9\"}", "t.csv", NULL), "/format/delimiter", "ASCII");
+}
+
 static void quotes_hold_delimiters_and_line_ends(void **state)
 {
 	(void)state;
@@ -217,6 +229,22 @@ static void a_wide_and_hostile_header_is_survived(void **state)
 	buf_release(&b);
 }
 
+static void a_test_part_that_takes_all_is_blamed_on_its_size(void **state)
+{
+	(void)state;
+	write_text("t.csv", "a,b\n1,2\n3,4\n");
+	refused_for(prepare("{\"test\":0.9999}", "t.csv", NULL), "/format/test", "make it smaller");
+}
+
+static void words_that_are_no_utf8_are_noted(void **state)
+{
+	(void)state;
+	write_text("t.csv", "a,b\n1,caf\xe9\n2,bar\n");
+	prepared_well(prepare("{}", "t.csv", NULL));
+	assert_info("/columns/1/type", "\"text\"");
+	assert_true(noted("line 2 is not UTF-8"));
+}
+
 static void the_same_table_has_the_same_key_and_bytes(void **state)
 {
 	char key[PREPARE_KEY];
@@ -241,9 +269,12 @@ int main(void)
 		cmocka_unit_test(too_many_values_are_text),
 		cmocka_unit_test(words_that_hardly_come_again_are_text),
 		cmocka_unit_test(delimiter_and_header_are_found_out),
+		cmocka_unit_test(what_cannot_stand_between_fields_is_no_delimiter),
 		cmocka_unit_test(quotes_hold_delimiters_and_line_ends),
 		cmocka_unit_test(parts_come_from_names_or_are_dealt_out),
 		cmocka_unit_test(a_wide_and_hostile_header_is_survived),
+		cmocka_unit_test(a_test_part_that_takes_all_is_blamed_on_its_size),
+		cmocka_unit_test(words_that_are_no_utf8_are_noted),
 		cmocka_unit_test(the_same_table_has_the_same_key_and_bytes),
 	};
 
