@@ -88,11 +88,29 @@ void census_tell(const struct census *c, struct prepare *p)
 		prepare_note(p, "There are more than %d distinct words; no more were counted.", WORDS_MOST);
 }
 
-char *text_beginning(const char *text, size_t n)
+td_status text_tell(struct prepare *p, const struct column *text, int64_t from, int64_t end, char line_end, int64_t at,
+	const char *label, struct err *e)
 {
-	size_t most = TD_MIN(n, TEXT_SHOWN);
+	char bytes[TEXT_SHOWN + 1] = { 0 };
+	size_t n = (size_t)TD_MIN(end - from, TEXT_SHOWN + 1), shown = TD_MIN(n, TEXT_SHOWN);
+	td_status s = n ? column_read(text, from, bytes, n, e) : TD_OK;
 
-	while (most && most < n && ((uint8_t)text[most] & 0xc0) == 0x80)
-		most--;
-	return mem_strndup(text, most);
+	while (shown && shown < n && ((uint8_t)bytes[shown] & 0xc0) == 0x80)
+		shown--;
+	bytes[shown] = '\0';
+	for (size_t i = 0; i < shown; i++)
+		if (bytes[i] == '\n')
+			bytes[i] = line_end;
+	if (!s)
+		cJSON_AddStringToObject(add_sample(p, at, label), "text", bytes);
+	return s;
+}
+
+td_status text_tell_one(struct prepare *p, const struct column *text, const struct column *offsets, char line_end,
+	int64_t at, const char *label, struct err *e)
+{
+	int64_t span[2];
+	td_status s = column_read(offsets, at * (int64_t)sizeof *span, span, sizeof span, e);
+
+	return s ? s : text_tell(p, text, span[0], span[1], line_end, at, label, e);
 }

@@ -25,7 +25,12 @@ void census_word(struct census *c, const char *word);
 /* Members "characters" and "words" of info. */
 void census_tell(const struct census *c, struct prepare *p);
 
-/* The beginning of TEXT for a summary, whole characters only (mem_free). */
-char *text_beginning(const char *text, size_t n);
+/* The beginning of the flushed column TEXT from FROM to END, whole characters only, with LINE_END between lines: sample
+ * AT of the summary, of class LABEL (NULL: it has none). */
+td_status text_tell(struct prepare *p, const struct column *text, int64_t from, int64_t end, char line_end, int64_t at,
+	const char *label, struct err *e);
+/* The same of text AT of many, where OFFSETS says. */
+td_status text_tell_one(struct prepare *p, const struct column *text, const struct column *offsets, char line_end,
+	int64_t at, const char *label, struct err *e);
 
 #endif

@@ -152,26 +152,6 @@ static td_status read_file(struct reading *r, struct err *e)
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */
 
-static td_status tell_sample(struct reading *r, const int32_t *labels, int64_t at, struct err *e)
-{
-	const struct part *train = &r->part[PACK_TRAIN];
-	char bytes[TEXT_SHOWN + 4] = { 0 }, *shown;
-	int64_t span[2];
-	size_t n;
-	td_status s = column_read(&train->offsets, at * (int64_t)sizeof *span, span, sizeof span, e);
-
-	if (s)
-		return s;
-	n = (size_t)TD_MIN(span[1] - span[0], (int64_t)sizeof bytes - 1);
-	s = n ? column_read(&train->text, span[0], bytes, n, e) : TD_OK;
-	if (s)
-		return s;
-	shown = text_beginning(bytes, n);
-	cJSON_AddStringToObject(add_sample(r->p, at, r->classes.names[labels[at]]), "text", shown);
-	mem_free(shown);
-	return TD_OK;
-}
-
 static td_status tell_samples(struct reading *r, struct err *e)
 {
 	const struct part *train = &r->part[PACK_TRAIN];
@@ -181,7 +161,8 @@ static td_status tell_samples(struct reading *r, struct err *e)
 	int n = s ? 0 : choose_samples(labels, train->n, r->classes.n, chosen);
 
 	for (int k = 0; k < n && !s; k++)
-		s = tell_sample(r, labels, chosen[k], e);
+		s = text_tell_one(
+			r->p, &train->text, &train->offsets, '\n', chosen[k], r->classes.names[labels[chosen[k]]], e);
 	column_unmap(&train->labels, labels);
 	return s;
 }

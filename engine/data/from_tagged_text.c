@@ -210,26 +210,12 @@ static td_status finish_part(struct part *part, const int32_t *rank, struct err 
 static td_status tell_samples(struct reading *r, struct err *e)
 {
 	const struct part *train = &r->part[PACK_TRAIN];
-	int64_t chosen[PREPARE_SAMPLES_MOST], span[2];
+	int64_t chosen[PREPARE_SAMPLES_MOST];
 	int n = choose_samples(NULL, train->n, 0, chosen);
 	td_status s = TD_OK;
 
-	for (int k = 0; k < n && !s; k++) {
-		char bytes[TEXT_SHOWN + 4] = { 0 }, *shown;
-		size_t n_bytes;
-
-		s = column_read(&train->offsets, chosen[k] * (int64_t)sizeof *span, span, sizeof span, e);
-		n_bytes = s ? 0 : (size_t)TD_MIN(span[1] - span[0], (int64_t)sizeof bytes - 1);
-		if (!s)
-			s = column_read(&train->text, span[0], bytes, n_bytes, e);
-		for (size_t i = 0; i < n_bytes; i++)
-			if (bytes[i] == '\n')
-				bytes[i] = ' ';
-		shown = text_beginning(bytes, n_bytes);
-		if (!s)
-			cJSON_AddStringToObject(add_sample(r->p, chosen[k], NULL), "text", shown);
-		mem_free(shown);
-	}
+	for (int k = 0; k < n && !s; k++)
+		s = text_tell_one(r->p, &train->text, &train->offsets, ' ', chosen[k], NULL, e);
 	return s;
 }
 

@@ -123,18 +123,11 @@ static bool is_meant(const struct source_entry *entry)
 static td_status tell(struct reading *r, struct err *e)
 {
 	const struct column *train = &r->files[PACK_TRAIN];
-	char bytes[TEXT_SHOWN + 1] = { 0 }, *shown;
-	size_t n = (size_t)TD_MIN(train->n_bytes, TEXT_SHOWN);
+	td_status s = text_tell(r->p, train, 0, train->n_bytes, '\n', 0, NULL, e);
 	cJSON *parts;
-	td_status s;
 
-	if (train->n_bytes && (s = column_read(train, 0, bytes, n, e)))
+	if (s)
 		return s;
-	while (n && n == TEXT_SHOWN && !utf8_valid(bytes, n))
-		n--; /* it was cut within a character */
-	shown = text_beginning(bytes, n);
-	cJSON_AddStringToObject(add_sample(r->p, 0, NULL), "text", shown);
-	mem_free(shown);
 	cJSON_AddStringToObject(r->p->info, "kind", pack_kind_names[PACK_TEXT]);
 	cJSON_AddNumberToObject(r->p->info, "bytes", (double)(train->n_bytes + r->files[PACK_TEST].n_bytes));
 	census_tell(&r->census, r->p);

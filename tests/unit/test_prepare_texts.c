@@ -37,6 +37,36 @@ static void a_long_text_without_blanks_is_cut_at_characters(void **state)
 	mem_free(text);
 }
 
+/* N bytes of a sample's text are shown, and no character is cut. */
+static void assert_shown(const char *path, size_t n)
+{
+	const char *text = cJSON_GetStringValue(json_at(summary, path));
+
+	assert_non_null(text);
+	assert_int_equal(strlen(text), n);
+	assert_true(utf8_valid(text, n));
+}
+
+static void a_summary_shows_the_beginning_of_a_text_in_whole_characters(void **state)
+{
+	char text[1000] = "text,label\nx", *at = text + strlen(text);
+
+	(void)state;
+	for (; at < text + 800; at += 3)
+		memcpy(at, "\xe2\x82\xac", 3);
+	memcpy(at, ",a\nshort,b\n", 12);
+	write_text("t.csv", text);
+	prepared_well(prepare("{\"type\":\"labelled_text\"}", "t.csv", NULL));
+	assert_shown("/samples/0/text", 298); /* of 300 bytes the last two begin a character */
+	assert_shown("/samples/1/text", 5);
+	write_text("a.txt", text + strlen("text,label\n"));
+	prepared_well(prepare("{\"type\":\"text\"}", "a.txt", NULL));
+	assert_shown("/samples/0/text", 298);
+	write_text("t.txt", "two A\nwords B\n\n");
+	prepared_well(prepare("{\"type\":\"tagged_text\"}", "t.txt", NULL));
+	assert_string_equal(cJSON_GetStringValue(json_at(summary, "/samples/0/text")), "two words");
+}
+
 static void labelled_texts_are_found_by_their_looks(void **state)
 {
 	(void)state;
@@ -236,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_is_checked_and_its_line_ends_unified),
 		cmocka_unit_test(a_long_text_without_blanks_is_cut_at_characters),
+		cmocka_unit_test(a_summary_shows_the_beginning_of_a_text_in_whole_characters),
 		cmocka_unit_test(labelled_texts_are_found_by_their_looks),
 		cmocka_unit_test(texts_among_other_columns_are_a_table),
 		cmocka_unit_test(tagged_words_become_sentences),
