@@ -31,6 +31,7 @@ void control_wake(struct control *c, int64_t seq);
 enum question_kind {
 	ASK_CHECK,   /* body {spec}; answer as in PROTO_CHECKED */
 	ASK_PREDICT, /* body as in PROTO_PREDICT; answer as in PROTO_PREDICTED */
+	ASK_N_KINDS
 };
 struct question;
 #define CONTROL_CHECK_MS   5000

@@ -27,18 +27,18 @@ static const struct {
 	enum proto_kind question, answer;
 	int ms;                       /* from the asking on */
 	const char *who, *what, *fix; /* for people */
-} desks[DESKS] = {
-	[DESK_CHECK] = { ROLE_CHECKER, PROTO_CHECK, PROTO_CHECKED, CONTROL_CHECK_MS, "the checker",
-		"checking the model", "make it smaller" },
-	[DESK_PREDICT] = { ROLE_PREDICTOR, PROTO_PREDICT, PROTO_PREDICTED, CONTROL_PREDICT_MS, "the predictor",
+} desks[ASK_N_KINDS] = {
+	[ASK_CHECK] = { ROLE_CHECKER, PROTO_CHECK, PROTO_CHECKED, CONTROL_CHECK_MS, "the checker", "checking the model",
+		"make it smaller" },
+	[ASK_PREDICT] = { ROLE_PREDICTOR, PROTO_PREDICT, PROTO_PREDICTED, CONTROL_PREDICT_MS, "the predictor",
 		"the prediction", "send fewer inputs at once" },
 };
 
-static struct desk *desk_of(struct control *c, enum worker_role role, enum desk_kind *kind)
+static struct desk *desk_of(struct control *c, enum worker_role role, enum question_kind *kind)
 {
-	for (int k = 0; k < DESKS; k++)
+	for (int k = 0; k < ASK_N_KINDS; k++)
 		if (desks[k].role == role) {
-			*kind = (enum desk_kind)k;
+			*kind = (enum question_kind)k;
 			return &c->desks[k];
 		}
 	TD_BUG("a %s answers no questions", worker_role_name(role));
@@ -132,7 +132,7 @@ void control_forget(struct control *c, struct question *k)
 	if (!k)
 		return;
 	pthread_mutex_lock(&c->lock);
-	for (int i = 0; i < DESKS; i++)
+	for (int i = 0; i < ASK_N_KINDS; i++)
 		take_out(&c->desks[i], k);
 	pthread_mutex_unlock(&c->lock);
 	question_free(k);
@@ -171,7 +171,7 @@ static char *next_dataset(struct control *c)
 	char *name;
 
 	pthread_mutex_lock(&c->lock);
-	k = c->desks[DESK_CHECK].busy ? NULL : c->desks[DESK_CHECK].first;
+	k = c->desks[ASK_CHECK].busy ? NULL : c->desks[ASK_CHECK].first;
 	name = k ? mem_strdup(json_string(json_at(k->body, "/spec/data"), "dataset", "")) : NULL;
 	pthread_mutex_unlock(&c->lock);
 	return name;
@@ -197,13 +197,13 @@ static bool add_info(cJSON *body, const struct known *about)
 	return true;
 }
 
-static void send_next(struct control *c, enum desk_kind kind, struct worker *w, const struct known *about)
+static void send_next(struct control *c, enum question_kind kind, struct worker *w, const struct known *about)
 {
 	struct desk *d = &c->desks[kind];
 	struct question *k = d->first;
 	cJSON *body = cJSON_Duplicate(k->body, true);
 
-	if (kind == DESK_CHECK && !add_info(body, about)) {
+	if (kind == ASK_CHECK && !add_info(body, about)) {
 		cJSON_Delete(body);
 		control_due(c, c->now_ms);
 		return;
@@ -218,7 +218,7 @@ static void send_next(struct control *c, enum desk_kind kind, struct worker *w, 
 }
 
 /* Give up what has waited for too long; the process that hangs must go. */
-static void look_at_deadlines(struct control *c, enum desk_kind kind, struct worker *w)
+static void look_at_deadlines(struct control *c, enum question_kind kind, struct worker *w)
 {
 	struct desk *d = &c->desks[kind];
 
@@ -249,11 +249,11 @@ void control_questions_step(struct control *c)
 
 	about.info = about.name && *about.name ? dataset_info(c, about.name) : NULL;
 	pthread_mutex_lock(&c->lock);
-	for (int kind = 0; kind < DESKS; kind++) {
+	for (int kind = 0; kind < ASK_N_KINDS; kind++) {
 		struct worker *w = answerer(c, desks[kind].role);
-		look_at_deadlines(c, (enum desk_kind)kind, w);
+		look_at_deadlines(c, (enum question_kind)kind, w);
 		if (!c->desks[kind].busy && c->desks[kind].first && w)
-			send_next(c, (enum desk_kind)kind, w, &about);
+			send_next(c, (enum question_kind)kind, w, &about);
 	}
 	pthread_mutex_unlock(&c->lock);
 	mem_free(about.name);
@@ -262,7 +262,7 @@ void control_questions_step(struct control *c)
 
 bool control_questions_wait(struct control *c, enum worker_role role)
 {
-	enum desk_kind kind;
+	enum question_kind kind;
 	struct desk *d = desk_of(c, role, &kind);
 	bool wait;
 
@@ -274,7 +274,7 @@ bool control_questions_wait(struct control *c, enum worker_role role)
 
 bool control_answer(struct control *c, enum worker_role role, enum proto_kind kind, cJSON *body)
 {
-	enum desk_kind which;
+	enum question_kind which;
 	struct desk *d = desk_of(c, role, &which);
 	struct question *k = NULL;
 	bool fits;
@@ -295,7 +295,7 @@ bool control_answer(struct control *c, enum worker_role role, enum proto_kind ki
 	return fits;
 }
 
-static void fail_sent(struct question *k, enum desk_kind kind, const struct worker *w, const char *how)
+static void fail_sent(struct question *k, enum question_kind kind, const struct worker *w, const char *how)
 {
 	if (w->over_memory)
 		err_set(&k->err, TD_TOO_LARGE, "%s needs more than the %lld MB that it may use; %s", desks[kind].what,
@@ -307,7 +307,7 @@ static void fail_sent(struct question *k, enum desk_kind kind, const struct work
 
 void control_answerer_lost(struct control *c, const struct worker *w, bool by_itself, const char *how)
 {
-	enum desk_kind kind;
+	enum question_kind kind;
 	struct desk *d = desk_of(c, w->role, &kind);
 
 	pthread_mutex_lock(&c->lock);
@@ -327,7 +327,7 @@ void control_questions_end(struct control *c)
 {
 	pthread_mutex_lock(&c->lock);
 	c->stopping = true;
-	for (int kind = 0; kind < DESKS; kind++)
+	for (int kind = 0; kind < ASK_N_KINDS; kind++)
 		while (c->desks[kind].first) {
 			struct question *k = c->desks[kind].first;
 			err_set(&k->err, TD_UNAVAILABLE, "the daemon is stopping");

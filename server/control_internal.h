@@ -228,7 +228,6 @@ bool holder_this_boot(const struct holder *h);
 
 /* ---- Questions and sweeps -------------------------------------------------------------------------------------- */
 
-enum desk_kind { DESK_CHECK, DESK_PREDICT, DESKS };
 struct desk {                   /* under the lock: the questions to one kind of process, which answers one at a time */
 	struct question *first; /* waiting and sent, oldest first; owned */
 	struct question *sent;  /* among them; NULL: none, though the process may still be at one that was given up */
@@ -340,7 +339,7 @@ struct control {
 
 	pthread_mutex_t lock;        /* guards what follows */
 	struct action_list finished; /* committed, to be finished here */
-	struct desk desks[DESKS];
+	struct desk desks[ASK_N_KINDS];
 	bool stopping;                /* no more questions */
 	void (*on_answer)(void *arg); /* wakes those that park until their question is answered */
 	void *on_answer_arg;          /* borrowed */

@@ -1,9 +1,12 @@
 /* HTTP, seen from a handler.  libmicrohttpd stays behind this header.
  *
- * http/ assembles a request (capped), walks THE route table (router.c) and its gates, and calls the row's handler.  A
- * handler answers   fills the response and returns TD_OK, or returns a status with a message: only the router turns a
- * status into HTTP; streams   http_stream: a callback writes pieces, the connection sleeps while there is nothing;
- *   parks     request_park: asked again at every wake-up until it is ready or its deadline has passed.
+ * http/ assembles a request (capped), walks THE route table (routes.c) and its gates, and calls the row's handler:
+ *
+ *	answers	it fills the response and returns TD_OK, or returns a status with a message: only the router turns a
+ *		status into HTTP
+ *	streams	respond_stream: a callback writes pieces, the connection sleeps while there is nothing
+ *	parks	request_park: it is called again at every wake-up until it is ready or its deadline has passed
+ *
  * It never waits for more than the writer or the checker. */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H

@@ -1,7 +1,7 @@
 /* From a request to its handler: the gates, in order.
  *
- *	path -> host and origin -> method -> draining -> who asks, and may they -> query -> size and type of the body
- *(before the body) JSON -> schema of the body -> handler (after it)
+ *	path -> host and origin -> method -> draining -> who asks, and may they -> query -> size of the body
+ *	(then the body) its type -> JSON -> schema -> handler
  *
  * The route table says for every route what each gate lets pass; no handler repeats one. */
 #include "schema.h"
