@@ -99,7 +99,7 @@ bool control_answered(struct control *c, struct question *k, cJSON **answer, str
 		*answer = k->answer;
 		k->answer = NULL;
 		if (!*answer)
-			err_set(e, k->err.status, "%s", k->err.text);
+			err_copy(e, &k->err);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return ended;

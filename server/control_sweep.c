@@ -92,7 +92,7 @@ static td_status decide(struct store_tx *tx, const struct sweep_action *a, const
 		return e->status;
 	if (store_job_event(tx, d->job, JOB_EV_CANCEL, "sweep", d->detail, NULL, &late) && late.status != TD_CONFLICT &&
 		late.status != TD_NOT_FOUND)
-		return err_set(e, late.status, "%s", late.text);
+		return err_copy(e, &late);
 	return TD_OK;
 }
 
@@ -165,7 +165,7 @@ static td_status read_next(struct picture *p, struct child *k, struct err *e)
 	if (k->stopped || k->gone || k->n_rungs == SWEEP_RUNGS_MOST || step == INT64_MAX)
 		return TD_OK;
 	if (store_points_read(p->c->reader, k->job, p->rules.metric, step - 1, &point, 1, &got, &none))
-		return none.status == TD_NOT_FOUND ? TD_OK : err_set(e, none.status, "%s", none.text);
+		return none.status == TD_NOT_FOUND ? TD_OK : err_copy(e, &none);
 	k->has_next = got == 1;
 	k->next = point.value;
 	k->next_step = point.step;

@@ -80,7 +80,7 @@ static enum dataset_state judge(
 		if (!*ask && found.status == TD_NOT_FOUND)
 			refuse_unknown(c, r, name, e);
 		else if (!*ask)
-			err_set(e, found.status, "%s", found.text);
+			err_copy(e, &found);
 		return *ask ? DATASET_FETCHING : DATASET_UNKNOWN;
 	}
 	known = known && !strcmp(d.source, "known");
@@ -125,7 +125,7 @@ td_status control_dataset_ask(struct store_tx *tx, const struct config *config, 
 	if (store_dataset_read(tx, name, &d, &found) == TD_NOT_FOUND)
 		return dataset_add_known(tx, config, k, "", e);
 	if (found.status)
-		err_set(e, found.status, "%s", found.text);
+		err_copy(e, &found);
 	else if (!strcmp(d.source, "known") && again.from & 1u << d.state && !pack_is_there(config, &d))
 		store_dataset_move(tx, name, &again, e);
 	dataset_release(&d);

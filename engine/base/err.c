@@ -71,6 +71,11 @@ td_status err_errno(struct err *e, const char *fmt, ...)
 	return err_set(e, s, "%s: %s", text, strerror(saved));
 }
 
+td_status err_copy(struct err *e, const struct err *from)
+{
+	return err_set(e, from->status, "%s", from->text);
+}
+
 void err_clear(struct err *e)
 {
 	e->status = TD_OK;

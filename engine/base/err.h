@@ -59,6 +59,8 @@ td_status err_vset(struct err *e, td_status s, const char *fmt, va_list ap);
 td_status err_wrap(struct err *e, const char *fmt, ...) TD_PRINTF(2, 3);
 /* err_set with ": strerror(errno)" after the text; ENOSPC and EDQUOT become TD_NO_SPACE. */
 td_status err_errno(struct err *e, const char *fmt, ...) TD_PRINTF(2, 3);
+/* err_set with what FROM holds. */
+td_status err_copy(struct err *e, const struct err *from);
 void err_clear(struct err *e);
 
 _Noreturn void td_bug(const char *file, int line, const char *fmt, ...) TD_PRINTF(3, 4);

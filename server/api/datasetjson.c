@@ -225,7 +225,8 @@ static cJSON *read_summary(const struct request *q, const struct dataset *d)
 	return summary ? summary : cJSON_CreateNull();
 }
 
-static td_status respond_dataset(struct request *q, struct response *r, int code, const struct dataset *d, struct err *e)
+static td_status respond_dataset(
+	struct request *q, struct response *r, int code, const struct dataset *d, struct err *e)
 {
 	cJSON *files = cJSON_CreateObject(), *o;
 	char *base;
@@ -296,7 +297,7 @@ td_status dataset_get(struct request *q, struct response *r, struct err *e)
 		return e->status;
 	if (store_dataset_get(q->reader, q->param[0], &d, &found)) {
 		if (found.status != TD_NOT_FOUND || !k)
-			return err_set(e, found.status, "%s", found.text);
+			return err_copy(e, &found);
 		respond_known(q, r, k);
 		return TD_OK;
 	}

@@ -50,7 +50,7 @@ static td_status check_format(const cJSON *body, struct faults *f, struct err *e
 		return TD_OK;
 	pthread_once(&once, make_format_schema);
 	if (format_err.status)
-		return err_set(e, format_err.status, "%s", format_err.text);
+		return err_copy(e, &format_err);
 	only = cJSON_CreateObject();
 	cJSON_AddItemReferenceToObject(only, "format", (cJSON *)json_get(body, "format"));
 	cJSON_Delete(schema_check(format_schema, only, f));
@@ -310,7 +310,7 @@ static td_status run_registration(struct store_tx *tx, struct store_cmd *cmd, st
 		return e->status;
 	}
 	if (found.status != TD_NOT_FOUND)
-		return err_set(e, found.status, "%s", found.text);
+		return err_copy(e, &found);
 	g->made = true;
 	if (!strcmp(g->d.source, "known"))
 		return dataset_add_known(tx, g->config, known_dataset(g->d.name), g->d.owner, e);
@@ -345,7 +345,7 @@ td_status datasets_create(struct request *q, struct response *r, struct err *e)
 	store_dataset_files(q->reader, g.d.name, count_file, &n_files, e);
 	g.has_files = n_files > 0;
 	if (store_write(q->srv->store, &g.cmd)) {
-		err_set(e, g.cmd.err.status, "%s", g.cmd.err.text);
+		err_copy(e, &g.cmd.err);
 		goto out;
 	}
 	control_wake(q->srv->control, g.cmd.seq);
@@ -379,7 +379,7 @@ static td_status change(struct request *q, struct response *r, struct change *c,
 	c->cmd.run = run_change;
 	c->name = q->param[0];
 	if (store_write(q->srv->store, &c->cmd))
-		return err_set(e, c->cmd.err.status, "%s", c->cmd.err.text);
+		return err_copy(e, &c->cmd.err);
 	control_wake(q->srv->control, c->cmd.seq);
 	return respond_dataset_named(q, r, 200, c->name, e);
 }
@@ -462,7 +462,7 @@ td_status dataset_delete(struct request *q, struct response *r, struct err *e)
 	d.folder = folder = dataset_path(q->srv->config, d.name, NULL);
 	d.gone = gone = mem_printf("%s/datasets/" DATASET_GONE "%s", q->srv->config->data_dir, id);
 	if (store_write(q->srv->store, &d.cmd)) {
-		err_set(e, d.cmd.err.status, "%s", d.cmd.err.text);
+		err_copy(e, &d.cmd.err);
 	} else {
 		control_wake(q->srv->control, d.cmd.seq);
 		file_remove_tree(gone, &ignored); /* what a crash leaves of it goes at the next start */

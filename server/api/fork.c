@@ -106,7 +106,7 @@ static td_status place_file(
 				"checkpoint %s of job %s has just been replaced by a newer one; try again", a->name,
 				old->id);
 		else
-			err_set(e, why.status, "%s", why.text);
+			err_copy(e, &why);
 	}
 	if (!e->status)
 		file_sync(folder, e);

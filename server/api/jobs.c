@@ -184,7 +184,7 @@ static td_status change(struct request *q, struct change *c, struct err *e)
 	job_release(&j);
 	c->id = q->param[0];
 	if (store_write(q->srv->store, &c->cmd))
-		return err_set(e, c->cmd.err.status, "%s", c->cmd.err.text);
+		return err_copy(e, &c->cmd.err);
 	control_wake(q->srv->control, c->cmd.seq);
 	return TD_OK;
 }

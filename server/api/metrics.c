@@ -238,7 +238,7 @@ static td_status add_job(struct request *q, const char *id, const struct view *v
 	if (read_window(q, id, v, &item, &none)) {
 		if (none.status != TD_NOT_FOUND) {
 			job_release(&j);
-			return err_set(e, none.status, "%s", none.text);
+			return err_copy(e, &none);
 		}
 		item = window_json(v->name, &empty);
 	}

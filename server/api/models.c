@@ -144,7 +144,7 @@ static td_status check_owner(struct request *q, const char *name, struct err *e)
 			"most %d",
 			name, DATASET_NAME_MOST);
 	if (store_model_get(q->reader, name, &m, &found))
-		return found.status == TD_NOT_FOUND ? TD_OK : err_set(e, found.status, "%s", found.text);
+		return found.status == TD_NOT_FOUND ? TD_OK : err_copy(e, &found);
 	api_own(q, "model", name, m.owner, e);
 	model_release(&m);
 	return e->status;
@@ -176,7 +176,7 @@ static td_status keep_model(struct request *q, struct response *r, struct arriva
 
 	if (weights_tensors(a->from->path, &tensors, &found)) {
 		if (found.status != TD_INVALID)
-			return err_set(e, found.status, "%s", found.text);
+			return err_copy(e, &found);
 		respond_problem(r, q, 422, "weights", "%s", found.text);
 		return TD_OK;
 	}
@@ -189,7 +189,7 @@ static td_status keep_model(struct request *q, struct response *r, struct arriva
 	a->model.tensors = json_print(tensors);
 	cJSON_Delete(tensors);
 	if (store_write(q->srv->store, &a->cmd))
-		err_set(e, a->cmd.err.status, "%s", a->cmd.err.text);
+		err_copy(e, &a->cmd.err);
 	else
 		respond_model(q, r, 201, &a->model);
 	mem_free(a->path);
@@ -250,7 +250,7 @@ td_status model_delete(struct request *q, struct response *r, struct err *e)
 
 	if (!check_owner(q, d.name, e)) {
 		if (store_write(q->srv->store, &d.cmd))
-			err_set(e, d.cmd.err.status, "%s", d.cmd.err.text);
+			err_copy(e, &d.cmd.err);
 		else
 			respond_empty(r, 204);
 	}

@@ -20,7 +20,7 @@ td_status api_job(struct request *q, struct job *j, struct err *e)
 	if (store_job_get(q->reader, q->param[0], j, &found)) {
 		if (found.status == TD_NOT_FOUND)
 			return err_set(e, TD_NOT_FOUND, "there is no job \"%.60s\"", q->param[0]);
-		return err_set(e, found.status, "%s", found.text);
+		return err_copy(e, &found);
 	}
 	return TD_OK;
 }

@@ -384,7 +384,7 @@ td_status sweep_cancel(struct request *q, struct response *r, struct err *e)
 	if (store_sweep_get(q->reader, s.id, &row, e))
 		return e->status;
 	if (!api_own(q, "sweep", row.id, row.owner, e) && store_write(q->srv->store, &s.cmd))
-		err_set(e, s.cmd.err.status, "%s", s.cmd.err.text);
+		err_copy(e, &s.cmd.err);
 	sweep_row_release(&row);
 	if (e->status)
 		return e->status;

@@ -43,7 +43,7 @@ td_status token_store(struct store *s, struct token *t, const char *hash, struct
 {
 	struct token_cmd c = { .cmd.run = add_run, .token = t, .hash = hash };
 
-	return store_write(s, &c.cmd) ? err_set(e, c.cmd.err.status, "%s", c.cmd.err.text) : TD_OK;
+	return store_write(s, &c.cmd) ? err_copy(e, &c.cmd.err) : TD_OK;
 }
 
 cJSON *token_json(const struct token *t)
@@ -177,7 +177,7 @@ td_status token_revoke(struct store *s, struct store_reader *reader, const char 
 		return err_set(e, TD_NOT_FOUND, "there is no token \"%.60s\"", id);
 	if (store_token_each(reader, add_session, &v, e))
 		return e->status;
-	return store_write(s, &v.cmd) ? err_set(e, v.cmd.err.status, "%s", v.cmd.err.text) : TD_OK;
+	return store_write(s, &v.cmd) ? err_copy(e, &v.cmd.err) : TD_OK;
 }
 
 td_status token_delete(struct request *q, struct response *r, struct err *e)
@@ -229,7 +229,7 @@ td_status session_create(struct request *q, struct response *r, struct err *e)
 	if (store_token_find(q->reader, hash, now, &parent, &unknown))
 		return unknown.status == TD_NOT_FOUND
 			       ? err_set(e, TD_UNAUTHORIZED, "this token is unknown, expired or revoked")
-			       : err_set(e, unknown.status, "%s", unknown.text);
+			       : err_copy(e, &unknown);
 	t.owner = mem_strdup(parent.owner);
 	t.note = mem_printf(SESSION_NOTE "%s", parent.id);
 	t.scope = parent.scope;

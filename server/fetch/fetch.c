@@ -579,7 +579,7 @@ enum fetch_state fetch_state(struct fetch *f, const char *name, struct err *e)
 	if (!d)
 		return FETCH_NONE;
 	if (d->state == FETCH_FAILED)
-		err_set(e, d->err.status, "%s", d->err.text);
+		err_copy(e, &d->err);
 	return d->state;
 }
 

@@ -99,7 +99,7 @@ td_status auth_identify(struct connection *c, struct err *e)
 		if (strlen(header) < CREDENTIAL_MOST && !find(c, header, &unknown))
 			return TD_OK;
 		if (unknown.status && unknown.status != TD_NOT_FOUND)
-			return err_set(e, unknown.status, "%s", unknown.text);
+			return err_copy(e, &unknown);
 		return err_set(e, TD_UNAUTHORIZED, "this token is unknown, expired or revoked");
 	}
 	if (text_cookie(request_header(&c->q, "Cookie"), SESSION_COOKIE, cookie, sizeof cookie) &&

@@ -360,7 +360,7 @@ td_status store_probe(struct store *s, struct err *e)
 	struct store_cmd cmd = { .run = run_probe };
 
 	if (store_write(s, &cmd) != TD_OK)
-		return err_set(e, cmd.err.status, "%s", cmd.err.text);
+		return err_copy(e, &cmd.err);
 	return TD_OK;
 }
 
