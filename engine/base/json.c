@@ -189,8 +189,7 @@ static bool scan_number(struct scan *s)
 	v = strtod(start, NULL); /* the text ends in a zero byte or in what ends a number */
 	if (!isfinite(v))
 		return refuse(s, start, "this number is too large for a float64");
-	if (fabs(v) > JSON_INTEGER_MOST &&
-		(integer || fabs(v) < 1e17)) /* below 1e17 cJSON prints no exponent, so it would be one */
+	if (fabs(v) > JSON_INTEGER_MOST && integer)
 		return refuse(s, start,
 			"integers beyond 9007199254740991 lose digits; write it as a string or with an exponent");
 	return true;

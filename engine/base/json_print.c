@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void print_number(double v, struct buf *out)
 {
@@ -21,6 +22,9 @@ static void print_number(double v, struct buf *out)
 			break;
 	}
 	buf_puts(out, text);
+	/* An exponent says that this is no exact integer; without one json_parse refuses it. */
+	if (fabs(v) > JSON_INTEGER_MOST && !strchr(text, 'e'))
+		buf_puts(out, "e0");
 }
 
 static void print_string(const char *s, struct buf *out)

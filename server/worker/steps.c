@@ -48,9 +48,11 @@ void log_window(struct run *r)
 
 /* ---- Histograms -------------------------------------------------------------------------------------------------- */
 
-#define BUCKETS 64 /* of equal width, from the smallest to the largest value */
+#define BUCKETS    64   /* of equal width, from the smallest to the largest value */
+#define HALF_LEAST 1e-6 /* of a value, so that it is more than rounding, however large the value is */
 
-/* Count the finite ones of the N values at V.  All being equal, the range is a unit around them, as NumPy has it. */
+/* Count the finite ones of the N values at V.  All being equal, the range is a unit around them, as NumPy has it, or
+ * wider around very large ones. */
 static void send_histogram(struct run *r, const char *group, const char *name, const float *v, int64_t n)
 {
 	cJSON *body = cJSON_CreateObject(), *edges, *counts;
@@ -63,8 +65,10 @@ static void send_histogram(struct run *r, const char *group, const char *name, c
 		high = isfinite(v[i]) ? fmax(high, (double)v[i]) : high;
 	}
 	if (!(low < high)) {
-		low = isfinite(low) ? low - 0.5 : 0;
-		high = low + 1;
+		double half = isfinite(low) ? fmax(0.5, fabs(low) * HALF_LEAST) : 0.5;
+
+		low = isfinite(low) ? low - half : 0;
+		high = low + 2 * half;
 	}
 	for (int64_t i = 0; i < n; i++)
 		if (isfinite(v[i]))

@@ -93,6 +93,27 @@ describe("on the way", () => {
 		}
 	});
 
+	test("that leads out of all numbers goes on to its end, and its figures say so", async () => {
+		const { id } = await tandem.finish(plain({ schedule: { type: "exponential", gamma: 10, unit: "step" }, optimizer: { type: "sgd", lr: 0.1 },
+			metrics: ["accuracy", "f1", "roc_auc", "average_precision", "perplexity"], log: { every: 1, histograms_every: 1 },
+			train: { steps: 60, validate_every: 5, keep: { best: "val/loss" } } }));
+		const loss = await values(id, "train/loss");
+		assert.equal(loss.length, 60);
+		assert.ok(loss.some((x) => x > 2 ** 53 && x < 1e17) && Number.isNaN(loss.at(-1)), "it meets large numbers on its way");
+		assert.equal((await tandem.json(`/jobs/${id}/report`)).splits.test.loss.value, "NaN");
+	});
+
+	test("a histogram of one value, however large, has a width", async () => {
+		const model = { layers: ["flatten", { type: "linear", out_features: 1 }, { type: "linear", out_features: 10 }] };
+		const { id } = await tandem.finish(plain({ model, loss: "mse", data: { ...plain().data, transforms: ["one_hot"] }, optimizer: { type: "sgd", lr: 1e5 },
+			log: { every: 1, histograms_every: 1 }, train: { steps: 8, validate_every: "never" } }));
+		const h = await tandem.json(`/jobs/${id}/histograms?name=weights%2F1.bias&max=100`);
+		const large = h.edges.findIndex((e) => Math.abs(e[0]) > 2 ** 53);
+		assert.ok(large >= 0, "it diverged");
+		assert.ok(h.edges[large].every((e, i, all) => !i || e > all[i - 1]));
+		assert.equal(h.counts[large].reduce((a, b) => a + b), 1);
+	});
+
 	test("clipped gradients move the weights no farther than they may, and their norm is told as it was", async () => {
 		const start = await weights((await tandem.finish(plain({ optimizer: { type: "sgd", lr: 0 }, train: { steps: 1, validate_every: "never" } }))).id);
 		const { id } = await tandem.finish(plain({ optimizer: { type: "sgd", lr: 1 }, train: { steps: 1, validate_every: "never", clip_norm: 0.01 } }));

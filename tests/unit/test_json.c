@@ -164,7 +164,7 @@ static void a_byte_order_mark_shifts_no_column(void **state)
 static void numbers_survive_a_round_trip(void **state)
 {
 	static const double rows[] = { 0, 0.1, 1.0 / 3, 1e-308, 5e-324, 1.7976931348623157e308, 9007199254740991.0,
-		-1e-7, 0.00010000000000000002 };
+		-1e-7, 0.00010000000000000002, 9007199254740992.0, 93423446912345670.0, -1e16, 1e17 };
 
 	(void)state;
 	for (size_t i = 0; i < TD_COUNT(rows); i++) {
