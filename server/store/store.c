@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -216,6 +217,22 @@ bool store_post(struct store *s, struct store_cmd *cmd)
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
+/* A process that a killed daemon was just starting holds the lock until it runs its own program. */
+#define LOCK_WAIT_MS 1000
+#define LOCK_POLL_MS 20
+
+/* As flock, with errno; waits that long for it. */
+static int take_lock(int fd)
+{
+	int failed = flock(fd, LOCK_EX | LOCK_NB);
+
+	for (int ms = 0; failed && errno == EWOULDBLOCK && ms < LOCK_WAIT_MS; ms += LOCK_POLL_MS) {
+		poll(NULL, 0, LOCK_POLL_MS);
+		failed = flock(fd, LOCK_EX | LOCK_NB);
+	}
+	return failed;
+}
+
 static td_status lock_folder(struct store *s, const char *data_dir, struct err *e)
 {
 	char holder[32] = "";
@@ -223,7 +240,7 @@ static td_status lock_folder(struct store *s, const char *data_dir, struct err *
 
 	if (fd < 0)
 		return err_errno(e, "open %s", s->lock_path);
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
+	if (take_lock(fd)) {
 		ssize_t n = pread(fd, holder, sizeof holder - 1, 0);
 		int error = errno;
 
