@@ -107,6 +107,11 @@ static td_status find_files(struct request *q, const struct job *j, struct files
 			"job %s has no %s weights; with \"train\": {\"keep\": {\"best\": \"val/loss\"}} a job keeps "
 			"its best",
 			j->id, wanted);
+	if (!e->status && f->weights && !f->preprocessing && j->state == JOB_SUCCEEDED)
+		return err_set(e, TD_CONFLICT,
+			"job %s is from before jobs kept how they prepare their inputs; train it again (POST "
+			"/api/v1/jobs/%s/retry), or fork it and train a little longer",
+			j->id, j->id);
 	if (!e->status && (!f->weights || !f->preprocessing))
 		return err_set(e, TD_CONFLICT, "job %s is %s and has no weights to predict with%s", j->id,
 			job_state_name(j->state),
