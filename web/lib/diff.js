@@ -1,5 +1,7 @@
 // Where several JSON documents differ, as rows of a table.
 
+import { token } from './pointer.js';
+
 /* Every leaf of a document by its JSON pointer, in reading order: Map "/optimizer/lr" -> 0.001.  A list is one leaf, since its
  * members are compared as a whole, and so is an empty object. */
 export function leaves(document, pointer = '', out = new Map()) {
@@ -9,12 +11,8 @@ export function leaves(document, pointer = '', out = new Map()) {
     out.set(pointer, document);
     return out;
   }
-  for (const key of keys) leaves(document[key], `${pointer}/${escape(key)}`, out);
+  for (const key of keys) leaves(document[key], `${pointer}/${token(key)}`, out);
   return out;
-}
-
-function escape(key) {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 /* Rows {pointer, values: [...], differs} over all DOCUMENTS; a document that lacks the field has undefined there.

@@ -1,6 +1,7 @@
 // The list of jobs as a leaderboard: which columns there are, and what stands in them.
 
 import * as format from './format.js';
+import { nameOf } from './pointer.js';
 import { number } from './smooth.js';
 
 /* Columns of the job itself.  All others are series ("test/accuracy") or places in the spec ("/optimizer/lr"). */
@@ -38,17 +39,13 @@ export function headOf(column) {
 
 /* "/optimizer/lr" as "optimizer lr", "/model/layers/3/p" as "layers 3 p": its last names, and what a number counts. */
 function pointerText(pointer) {
-  const names = pointer.slice(1).split('/').map(unescape);
+  const names = pointer.slice(1).split('/').map(nameOf);
   return names.slice(/^\d+$/.test(names[names.length - 2]) ? -3 : -2).join(' ');
 }
 
 /* "top_3" as "top 3", "mae" as "MAE" */
 export function measureText(name) {
   return format.words(name).replace(/\b(mae|mse|rmse|auc|roc|r2|f1|bce)\b/g, (m) => m.toUpperCase());
-}
-
-function unescape(token) {
-  return token.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
 /* What a sort by COLUMN is called in the address, the better end first; '' where a column does not sort. */

@@ -1,5 +1,7 @@
 // From a JSON pointer to the place in the text that a person is editing.
 
+import { token } from './pointer.js';
+
 /* Parse TEXT as far as it goes and tell where every value begins: Map pointer -> {start, end, line, column, key}.  Lines and
  * columns count from 1; KEY is where the member's name begins.  Broken text gives what stood before the break. */
 export function positions(text) {
@@ -47,7 +49,7 @@ export function positions(text) {
   };
   const member = (_, pointer) => {
     const key = { start: i, line, column: i - lineStart + 1 };
-    const name = string().replaceAll('~', '~0').replaceAll('/', '~1');
+    const name = token(string());
     space();
     if (text[i] !== ':') fail();
     move(i + 1);

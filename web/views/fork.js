@@ -5,6 +5,7 @@ import { useMemo, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
 import { leaves } from '../lib/diff.js';
 import * as format from '../lib/format.js';
+import { token } from '../lib/pointer.js';
 import { go } from '../lib/route.js';
 import { bestSeries } from '../lib/series.js';
 import { literal } from '../lib/sweeps.js';
@@ -51,7 +52,7 @@ export function Fork({ job, onClose }) {
           ${rows.map((row, k) => {
             const now = fields.get(row.pointer.trim());
             const pointer = row.pointer.trim();
-            const faults = pointer ? [...faultsAt(problem, `/set/${pointer.replaceAll('~', '~0').replaceAll('/', '~1')}`), ...faultsAt(problem, pointer)] : [];
+            const faults = pointer ? [...faultsAt(problem, `/set/${token(pointer)}`), ...faultsAt(problem, pointer)] : [];
             return html`
               <div class="space-row two" key=${k}>
                 <input aria-label="Field, as a JSON pointer" list="fields" placeholder="/optimizer/lr" value=${row.pointer} onInput=${(e) => change(k, { pointer: e.target.value })} spellcheck=${false} />

@@ -6,6 +6,7 @@ import { address, examples, jobs, sweeps } from '../api.js';
 import { leaves } from '../lib/diff.js';
 import * as format from '../lib/format.js';
 import { isHighBetter } from '../lib/leaderboard.js';
+import { token } from '../lib/pointer.js';
 import { go } from '../lib/route.js';
 import { SPACES, gridSize, isSweep, rowsOf, sweepDocument, valuesOf } from '../lib/sweeps.js';
 import { Field, OtherFaults, faultsAt } from './fields.js';
@@ -163,7 +164,7 @@ const STRATEGY_TEXT = {
 
 function SpaceRow({ row, problem, change, remove }) {
   const hint = SPACES.find(([kind]) => kind === row.kind)?.[2];
-  const at = `/space/${row.pointer.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  const at = `/space/${token(row.pointer)}`;
   const faults = row.pointer ? faultsAt(problem, at) : [];
   return html`
     <div class="space-row">
