@@ -140,7 +140,7 @@ int64_t nn_tokens(const struct nn_builder *b);
 /* "model" of a spec: layers, or a known model by name. */
 struct nn_model_options {
 	struct opt_choices layers;
-	struct opt_strings outputs; /* names of layers; empty: the last one.  One output for now */
+	struct opt_strings outputs; /* the layer whose output is the model's; empty: the last one */
 	const char *name;  /* "resnet18", "mlp", "lstm_classifier", "squeezenet1_1", ...; NULL: LAYERS say it */
 	const cJSON *args; /* of the named model; borrowed from the document, may be NULL */
 };

@@ -7,7 +7,8 @@
 #include "schema.h"
 #include "server.h"
 
-#define API_BASE "/api/v1"
+#define API_BASE        "/api/v1"
+#define API_WAIT_MOST_S 60 /* of ?wait= */
 
 /* ---- jobjson.c: a job as JSON ------------------------------------------------------------------------------------ */
 

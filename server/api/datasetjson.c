@@ -293,7 +293,7 @@ td_status dataset_get(struct request *q, struct response *r, struct err *e)
 	struct dataset d;
 	int64_t wait_s;
 
-	if (request_int(q, "wait", 0, DATASET_WAIT_MOST_S, 0, &wait_s, e))
+	if (request_int(q, "wait", 0, API_WAIT_MOST_S, 0, &wait_s, e))
 		return e->status;
 	if (store_dataset_get(q->reader, q->param[0], &d, &found)) {
 		if (found.status != TD_NOT_FOUND || !k)

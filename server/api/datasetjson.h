@@ -5,8 +5,6 @@
 #include "api/api.h"
 #include "datasets.h"
 
-#define DATASET_WAIT_MOST_S 60 /* of ?wait= */
-
 /* The dataset NAME as a whole, with its files, info and summary. */
 td_status respond_dataset_named(struct request *q, struct response *r, int code, const char *name, struct err *e);
 /* The dataset NAME, if the asker may change it: TD_NOT_FOUND, TD_FORBIDDEN.  One that a job has asked for is

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_MOST_S 60 /* of ?wait= */
-
 /* ---- Submitting -------------------------------------------------------------------------------------------------- */
 
 /* A record of a training elsewhere: a form of its own, beside the job's. */
@@ -113,7 +111,7 @@ td_status job_get(struct request *q, struct response *r, struct err *e)
 	struct job j;
 	int64_t wait_s;
 
-	if (request_int(q, "wait", 0, WAIT_MOST_S, 0, &wait_s, e) || api_job(q, &j, e))
+	if (request_int(q, "wait", 0, API_WAIT_MOST_S, 0, &wait_s, e) || api_job(q, &j, e))
 		return e->status;
 	if (wait_s && !job_state_terminal(j.state) && request_park(q, (int)wait_s * 1000)) {
 		job_release(&j);

@@ -12,7 +12,6 @@
 #define LIMIT_DEFAULT 20
 #define LIMIT_MOST    100
 #define PLAN_MOST     (32u << 20) /* bytes of all children's specs */
-#define WAIT_MOST_S   60
 
 /* ---- As JSON ----------------------------------------------------------------------------------------------------- */
 
@@ -310,7 +309,8 @@ td_status sweep_get(struct request *q, struct response *r, struct err *e)
 	struct sweep_row row;
 	int64_t wait_s;
 
-	if (request_int(q, "wait", 0, WAIT_MOST_S, 0, &wait_s, e) || store_sweep_get(q->reader, q->param[0], &row, e))
+	if (request_int(q, "wait", 0, API_WAIT_MOST_S, 0, &wait_s, e) ||
+		store_sweep_get(q->reader, q->param[0], &row, e))
 		return e->status;
 	if (!wait_s || row.state != SWEEP_RUNNING || !request_park(q, (int)wait_s * 1000))
 		respond_sweep(q, r, &row, e);
