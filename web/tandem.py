@@ -8,7 +8,7 @@
     with t.external("my own loop", args={"lr": 0.1}) as run:
         run.log(step, loss=loss)
 """
-import io, json, math, os, struct, sys, threading, time, uuid, zipfile
+import hashlib, io, json, math, os, struct, sys, threading, time, uuid, zipfile
 import http.client, urllib.error, urllib.parse, urllib.request
 
 TERMINAL = ("succeeded", "failed", "cancelled", "timed_out")
@@ -22,8 +22,8 @@ class TandemError(Exception):
     def __init__(self, status, problem):
         self.status, self.problem = status, problem
         lines = [problem.get("detail") or problem.get("title") or "HTTP %d" % status]
-        for e in problem.get("errors", []):
-            lines.append("  %s%s: %s" % (e.get("pointer") or "(document)", " (line %d)" % e["line"] if e.get("line") else "", e.get("detail")))
+        lines += ["  %s%s: %s" % (e.get("pointer") or "(document)", " (line %d)" % e["line"] if e.get("line") else "", e.get("detail"))
+                  for e in problem.get("errors", [])]
         super().__init__("\n".join(lines))
 
 
@@ -32,8 +32,7 @@ class JobFailed(Exception):
 
     def __init__(self, job):
         self.job = job
-        detail = (job.get("error") or {}).get("detail") or job.get("detail") or job.get("reason")
-        super().__init__("job %s %s: %s" % (job["id"], job["state"], detail))
+        super().__init__("job %s %s: %s" % (job["id"], job["state"], (job.get("error") or {}).get("detail") or job.get("detail") or job.get("reason")))
 
 
 class Tandem:
@@ -97,15 +96,18 @@ class Tandem:
 
     def upload(self, name, data, format=None, wait=True):
         """A dataset NAME from DATA: a path or several, or arrays {"x": ..., "y": ...} (nested lists, NumPy, tensors).
-        FORMAT as in the server's documentation, where it is not found out.  Its document, when it is ready."""
+        FORMAT: as in POST /datasets, where it is not found out.  Its document, when it is ready.  What is there is not sent again."""
         document, base = {"name": name, **({"format": format} if format else {})}, "/datasets/" + _quote(name)
-        self.json("POST", "/datasets", document)
+        there = {f["name"]: f.get("sha256") for f in self.json("POST", "/datasets", document)["files"]}
         paths = [data] if isinstance(data, (str, os.PathLike)) else data
         for path in [name + ".npz"] if isinstance(data, dict) else paths:
             with io.BytesIO(_npz(data)) if isinstance(data, dict) else open(path, "rb") as f:
-                size = f.seek(0, os.SEEK_END)
-                self.request("PUT", "%s/files/%s" % (base, _quote(os.path.basename(path))), f, timeout=600,
-                             headers={"Content-Type": "application/octet-stream", "Content-Length": str(size)})
+                file, sha256 = os.path.basename(path), hashlib.sha256()
+                for part in iter(lambda: f.read(1 << 20), b""):
+                    sha256.update(part)
+                if there.get(file) != sha256.hexdigest():
+                    self.request("PUT", "%s/files/%s" % (base, _quote(file)), f, timeout=600,
+                                 headers={"Content-Type": "application/octet-stream", "Content-Length": str(f.tell())})
         dataset = self.json("POST", "/datasets", document)  # the files are complete
         while wait and dataset["state"] not in ("ready", "failed", "cancelled"):
             dataset = self.json("GET", base + "?wait=30")
@@ -151,8 +153,7 @@ class Job:
 
     def fork(self, step="last", set=None, name=None):
         """A new Job from a checkpoint ("best", "last", "step:N") with fields SET: {"/optimizer/lr": 1e-4}."""
-        body = {"from": step, "set": set or {}, **({"name": name} if name else {})}
-        return Job(self.tandem, self.tandem.json("POST", self.path + "/fork", body))
+        return Job(self.tandem, self.tandem.json("POST", self.path + "/fork", {"from": step, "set": set or {}, **({"name": name} if name else {})}))
 
     def series(self):
         """The series that there are, with count, last, min and max."""
@@ -229,8 +230,7 @@ class Run(Job):
         self.over.set()
         self.thread.join()
         self.flush()
-        body = {"state": state, **({"detail": detail} if detail else {})}
-        self.data = self.tandem.json("POST", self.path + "/finish", body)
+        self.data = self.tandem.json("POST", self.path + "/finish", {"state": state, **({"detail": detail} if detail else {})})
         return self
 
     def __enter__(self):
@@ -268,7 +268,7 @@ def _npz(arrays):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as z:
         for name, array in arrays.items():
-            z.writestr(name + ".npy", npy(array))
+            z.writestr(zipfile.ZipInfo(name + ".npy"), npy(array))  # without the time: the same arrays are the same file
     return out.getvalue()
 
 

@@ -34,8 +34,10 @@ static td_status check_uploading(const struct dataset *d, struct err *e)
 			"uploaded",
 			d->name, d->source);
 	if (d->state != DATA_UPLOADING)
-		return err_set(e, TD_CONFLICT, "dataset \"%s\" is %s; files are uploaded before it is prepared",
-			d->name, data_state_name(d->state));
+		return err_set(e, TD_CONFLICT,
+			"dataset \"%s\" is %s, and its files stay as they are: delete it first (DELETE "
+			"/api/v1/datasets/%s), or take another name",
+			d->name, data_state_name(d->state), d->name);
 	return TD_OK;
 }
 

@@ -36,7 +36,7 @@ describe("tandem.py", { skip: !have("python3") && "python3 is not installed" }, 
 		const text = readFileSync(path.join(folder, "tandem.py"), "utf8");
 		assert.ok(text.trim().split("\n").length < 300);
 		const imported = text.match(/^import .*$/gm).join().match(/[\w.]+/g).filter((w) => w !== "import");
-		for (const name of imported) assert.match(name, /^(io|json|math|os|struct|sys|threading|time|uuid|zipfile|http\.client|urllib\.(error|parse|request))$/);
+		for (const name of imported) assert.match(name, /^(hashlib|io|json|math|os|struct|sys|threading|time|uuid|zipfile|http\.client|urllib\.(error|parse|request))$/);
 	});
 
 	test("submits, waits with a line of progress, and gives metrics, report and weights", async () => {
@@ -96,6 +96,22 @@ describe("tandem.py", { skip: !have("python3") && "python3 is not installed" }, 
 		assert.equal(out[3], 1, "the classes are easily told apart");
 		assert.deepEqual([out[4], out[5]], ["abcd", "0000c03f"]);
 		assert.match(out[6], /'descr': '<i8'.*'shape': \(2, 2\)/);
+	});
+
+	test("a script may be run again: what is there is not sent anew, and other data under the name are refused", async () => {
+		const { out } = await python(`
+			again = []
+			for y in ([0, 1] * 20, [0, 1] * 20, [1, 0] * 20):
+				try:
+					d = t.upload("again", {"x": [[float(v)] for v in y], "y": y})
+					again.append([d["state"], d["updated"]])
+				except TandemError as e:
+					again.append(str(e))
+				time.sleep(2.1 if len(again) == 1 else 0)  # a zip file's times have two seconds
+			print(json.dumps(again))`);
+		assert.equal(out[0][0], "ready");
+		assert.deepEqual(out[1], out[0], "the dataset was not touched");
+		assert.match(out[2], /"again" is ready.*DELETE \/api\/v1\/datasets\/again.*another name/);
 	});
 
 	test("logs from a loop of one's own, in batches, and says how the loop ended", async () => {
