@@ -1,10 +1,32 @@
-/* Tables from CSV of any bytes: types, missing values, quotes, absurd headers and numbers. */
+/* Tables from CSV of any bytes: types, missing values, quotes, absurd headers and numbers.  The first byte says what is
+ * told about them. */
 #include "prepare.h"
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
+static const char *const formats[] = {
+	"{\"type\":\"table\",\"test\":0.3}",
+	"{\"type\":\"table\",\"header\":\"no\",\"columns\":{\"1\":\"number\"}}",
+	"{\"type\":\"table\",\"header\":\"yes\",\"columns\":{\"a\":\"category\",\"b\":\"text\",\"c\":\"number\"}}",
+	"{\"type\":\"table\",\"delimiter\":\";\",\"test\":0.5}",
+	"{}",
+};
+
+static const struct seed seeds[] = {
+	SEED("0a,b,c\n1,x,2.5\n2,y,\n3,x,-1e9\n4,\"z, \"\"q\"\"\",NaN\n"),
+	SEED("11,2\r\n3,4\r\n5,NA\r\n6,7e300\r\n"),
+	SEED("2a,b,c\nx,some words,1\ny,\"more\nwords\",0.000001\nx,,null\n"),
+	SEED("3\xef\xbb\xbf"
+	     "a;b\n1;\xc3\xa9\n-0.0;x\n1e308;?\n-1e308;x\n"),
+	SEED("4a\tb\n1\tx\n2\ty\n3\tx\n"),
+	SEED("0a,a,,a\n9007199254740993,123456789.125,.5,1.\n1e-320,00012,+3,-\n"),
+};
+
+FUZZ_MUTATOR(seeds)
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
-	fuzz_prepare("{\"type\":\"table\",\"test\":0.3}", "table.csv", data, n);
+	static cJSON *trees[TD_COUNT(formats)];
+
+	if (n)
+		fuzz_one(fuzz_format(formats, trees, TD_COUNT(formats), data[0]), "table.csv", data + 1, n - 1);
 	return 0;
 }

@@ -1,91 +1,137 @@
-/* What the fuzzers of dataset formats share: any bytes as a file, and a preparation of it whose pack must be whole. */
+/* What the fuzzers of dataset formats share: any bytes as a file, and their decoding, whose columns must be whole.
+ *
+ * Files are read from memory and columns stay there (columns.c), so nothing is left behind. */
 #ifndef FUZZ_PREPARE_H
 #define FUZZ_PREPARE_H
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include "data/pack.h"
-#include "data/prepare.h"
-#include "data/source.h"
+#include "data/formats.h"
+#include "seeds.h"
 
-/* DATA as a file in memory; its path goes to PATH. */
-static inline int fuzz_file(const unsigned char *data, size_t n, char path[40])
+/* Bytes of a column that was made; -1: there is none. */
+int64_t columns_bytes(enum pack_part part, const char *name);
+void columns_forget(void);
+
+#define FUZZ_FILES 2
+
+/* DATA as file K in memory, until the next of that number. */
+static inline const char *fuzz_file(int k, const unsigned char *data, size_t n)
 {
-	int fd = memfd_create("data", 0);
+	static char paths[FUZZ_FILES][40];
+	static int fds[FUZZ_FILES];
 
-	TD_ASSERT(fd >= 0 && write(fd, data, n) == (ssize_t)n);
-	snprintf(path, 40, "/proc/self/fd/%d", fd);
-	return fd;
+	if (!paths[k][0]) {
+		fds[k] = memfd_create("data", 0);
+		snprintf(paths[k], sizeof paths[k], "/proc/self/fd/%d", fds[k]);
+	}
+	TD_ASSERT(fds[k] >= 0 && !ftruncate(fds[k], (off_t)n) && pwrite(fds[k], data, n, 0) == (ssize_t)n);
+	return paths[k];
 }
 
-static inline int64_t fuzz_bytes(const char *folder, int part, const char *column)
+/* A part has as many labels, and so on, as it says that it has samples. */
+static inline void fuzz_check_part(const cJSON *info, enum pack_part part, int64_t n)
 {
-	char path[120];
-	struct stat st;
+	const char *kind = json_string(info, "kind", "");
 
-	snprintf(path, sizeof path, "%s/%s.%s", folder, pack_part_names[part], column);
-	return stat(path, &st) ? -1 : st.st_size;
-}
+	if (!strcmp(kind, pack_kind_names[PACK_IMAGES])) {
+		const cJSON *image = json_get(info, "image");
+		int64_t size = json_int(image, "height", 0) * json_int(image, "width", 0);
 
-/* A pack that was made has as many labels, and so on, as it says that it has samples. */
-static inline void fuzz_check_pack(const struct prepared *p, const char *folder)
-{
-	const char *kind = json_string(p->info, "kind", "");
+		TD_ASSERT(columns_bytes(part, "labels") == 4 * n);
+		TD_ASSERT(!size || columns_bytes(part, "images") == n * size * json_int(image, "channels", 0));
+		TD_ASSERT(size || columns_bytes(part, "offsets") == 8 * (n + 1));
+	}
+	if (!strcmp(kind, pack_kind_names[PACK_TABLE])) {
+		const cJSON *columns = json_get(info, "columns"), *column;
+		int k = 0;
 
-	TD_ASSERT(kind[0] && p->n_bytes > 0);
-	for (int part = 0; part < PACK_PARTS; part++) {
-		int64_t n = json_int(json_get(json_get(p->info, "parts"), pack_part_names[part]), "samples", 0);
+		cJSON_ArrayForEach(column, columns)
+		{
+			const char *type = json_string(column, "type", "");
+			char name[32];
 
-		if (n && !strcmp(kind, pack_kind_names[PACK_IMAGES])) {
-			const cJSON *image = json_get(p->info, "image");
-			int64_t size = json_int(image, "height", 0) * json_int(image, "width", 0);
-
-			TD_ASSERT(fuzz_bytes(folder, part, "labels") == 4 * n);
-			TD_ASSERT(!size ||
-				  fuzz_bytes(folder, part, "images") == n * size * json_int(image, "channels", 0));
-			TD_ASSERT(size || fuzz_bytes(folder, part, "offsets") == 8 * (n + 1));
+			snprintf(name, sizeof name, "column-%d", k++);
+			if (k < 50)
+				TD_ASSERT(columns_bytes(part, name) == (!strcmp(type, "number")            ? 8 * n
+									       : !strcmp(type, "category") ? 4 * n
+													   : -1));
 		}
-		if (n && !strcmp(kind, pack_kind_names[PACK_LABELLED_TEXT]))
-			TD_ASSERT(fuzz_bytes(folder, part, "labels") == 4 * n &&
-				  fuzz_bytes(folder, part, "offsets") == 8 * (n + 1));
-		if (n && !strcmp(kind, pack_kind_names[PACK_TAGGED_TEXT]))
-			TD_ASSERT(fuzz_bytes(folder, part, "tag_offsets") == 8 * (n + 1));
 	}
+	if (!strcmp(kind, pack_kind_names[PACK_TEXT]))
+		TD_ASSERT(columns_bytes(part, "text") >= n); /* of characters */
+	if (!strcmp(kind, pack_kind_names[PACK_LABELLED_TEXT]))
+		TD_ASSERT(columns_bytes(part, "labels") == 4 * n && columns_bytes(part, "offsets") == 8 * (n + 1));
+	if (!strcmp(kind, pack_kind_names[PACK_TAGGED_TEXT]))
+		TD_ASSERT(columns_bytes(part, "offsets") == 8 * (n + 1) &&
+			  columns_bytes(part, "tag_offsets") == 8 * (n + 1));
 }
 
-/* Prepare DATA, called NAME, as FORMAT says: refused with a reason, or a whole pack. */
-static inline void fuzz_prepare(const char *format, const char *name, const unsigned char *data, size_t n)
+/* What was made is JSON that is read back, and the columns are what it says. */
+static inline void fuzz_check(const struct prepare *p)
 {
-	static char folder[40];
-	char path[40];
-	int fd = fuzz_file(data, n, path);
-	struct prepare_file file = { name, path };
-	struct prepare_order order = { .dataset = "fuzz", .files = &file, .n_files = 1, .folder = folder };
-	struct prepared made;
-	struct faults faults;
-	cJSON *options = cJSON_Parse(format);
+	const cJSON *parts = json_get(p->info, "parts"), *part;
+	char *text = json_print(p->info);
+	struct err e = { 0 };
+	cJSON *again = json_parse(text, strlen(text), &e);
 
-	if (!folder[0]) {
-		snprintf(folder, sizeof folder, "/dev/shm/fuzz-XXXXXX");
-		TD_ASSERT(mkdtemp(folder));
-	} else {
-		file_remove_tree(folder, NULL);
-		TD_ASSERT(!mkdir(folder, 0700));
-	}
+	TD_ASSERT(again && json_get(p->info, "kind") && cJSON_GetArraySize(parts) >= 1);
+	cJSON_ArrayForEach(part, parts)
+		fuzz_check_part(p->info, strcmp(part->string, pack_part_names[PACK_TRAIN]) ? PACK_TEST : PACK_TRAIN,
+			json_int(part, "samples", 0));
+	cJSON_Delete(again);
+	mem_free(text);
+}
+
+/* Decode FILES as FORMAT says: refused with a reason, or whole. */
+static inline void fuzz_decode(const cJSON *format, const struct prepare_file *files, int n_files)
+{
+	struct prepare_order order = { .dataset = "fuzz", .files = files, .n_files = n_files, .format = format };
+	struct prepare p;
+	struct faults faults;
+	struct err e = { 0 };
+
 	faults_init(&faults);
-	order.format = options;
-	if (prepare_run(&order, &made, &faults))
-		fuzz_check_pack(&made, folder);
+	TD_ASSERT(prepare_begin(&p, &order, &faults));
+	if (!prepare_decode(&p, &e))
+		fuzz_check(&p);
 	else
-		TD_ASSERT(faults.n && faults.items[0].detail[0]);
-	prepared_release(&made);
+		TD_ASSERT(e.text[0]);
+	prepare_end(&p);
 	faults_release(&faults);
-	cJSON_Delete(options);
-	close(fd);
+	columns_forget();
+}
+
+static inline void fuzz_one(const cJSON *format, const char *name, const unsigned char *data, size_t n)
+{
+	fuzz_decode(format, &(struct prepare_file){ name, fuzz_file(0, data, n) }, 1);
+}
+
+/* DATA is two files; its first two bytes say where the second begins. */
+static inline void fuzz_two(const cJSON *format, const char *const names[2], const unsigned char *data, size_t n)
+{
+	size_t cut = n < 2 ? 0 : ((size_t)data[0] << 8 | data[1]) % (n - 1);
+	struct prepare_file files[2];
+
+	if (n < 2)
+		return;
+	data += 2;
+	files[0] = (struct prepare_file){ names[0], fuzz_file(0, data, cut) };
+	files[1] = (struct prepare_file){ names[1], fuzz_file(1, data + cut, n - 2 - cut) };
+	fuzz_decode(format, files, 2);
+}
+
+/* The first byte chooses one of FORMATS, which are parsed once into TREES. */
+static inline const cJSON *fuzz_format(const char *const *formats, cJSON **trees, size_t n, unsigned char choice)
+{
+	size_t k = choice % n;
+
+	if (!trees[k])
+		trees[k] = cJSON_Parse(formats[k]);
+	TD_ASSERT(trees[k]);
+	return trees[k];
 }
 
 #endif
