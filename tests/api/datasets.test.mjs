@@ -1,75 +1,12 @@
 // Datasets: known ones from a mirror, others from an address, a folder or an upload; what each does when it goes wrong.
 import assert from "node:assert/strict";
-import { copyFileSync, createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import http from "node:http";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import test from "node:test";
-import { Tandem, endless, problem, quick, sha256, sleep, start } from "./harness.mjs";
-
-const SOURCE = "/usr/share/datasets/fashion-mnist";
-const skip = !existsSync(SOURCE) && "dataset-fashion-mnist is not installed";
-const CSV = "size,town,price\n" + Array.from({ length: 60 }, (_, i) => `${i},${["ulm", "bonn", "kiel"][i % 3]},${i * 2 + 1}`).join("\n") + "\n";
-
-// An HTTP server of FILES (name -> bytes or path), with ranges and a version; HOOK(name, from, response, size, request) may
-// answer in its own way and return true.
-async function serve(t, files, hook = () => false) {
-	const requests = [];
-	const server = http.createServer((q, r) => {
-		const name = path.basename(new URL(q.url, "http://x").pathname);
-		const file = typeof files === "string" ? path.join(files, name) : files[name];
-		if (file === undefined || (typeof files === "string" && !existsSync(file))) return void r.writeHead(404).end();
-		const bytes = Buffer.isBuffer(file) ? file : typeof files === "string" ? null : Buffer.from(file);
-		const size = bytes ? bytes.length : statSync(file).size;
-		const etag = bytes ? `"${sha256(bytes).slice(0, 16)}"` : '"1"';
-		const same = !q.headers["if-range"] || q.headers["if-range"] === etag;
-		const from = same ? Number(/^bytes=(\d+)-/.exec(q.headers.range ?? "")?.[1] ?? 0) : 0;
-		requests.push({ name, from });
-		if (hook(name, from, r, size, q)) return;
-		r.writeHead(from ? 206 : 200, { "content-length": size - from, "accept-ranges": "bytes", etag, ...(from && { "content-range": `bytes ${from}-${size - 1}/${size}` }) });
-		if (bytes) r.end(bytes.subarray(from));
-		else createReadStream(file, { start: from }).pipe(r);
-	});
-	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.after(() => { server.closeAllConnections?.(); server.close(); });
-	return { url: `http://127.0.0.1:${server.address().port}`, requests, server };
-}
-
-async function daemon(t, flags = {}) {
-	const tandem = new Tandem();
-	t.after(() => tandem.close());
-	tandem.root = path.join(tandem.folder, "root");
-	mkdirSync(tandem.root);
-	tandem.options.flags = { "data-root": tandem.root, "fetch-private": "on", ...flags };
-	return tandem.up();
-}
-
-const mirrored = (t, url) => daemon(t, { "dataset-mirror": url, "fetch-private": "off" });
-
-// The dataset once it has come to rest, or to one of STATES.
-async function settled(tandem, name, states = ["ready", "failed", "cancelled"], ms = 60_000) {
-	for (const end = Date.now() + ms; Date.now() < end; await sleep(30)) {
-		const d = await tandem.json(`/datasets/${name}`);
-		if (states.includes(d.state)) return d;
-	}
-	throw new Error(`dataset ${name} is ${(await tandem.get(`/datasets/${name}`)).text.slice(0, 1000)}`);
-}
-
-async function register(tandem, body, status = 201) {
-	const r = await tandem.post("/datasets", body);
-	assert.equal(r.status, status, r.text);
-	return r.json;
-}
-
-const put = (tandem, name, file, body, options = {}) =>
-	tandem.request("PUT", `/datasets/${name}/files/${encodeURIComponent(file)}`, { body, headers: { "content-type": "application/octet-stream" }, ...options });
-
-// What the dataset's folder holds of packs, whole or growing.
-const parts = (tandem, name) => readdirSync(path.join(tandem.data, `datasets/${name}`)).filter((file) => file.startsWith("pack-"));
-
-const onTable = (dataset, changes = {}) => quick({
-	data: { dataset, batch_size: 8, features: ["size", "town"], target: ["price"], split: { validation: 0.2, by: "random" } },
-	model: { layers: [{ type: "linear", out_features: 1 }] }, loss: "mse", metrics: ["mae"], train: { epochs: 1 }, ...changes });
+import { COLUMN_TYPES, FORMATS } from "../../web/lib/datasets.js";
+import { SOURCE, skip, CSV, serve, daemon, mirrored, settled, register, put, onTable } from "./datasets.mjs";
+import { Tandem, endless, problem, quick, sha256, sleep } from "./harness.mjs";
 
 // ---- Known by name ----
 
@@ -327,6 +264,13 @@ test("cancelling stops a download at once; prepare goes on with it, and a job wa
 	assert.equal((await settled(tandem, "slow")).state, "ready");
 });
 
+test("the form for a dataset offers the formats and types of columns that there are", async (t) => {
+	const tandem = await daemon(t);
+	const format = (await tandem.json("/schema/job.json")).$defs.format.properties;
+	assert.deepEqual(FORMATS.map(([name]) => name).sort(), [...format.type.enum].sort());
+	assert.deepEqual(COLUMN_TYPES, format.columns.additionalProperties.enum);
+});
+
 test("a registration says of each field what is wrong with it", async (t) => {
 	const tandem = await daemon(t, { "dataset-max-bytes": 1_000_000 });
 	const rows = [
@@ -452,152 +396,4 @@ test("what a killed daemon had begun to receive is gone after its next start", a
 	s.destroy();
 	assert.deepEqual(readdirSync(folder), ["a.csv"]);
 	assert.deepEqual((await tandem.json("/datasets/up")).files.map((f) => f.name), ["a.csv"]);
-});
-
-// ---- Preparing ----
-
-test("a corrected format prepares the dataset again, but not under a job that uses it", async (t) => {
-	const tandem = await daemon(t);
-	assert.equal((await put(tandem, "houses", "a.csv", CSV)).status, 201);
-	await tandem.post("/datasets/houses/prepare", {});
-	await settled(tandem, "houses");
-	const format = { type: "table", columns: { size: "category" } };
-	const { id } = await tandem.submit(onTable("houses", { train: { epochs: 1_000_000 } }));
-	await tandem.until(id, "running");
-	assert.match(problem(assert, await tandem.post("/datasets/houses/prepare", { format }), 409).detail, new RegExp(id));
-	problem(assert, await tandem.request("DELETE", "/datasets/houses"), 409);
-	await tandem.act(id, "cancel");
-	await tandem.until(id, "cancelled");
-	assert.equal((await tandem.post("/datasets/houses/prepare", { format })).json.state, "preparing");
-	const d = await settled(tandem, "houses");
-	assert.equal(d.state, "ready", JSON.stringify(d.error));
-	assert.deepEqual(d.format, format);
-	assert.equal(d.info.columns[0].type, "category");
-	for (const end = Date.now() + 5000; parts(tandem, "houses").length > 1 && Date.now() < end; await sleep(20));
-	assert.equal(parts(tandem, "houses").length, 1, "the old pack is gone");
-	problem(assert, await tandem.post("/datasets/houses/prepare", { format: { type: "nonsense" } }), 422);
-});
-
-test("files that are not what the format says fail with a reason, and the next format is tried", async (t) => {
-	const tandem = await daemon(t);
-	assert.equal((await put(tandem, "odd", "a.csv", CSV)).status, 201);
-	await tandem.post("/datasets/odd/prepare", { format: { type: "table", columns: { nowhere: "number" } } });
-	let d = await settled(tandem, "odd");
-	assert.equal(d.state, "failed");
-	assert.match(d.error.detail, /nowhere/);
-	assert.match(d.error.pointer, /^\/format\/columns/);
-	await tandem.post("/datasets/odd/prepare", { format: { type: "idx" } });
-	d = await settled(tandem, "odd");
-	assert.equal(d.state, "failed");
-	await tandem.post("/datasets/odd/prepare", { format: { type: "auto" } });
-	assert.equal((await settled(tandem, "odd")).state, "ready");
-	assert.ok(!readdirSync(path.join(tandem.data, "datasets/odd")).some((name) => name.endsWith(".part")));
-});
-
-test("a daemon that is killed while a dataset is prepared prepares it again", { skip }, async (t) => {
-	const { url } = await serve(t, {});
-	const tandem = await mirrored(t, url);
-	const folder = path.join(tandem.data, "datasets/fashion-mnist");
-	mkdirSync(folder, { recursive: true });
-	for (const name of readdirSync(SOURCE)) copyFileSync(path.join(SOURCE, name), path.join(folder, name));
-	const { id } = await tandem.submit(quick({ train: { epochs: 1 } }));
-	await settled(tandem, "fashion-mnist", ["preparing", "ready"]);
-	await tandem.kill();
-	await tandem.up();
-	await tandem.until(id, "succeeded");
-	assert.equal(parts(tandem, "fashion-mnist").length, 1);
-});
-
-// A dataset whose preparation takes long enough to do something to it, and the process that prepares it.
-async function underPreparation(tandem, name) {
-	const rows = Buffer.from(`a,b,c\n${"1,2.5,x\n3,4.5,y\n".repeat(1_500_000)}`);
-	assert.equal((await put(tandem, name, "a.csv", rows)).status, 201);
-	assert.equal((await tandem.post(`/datasets/${name}/prepare`, {})).status, 200);
-	for (const end = Date.now() + 10_000; Date.now() < end; await sleep(5)) {
-		const w = (await tandem.json("/workers")).items.find((w) => w.role === "preparer" && w.state === "busy");
-		if (w) return w.pid;
-	}
-	throw new Error("nobody prepares it");
-}
-
-test("a preparer that dies fails its dataset, which is prepared again when somebody asks", async (t) => {
-	const tandem = await daemon(t);
-	process.kill(await underPreparation(tandem, "big"), "SIGKILL");
-	const d = await settled(tandem, "big");
-	assert.equal(d.state, "failed");
-	assert.match(d.error.detail, /killed by signal 9/);
-	assert.deepEqual(parts(tandem, "big"), []);
-	await tandem.post("/datasets/big/prepare", {});
-	assert.equal((await settled(tandem, "big")).samples.train, 3_000_000);
-});
-
-test("a preparation is cancelled at once, by cancel, by another format and by delete, and its process is gone", async (t) => {
-	const tandem = await daemon(t);
-	const gone = async (pid) => {
-		for (const end = Date.now() + 5000; Date.now() < end; await sleep(20)) if (!existsSync(`/proc/${pid}`)) return true;
-		return false;
-	};
-	const pid = await underPreparation(tandem, "big");
-	assert.equal((await tandem.post("/datasets/big/cancel")).json.state, "cancelled");
-	assert.ok(await gone(pid));
-	assert.deepEqual(parts(tandem, "big"), []);
-
-	const second = await underPreparation(tandem, "other");
-	await tandem.post("/datasets/other/prepare", { format: { type: "table", columns: { a: "category" } } });
-	assert.ok(await gone(second));
-	const d = await settled(tandem, "other");
-	assert.deepEqual([d.state, d.info.columns[0].type], ["ready", "category"]);
-	for (const end = Date.now() + 5000; parts(tandem, "other").length > 1 && Date.now() < end; await sleep(20));
-	assert.equal(parts(tandem, "other").length, 1);
-
-	const third = await underPreparation(tandem, "last");
-	assert.equal((await tandem.request("DELETE", "/datasets/last")).status, 204);
-	assert.ok(await gone(third));
-	assert.ok(!existsSync(path.join(tandem.data, "datasets/last")));
-});
-
-test("more datasets than preparers are prepared one after the other, and a restart in between loses none", async (t) => {
-	const tandem = await daemon(t);
-	const names = ["a", "b", "c", "d", "e"];
-	const rows = Buffer.from(`a,b,c\n${"1,2.5,x\n3,4.5,y\n".repeat(100_000)}`);
-	for (const name of names) {
-		assert.equal((await put(tandem, name, "a.csv", rows)).status, 201);
-		assert.equal((await tandem.post(`/datasets/${name}/prepare`, {})).status, 200);
-	}
-	assert.ok((await tandem.json("/workers")).items.filter((w) => w.role === "preparer").length <= 2);
-	await tandem.restart();
-	for (const name of names) {
-		assert.equal((await settled(tandem, name)).state, "ready");
-		assert.equal(parts(tandem, name).length, 1);
-	}
-	for (const end = Date.now() + 5000; Date.now() < end; await sleep(50))
-		if (!(await tandem.json("/workers")).items.some((w) => w.role === "preparer")) return;
-	assert.fail("preparers stay though nothing is left to prepare");
-});
-
-test("?wait answers when the dataset is at rest, and a deleted one leaves nothing behind", async (t) => {
-	const { url } = await serve(t, { "a.csv": CSV });
-	const tandem = await daemon(t);
-	await register(tandem, { name: "w", url: `${url}/a.csv` });
-	assert.equal((await tandem.json("/datasets/w?wait=30")).state, "ready");
-	assert.equal((await tandem.request("DELETE", "/datasets/w")).status, 204);
-	problem(assert, await tandem.get("/datasets/w"), 404);
-	problem(assert, await tandem.request("DELETE", "/datasets/w"), 404);
-	assert.deepEqual(readdirSync(path.join(tandem.data, "datasets")), []);
-	assert.equal((await register(tandem, { name: "w", url: `${url}/a.csv` })).state, "fetching", "the name is free");
-	assert.equal((await settled(tandem, "w")).state, "ready");
-});
-
-test("another's dataset is changed by its owner and by an admin only", async (t) => {
-	const tandem = await start(t, { flags: { listen: "0.0.0.0:0" } });
-	const admin = readFileSync(`${tandem.data}/admin-token`, "utf8").trim();
-	const token = async (owner) => (await tandem.post("/tokens", { owner, scope: "run" }, { token: admin })).json.token;
-	const [ann, bob] = [await token("ann"), await token("bob")];
-	assert.equal((await put(tandem, "hers", "a.csv", CSV, { token: ann })).status, 201);
-	for (const [method, where, options] of [["DELETE", "/datasets/hers"], ["POST", "/datasets/hers/cancel"], ["POST", "/datasets/hers/prepare", { body: {} }],
-		["POST", "/datasets", { body: { name: "hers" } }]])
-		problem(assert, await tandem.request(method, where, { ...options, token: bob }), 403);
-	problem(assert, await put(tandem, "hers", "b.csv", CSV, { token: bob }), 403);
-	assert.equal((await tandem.json("/datasets/hers", { token: bob })).owner, "ann");
-	assert.equal((await tandem.request("DELETE", "/datasets/hers", { token: admin })).status, 204);
 });
