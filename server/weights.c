@@ -226,9 +226,13 @@ static td_status find_artifact(const struct config *c, struct store_reader *r, c
 	const char *name = weights_artifact(checkpoint);
 	struct err found = { 0 };
 	struct artifact a;
+	struct job j;
 
 	if (!name)
 		return err_set(e, TD_INVALID, "the checkpoint is \"%.40s\"; expected \"best\" or \"last\"", checkpoint);
+	if (store_job_get(r, job, &j, &found))
+		return err_set(e, found.status, "there is no job %.40s; GET /api/v1/jobs lists them", job);
+	job_release(&j);
 	if (store_artifact_get(r, job, name, &a, &found))
 		return err_set(e, found.status, "job %.40s has no %s weights: %s appears when it has succeeded%s", job,
 			checkpoint, name, strcmp(checkpoint, "best") ? "" : " and its spec says train/keep/best");

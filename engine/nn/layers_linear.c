@@ -29,8 +29,8 @@ static bool linear_build(struct nn_builder *b, struct nn_layer *l)
 			"before it",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 	int64_t features = l->in[0].dim[l->in[0].rank - 1];
-	td_shape weight = td_shape_make(TD_F32, 2, o->out_features, features),
-		 bias = td_shape_make(TD_F32, 1, o->out_features);
+	td_shape weight = { .dtype = TD_F32, .rank = 2, .dim = { o->out_features, features } }, /* beyond an int, too */
+		bias = td_shape_make(TD_F32, 1, o->out_features);
 	struct nn_fans fans = { features, o->out_features };
 
 	return nn_declare(b, l, "weight", &weight, fans, nn_init_of(&o->init), o->init.options) &&

@@ -49,7 +49,7 @@ double nn_figure_error(const struct nn_figure *f)
 {
 	double n = (double)f->n, mean = f->sum / n;
 
-	return f->n < 2 ? NAN : sqrt(fmax(0, f->sum_squares - n * mean * mean) / (n - 1) / n);
+	return f->n < 2 || isnan(f->sum_squares) ? NAN : sqrt(fmax(0, f->sum_squares - n * mean * mean) / (n - 1) / n);
 }
 
 /* The error of a function of the mean is by the delta method: to first order, that of the mean times the slope there.

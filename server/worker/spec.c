@@ -113,6 +113,12 @@ static void check_series(const struct spec *s, const char *name, const char *poi
 	buf_release(&list);
 }
 
+/* Whether anything is decided by validations. */
+static bool is_watched(const struct spec *s)
+{
+	return spec_keeps_best(s) || s->train.early_stopping.metric || spec_watched(s);
+}
+
 static void check_watched(const struct spec *s, struct faults *f)
 {
 	if (spec_keeps_best(s))
@@ -148,7 +154,7 @@ static void check_train(const struct spec *s, struct faults *f)
 		faults_add(f, "/train", "neither \"epochs\" nor \"steps\" says how long to train; give one");
 }
 
-static void check_init(const struct spec *s, struct faults *f)
+static void check_init(const struct spec *s, const cJSON *document, struct faults *f)
 {
 	const struct spec_init *from = &s->init_from;
 	bool model = from->model && *from->model, job = from->job && *from->job;
@@ -156,6 +162,9 @@ static void check_init(const struct spec *s, struct faults *f)
 	if (model && job)
 		faults_add(f, "/init_from", "both a model (\"%.60s\") and a job (\"%.60s\") are given; keep one",
 			from->model, from->job);
+	else if (json_get(document, "init_from") && !model && !job)
+		faults_add(f, "/init_from",
+			"neither a model nor a job is named; give \"model\" or \"job\", or leave it out");
 	else if (from->checkpoint && !job)
 		faults_add(f, "/init_from/checkpoint", "a checkpoint is one of a job; give \"job\" too");
 }
@@ -169,7 +178,7 @@ void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
 		return; /* what follows would be about values that nobody chose */
 	check_metrics(out, faults);
 	check_train(out, faults);
-	check_init(out, faults);
+	check_init(out, document, faults);
 	if (spec_optimizer(out)->check)
 		spec_optimizer(out)->check(out->optimizer.options, "/optimizer", faults);
 	if (out->metrics.items)
@@ -213,6 +222,12 @@ void spec_meet_data(struct spec *s, const struct data_facts *facts, struct fault
 			faults_add(faults, pointer, "%s", why.text);
 		mem_free(pointer);
 	}
+	if (!facts->n[DATA_VALIDATION] && s->data.split.validation > 0 && is_watched(s))
+		faults_add(faults, "/data/split/validation",
+			"%g of the samples of %s are not even one, but the best, an early stop or a plateau is looked "
+			"for "
+			"among validations; take more",
+			s->data.split.validation, facts->dataset);
 	if (facts->n[DATA_TRAIN] < 1)
 		faults_add(faults, "/data/split",
 			"validation and test leave none of the samples of %s to train with; take fewer",

@@ -39,8 +39,7 @@ static const struct opt init_opts[] = {
 		.kind = OPT_STRING,
 		.at = AT(checkpoint),
 		.high = TEXT_MOST,
-		.doc = "Which of the job's weights: \"last\", \"best\" or \"step:1200\"; the last ones where it is not "
-		       "given." },
+		.doc = "Which of the job's weights: \"last\" or \"best\"; the last ones where it is not given." },
 	{ .name = "strict",
 		.kind = OPT_BOOL,
 		.at = AT(strict),

@@ -196,6 +196,10 @@ static void standard_errors_are_those_of_means_and_areas(void **state)
 	a.n = 1;
 	measure("\"accuracy\"", &of_two, &a, 3, &error);
 	assert_true(isnan(error));
+	both[0] = NAN; /* what is no number has no error of 0 */
+	a = (struct nn_answers){ .n = 8, .steps = 1, .width = 2, .answer = both, .value = both };
+	measure("\"mae\"", &of_values, &a, 3, &error);
+	assert_true(isnan(error));
 }
 
 static void errors_of_functions_of_means_are_by_the_delta_method(void **state)

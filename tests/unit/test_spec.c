@@ -240,6 +240,7 @@ static void every_value_has_a_type_and_bounds(void **state)
 		{ "\"init_from\":{\"model\":\"a\",\"job\":\"b\"}", "/init_from", "keep one" },
 		{ "\"init_from\":{\"model\":\"a\",\"checkpoint\":\"best\"}", "/init_from/checkpoint",
 			"give \"job\" too" },
+		{ "\"init_from\":{}", "/init_from", "neither a model nor a job" },
 		{ "\"freeze\":[\"nothing.*\"]", "/freeze/0", "nothing.*" },
 		{ "\"freeze\":[\"*\"]", "/freeze", "nothing to train" },
 		{ "\"optimizer\":{\"type\":\"adam\",\"groups\":[{\"params\":[\"none.*\"]}]}",
@@ -307,6 +308,11 @@ static void layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix(void *
 		"[\"flatten\",{\"type\":\"linear\",\"out_features\":7}]", "/model/layers/1", "\"out_features\": 10");
 	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}]", "/model/layers/0",
 		"put \"flatten\" and");
+	refused_layers("[\"flatten\",{\"type\":\"softmax\",\"dim\":0},{\"type\":\"linear\",\"out_features\":10}]",
+		"/model/layers/1", "no such axis behind the batch");
+	refused_layers("[{\"type\":\"adaptive_avg_pool2d\",\"output_size\":[65536,65536]},\"flatten\","
+		       "{\"type\":\"linear\",\"out_features\":10}]",
+		"/resources/memory_mb", "this job needs about");
 	refused_layers("[\"flatten\"]", "/model/layers", "nothing to train");
 	refused_layers("[]", "/model/layers", "[] is not an array of 1 to 1000");
 }
@@ -433,6 +439,9 @@ static void what_looks_at_a_series_must_find_it(void **state)
 	refused(WATCHED
 		"\"train\":{\"epochs\":1,\"validate_every\":\"never\",\"early_stopping\":{\"metric\":\"val/loss\"}}}",
 		"/train/early_stopping/metric", "needs a validation split");
+	refused("{\"data\":{\"dataset\":\"fashion-mnist\",\"limit\":100,\"split\":{\"validation\":0.001}}," MODEL
+		"," LOSS ",\"train\":{\"epochs\":1,\"keep\":{\"best\":\"val/loss\"}}}",
+		"/data/split/validation", "0.001 of the samples of fashion-mnist are not even one");
 #undef WATCHED
 }
 
