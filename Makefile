@@ -29,7 +29,7 @@ BLAS_DIR    := $(firstword $(wildcard /usr/lib/*/openblas-pthread))
 # This OpenBLAS by its own path, whichever the machine prefers: the serial build is not safe to call from two threads (seen), and the
 # engine tells this one to use a single thread a call, so that bits do not depend on the number of threads.
 BLAS_PATH    = -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR)
-LIBS_ENGINE  = $(if $(BLAS_DIR),$(BLAS_PATH)) -lopenblas -larchive -ljpeg -lpng -lz
+LIBS_ENGINE  = $(if $(BLAS_DIR),$(BLAS_PATH)) -lopenblas -larchive -ljpeg -lpng
 LIBS_DAEMON  = -lmicrohttpd -lsqlite3 -lcurl
 
 objects = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
@@ -158,7 +158,7 @@ $(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
 $(B)/tests/ops/test_ops: tests/ops/suite.c
 $(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
-	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS_ALL)
+	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka -lz $(LIBS_ALL)
 
 NODE_TEST = TANDEM_BUILD=$(B) node --test --test-reporter=spec
 
@@ -208,7 +208,7 @@ FUZZ_COLUMNS = $(patsubst %.c,$(B)/%,$(shell grep -l '"prepare.h"' tests/fuzz/fu
 $(FUZZ_COLUMNS): tests/fuzz/columns.c
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libserver.a $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
-	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $(filter %.c,$^) $(filter %.a,$^) $(LIBS_ALL)
+	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $(filter %.c,$^) $(filter %.a,$^) -lz $(LIBS_ALL)
 
 ## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it
 .PHONY: bench peers

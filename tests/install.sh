@@ -23,6 +23,7 @@ demo    dataset-fashion-mnist      deb                   60,000 training images 
 test    curl                       command:curl          tests of what the README shows
 test    dataset-fashion-mnist      deb                   the data set of the tests
 test    libcmocka-dev              deb                   unit tests
+test    zlib1g-dev                 deb                   compressed files and checksums in unit tests
 test    chromium                   command:chromium      the browser of the end-to-end test
 test    strace                     command:strace        proof that a job is on disk before its answer
 lint    clang-format               command:clang-format  layout
@@ -30,6 +31,7 @@ lint    clang-tidy                 command:clang-tidy    static checks
 lint    cppcheck                   command:cppcheck      static checks
 lint    shellcheck                 command:shellcheck    shell scripts
 fuzz    clang                      command:clang         the compiler that has libFuzzer
+fuzz    zlib1g-dev                 deb                   checksums that let changed pictures through
 fuzz    libclang-rt-14-dev         deb                   libFuzzer and its sanitizer
 peers   python3-venv               deb                   a place for PyTorch, to measure against
 '
