@@ -111,7 +111,7 @@ static td_status run_arrival(struct store_tx *tx, struct store_cmd *cmd, struct 
 	if (store_dataset_read(tx, f.dataset, &d, &found) == TD_NOT_FOUND)
 		store_dataset_insert(tx, a->made, NULL, 0, e);
 	else if (found.status)
-		err_set(e, found.status, "%s", found.text);
+		err_copy(e, &found);
 	else
 		check_uploading(&d, e);
 	dataset_release(&d);
@@ -131,7 +131,7 @@ td_status dataset_file_put(struct request *q, struct response *r, struct err *e)
 		respond_problem(
 			r, q, 422, "empty", "the body is empty; send the file's bytes: curl -T FILE %s", q->path);
 	else if (!find_target(q, &d, e) && store_write(q->srv->store, &a.cmd))
-		err_set(e, a.cmd.err.status, "%s", a.cmd.err.text);
+		err_copy(e, &a.cmd.err);
 	else if (!e->status)
 		respond_dataset_named(q, r, 201, q->param[0], e);
 	dataset_release(&d);

@@ -75,7 +75,7 @@ static td_status find(struct request *q, const struct job *j, const char *name, 
 
 	*path = NULL;
 	if (store_artifact_get(q->reader, j->id, name, &a, &none))
-		return none.status == TD_NOT_FOUND ? TD_OK : err_set(e, none.status, "%s", none.text);
+		return none.status == TD_NOT_FOUND ? TD_OK : err_copy(e, &none);
 	api_artifact_path(q, j, &a, path, e);
 	artifact_release(&a);
 	return e->status;

@@ -282,7 +282,7 @@ td_status api_once(struct request *q, struct response *r, struct once *o, struct
 		respond_problem(r, q, 422, "idempotency-key",
 			"the Idempotency-Key \"%.80s\" was used for another request; use a new one", o->key);
 	else
-		err_set(e, status, "%s", o->cmd.err.text);
+		err_copy(e, &o->cmd.err);
 	mem_free(o->body);
 	mem_free(base);
 	return o->other_body ? TD_OK : status;

@@ -38,7 +38,7 @@ static td_status declare(
 	td_status status = series_find(tx->db, job, name, out, &missing);
 
 	if (status != TD_NOT_FOUND)
-		return status == TD_OK ? TD_OK : err_set(e, status, "%s", missing.text);
+		return status == TD_OK ? TD_OK : err_copy(e, &missing);
 	status = check_new_series(tx, job, name, e);
 	if (status != TD_OK)
 		return status;
