@@ -60,6 +60,7 @@ struct connection {
 	bool begun;            /* headers were looked at */
 	bool refused;          /* ... and R holds a refusal that waits for the body to end */
 	size_t n_discarded;    /* bytes of its body meanwhile */
+	int64_t n_missing;     /* bytes of a body of declared length that have not come yet */
 	bool admitted;         /* counted among the streams */
 	int64_t park_until_ms; /* monotonic; 0: never parked */
 	int64_t said_ms;       /* a stream's last piece */

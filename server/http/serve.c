@@ -298,6 +298,7 @@ static enum MHD_Result on_headers(struct connection *c, const char *method)
 	const char *length = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Content-Length");
 	int64_t declared = length ? strtoll(length, NULL, 10) : -1;
 
+	c->n_missing = declared;
 	c->refused = !begin(c, method, declared);
 	if (c->refused && (request_header(&c->q, "Expect") || declared > (int64_t)DISCARD_MOST))
 		return send_response(
@@ -318,7 +319,12 @@ static enum MHD_Result on_body(struct connection *c, const char *data, size_t n)
 	}
 	if (c->refused)
 		c->n_discarded += n; /* read away, so that its sender gets to see the answer */
-	return c->n_discarded > DISCARD_MOST ? MHD_NO : MHD_YES;
+	c->n_missing -= (int64_t)n;
+	if (c->n_discarded > DISCARD_MOST)
+		return MHD_NO;
+	/* The end of a connection that came together with these bytes is seen here or, its edge being gone, by nobody
+	 * until the connection has idled. */
+	return c->n_missing > 0 && has_left(c) ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,

@@ -381,6 +381,19 @@ test("uploads that are empty, too large, badly named or cut off leave nothing be
 	assert.deepEqual(left().sort(), ["first.csv", "large.csv"]);
 });
 
+test("a connection that ends together with half a file is noticed at once", async (t) => {
+	const tandem = await daemon(t);
+	const { hostname, port } = new URL(tandem.url);
+	const half = `PUT /api/v1/datasets/cut/files/a.csv HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 100000\r\n\r\n${"x".repeat(50_000)}`;
+	const open = () => readdirSync(`/proc/${tandem.pid}/fd`).length;
+	const before = open();
+	for (let i = 0; i < 10; i++)
+		await new Promise((resolve) => { const s = net.connect(Number(port), hostname, () => s.end(half)).on("close", resolve).on("error", () => {}).resume(); });
+	for (const end = Date.now() + 5000; open() > before + 8 && Date.now() < end; await sleep(50));
+	assert.deepEqual(readdirSync(path.join(tandem.data, "datasets/cut")), []);
+	problem(assert, await tandem.get("/datasets/cut"), 404);
+});
+
 test("what a killed daemon had begun to receive is gone after its next start", async (t) => {
 	const tandem = await daemon(t);
 	assert.equal((await put(tandem, "up", "a.csv", CSV)).status, 201);
