@@ -6,19 +6,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fetch/address.h"
+#include "fetch/version.h"
 #include "part.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #define FETCHES_MOST   4 /* datasets at once */
 #define TRIES_MOST     6 /* of one file, in a row without progress */
 #define CONNECT_MS     10000
 #define REDIRECTS_MOST 5
-#define ETAG_MOST      200 /* bytes; a longer one is not used, and the file not gone on from */
 
 struct file {
 	char *name, *url, *sha256; /* owned */
@@ -32,18 +31,20 @@ struct download {
 	int n_files;
 	int64_t max_bytes;
 	bool allow_private;
-	int at;               /* index of the file in hand */
-	struct part part;     /* of it */
-	char etag[ETAG_MOST]; /* of the version in the part */
-	int64_t n_promised;   /* its bytes, as the table or the server says; -1: not known */
-	int64_t n_before;     /* bytes of the files before it */
-	CURL *curl;           /* of the transfer under way, or NULL */
+	int at;                    /* index of the file in hand */
+	struct part part;          /* of it */
+	char etag[VERSION_TEXT];   /* of what is in the part */
+	char coming[VERSION_TEXT]; /* of the answer that comes */
+	int64_t n_promised;        /* its bytes, as the table or the server says; -1: not known */
+	int64_t n_before;          /* bytes of the files before it */
+	CURL *curl;                /* of the transfer under way, or NULL */
 	struct curl_slist *headers;
 	char curl_text[CURL_ERROR_SIZE];
 	int n_tries;
 	int64_t n_furthest;    /* most bytes that any try of this file has reached */
 	bool mismatched;       /* this file has come whole, and was another than ours, once */
 	bool refused_private;  /* an address was refused */
+	bool other_version;    /* COMING is not ETAG */
 	int64_t n_at_try;      /* bytes when this try began */
 	int64_t not_before_ms; /* the next try */
 	int64_t reported_ms;   /* when the last report was made */
@@ -244,8 +245,25 @@ static void finish_file(struct download *d)
 
 /* ---- A transfer ------------------------------------------------------------------------------------------------ */
 
-/* The first bytes have come, so the answer's head has been read: how long it says it is must be what was promised, or
- * at least allowed. */
+/* The first bytes have come, so the answer's head has been read: are they those that were asked for?  A server may give
+ * a range without regard to If-Range. */
+static bool accept_version(struct download *d)
+{
+	long http = 0;
+
+	curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &http);
+	d->other_version = d->n_at_try && version_differs(d->etag, d->coming);
+	if (d->other_version || (http == 206 && !d->n_at_try)) {
+		err_set(&d->err, TD_CORRUPT, "the server sent a part of %s",
+			d->other_version ? "another version" : "the file, though all of it was asked for");
+		return false;
+	}
+	if (!d->n_at_try)
+		memcpy(d->etag, d->coming, sizeof d->etag);
+	return true;
+}
+
+/* How long it says it is must be what was promised, or at least allowed. */
 static bool learn_size(struct download *d)
 {
 	curl_off_t length = -1;
@@ -272,7 +290,7 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
 	int64_t exactly = file_of(d)->n_bytes, most = exactly >= 0 ? exactly : d->max_bytes - d->n_before;
 
 	n *= size;
-	if (d->part.n == d->n_at_try && !learn_size(d))
+	if (d->part.n == d->n_at_try && (!accept_version(d) || !learn_size(d)))
 		return CURL_WRITEFUNC_ERROR;
 	if ((int64_t)n > most - d->part.n) {
 		err_set(&d->err, TD_TOO_LARGE, "it has more than the %lld bytes %s", (long long)most,
@@ -284,32 +302,12 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
 	return n;
 }
 
-/* Keep what names the version that comes: a strong ETag, or else the time of its last change.  A redirect's head comes
- * first, and what it said is forgotten. */
 static size_t take_header(char *line, size_t size, size_t n, void *arg)
 {
-	static const char etag[] = "etag:", changed[] = "last-modified:";
 	struct download *d = arg;
-	size_t skip = 0, n_value;
 
-	n *= size;
-	if (n >= 5 && !strncasecmp(line, "HTTP/", 5) && !d->part.n)
-		*d->etag = '\0';
-	else if (n > sizeof etag && !strncasecmp(line, etag, sizeof etag - 1))
-		skip = sizeof etag - 1;
-	else if (n > sizeof changed && !strncasecmp(line, changed, sizeof changed - 1) && *d->etag != '"')
-		skip = sizeof changed - 1;
-	if (!skip || d->part.n)
-		return n;
-	while (skip < n && line[skip] == ' ')
-		skip++;
-	n_value = n - skip;
-	while (n_value && (line[skip + n_value - 1] == '\r' || line[skip + n_value - 1] == '\n'))
-		n_value--;
-	if (n_value < sizeof d->etag &&
-		strncmp(line + skip, "W/", 2) != 0) /* a weak ETag is no promise of the same bytes */
-		snprintf(d->etag, sizeof d->etag, "%.*s", (int)n_value, line + skip);
-	return n;
+	version_learn(d->coming, line, n * size);
+	return n * size;
 }
 
 /* Where it may connect to.  A proxy that the administrator has set makes all connections itself, and decides itself. */
@@ -335,8 +333,8 @@ static void start_transfer(struct download *d)
 
 	TD_ASSERT(c);
 	d->n_at_try = d->part.n;
-	d->refused_private = false;
-	*d->curl_text = '\0';
+	d->refused_private = d->other_version = false;
+	*d->curl_text = *d->coming = '\0';
 	curl_easy_setopt(c, CURLOPT_URL, file_of(d)->url);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, d);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, d->curl_text);
@@ -405,7 +403,8 @@ static void end_of_transfer(struct download *d, CURLcode code)
 		refuse_file(d);
 		return;
 	}
-	if (code == CURLE_RANGE_ERROR || http == 416) /* a server without ranges, or with another version */
+	if (code == CURLE_RANGE_ERROR || http == 416 ||
+		d->other_version) /* a server without ranges, or with another version */
 		discard_part(d);
 	try_again(d, may_pass(d, code, http));
 }

@@ -41,6 +41,8 @@ static struct {
 	atomic_int cut_after;         /* close after so many bytes of a body, CUTS times; 0: never */
 	atomic_int n_cuts;
 	atomic_bool no_ranges;          /* ignore Range */
+	atomic_bool careless;           /* ignore If-Range */
+	atomic_bool partial;            /* answer with 206, whatever was asked */
 	atomic_int extra;               /* bytes too many at the end */
 	atomic_bool wrong;              /* another body than the right one */
 	_Atomic(const char *) location; /* redirect there; NULL: no */
@@ -78,14 +80,15 @@ static inline void answer(int fd)
 	}
 	condition = strstr(request, "If-Range: ");
 	server.n_conditional += condition != NULL;
-	same = !condition || (server.etag && !strncmp(condition + 10, server.etag, strlen(server.etag)));
+	same = !condition || server.careless ||
+	       (server.etag && !strncmp(condition + 10, server.etag, strlen(server.etag)));
 	if ((range = strstr(request, "\nRange: bytes=")) && !server.no_ranges && same) {
 		from = strtol(range + 14, NULL, 10);
 		server.n_resumed++;
 	}
 	n = BODY_MOST + server.extra - from;
-	at = (size_t)snprintf(
-		head, sizeof head, "HTTP/1.1 %s\r\nConnection: close\r\n", from ? "206 Partial Content" : "200 OK");
+	at = (size_t)snprintf(head, sizeof head, "HTTP/1.1 %s\r\nConnection: close\r\n",
+		from || server.partial ? "206 Partial Content" : "200 OK");
 	if (!server.chunked)
 		at += (size_t)snprintf(head + at, sizeof head - at, "Content-Length: %ld\r\n", n);
 	if (from)
@@ -188,7 +191,7 @@ static inline void trial_begin(struct trial *t)
 	*t = (struct trial){ 0 };
 	server.n_failures = server.cut_after = server.n_cuts = server.extra = server.n_accepted = server.n_requests =
 		server.n_resumed = server.n_conditional = 0;
-	server.no_ranges = server.wrong = server.chunked = false;
+	server.no_ranges = server.wrong = server.chunked = server.careless = server.partial = false;
 	server.location = server.etag = NULL;
 	snprintf(t->folder, sizeof t->folder, "/tmp/tandem-fetch-XXXXXX");
 	assert_non_null(mkdtemp(t->folder));

@@ -91,6 +91,33 @@ static void another_version_is_never_mixed_with_what_is_there(void **state)
 	}
 }
 
+static void a_server_that_does_not_look_at_the_version_cannot_mix_them(void **state)
+{
+	struct err e = { 0 };
+	struct trial t;
+
+	(void)state;
+	trial_begin_unknown(&t);
+	server.etag = "\"two\"";
+	server.careless = true;
+	t.file.etag = "\"one\"";
+	leave_part(&t, server.other, 200000);
+	assert_int_equal(trial_run(&t, &e), FETCH_DONE);
+	expect_whole(&t);
+	trial_end(&t);
+}
+
+static void a_part_that_nobody_asked_for_is_not_the_file(void **state)
+{
+	struct trial t;
+
+	(void)state;
+	trial_begin_unknown(&t);
+	server.partial = true;
+	expect_failure(&t, "a part of the file, though all of it was asked for");
+	trial_end(&t);
+}
+
 static void a_weak_version_is_none(void **state)
 {
 	struct err e = { 0 };
@@ -180,6 +207,8 @@ int main(void)
 		cmocka_unit_test(it_goes_on_after_a_break_while_the_server_has_the_same_version),
 		cmocka_unit_test(without_a_version_it_begins_anew_and_is_given_up_at_last),
 		cmocka_unit_test(another_version_is_never_mixed_with_what_is_there),
+		cmocka_unit_test(a_server_that_does_not_look_at_the_version_cannot_mix_them),
+		cmocka_unit_test(a_part_that_nobody_asked_for_is_not_the_file),
 		cmocka_unit_test(a_weak_version_is_none),
 		cmocka_unit_test(a_dataset_larger_than_allowed_is_refused_whatever_the_server_says),
 		cmocka_unit_test(files_come_one_after_the_other_and_share_the_cap),
