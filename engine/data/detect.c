@@ -52,8 +52,7 @@ static void see_picture(struct signs *s)
 	see(s, &s->pictures);
 }
 
-/* ---- CSV ----------------------------------------------------------------------------------------------------------
- */
+/* ---- CSV --------------------------------------------------------------------------------------------------------- */
 
 /* Whether beside texts there is one column, and it is a label: its values come again.  The first column may number the
  * rows. */
@@ -102,8 +101,7 @@ static td_status see_csv(struct signs *s, struct err *e)
 	return status;
 }
 
-/* ---- Texts --------------------------------------------------------------------------------------------------------
- */
+/* ---- Texts ------------------------------------------------------------------------------------------------------- */
 
 static int count_fields(const char *line, size_t n)
 {
@@ -141,8 +139,7 @@ static td_status see_text(struct signs *s, const char *begins, size_t n)
 	return TD_OK;
 }
 
-/* ---- All files ----------------------------------------------------------------------------------------------------
- */
+/* ---- All files --------------------------------------------------------------------------------------------------- */
 
 /* A binary file, or one whose ending says nothing: by its first bytes. */
 static td_status see_bytes(struct signs *s, struct err *e)

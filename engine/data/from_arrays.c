@@ -42,8 +42,7 @@ struct reading {
 	char stray[SOURCE_WHERE];
 };
 
-/* ---- Roles --------------------------------------------------------------------------------------------------------
- */
+/* ---- Roles ------------------------------------------------------------------------------------------------------- */
 
 /* The words of NAME, between what is no letter, against LIST. */
 static bool has_word(const char *name, const char *const *list)
@@ -98,8 +97,7 @@ static enum layout layout_of(const struct npy *a)
 	return LAYOUT_NONE;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------
- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static td_status read_header(struct source *s, struct npy *out, struct err *e)
 {
@@ -292,8 +290,7 @@ static td_status read_array(struct reading *r, struct err *e)
 	return s ? s : check_end(source, e);
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------------
- */
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
 
 static bool target_is_one(const struct npy *y)
 {

@@ -46,8 +46,7 @@ struct table {
 	int n_shown;
 };
 
-/* ---- Columns ------------------------------------------------------------------------------------------------------
- */
+/* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 static td_status apply_corrections(struct table *t, const struct csv *c, struct err *e)
 {
@@ -148,8 +147,7 @@ static td_status begin(struct table *t, const struct csv *c, struct err *e)
 	return s;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 static void learn_number(struct table_column *c, double x)
 {
@@ -297,8 +295,7 @@ static td_status read_file(struct table *t, struct err *e)
 	return s;
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------------
- */
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
 
 /* The column's file gets its name, or is removed where the part is empty. */
 static td_status keep(struct table *t, int k, struct column *files, struct err *e)

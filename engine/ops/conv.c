@@ -108,8 +108,7 @@ static void result_shape(const struct conv *v, td_shape *y)
 		.dim = { v->batch, v->out_channels, v->w.out_height, v->w.out_width } };
 }
 
-/* ---- conv2d: y[n,o,p,q] = bias[o] + sum over i,r,s of x[n, i, p*stride+r-padding, q*stride+s-padding] w[o,i,r,s]
- * ------------------ */
+/* ---- conv2d: y[n,o,p,q] = bias[o] + sum over i,r,s of x[n, i, p*stride+r-padding, q*stride+s-padding] w[o,i,r,s] */
 
 static void conv2d_infer(td_infer *q)
 {
@@ -251,8 +250,7 @@ TD_API td_value *td_conv2d(td_ctx *c, td_value *x, td_value *w, td_value *bias, 
 	return x && w ? TD_APPLY(c, conv2d, attrs, ops_channels_last(c, x), ops_channels_last(c, w), bias) : NULL;
 }
 
-/* ---- conv2d_dx: the gradient of conv2d by its images, from dy and w; only the shape of x is read
- * ----------------------------------- */
+/* ---- conv2d_dx: the gradient of conv2d by its images, from dy and w; only the shape of x is read ----------------- */
 
 static void conv2d_dx_infer(td_infer *q)
 {
@@ -352,8 +350,7 @@ TD_API td_value *td_conv2d_dx(td_ctx *c, td_value *dy, td_value *w, td_value *x,
 			    : NULL;
 }
 
-/* ---- conv2d_dw: the gradient of conv2d by its weight, from dy and x; only the shape of w is read
- * ------------------------------------ */
+/* ---- conv2d_dw: the gradient of conv2d by its weight, from dy and x; only the shape of w is read ----------------- */
 
 static size_t weight_bytes(const struct conv *v)
 {

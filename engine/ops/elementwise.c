@@ -343,8 +343,7 @@ static bool relu_dx_sample(int i, td_sample *s)
 	return i < 2 && sample_binary(i ? 4 : 0, s, TD_FILL_NORMAL); /* equal shapes: in one order, and in two */
 }
 
-/* ---- equal: y = (a == b), broadcast
- * ---------------------------------------------------------------------------------- */
+/* ---- equal: y = (a == b), broadcast ------------------------------------------------------------------------------ */
 
 static void equal_infer(td_infer *q)
 {
@@ -391,8 +390,7 @@ TD_API td_value *td_equal(td_ctx *c, td_value *a, td_value *b)
 	return a && b ? TD_APPLY(c, equal, NULL, a, b) : NULL;
 }
 
-/* ---- cast: the same numbers in another type; the gradient is cast back
- * --------------------------------------------------- */
+/* ---- cast: the same numbers in another type; the gradient is cast back ------------------------------------------- */
 
 typedef struct cast_attrs {
 	td_dtype to;

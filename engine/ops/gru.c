@@ -121,8 +121,7 @@ TD_API td_value *td_gru(td_ctx *c, td_value *gates, td_value *weight, td_value *
 		       : NULL;
 }
 
-/* ---- gru_dx: the gradient of gru, through time, by all that goes into its gates: see gru_backward
- * --------------------- */
+/* ---- gru_dx: the gradient of gru, through time, by all that goes into its gates: see gru_backward ---------------- */
 
 static void gru_dx_infer(td_infer *q)
 {

@@ -5,8 +5,7 @@
 
 #define ROWS_PER_SLICE 256
 
-/* ---- embedding: y[..] = table[ids[..]]
- * ------------------------------------------------------------------------------------ */
+/* ---- embedding: y[..] = table[ids[..]] --------------------------------------------------------------------------- */
 
 typedef struct embedding_attrs {
 	int64_t padding; /* the id whose row gets no gradient; -1: none */
@@ -168,8 +167,7 @@ TD_API td_value *td_embedding_dw(td_ctx *c, td_value *dy, td_value *ids, td_valu
 		       : NULL;
 }
 
-/* ---- last_step: of each sequence of x [N, T, H] its last valid step, or with FIRST its first
- * -------------------------------- */
+/* ---- last_step: of each sequence of x [N, T, H] its last valid step, or with FIRST its first --------------------- */
 
 typedef struct step_attrs {
 	int64_t first;
@@ -251,8 +249,7 @@ TD_API td_value *td_last_step(td_ctx *c, td_value *x, td_value *lengths, bool fi
 	return x ? TD_APPLY(c, last_step, (&(step_attrs){ first }), ops_row_major(c, x), lengths) : NULL;
 }
 
-/* ---- last_step_dx: dy where last_step read, zeros elsewhere; only the shape of x is read
- * ------------------------------------- */
+/* ---- last_step_dx: dy where last_step read, zeros elsewhere; only the shape of x is read ------------------------- */
 
 static void last_step_dx_infer(td_infer *q)
 {

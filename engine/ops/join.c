@@ -46,8 +46,7 @@ static bool join_axis_legal(td_infer *q, const char *op, int64_t axis)
 	return false;
 }
 
-/* ---- concat: a, then b, along an axis
- * --------------------------------------------------------------------------------- */
+/* ---- concat: a, then b, along an axis ---------------------------------------------------------------------------- */
 
 static void concat_infer(td_infer *q)
 {
@@ -124,8 +123,7 @@ TD_API td_value *td_concat(td_ctx *c, td_value *a, td_value *b, int axis)
 	return a && b ? TD_APPLY(c, concat, (&(join_attrs){ axis, 0, 0 }), a, in_order(c, b, a)) : NULL;
 }
 
-/* ---- concat_part: of what concat joined, the part of a (0) or of b (1); only the shapes of a and b are read
- * -------------- */
+/* ---- concat_part: of what concat joined, the part of a (0) or of b (1); only the shapes of a and b are read ------ */
 
 static void concat_part_infer(td_infer *q)
 {
@@ -199,8 +197,7 @@ TD_API td_value *td_concat_part(td_ctx *c, td_value *y, td_value *a, td_value *b
 	return y && a && b ? TD_APPLY(c, concat_part, (&(join_attrs){ axis, which, 0 }), y, a, b) : NULL;
 }
 
-/* ---- slice: elements START .. END-1 along an axis
- * ------------------------------------------------------------------------ */
+/* ---- slice: elements START .. END-1 along an axis ---------------------------------------------------------------- */
 
 static bool slice_range(td_infer *q, const td_shape *x)
 {
@@ -268,8 +265,7 @@ TD_API td_value *td_slice(td_ctx *c, td_value *x, int axis, int64_t start, int64
 	return x ? TD_APPLY(c, slice, (&(join_attrs){ axis, start, end }), x) : NULL;
 }
 
-/* ---- slice_dx: dy in its place, zeros around it; only the shape of x is read
- * ----------------------------------------------- */
+/* ---- slice_dx: dy in its place, zeros around it; only the shape of x is read ------------------------------------- */
 
 static void slice_dx_infer(td_infer *q)
 {

@@ -3,8 +3,7 @@
 
 #include "td_ops.h"
 
-/* ---- matmul: y = op(a) op(b), rank 2; op transposes when told
- * ---------------------------------------------------------------- */
+/* ---- matmul: y = op(a) op(b), rank 2; op transposes when told ---------------------------------------------------- */
 
 typedef struct matmul_attrs {
 	bool ta, tb;
@@ -87,8 +86,7 @@ TD_API td_value *td_matmul(td_ctx *c, td_value *a, td_value *b, bool transpose_a
 		      : NULL;
 }
 
-/* ---- linear: y = x w^T + bias; x [.., in], w [out, in], bias [out] (torch.nn.functional.linear)
- * -------------------------------- */
+/* ---- linear: y = x w^T + bias; x [.., in], w [out, in], bias [out] (torch.nn.functional.linear) ------------------ */
 
 static void linear_infer(td_infer *q)
 {

@@ -46,8 +46,7 @@ static bool axis_legal(td_infer *q, const char *op, int axis)
 	return false;
 }
 
-/* ---- softmax: y = e^x / sum of e^x along an axis; dx = y (dy - sum of y dy)
- * -------------------------------------------------------- */
+/* ---- softmax: y = e^x / sum of e^x along an axis; dx = y (dy - sum of y dy) -------------------------------------- */
 
 static void softmax_infer(td_infer *q)
 {
@@ -114,8 +113,7 @@ TD_API td_value *td_softmax(td_ctx *c, td_value *x, int axis)
 	return x ? TD_APPLY(c, softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
 }
 
-/* ---- log_softmax: y = x - log(sum of e^x) along an axis; dx = dy - e^y times the sum of dy
- * ----------------------------------------- */
+/* ---- log_softmax: y = x - log(sum of e^x) along an axis; dx = dy - e^y times the sum of dy ----------------------- */
 
 static void log_softmax_slice(void *arg, int slice)
 {
@@ -170,8 +168,7 @@ TD_API td_value *td_log_softmax(td_ctx *c, td_value *x, int axis)
 	return x ? TD_APPLY(c, log_softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
 }
 
-/* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest
- * ------------------------------------------ */
+/* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest --------------------- */
 
 static void argmax_infer(td_infer *q)
 {
@@ -230,8 +227,7 @@ TD_API td_value *td_argmax(td_ctx *c, td_value *x, int axis)
 	return x ? TD_APPLY(c, argmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
 }
 
-/* ---- cross_entropy_each: loss[n] = log(sum of e^x[n,:]) - x[n, label[n]].  Hidden output: that logarithm
- * --------------------------------- */
+/* ---- cross_entropy_each: loss[n] = log(sum of e^x[n,:]) - x[n, label[n]].  Hidden output: that logarithm --------- */
 
 static bool labels_legal(td_infer *q, const char *op)
 {
@@ -318,8 +314,7 @@ TD_API td_value *td_cross_entropy(td_ctx *c, td_value *logits, td_value *labels)
 	return td_mean(c, td_cross_entropy_each(c, logits, labels), TD_ALL_AXES, false);
 }
 
-/* ---- cross_entropy_dx: dx[n,k] = (e^(x[n,k] - lse[n]) - [k = label[n]]) dy[n]
- * ------------------------------------------------------------ */
+/* ---- cross_entropy_dx: dx[n,k] = (e^(x[n,k] - lse[n]) - [k = label[n]]) dy[n] ------------------------------------ */
 
 static void cross_entropy_dx_infer(td_infer *q)
 {

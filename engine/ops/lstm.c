@@ -113,8 +113,7 @@ TD_API td_value *td_lstm(td_ctx *c, td_value *gates, td_value *weight, td_value 
 			       : NULL;
 }
 
-/* ---- lstm_dx: the gradient of lstm by its gates, through time
- * --------------------------------------------------------- */
+/* ---- lstm_dx: the gradient of lstm by its gates, through time ---------------------------------------------------- */
 
 static void lstm_dx_infer(td_infer *q)
 {

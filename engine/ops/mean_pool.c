@@ -210,8 +210,7 @@ TD_API td_value *td_adaptive_avg_pool2d(td_ctx *c, td_value *x, int64_t height, 
 	return x ? TD_APPLY(c, mean_pool, &a, ops_channels_last(c, x)) : NULL;
 }
 
-/* ---- mean_pool_dx: dy spread evenly over each rectangle; only the shape of x is read
- * ---------------------------------- */
+/* ---- mean_pool_dx: dy spread evenly over each rectangle; only the shape of x is read ----------------------------- */
 
 static void mean_pool_dx_infer(td_infer *q)
 {

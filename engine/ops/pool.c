@@ -64,8 +64,7 @@ static bool pool_legal(td_infer *q, const td_pool2d_attrs *a, const td_shape *x)
 	return true;
 }
 
-/* ---- max_pool2d: the largest of each window; a NaN wins.  Hidden output: its place in the window
- * ------------------------------------ */
+/* ---- max_pool2d: the largest of each window; a NaN wins.  Hidden output: its place in the window ----------------- */
 
 static td_shape pooled(const td_pool2d_attrs *a, const td_shape *x)
 {
@@ -160,8 +159,7 @@ TD_API td_value *td_max_pool2d(td_ctx *c, td_value *x, const td_pool2d_attrs *at
 	return x ? TD_APPLY(c, max_pool2d, &a, ops_channels_last(c, x)) : NULL;
 }
 
-/* ---- max_pool2d_dx: dy goes to where the largest stood; only the shape of x is read
- * ---------------------------------------------------- */
+/* ---- max_pool2d_dx: dy goes to where the largest stood; only the shape of x is read ------------------------------ */
 
 static void max_pool2d_dx_infer(td_infer *q)
 {

@@ -4,8 +4,7 @@
 
 #include "td_ops.h"
 
-/* ---- dropout: y = x / (1 - p) where a number of [0, 1) is at least p, else 0.  Hidden output: the mask
- * ----------------------------- */
+/* ---- dropout: y = x / (1 - p) where a number of [0, 1) is at least p, else 0.  Hidden output: the mask ----------- */
 
 typedef struct dropout_attrs {
 	double p;
@@ -88,8 +87,7 @@ TD_API td_value *td_dropout(td_ctx *c, td_value *x, float p)
 	return TD_APPLY(c, dropout, &a, x);
 }
 
-/* ---- dropout_dx: y = x / (1 - p) where the mask is set; linear, so it is its own gradient
- * ----------------------------------------------- */
+/* ---- dropout_dx: y = x / (1 - p) where the mask is set; linear, so it is its own gradient ------------------------ */
 
 static void dropout_dx_infer(td_infer *q)
 {

@@ -105,8 +105,7 @@ static void reduce(const td_call *call, struct reduction *r, double scale)
 	TD_PICK(r->dtype, k_store)(call->out[0].data, r->acc, r->n_out, scale);
 }
 
-/* ---- sum, mean: y = sum (mean) of x over the axes whose bits are set
- * ------------------------------------------------------ */
+/* ---- sum, mean: y = sum (mean) of x over the axes whose bits are set --------------------------------------------- */
 
 typedef struct sum_attrs {
 	uint32_t axes; /* bit i: axis i; TD_ALL_AXES: all */
@@ -247,8 +246,7 @@ TD_API td_value *td_mean(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 	return x ? TD_APPLY(c, mean, (&(sum_attrs){ axes_of(x, axes), keep }), x) : NULL;
 }
 
-/* ---- spread: the reverse of sum (mean): dy repeated over the summed axes of x, whose shape alone is read
- * ---------------------- */
+/* ---- spread: the reverse of sum (mean): dy repeated over the summed axes of x, whose shape alone is read --------- */
 
 typedef struct spread_attrs {
 	sum_attrs of;
@@ -328,8 +326,7 @@ static td_value *spread(td_ctx *c, td_value *dy, td_value *x, const sum_attrs *a
 	return dy ? TD_APPLY(c, spread, &attrs, ops_row_major(c, dy), x) : NULL;
 }
 
-/* ---- sum_like: y in the shape of x, summed over what broadcasting had repeated; only x's shape is read
- * ------------------------- */
+/* ---- sum_like: y in the shape of x, summed over what broadcasting had repeated; only x's shape is read ----------- */
 
 /* Strides into X per axis of G, 0 where G was repeated. */
 static void like_strides(const td_shape *g, const td_shape *x, int64_t *strides)
@@ -417,8 +414,7 @@ TD_API td_value *td_sum_like(td_ctx *c, td_value *g, td_value *x)
 	return g && x ? TD_APPLY(c, sum_like, NULL, g, x) : NULL;
 }
 
-/* ---- sum_squares: y = sum of x^2, a scalar
- * ------------------------------------------------------------------------------------- */
+/* ---- sum_squares: y = sum of x^2, a scalar ----------------------------------------------------------------------- */
 
 static int squares_slices(const td_shape *x)
 {

@@ -3,8 +3,7 @@
 
 #include "td_ops.h"
 
-/* ---- reshape: the same elements, row by row, under another shape
- * --------------------------------------------------------------- */
+/* ---- reshape: the same elements, row by row, under another shape ------------------------------------------------- */
 
 typedef struct reshape_attrs {
 	int rank;
@@ -108,8 +107,7 @@ TD_API td_value *td_flatten(td_ctx *c, td_value *x, int start_axis)
 	return td_reshape(c, x, dims, start_axis + 1);
 }
 
-/* ---- reshape_like: x's elements in the shape of y, whose shape alone is read
- * --------------------------------------------------- */
+/* ---- reshape_like: x's elements in the shape of y, whose shape alone is read ------------------------------------- */
 
 static void reshape_like_infer(td_infer *q)
 {
@@ -148,8 +146,7 @@ TD_API td_value *td_reshape_like(td_ctx *c, td_value *x, td_value *y)
 	return x && y ? TD_APPLY(c, reshape_like, NULL, ops_row_major(c, x), y) : NULL;
 }
 
-/* ---- transpose: axis i of y is axis perm[i] of x; y is row-major
- * ----------------------------------------------------------------- */
+/* ---- transpose: axis i of y is axis perm[i] of x; y is row-major ------------------------------------------------- */
 
 typedef struct transpose_attrs {
 	int perm[TD_MAX_RANK];
@@ -231,8 +228,7 @@ TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm, int rank)
 	return TD_APPLY(c, transpose, &a, x);
 }
 
-/* ---- reorder: the same value, lying otherwise
- * ------------------------------------------------------------------------------------ */
+/* ---- reorder: the same value, lying otherwise -------------------------------------------------------------------- */
 
 typedef struct reorder_attrs {
 	td_order order;
@@ -294,8 +290,7 @@ TD_API td_value *td_reorder(td_ctx *c, td_value *x, td_order order)
 	return x ? TD_APPLY(c, reorder, (&(reorder_attrs){ order }), x) : NULL;
 }
 
-/* ---- fill_like: a constant in the shape, type and order of x
- * ---------------------------------------------------------------------- */
+/* ---- fill_like: a constant in the shape, type and order of x ----------------------------------------------------- */
 
 typedef struct fill_like_attrs {
 	double value;
@@ -342,8 +337,7 @@ TD_API td_value *td_zeros_like(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, fill_like, (&(fill_like_attrs){ 0 }), x) : NULL;
 }
 
-/* ---- detach: the same bytes, no gradient
- * ------------------------------------------------------------------------------------------ */
+/* ---- detach: the same bytes, no gradient ------------------------------------------------------------------------- */
 
 static td_value *detach_apply(td_ctx *c, td_value *const *in)
 {

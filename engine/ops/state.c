@@ -15,8 +15,7 @@ static bool same_place(td_infer *q, const char *op, int i)
 	return false;
 }
 
-/* ---- assign: the variable takes the value
- * ---------------------------------------------------------------------------------------------- */
+/* ---- assign: the variable takes the value ------------------------------------------------------------------------ */
 
 static void assign_infer(td_infer *q)
 {
@@ -59,8 +58,7 @@ TD_API td_value *td_assign(td_ctx *c, td_value *variable, td_value *value)
 	return variable;
 }
 
-/* ---- Updates: cut into slices of elements; every slice reads the same scalars
- * ------------------------------------------------------------ */
+/* ---- Updates: cut into slices of elements; every slice reads the same scalars ------------------------------------ */
 
 static double scalar(const td_view *v)
 {

@@ -238,8 +238,7 @@ void spec_meet_data(struct spec *s, const struct data_facts *facts, struct fault
 			(long long)s->train.epochs, (long long)spec_epoch_steps(s, facts->n[DATA_TRAIN]), STEPS_MOST);
 }
 
-/* ---- The model -----------------------------------------------------------------------------------------------------
- */
+/* ---- The model --------------------------------------------------------------------------------------------------- */
 
 /* The process before its data: program, libraries, stacks.  Measured: 40 MiB with two threads. */
 #define PROCESS_BYTES ((int64_t)48 << 20)

@@ -60,8 +60,7 @@ static const struct opt_type init_section = {
 
 #undef AT
 
-/* ---- Training
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Training ---------------------------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct spec_early, member)
 
@@ -179,8 +178,7 @@ static const struct opt_type train_section = { .name = "train",
 
 #undef AT
 
-/* ---- What is written down, and what the job may use
- * -------------------------------------------------------------------- */
+/* ---- What is written down, and what the job may use -------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct spec_log, member)
 
@@ -244,8 +242,7 @@ static const struct opt_type resources_section = { .name = "resources",
 
 #undef AT
 
-/* ---- Jobs
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Jobs -------------------------------------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct spec, member)
 

@@ -55,8 +55,7 @@ static void wrong_inputs_are_refused_with_a_word(void **state)
 	every_sample_through(suite_refuses);
 }
 
-/* ---- The gates themselves: each must see an op that is broken on purpose
- * ------------------------------------------------ */
+/* ---- The gates themselves: each must see an op that is broken on purpose ----------------------------------------- */
 
 /* A copy of mul that a test may break. */
 static td_op broken;

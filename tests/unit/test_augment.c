@@ -252,8 +252,7 @@ static void a_random_resized_crop_of_everything_is_a_resize(void **state)
 		"/data/augment/0/scale", "smaller number");
 }
 
-/* ---- Colours
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Colours ----------------------------------------------------------------------------------------------------- */
 
 /* Two pixels: (0.2, 0.4, 0.8) and (0.6, 0.6, 0.6). */
 static void colours(struct lab *lab, const char *jitter, float out[6])
@@ -303,8 +302,7 @@ static void color_jitter_keeps_what_its_definition_keeps(void **state)
 	assert_near(c[3], 0.6f, 0);
 }
 
-/* ---- mixup
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- mixup ------------------------------------------------------------------------------------------------------- */
 
 static void mixup_mixes_inputs_and_targets_alike(void **state)
 {

@@ -133,8 +133,7 @@ static void backward_of_something_that_is_not_a_scalar_is_refused(void **state)
 	td_ctx_free(c);
 }
 
-/* ---- One train step, written once: w <- w - lr d/dw mean((x w)^2 with dropout)
- * ------------------------------------------ */
+/* ---- One train step, written once: w <- w - lr d/dw mean((x w)^2 with dropout) ----------------------------------- */
 
 static td_value *train_step(td_ctx *c, td_value *x, td_value *w, td_value *lr, td_value *t, td_value *gate)
 {
@@ -403,8 +402,7 @@ static void a_binding_owns_its_handles(void **state)
 	td_ctx_free(c);
 }
 
-/* ---- The gates
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- The gates --------------------------------------------------------------------------------------------------- */
 
 /* Whether FN aborts, in a child. */
 static bool aborts(void (*fn)(void))
@@ -524,8 +522,7 @@ static void the_verifier_accepts_a_plan_and_sees_it_broken(void **state)
 	td_ctx_free(c);
 }
 
-/* ---- What the core stands on
- * ------------------------------------------------------------------------------------------------- */
+/* ---- What the core stands on ------------------------------------------------------------------------------------- */
 
 static void philox_gives_the_published_numbers(void **state)
 {

@@ -148,8 +148,7 @@ static void every_epoch_has_an_order_of_its_own_that_does_not_depend_on_others(v
 	assert_int_equal(data_batches(101, 50), 3);
 }
 
-/* ---- Pictures
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
 static void a_batch_holds_its_samples_normalised_as_floats(void **state)
 {
@@ -304,8 +303,7 @@ static void people_see_the_picture_and_a_grid(void **state)
 	assert_string_equal(loader_class_name(lab->l, 2), "c");
 }
 
-/* ---- Damage
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Damage ------------------------------------------------------------------------------------------------------ */
 
 static void a_damaged_description_is_refused(void **state)
 {
@@ -380,8 +378,7 @@ static void sizes_and_offsets_are_checked_before_they_are_believed(void **state)
 	}
 }
 
-/* ---- Arrays
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Arrays ------------------------------------------------------------------------------------------------------ */
 
 static const char *const values_info =
 	"{\"version\":1,\"dataset\":\"values\",\"kind\":\"arrays\",\"parts\":{\"train\":{\"samples\":4}},"

@@ -84,8 +84,7 @@ static void columns_that_do_not_fit_are_named(void **state)
 		lab, "{\"target\":[\"price\"],\"split\":{\"by\":\"stratified\"}}", whole, "/data/split/by", "class");
 }
 
-/* ---- What is missing
- * --------------------------------------------------------------------------------------------------- */
+/* ---- What is missing --------------------------------------------------------------------------------------------- */
 
 static void missing_values_are_refused_where_nothing_is_said(void **state)
 {
@@ -169,8 +168,7 @@ static void infinite_and_unknown_values_are_refused(void **state)
 	assert_non_null(strstr(lab->err.text, "entry 2 is 3"));
 }
 
-/* ---- Scales
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Scales ------------------------------------------------------------------------------------------------------ */
 
 static void scales_come_from_the_training_split_and_lead_back(void **state)
 {
@@ -208,8 +206,7 @@ static void a_report_shows_the_row(void **state)
 	cJSON_Delete(sample);
 }
 
-/* ---- Prediction
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Prediction -------------------------------------------------------------------------------------------------- */
 
 static bool predict(struct lab *lab, const char *body, struct data_input *in)
 {

@@ -84,8 +84,7 @@ static void a_vocabulary_keeps_the_most_frequent_and_orders_ties_by_bytes(void *
 	vocab_release(&v);
 }
 
-/* ---- One long text
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- One long text ----------------------------------------------------------------------------------------------- */
 
 static const char *const long_info =
 	"{\"version\":1,\"dataset\":\"rhyme\",\"kind\":\"text\",\"parts\":{\"train\":{\"samples\":14}},\"bytes\":14,"
@@ -165,8 +164,7 @@ static void prompts_are_numbered_as_the_text_was(void **state)
 	assert_string_equal(lab->faults.items[0].pointer, "/inputs/1");
 }
 
-/* ---- Many texts
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Many texts -------------------------------------------------------------------------------------------------- */
 
 static const char *const labelled_info =
 	"{\"version\":1,\"dataset\":\"reviews\",\"kind\":\"labelled_text\",\"parts\":{\"train\":{\"samples\":3}},"
