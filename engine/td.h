@@ -99,8 +99,8 @@ const char *td_fingerprint(void);
 
 /* A step: the unit of randomness and of memory.  Random ops are addressed by (seed, position in the step, step,
  * element). */
-void td_step_begin(td_ctx *c); /* advances the step by one */
-void td_step_end(td_ctx *c);   /* releases the values that the step made */
+void td_step_begin(td_ctx *c);             /* advances the step by one */
+void td_step_end(td_ctx *c);               /* releases the values that the step made */
 void td_step_set(td_ctx *c, int64_t step); /* the next td_step_begin makes it STEP + 1; for resuming */
 
 /* Names for errors and drawings: values and nodes made between push and pop belong to "outer.NAME". */
