@@ -135,11 +135,10 @@ void answered_release(struct answered *a)
 	*a = (struct answered){ 0 };
 }
 
-/* Elements of each of N that have COUNT together. */
+/* Elements of each of N, which have COUNT together. */
 static int64_t each_of(int64_t count, int64_t n)
 {
-	TD_ASSERT(n > 0);
-	return count / n;
+	return count / TD_MAX(n, 1);
 }
 
 /* ---- In words ---------------------------------------------------------------------------------------------------- */
