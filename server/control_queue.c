@@ -53,13 +53,14 @@ static td_status run_assign(struct store_tx *tx, struct store_cmd *cmd, struct e
 }
 
 /* Whether the checkpoint is another job's, whose fork this is: once it has made one of its own, that is newer. */
-static bool resumes_parent(const struct assign_action *a)
+static void add_fork(const struct assign_action *a, cJSON *resume)
 {
 	cJSON *parent = a->after.parent ? cJSON_Parse(a->after.parent) : NULL; /* our own column */
-	bool same = !strcmp(json_string(parent, "sha256", ""), a->resume.sha256);
+	bool fork = !strcmp(json_string(parent, "sha256", ""), a->resume.sha256);
 
+	cJSON_AddBoolToObject(resume, "fork", fork);
+	cJSON_AddBoolToObject(resume, "new_rates", fork && json_bool(parent, "new_rates", false));
 	cJSON_Delete(parent);
-	return same;
 }
 
 /* The file of the weights that /init_from names, which was there when the job was posted.  Owned; NULL: none are asked
@@ -97,7 +98,7 @@ static cJSON *run_body(struct control *c, const struct assign_action *a, const s
 		cJSON_AddNumberToObject(resume, "step", (double)a->resume.step);
 		cJSON_AddStringToObject(resume, "file", a->resume.file);
 		cJSON_AddStringToObject(resume, "sha256", a->resume.sha256);
-		cJSON_AddBoolToObject(resume, "fork", resumes_parent(a));
+		add_fork(a, resume);
 	} else {
 		cJSON_AddNullToObject(body, "resume");
 	}

@@ -40,7 +40,7 @@
 	X(STOPPED, "stopped", 'w')       /* step: checkpointed there, and left as told */                                  \
 	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], layers [...], parameters, flops, bytes */     \
 	/* daemon -> worker */                                                                                             \
-	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data (the pack), threads, memory_bytes, init: {path}|null, resume: {step, file, sha256, fork}|null */ \
+	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data (the pack), threads, memory_bytes, init: {path}|null, resume: {step, file, sha256, fork, new_rates}|null */ \
 	X(CHECK, "check", 'd')           /* id, spec, data: the pack's info | null where it is not known yet */            \
 	X(ACK, "ack", 'd')               /* number */                                                                      \
 	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */ \

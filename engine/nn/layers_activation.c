@@ -126,7 +126,7 @@ static bool softmax_build(struct nn_builder *b, struct nn_layer *l)
 {
 	char in[TD_SHAPE_TEXT];
 
-	return softmax_axis(l) > 0 || nn_refuse(b, l, "%s: %s from %s has no such axis behind the batch, axis 0: %lld",
+	return softmax_axis(l) > 0 || nn_refuse(b, l, "%s: %s from %s has no axis %lld behind the batch, axis 0",
 					      l->type->type.name, td_shape_text(&l->in[0], in), nn_source(b, l, 0),
 					      (long long)((const struct softmax_options *)l->options)->dim);
 }

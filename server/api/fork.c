@@ -92,6 +92,20 @@ static void blame_fields(struct request *q, struct submission *s)
 	faults_release(&found);
 }
 
+/* A checkpoint at or behind the end leaves nothing to train.  Where the data is not known yet the worker says so. */
+static void check_length(const struct artifact *a, struct submission *s)
+{
+	int64_t n_steps = json_int(s->checked, "steps", 0);
+
+	if (n_steps && a->step >= n_steps)
+		faults_add(&s->faults, "/set",
+			"the checkpoint is of step %lld already, and this job has %lld steps in all; let it train "
+			"longer: "
+			"{\"/train/%s",
+			(long long)a->step, (long long)n_steps,
+			json_at(s->spec, "/train/steps") ? "steps\": ...}" : "epochs\": ...}");
+}
+
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 static td_status place_file(
@@ -129,7 +143,20 @@ static td_status add_checkpoint(struct store_tx *tx, struct submission *s, struc
 	return status;
 }
 
-static char *parent_json(const struct job *old, const struct artifact *a)
+/* Whether SET gives learning rates or a schedule: then what a plateau has made of the old rates holds no more. */
+static bool sets_rates(const cJSON *set)
+{
+	const cJSON *field;
+
+	cJSON_ArrayForEach(field, set)
+	{
+		if (!strncmp(field->string, "/optimizer", 10) || !strncmp(field->string, "/schedule", 9))
+			return true;
+	}
+	return false;
+}
+
+static char *parent_json(const struct job *old, const struct artifact *a, bool new_rates)
 {
 	cJSON *o = cJSON_CreateObject();
 	char *text;
@@ -138,6 +165,7 @@ static char *parent_json(const struct job *old, const struct artifact *a)
 	cJSON_AddStringToObject(o, "checkpoint", a->kind);
 	cJSON_AddNumberToObject(o, "step", (double)a->step);
 	cJSON_AddStringToObject(o, "sha256", a->sha256);
+	cJSON_AddBoolToObject(o, "new_rates", new_rates);
 	text = json_print(o);
 	cJSON_Delete(o);
 	return text;
@@ -149,7 +177,7 @@ static td_status store_fork(struct request *q, struct response *r, const struct 
 	char *folder;
 
 	ulid_make(s->job.id);
-	s->job.parent = parent_json(old, a);
+	s->job.parent = parent_json(old, a, sets_rates(json_get(q->json, "set")));
 	s->job.detail = mem_printf("forked from %s at step %lld", old->id, (long long)a->step);
 	s->with = add_checkpoint;
 	s->arg = a;
@@ -173,6 +201,8 @@ static void fork_from(struct request *q, struct response *r, const struct job *o
 		return; /* failed, or called again when the checker has answered */
 	if (sound && s->faults.n_found)
 		blame_fields(q, s);
+	if (!s->faults.n_found)
+		check_length(a, s);
 	if (s->faults.n_found)
 		respond_faults(r, q, &s->faults, e);
 	else

@@ -94,6 +94,11 @@ static void adopt(struct run *r)
 	r->at.window_targets = 0;
 	memset(r->at.window_metric, 0, sizeof r->at.window_metric);
 	r->at.stopped = r->at.finished = false;
+	if (json_bool(r->resume, "new_rates", false)) {
+		r->at.plateau.best = NAN;
+		r->at.plateau.bad = 0;
+		r->at.plateau.factor = 1;
+	}
 	tell_log(&r->tell, "info",
 		"forked at step %lld: the weights are the other job's, and what its optimizer kept where this one "
 		"keeps the "
@@ -111,8 +116,10 @@ bool load_checkpoint(struct run *r)
 	(fork ? checkpoint_read_fork : checkpoint_read)(path, sha256, &r->at, list.items, list.n, &r->err);
 	list_release(&list);
 	mem_free(path);
-	if (r->err.status)
+	if (r->err.status) {
+		r->err_pointer = fork ? "/model" : NULL;
 		return false;
+	}
 	if (fork)
 		adopt(r);
 	else

@@ -58,6 +58,28 @@ describe("a fork", () => {
 		assert.equal((await tandem.points(id, "train/loss"))[0].step, 31);
 	});
 
+	test("is refused where nothing is left to train", async () => {
+		for (const set of [{}, { "/train/epochs": 1 }, { "/train": { steps: 3 } }]) {
+			const p = problem(assert, await fork(half.id, { from: "last", set }), 422);
+			assert.equal(p.errors[0].pointer, "/set");
+			assert.match(p.errors[0].detail, /let it train longer/);
+		}
+	});
+
+	test("has the learning rate that it is given, and else the one that a plateau has left", async () => {
+		const schedule = { type: "plateau", metric: "val/accuracy", patience: 0, threshold: 1, factor: 0.5 };
+		const parent = await tandem.finish(blobJob({ schedule, train: { ...blobJob().train, epochs: 2 } }));
+		const rate = async (id) => Number((await tandem.points(id, "train/lr")).at(0).value);
+		const left = Number((await tandem.points(parent.id, "train/lr")).at(-1).value);
+		assert.ok(left < 0.05, "it was lowered");
+		for (const [set, expected] of [[{}, left / 2], [{ "/optimizer/lr": 0.03 }, 0.03], [{ "/schedule": { type: "constant" } }, 0.1]]) {
+			const { id } = (await fork(parent.id, { from: "last", set: { ...set, "/train/epochs": 3 } })).json;
+			await tandem.until(id, "succeeded");
+			const got = await rate(id);
+			assert.ok(Math.abs(got - expected) < 1e-12 || (!Object.keys(set).length && got <= left), `${JSON.stringify(set)}: ${got}`);
+		}
+	});
+
 	test("says which checkpoints there are when it is asked for another", async () => {
 		assert.match(problem(assert, await fork(half.id, { from: "step:7" }), 409).detail, new RegExp(`last \\(step:${half.progress.n_steps}\\)`));
 		problem(assert, await fork(half.id, { from: "best" }), 409);

@@ -309,7 +309,7 @@ static void layers_that_do_not_fit_name_the_layer_both_shapes_and_the_fix(void *
 	refused_layers("[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3}]", "/model/layers/0",
 		"put \"flatten\" and");
 	refused_layers("[\"flatten\",{\"type\":\"softmax\",\"dim\":0},{\"type\":\"linear\",\"out_features\":10}]",
-		"/model/layers/1", "no such axis behind the batch");
+		"/model/layers/1", "has no axis 0 behind the batch");
 	refused_layers("[{\"type\":\"adaptive_avg_pool2d\",\"output_size\":[65536,65536]},\"flatten\","
 		       "{\"type\":\"linear\",\"out_features\":10}]",
 		"/resources/memory_mb", "this job needs about");
