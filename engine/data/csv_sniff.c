@@ -69,22 +69,28 @@ struct column_signs {
 	bool again; /* the first row's value stands below it too */
 };
 
+/* Names are no numbers.  A row where each column has a name of its own may be one of texts above texts; where a name is
+ * missing (the index that pandas writes) or stands twice, a column of numbers below its name must say that these are
+ * names. */
 static bool looks_like_header(const struct column_signs *signs, int n_columns, int n_rows)
 {
-	bool numbers_below = false, again = false;
+	bool numbers_below = false, again = false, all_differ = true;
 	double ignored;
 
 	for (int k = 0; k < n_columns; k++) {
 		size_t n = strlen(signs[k].first);
-		if (csv_is_missing(signs[k].first, n) || csv_number(signs[k].first, n, &ignored) || n > HEADER_NAME)
+		if (csv_is_missing(signs[k].first, n)) {
+			all_differ = false;
+			continue;
+		}
+		if (csv_number(signs[k].first, n, &ignored) || n > HEADER_NAME)
 			return false;
 		for (int j = 0; j < k && n_columns < 1000; j++)
-			if (!strcmp(signs[j].first, signs[k].first))
-				return false;
+			all_differ &= strcmp(signs[j].first, signs[k].first) != 0;
 		numbers_below |= signs[k].n_numbers && !signs[k].n_others;
 		again |= signs[k].again;
 	}
-	return numbers_below || (n_rows > 1 && !again);
+	return numbers_below || (n_rows > 1 && all_differ && !again);
 }
 
 bool csv_find_header(const struct csv *c)

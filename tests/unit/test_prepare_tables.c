@@ -115,13 +115,13 @@ static void delimiter_and_header_are_found_out(void **state)
 	static const struct {
 		const char *text, *first, *n;
 	} cases[] = {
-		{ "a;b\n1,5;2\n3,5;4\n", "\"a\"", "2" },
-		{ "a\tb\n1\t2\n", "\"a\"", "1" },
-		{ "a|b|c\n1|2|3\n", "\"a\"", "1" },
-		{ "1,2\n3,4\n", "\"1\"", "2" },
+		{ "a;b\n1,5;2\n3,5;4\n", "\"a\"", "2" }, { "a\tb\n1\t2\n", "\"a\"", "1" },
+		{ "a|b|c\n1|2|3\n", "\"a\"", "1" }, { "1,2\n3,4\n", "\"1\"", "2" },
 		{ "ham,hello\nspam,go\nham,you\n", "\"1\"", "3" }, /* a value that comes again is no name */
-		{ "kind,word\nspam,go\nham,you\n", "\"kind\"", "2" },
-		{ "x\n1\n2\n", "\"x\"", "2" },
+		{ "kind,word\nspam,go\nham,you\n", "\"kind\"", "2" }, { "x\n1\n2\n", "\"x\"", "2" },
+		{ ",a,b\n0,1.5,x\n1,2.5,y\n", "\"1\"", "2" }, /* as pandas writes it, with its index */
+		{ "a,a,b\n1,2,x\n3,4,y\n", "\"a\"", "2" },
+		{ "?,spam\nham,eggs\n", "\"1\"", "2" }, /* a value that is missing is no name */
 	};
 
 	(void)state;
