@@ -66,6 +66,10 @@ enum pack_part prepare_deal(struct prepare *p, bool test, int64_t index);
 /* info.parts: how many samples each part has.  TD_INVALID: none to train on, or a test part of its own besides the one
  * that the format asks for. */
 td_status prepare_parts(struct prepare *p, const int64_t n[PACK_PARTS], struct err *e);
+/* READ every entry of the source that IS_MEANT, with OF; of the others a note says that they are passed over: "it is
+ * not called .csv". */
+td_status prepare_walk(struct prepare *p, bool (*is_meant)(const struct source_entry *entry), const char *why_not,
+	td_status (*read)(void *of, struct err *e), void *of, struct err *e);
 /* The CSV options of the format. */
 struct csv_options prepare_csv_options(const struct prepare *p);
 

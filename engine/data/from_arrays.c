@@ -256,8 +256,9 @@ static td_status check_shape(const struct array *a, const struct array *other, e
 		e, TD_INVALID, "%.200s and %.200s do not have samples of one shape and kind", other->where, a->where);
 }
 
-static td_status read_array(struct reading *r, struct err *e)
+static td_status read_array(void *of, struct err *e)
 {
+	struct reading *r = of;
 	struct source *source = &r->p->source;
 	enum role role = role_of(source->entry.name);
 	bool test = array_is_test(&source->entry);
@@ -468,11 +469,14 @@ static td_status finish(struct reading *r, struct err *e)
 	return s;
 }
 
+static bool is_meant(const struct source_entry *entry)
+{
+	return !entry->inside || source_has_ending(entry->name, "npy");
+}
+
 static td_status walk(struct reading *r, struct err *e)
 {
 	struct prepare *p = r->p;
-	td_status s = TD_OK;
-	int got = 0;
 
 	images_init(&r->images, p, 0);
 	for (enum pack_part part = PACK_TRAIN; part < PACK_PARTS; part++) {
@@ -480,12 +484,7 @@ static td_status walk(struct reading *r, struct err *e)
 		column_open(&r->y_files[part], p, part, "y", COLUMN_ROOM);
 	}
 	source_rewind(&p->source);
-	while (!s && (got = source_next(&p->source, e)) > 0)
-		if (!p->source.entry.inside || source_has_ending(p->source.entry.name, "npy"))
-			s = read_array(r, e);
-		else
-			prepare_note(p, "%s was passed over: it is not called .npy.", p->source.where);
-	return s ? s : got < 0 ? e->status : TD_OK;
+	return prepare_walk(p, is_meant, "it is not called .npy", read_array, r, e);
 }
 
 static void reading_release(struct reading *r)

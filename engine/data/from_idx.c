@@ -90,8 +90,9 @@ static td_status read_images(struct reading *r, bool test, const struct idx *idx
 		       : s;
 }
 
-static td_status read_file(struct reading *r, struct err *e)
+static td_status read_file(void *of, struct err *e)
 {
+	struct reading *r = of;
 	struct source *source = &r->p->source;
 	bool test = source_is_test(source->entry.name);
 	enum pack_part part = test ? PACK_TEST : PACK_TRAIN;
@@ -114,27 +115,20 @@ static td_status read_file(struct reading *r, struct err *e)
 	return s ? s : check_end(source, e);
 }
 
-static bool looks_idx(const char *name)
+static bool is_meant(const struct source_entry *entry)
 {
-	return strcasestr(name, "ubyte") || strcasestr(name, "idx") || source_has_ending(name, "idx");
+	return !entry->inside || strcasestr(entry->name, "ubyte") || strcasestr(entry->name, "idx");
 }
 
 td_status from_idx(struct prepare *p, struct err *e)
 {
 	struct reading r = { .p = p, .largest = -1 };
 	struct classes classes;
-	td_status s = TD_OK;
-	int got = 0;
+	td_status s;
 
 	classes_init(&classes, PREPARE_CLASSES_MOST);
 	images_init(&r.images, p, 0);
-	while (!s && (got = source_next(&p->source, e)) > 0)
-		if (!p->source.entry.inside || looks_idx(p->source.entry.name))
-			s = read_file(&r, e);
-		else
-			prepare_note(p, "%s was passed over: its name is not that of an IDX file.", p->source.where);
-	if (!s && got < 0)
-		s = e->status;
+	s = prepare_walk(p, is_meant, "its name is not that of an IDX file", read_file, &r, e);
 	for (int part = 0; part < PACK_PARTS && !s; part++)
 		if (!r.places[part][0][0] != !r.places[part][1][0])
 			s = err_set(e, TD_INVALID, "%s has no file of %s beside it",

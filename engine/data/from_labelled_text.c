@@ -132,8 +132,9 @@ static td_status add_row(struct reading *r, const struct csv *c, int text_at, in
 	return write_row(r, part, text, n, k, e);
 }
 
-static td_status read_file(struct reading *r, struct err *e)
+static td_status read_file(void *of, struct err *e)
 {
+	struct reading *r = of;
 	struct csv_options options = prepare_csv_options(r->p);
 	bool test = source_is_test(r->p->source.entry.name);
 	int text = -1, label = -1, got = 0;
@@ -204,8 +205,7 @@ static td_status finish(struct reading *r, struct err *e)
 td_status from_labelled_text(struct prepare *p, struct err *e)
 {
 	struct reading r = { .p = p };
-	td_status s = TD_OK;
-	int got = 0;
+	td_status s;
 
 	census_init(&r.census);
 	classes_init(&r.classes, PREPARE_CLASSES_MOST);
@@ -214,13 +214,7 @@ td_status from_labelled_text(struct prepare *p, struct err *e)
 		column_open(&r.part[k].offsets, p, k, "offsets", COLUMN_ROOM);
 		column_open(&r.part[k].labels, p, k, "labels", COLUMN_ROOM);
 	}
-	while (!s && (got = source_next(&p->source, e)) > 0)
-		if (csv_is_meant(&p->source.entry))
-			s = read_file(&r, e);
-		else
-			prepare_note(p, "%s was passed over: it is not called .csv.", p->source.where);
-	if (!s && got < 0)
-		s = e->status;
+	s = prepare_walk(p, csv_is_meant, "it is not called .csv", read_file, &r, e);
 	if (!s)
 		s = finish(&r, e);
 	for (int k = 0; k < PACK_PARTS; k++) {

@@ -266,8 +266,9 @@ static void show_row(struct table *t, const struct csv *c)
 	t->shown[t->n_shown++] = row;
 }
 
-static td_status read_file(struct table *t, struct err *e)
+static td_status read_file(void *of, struct err *e)
 {
+	struct table *t = of;
 	struct csv_options options = prepare_csv_options(t->p);
 	bool test = source_is_test(t->p->source.entry.name);
 	struct csv c;
@@ -527,16 +528,9 @@ static void table_release(struct table *t)
 td_status from_table(struct prepare *p, struct err *e)
 {
 	struct table t = { .p = p };
-	td_status s = TD_OK;
-	int got = 0;
+	td_status s;
 
-	while (!s && (got = source_next(&p->source, e)) > 0)
-		if (csv_is_meant(&p->source.entry))
-			s = read_file(&t, e);
-		else
-			prepare_note(p, "%s was passed over: it is not called .csv.", p->source.where);
-	if (!s && got < 0)
-		s = e->status;
+	s = prepare_walk(p, csv_is_meant, "it is not called .csv", read_file, &t, e);
 	if (!s)
 		s = finish(&t, e);
 	table_release(&t);

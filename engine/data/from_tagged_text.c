@@ -143,8 +143,9 @@ static td_status take_lines(struct reading *r, struct buf *pending, bool test, s
 	return s;
 }
 
-static td_status read_file(struct reading *r, struct err *e)
+static td_status read_file(void *of, struct err *e)
 {
+	struct reading *r = of;
 	bool test = source_is_test(r->p->source.entry.name);
 	char *piece = mem_alloc(READ_ROOM);
 	struct buf pending;
@@ -251,8 +252,7 @@ static void part_release(struct part *p)
 td_status from_tagged_text(struct prepare *p, struct err *e)
 {
 	struct reading r = { .p = p };
-	td_status s = TD_OK;
-	int got = 0;
+	td_status s;
 
 	census_init(&r.census);
 	classes_init(&r.tags, TAGS_MOST);
@@ -263,13 +263,7 @@ td_status from_tagged_text(struct prepare *p, struct err *e)
 		column_open(&r.part[k].tags, p, k, "tags", COLUMN_ROOM);
 		column_open(&r.part[k].tag_offsets, p, k, "tag_offsets", COLUMN_ROOM);
 	}
-	while (!s && (got = source_next(&p->source, e)) > 0)
-		if (is_meant(&p->source.entry))
-			s = read_file(&r, e);
-		else
-			prepare_note(p, "%s was passed over: its name is not that of a tagged text.", p->source.where);
-	if (!s && got < 0)
-		s = e->status;
+	s = prepare_walk(p, is_meant, "its name is not that of a tagged text", read_file, &r, e);
 	if (!s)
 		s = finish(&r, e);
 	for (int k = 0; k < PACK_PARTS; k++)

@@ -87,8 +87,9 @@ static td_status consume(struct reading *r, enum pack_part part, size_t n, struc
 	return s;
 }
 
-static td_status read_file(struct reading *r, struct err *e)
+static td_status read_file(void *of, struct err *e)
 {
+	struct reading *r = of;
 	enum pack_part part = source_is_test(r->p->source.entry.name) ? PACK_TEST : PACK_TRAIN;
 	char *piece = mem_alloc(READ_ROOM);
 	td_status s = TD_OK;
@@ -152,8 +153,7 @@ static td_status finish(struct reading *r, struct err *e)
 td_status from_text(struct prepare *p, struct err *e)
 {
 	struct reading r = { .p = p };
-	td_status s = TD_OK;
-	int got = 0;
+	td_status s;
 
 	if (p->format.test > 0) {
 		prepare_blame(p, "/format/test");
@@ -163,13 +163,7 @@ td_status from_text(struct prepare *p, struct err *e)
 	buf_init(&r.rest, REST_MOST + READ_ROOM);
 	for (enum pack_part part = PACK_TRAIN; part < PACK_PARTS; part++)
 		column_open(&r.files[part], p, part, "text", COLUMN_ROOM);
-	while (!s && (got = source_next(&p->source, e)) > 0)
-		if (is_meant(&p->source.entry))
-			s = read_file(&r, e);
-		else
-			prepare_note(p, "%s was passed over: it is not called .txt.", p->source.where);
-	if (!s && got < 0)
-		s = e->status;
+	s = prepare_walk(p, is_meant, "it is not called .txt", read_file, &r, e);
 	if (!s)
 		s = finish(&r, e);
 	for (int part = 0; part < PACK_PARTS; part++)

@@ -192,6 +192,20 @@ enum pack_part prepare_deal(struct prepare *p, bool test, int64_t index)
 	return PACK_TRAIN;
 }
 
+td_status prepare_walk(struct prepare *p, bool (*is_meant)(const struct source_entry *entry), const char *why_not,
+	td_status (*read)(void *of, struct err *e), void *of, struct err *e)
+{
+	td_status s = TD_OK;
+	int got = 0;
+
+	while (!s && (got = source_next(&p->source, e)) > 0)
+		if (is_meant(&p->source.entry))
+			s = read(of, e);
+		else
+			prepare_note(p, "%s was passed over: %s.", p->source.where, why_not);
+	return s ? s : got < 0 ? e->status : TD_OK;
+}
+
 td_status prepare_parts(struct prepare *p, const int64_t n[PACK_PARTS], struct err *e)
 {
 	cJSON *parts = cJSON_AddObjectToObject(p->info, "parts");
