@@ -393,6 +393,8 @@ static td_status prepare_all(struct prepare *p, struct prepared *out, struct err
 	if (!s)
 		s = prepare_decode(p, e);
 	if (!s)
+		s = source_unchanged(&p->source, e); /* the key is of what was hashed before */
+	if (!s)
 		s = write_json(p, INFO_FILE, p->info, e);
 	if (!s)
 		s = write_json(p, SUMMARY_FILE, p->summary, e);

@@ -480,8 +480,20 @@ td_status source_read_all(struct source *s, struct buf *out, struct err *e)
 
 /* ---- All of it --------------------------------------------------------------------------------------------------- */
 
+/* What changes with a file's bytes, without reading them.  A folder is looked at itself, not what is below it. */
+static uint64_t stamp_of(const struct stat *st)
+{
+	const int64_t signs[] = { (int64_t)st->st_ino, st->st_size, st->st_mtim.tv_sec, st->st_mtim.tv_nsec };
+	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+
+	for (size_t i = 0; i < TD_COUNT(signs); i++)
+		hash = (hash ^ (uint64_t)signs[i]) * 0x100000001b3u;
+	return hash;
+}
+
 static td_status add_up(struct source *s, struct err *e)
 {
+	s->stamps = MEM_NEW_N(uint64_t, s->n_files);
 	for (int i = 0; i < s->n_files; i++) {
 		struct stat st;
 
@@ -489,6 +501,22 @@ static td_status add_up(struct source *s, struct err *e)
 			return err_errno(e, "opening %s", s->files[i].name);
 		if (!S_ISDIR(st.st_mode))
 			s->n_total += st.st_size;
+		s->stamps[i] = stamp_of(&st);
+	}
+	return TD_OK;
+}
+
+td_status source_unchanged(const struct source *s, struct err *e)
+{
+	for (int i = 0; i < s->n_files; i++) {
+		struct stat st;
+
+		if (stat(s->files[i].path, &st))
+			return err_errno(e, "looking at %s again", s->files[i].name);
+		if (stamp_of(&st) != s->stamps[i])
+			return err_set(e, TD_CONFLICT,
+				"%s was changed while it was read; prepare the dataset again when nobody writes to it",
+				s->files[i].name);
 	}
 	return TD_OK;
 }
@@ -514,7 +542,9 @@ void source_release(struct source *s)
 	source_rewind(s);
 	mem_free(s->name);
 	mem_free(s->buffer);
+	mem_free(s->stamps);
 	s->name = s->buffer = NULL;
+	s->stamps = NULL;
 }
 
 /* ---- Hashes ------------------------------------------------------------------------------------------------------ */

@@ -32,6 +32,7 @@ struct source_entry {
 struct source {
 	const struct prepare_file *files; /* borrowed */
 	int n_files;
+	uint64_t *stamps;          /* owned; of each file when reading began */
 	int at;                    /* of FILES, the one being read */
 	FTS *folder;               /* owned; NULL: it is no folder */
 	int fd;                    /* -1: none open */
@@ -55,6 +56,8 @@ struct source {
 /* Borrows FILES.  Fails where a file is not there. */
 td_status source_init(struct source *s, const struct prepare_file *files, int n_files, struct err *e);
 void source_release(struct source *s);
+/* TD_CONFLICT: a file is not what it was at source_init. */
+td_status source_unchanged(const struct source *s, struct err *e);
 /* From the beginning again. */
 void source_rewind(struct source *s);
 /* Step to the next entry that is a file and not hidden.  1: it is in S->entry; 0: there is none; -1: E says why. */

@@ -261,6 +261,34 @@ static void progress_counts_bytes_of_input(void **state)
 	assert_true(last_done > 0);
 }
 
+static void add_a_row(void *of, int64_t done, int64_t total)
+{
+	FILE *f = fopen(of, "a");
+
+	(void)done;
+	(void)total;
+	fputs("3,4\n", f);
+	fclose(f);
+}
+
+static void a_file_that_changes_under_the_reading_is_refused(void **state)
+{
+	const struct prepare_file file = { "t.csv", path_of("t.csv") };
+	struct prepare_order order = { .dataset = "d",
+		.files = &file,
+		.n_files = 1,
+		.folder = path_of("pack"),
+		.progress = add_a_row,
+		.of = (void *)file.path };
+
+	(void)state;
+	write_text("t.csv", "a,b\n1,2\n");
+	forget();
+	file_remove_tree(order.folder, NULL);
+	mkdir(order.folder, 0700);
+	refused_for(prepare_run(&order, &got, &faults), "", "t.csv was changed while it was read");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +304,7 @@ int main(void)
 		cmocka_unit_test(what_unpacks_beyond_all_measure_is_refused),
 		cmocka_unit_test(other_kinds_of_files_are_named),
 		cmocka_unit_test(progress_counts_bytes_of_input),
+		cmocka_unit_test(a_file_that_changes_under_the_reading_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, make_room, remove_room);
