@@ -98,15 +98,20 @@ struct listing {
 	const struct config *config;
 	const struct cached_dataset *d;
 	cJSON *files;
+	struct err err; /* a file that must not, or cannot, be read */
 };
 
 static void add_file(void *arg, const struct dataset_file *f)
 {
 	struct listing *l = arg;
-	cJSON *item = cJSON_CreateObject();
-	char *path = dataset_file_path(l->config, l->d->name, l->d->source, l->d->folder, f->file);
+	const struct cached_dataset *d = l->d;
+	cJSON *item;
+	char *path;
 
-	cJSON_AddStringToObject(item, "name", *f->file ? f->file : l->d->name);
+	if (l->err.status || dataset_file_place(l->config, d->name, d->source, d->folder, f->file, &path, &l->err))
+		return;
+	item = cJSON_CreateObject();
+	cJSON_AddStringToObject(item, "name", *f->file ? f->file : d->name);
 	cJSON_AddStringToObject(item, "path", path);
 	cJSON_AddItemToArray(l->files, item);
 	mem_free(path);
@@ -124,6 +129,26 @@ static struct worker *free_preparer(const struct control *c)
 static int64_t memory_of_one(const struct control *c)
 {
 	return TD_MIN((int64_t)PREPARE_MB << 20, c->config->memory_bytes);
+}
+
+static void fail(struct control *c, struct cached_dataset *d, const char *pointer, const char *detail)
+{
+	dataset_post_move(c, d,
+		&(struct dataset_move){ .from = 1u << DATA_PREPARING,
+			.to = DATA_FAILED,
+			.detail = detail,
+			.pointer = pointer && *pointer ? pointer : NULL });
+}
+
+/* OURS may pass, and is tried again; what is wrong with the files (THEIRS) will not. */
+static void give_up(struct control *c, struct cached_dataset *d, const struct err *ours, const struct err *theirs)
+{
+	if (!ours->status) {
+		fail(c, d, NULL, theirs->text);
+		return;
+	}
+	log_line(LOG_ERROR, "dataset cannot be prepared", "name=%s text=%s", d->name, ours->text);
+	d->hold_until_ms = c->now_ms + RETRY_MS;
 }
 
 static void hand_over(struct control *c, struct cached_dataset *d, struct worker *w)
@@ -147,9 +172,9 @@ static void hand_over(struct control *c, struct cached_dataset *d, struct worker
 	cJSON_AddItemToObject(body, "files", list.files);
 	cJSON_AddStringToObject(body, "folder", p->folder);
 	cJSON_AddNumberToObject(body, "memory_bytes", (double)memory_of_one(c));
-	if (file_make_folder(p->folder, &e) || store_dataset_files(c->reader, d->name, add_file, &list, &e)) {
-		log_line(LOG_ERROR, "dataset cannot be prepared", "name=%s text=%s", d->name, e.text);
-		d->hold_until_ms = c->now_ms + RETRY_MS;
+	if (file_make_folder(p->folder, &e) || store_dataset_files(c->reader, d->name, add_file, &list, &e) ||
+		list.err.status) {
+		give_up(c, d, &e, &list.err);
 		cJSON_Delete(body);
 		preparation_free(p);
 		return;
@@ -172,15 +197,6 @@ void dataset_prepare(struct control *c, struct cached_dataset *d)
 }
 
 /* ---- How it ended ----------------------------------------------------------------------------------------------- */
-
-static void fail(struct control *c, struct cached_dataset *d, const char *pointer, const char *detail)
-{
-	dataset_post_move(c, d,
-		&(struct dataset_move){ .from = 1u << DATA_PREPARING,
-			.to = DATA_FAILED,
-			.detail = detail,
-			.pointer = pointer && *pointer ? pointer : NULL });
-}
 
 static bool key_valid(const char *key)
 {

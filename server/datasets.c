@@ -134,6 +134,22 @@ td_status dataset_root_folder(const struct config *c, const char *folder, char *
 	return e->status;
 }
 
+td_status dataset_file_place(const struct config *c, const char *name, const char *source, const char *folder,
+	const char *file, char **place, struct err *e)
+{
+	char *path = dataset_file_path(c, name, source, folder, file), root[PATH_MAX], found[PATH_MAX];
+
+	if (strcmp(source, "folder") != 0) {
+		*place = path;
+		return TD_OK;
+	}
+	*place = NULL;
+	if (!resolve_root(c, root, e) && !resolve_below(root, path, found, e))
+		*place = mem_strdup(found);
+	mem_free(path);
+	return e->status;
+}
+
 struct entry {
 	char *name;      /* owned */
 	int64_t n_bytes; /* -1: a folder */
@@ -155,9 +171,12 @@ static int by_name(const void *a, const void *b)
 /* Take the entry NAME in: a file or a folder, and if it is a link, one that stays below ROOT. */
 static td_status add_entry(struct entries *l, const char *root, const char *path, const char *name, struct err *e)
 {
-	char place[PATH_MAX], *entry = mem_printf("%s/%s", path, name);
+	char place[PATH_MAX], *entry;
 	struct stat st = { 0 };
 
+	if (!utf8_valid(name, strlen(name)))
+		return err_set(e, TD_INVALID, "the name of an entry of %.200s is not UTF-8; rename it", path);
+	entry = mem_printf("%s/%s", path, name);
 	if (!resolve_below(root, entry, place, e) && stat(place, &st))
 		err_errno(e, "looking at %.200s", entry);
 	else if (!e->status && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))

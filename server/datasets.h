@@ -27,6 +27,11 @@ char *dataset_known_folder(const struct config *c, const struct known_dataset *k
 char *dataset_file_path(
 	const struct config *c, const char *name, const char *source, const char *folder, const char *file);
 
+/* That file's place without links, for reading it.  TD_INVALID: one of a folder now leads out of --data-root;
+ * TD_NOT_FOUND. */
+td_status dataset_file_place(const struct config *c, const char *name, const char *source, const char *folder,
+	const char *file, char **place, struct err *e);
+
 /* A folder below --data-root, by its path relative to that.  TD_INVALID: it leaves the root, through ".." or a link;
  * TD_NOT_FOUND. */
 td_status dataset_root_folder(const struct config *c, const char *folder, char **path, struct err *e);

@@ -1,6 +1,6 @@
 // Datasets: known ones from a mirror, others from an address, a folder or an upload; what each does when it goes wrong.
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import test from "node:test";
@@ -315,6 +315,27 @@ test("a folder below the root is read where it is, and links do not lead out of 
 	assert.match(p.errors[0].detail, /leads out/);
 	assert.equal((await tandem.request("DELETE", "/datasets/houses")).status, 204);
 	assert.ok(existsSync(path.join(tandem.root, "lab/houses/train.csv")), "a deleted dataset's folder is not ours to remove");
+});
+
+test("a file that was replaced by a link out of the root is not read, and a name that is no UTF-8 is refused", async (t) => {
+	const tandem = await daemon(t);
+	const folder = path.join(tandem.root, "houses");
+	const file = path.join(folder, "a.csv");
+	mkdirSync(folder);
+	writeFileSync(file, CSV);
+	await register(tandem, { name: "houses", folder: "houses" });
+	await settled(tandem, "houses");
+	unlinkSync(file);
+	symlinkSync("/etc/passwd", file);
+	assert.equal((await tandem.post("/datasets/houses/prepare", { format: { type: "text" } })).status, 200);
+	const d = await settled(tandem, "houses");
+	assert.equal(d.state, "failed", JSON.stringify(d.summary));
+	assert.match(d.error.detail, /leads out/);
+	assert.ok(!readdirSync(path.join(tandem.data, "datasets/houses")).some((name) => name.endsWith(".part")));
+
+	mkdirSync(path.join(tandem.root, "odd"));
+	writeFileSync(Buffer.concat([Buffer.from(`${tandem.root}/odd/`), Buffer.from([0xff, 0xfe])]), CSV);
+	assert.match(problem(assert, await tandem.post("/datasets", { name: "odd", folder: "odd" }), 422).errors[0].detail, /UTF-8/);
 });
 
 // ---- Uploads ----
