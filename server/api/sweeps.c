@@ -161,10 +161,45 @@ static void new_release(struct new_sweep *n)
 	submission_release(&n->base);
 }
 
+/* Whether the space chooses metrics, so that those of the base say nothing. */
+static bool varies_metrics(const cJSON *space)
+{
+	const cJSON *field;
+
+	cJSON_ArrayForEach(field, space)
+	{
+		if (!strncmp(field->string, "/metrics", 8))
+			return true;
+	}
+	return false;
+}
+
+/* Whether LIST has the name of which SERIES is that of a split; a LIST that is not there says nothing. */
+static bool measures(const cJSON *list, const char *series)
+{
+	const char *name = strchr(series, '/');
+	const cJSON *metric;
+
+	if (!list || !name || !strcmp(name, "/loss") || !strncmp(series, "train/", 6))
+		return true;
+	cJSON_ArrayForEach(metric, list)
+	{
+		if (cJSON_IsString(metric) && !strcmp(metric->valuestring, name + 1))
+			return true;
+	}
+	return false;
+}
+
 /* The metric must be one that the base gives. */
 static void check_metric(struct new_sweep *n)
 {
 	const cJSON *split = json_at(n->base.spec, "/data/split");
+
+	if (!varies_metrics(json_get(n->document, "space")) &&
+		!measures(json_get(n->base.checked, "metrics"), n->rules.metric))
+		faults_add(&n->base.faults, "/metric",
+			"the base does not measure \"%.60s\"; it has \"loss\" and what its \"metrics\" name",
+			n->rules.metric);
 
 	if (!strncmp(n->rules.metric, "val/", 4) && cJSON_IsObject(split) && json_double(split, "validation", 1) == 0)
 		faults_add(&n->base.faults, "/metric",

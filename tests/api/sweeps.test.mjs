@@ -117,6 +117,7 @@ describe("a sweep", () => {
 		assert.deepEqual(await pointers({ metrik: 1 }), ["/metrik"]);
 		assert.deepEqual(await pointers({ metric: "test/loss", strategy: "asha", max_jobs: 2, asha: { min_steps: 5 } }), ["/metric"]);
 		assert.deepEqual(await pointers({ base: blobJob({ data: { dataset: "blobs", split: { validation: 0, test: 0.1 } } }) }), ["/metric"]);
+		assert.deepEqual(await pointers({ metric: "val/f1" }), ["/metric"], "the base does not measure it");
 		const count = (await tandem.json("/jobs?limit=1000")).items.length;
 		assert.equal((await tandem.json("/sweeps?limit=100")).items.reduce((n, s) => n + s.max_jobs, 0), count, "nothing was left of any");
 	});
