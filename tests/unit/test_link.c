@@ -402,12 +402,15 @@ static void a_full_buffer_slows_the_sender_down_and_loses_nothing(void **state)
 	struct peer p;
 	struct flood f = { .link = running(&p, 5), .n = 48 };
 	pthread_t other;
-	int sent;
+	int sent = 0, before = -1;
 
 	(void)state;
 	pthread_create(&other, NULL, flood, &f);
-	usleep(500000);
-	sent = __atomic_load_n(&f.n_sent, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < 100 && (sent < 8 || sent != before); i++) { /* until it stands still */
+		usleep(300000);
+		before = sent;
+		sent = __atomic_load_n(&f.n_sent, __ATOMIC_SEQ_CST);
+	}
 	assert_in_range(sent, 8, 40); /* 32 MB, and it waits */
 	for (int i = 1; i <= f.n; i++) {
 		char ack[32];
