@@ -53,6 +53,16 @@ static void types_are_inferred_over_all_rows(void **state)
 	assert_true(noted("first row was taken for the columns' names"));
 }
 
+/* Found by fuzzing: 9007199254740993 was printed in digits, as no integer of JSON may be. */
+static void numbers_beyond_all_integers_are_described_so_that_they_are_read_again(void **state)
+{
+	(void)state;
+	write_text("t.csv", "x\n9007199254740993\n666666666666666666\n-12345678901234567\n");
+	prepared_well(prepare("{}", "t.csv", NULL));
+	assert_true(json_double(json_at(summary, "/columns/0"), "max", 0) == 666666666666666666.0);
+	assert_true(json_double(json_at(summary, "/columns/0"), "min", 0) == -12345678901234567.0);
+}
+
 static void corrections_are_taken_or_named(void **state)
 {
 	(void)state;
@@ -265,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_read_exactly_and_nothing_else_is_one),
 		cmocka_unit_test(types_are_inferred_over_all_rows),
+		cmocka_unit_test(numbers_beyond_all_integers_are_described_so_that_they_are_read_again),
 		cmocka_unit_test(corrections_are_taken_or_named),
 		cmocka_unit_test(too_many_values_are_text),
 		cmocka_unit_test(words_that_hardly_come_again_are_text),
