@@ -196,3 +196,68 @@ describe("what a job has drawn, remembered and decided is the same after a kill"
 		assert.deepEqual(a, b);
 	});
 });
+
+describe("a job on texts of several lengths is the same after a kill, with all that it leaves behind", () => {
+	const tandem = new Tandem({ flags: { "grace-seconds": 2 } });
+	const words = "the a of cat dog good bad nice film was is very not never plot actor".split(" ");
+	const job = () => ({ name: "texts", project: "tests", seed: 3, retries: 50,
+		data: { dataset: "reviews", batch_size: 10, split: { validation: 0.2, test: 0.2, by: "random" }, tokenizer: "word", max_length: 12 },
+		model: { layers: [{ type: "embedding", embedding_dim: 8 }, { type: "lstm", hidden_size: 12, bidirectional: true, return: "last" }, { type: "dropout", p: 0.1 }, { type: "linear", out_features: 2 }] },
+		loss: { type: "cross_entropy", label_smoothing: 0.1 }, metrics: ["accuracy", "roc_auc", "perplexity"],
+		optimizer: { type: "rmsprop", lr: 0.002, momentum: 0.9, centered: true, groups: [{ params: "0.*", lr: 0.005 }, { params: "*.bias", weight_decay: 0.01 }] },
+		schedule: { type: "cosine", unit: "step", warmup_steps: 10 },
+		train: { epochs: 20, accumulate: 3, clip_norm: 1, checkpoint_every: 5, keep: { last: 3, best: "val/roc_auc" } },
+		log: { every: 4, histograms_every: 50 }, resources: { threads: 1, memory_mb: 512 } });
+	let record, reference;
+
+	// Everything that a job leaves, but for what it took, and for the checkpoints on its way: at the ends of epochs the clock decides.
+	async function remains(id) {
+		const { time_s, train_s, samples_per_second, peak_bytes, ...report } = await tandem.json(`/jobs/${id}/report`);
+		const { series, weights } = await tandem.fingerprint(id);
+		const { progress } = await tandem.job(id), kept = (await tandem.json(`/jobs/${id}/checkpoints`)).items;
+		const checkpoints = kept.filter((c) => c.kind === "best" || c.step === progress.step).map((c) => [c.kind, c.step, c.sha256]).sort();
+		const artifacts = (await tandem.json(`/jobs/${id}/artifacts`)).items.map((a) => [a.name, a.sha256]).sort();
+		return { series, weights, checkpoints, artifacts, report };
+	}
+	// Kill the worker once PHASE is shown from step FROM on, unless the job is over before.
+	async function kill(id, phase, from) {
+		for (;;) {
+			const { progress, state } = await tandem.job(id);
+			if (TERMINAL.includes(state)) return false;
+			if (state === "running" && progress.phase === phase && progress.step >= from) break;
+			await sleep(2);
+		}
+		for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+		return true;
+	}
+	before(async () => {
+		await tandem.up();
+		const random = randoms(5), lines = ["text,label"];
+		for (let i = 0; i < 600; i++) lines.push(`${Array.from({ length: 1 + random(14) }, () => words[random(words.length)]).join(" ")},${random(2) ? "pos" : "neg"}`);
+		await tandem.post("/datasets", { name: "reviews", format: { type: "labelled_text" } });
+		await tandem.request("PUT", "/datasets/reviews/files/reviews.csv", { body: lines.join("\n"), headers: { "content-type": "application/octet-stream" } });
+		await tandem.post("/datasets/reviews/prepare", {});
+		assert.equal((await tandem.json("/datasets/reviews?wait=30")).state, "ready");
+		record = await tandem.finish(job());
+		reference = await remains(record.id);
+		assert.deepEqual(reference.checkpoints.map(([kind]) => kind), ["best", "last"]);
+	});
+	after(() => tandem.close());
+
+	test("in the middle of epochs, and of the last evaluation", async () => {
+		const { id } = await tandem.submit(job());
+		for (const from of [7, 90, 160]) await kill(id, "train", from);
+		await kill(id, "test", record.progress.step);
+		await tandem.until(id, "succeeded");
+		assert.deepEqual(await remains(id), reference);
+	});
+
+	test("and so is its fork", async () => {
+		const fork = async () => (await tandem.post(`/jobs/${record.id}/fork`, { from: "best", set: { "/train/epochs": 30 } })).json;
+		const whole = await fork(), { id } = await fork();
+		await kill(id, "train", whole.parent.step + 1);
+		await kill(id, "train", whole.parent.step + 20);
+		for (const one of [whole.id, id]) await tandem.until(one, "succeeded");
+		assert.deepEqual(await remains(id), await remains(whole.id));
+	});
+});
