@@ -224,9 +224,8 @@ void spec_meet_data(struct spec *s, const struct data_facts *facts, struct fault
 	}
 	if (!facts->n[DATA_VALIDATION] && s->data.split.validation > 0 && is_watched(s))
 		faults_add(faults, "/data/split/validation",
-			"%g of the samples of %s are not even one, but the best, an early stop or a plateau is looked "
-			"for "
-			"among validations; take more",
+			"%g of the samples of %s are not even one, but something is decided by validations: the best, "
+			"an early stop or a plateau; take more",
 			s->data.split.validation, facts->dataset);
 	if (facts->n[DATA_TRAIN] < 1)
 		faults_add(faults, "/data/split",
@@ -246,11 +245,13 @@ void spec_meet_data(struct spec *s, const struct data_facts *facts, struct fault
 int64_t spec_bytes(const struct spec *s, const struct nn_model *m, const struct data_facts *facts, int64_t data_bytes)
 {
 	int64_t n_state = spec_optimizer(s)->n_state(s->optimizer.options), size = (int64_t)td_dtype_size(TD_F32),
-		n_evaluated = TD_MAX(facts->n[DATA_VALIDATION], facts->n[DATA_TEST]);
+		n_evaluated = TD_MAX(facts->n[DATA_VALIDATION], facts->n[DATA_TEST]),
+		n_gradients = 1 + (s->train.accumulate > 1) + (s->log.histograms_every > 0);
 
-	/* parameter, gradient and state; a checkpoint is put together in memory; activations and their gradients; a
-	 * batch's answers on the host; what an evaluation keeps of each sample; the order of an epoch */
-	return PROCESS_BYTES + data_bytes + m->n_parameters * size * (2 + n_state + 1 + n_state) +
+	/* parameter, gradient (its sum over batches, its copy for histograms) and state; a checkpoint is put together
+	 * in memory; activations and their gradients; a batch's answers on the host; what an evaluation keeps of each
+	 * sample; the order of an epoch */
+	return PROCESS_BYTES + data_bytes + m->n_parameters * size * (1 + n_gradients + n_state + 1 + n_state) +
 	       2 * (m->activation_bytes + (int64_t)td_shape_bytes(&m->in)) + (int64_t)td_shape_bytes(&m->out) +
 	       n_evaluated * 3 * size + facts->n[DATA_TRAIN] * (int64_t)sizeof(int64_t);
 }
