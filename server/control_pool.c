@@ -151,6 +151,8 @@ void worker_kill(struct worker *w, const char *why)
 	if (why)
 		log_line(LOG_WARN, "killing a worker", "pid=%d job=%s text=%s", w->process.pid,
 			w->job ? w->job->id : "none", why);
+	else if (!w->stop)
+		w->stop = "unneeded";
 	local_signal(&w->process, SIGKILL);
 	w->deadline_ms = 0;
 }
@@ -195,7 +197,7 @@ static void bury(struct control *c, struct worker *w)
 			w->process.words.data);
 	else
 		snprintf(said, sizeof said, "process %d %s", pid, how);
-	if (w->state == WORKER_BORN && !c->draining)
+	if (w->state == WORKER_BORN && !w->stop && !c->draining)
 		start_failed(c, said);
 	if (w->role == ROLE_PREPARER)
 		control_preparer_lost(c, w, said);

@@ -151,3 +151,16 @@ test("another's dataset is changed by its owner and by an admin only", async (t)
 	assert.equal((await tandem.json("/datasets/hers", { token: bob })).owner, "ann");
 	assert.equal((await tandem.request("DELETE", "/datasets/hers", { token: admin })).status, 204);
 });
+
+test("preparers that are cancelled before they have begun are no failed starts, which would hold up jobs", async (t) => {
+	const tandem = await daemon(t);
+	for (let i = 0; i < 8; i++) {
+		assert.equal((await put(tandem, `d${i}`, "a.csv", CSV)).status, 201);
+		await tandem.post(`/datasets/d${i}/prepare`, {});
+		await tandem.post(`/datasets/d${i}/cancel`, {});
+	}
+	assert.equal((await put(tandem, "last", "a.csv", CSV)).status, 201);
+	await tandem.post("/datasets/last/prepare", {});
+	assert.equal((await settled(tandem, "last")).state, "ready");
+	assert.doesNotMatch(tandem.errors, /worker does not start/);
+});
