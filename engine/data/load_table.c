@@ -396,6 +396,8 @@ static td_status table_fit(struct loader *l, const char **pointer, struct err *e
 
 		if (c->type == COLUMN_NUMBER && c->data[PACK_TRAIN].data && (features || is_target(t, k)))
 			s = fit_column(l, c, pointer, e);
+		if (s && is_target(t, k))
+			*pointer = "/data/target";
 	}
 	return s;
 }
