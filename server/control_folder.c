@@ -13,26 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HOLDER_NAME "worker.json"
 #define HOLDER_MOST 1024
-
-char *folder_of(const struct control *c, const char *id)
-{
-	return mem_printf("%s/jobs/%s", c->config->data_dir, id);
-}
-
-bool folder_name_safe(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 0 && n < 200 && *name != '.' && !strchr(name, '/') && strcmp(name, HOLDER_NAME);
-}
 
 void folder_remove_file(const struct control *c, const char *id, const char *name)
 {
 	char *path;
 
-	if (!folder_name_safe(name))
+	if (!job_file_safe(name))
 		return;
 	path = mem_printf("%s/jobs/%s/%s", c->config->data_dir, id, name);
 	if (unlink(path) && errno != ENOENT)
@@ -49,7 +36,7 @@ static void keep_file(void *arg, const struct artifact *a)
 
 void folder_tidy(struct control *c, const char *id)
 {
-	char *folder = folder_of(c, id);
+	char *folder = job_folder(c->config, id);
 	struct err e = { 0 };
 	struct dirent *d;
 	struct map kept;
@@ -61,7 +48,7 @@ void folder_tidy(struct control *c, const char *id)
 	if (!e.status)
 		dir = opendir(folder);
 	while (dir && (d = readdir(dir)))
-		if (*d->d_name != '.' && !map_get(&kept, d->d_name) && folder_name_safe(d->d_name)) {
+		if (*d->d_name != '.' && !map_get(&kept, d->d_name) && job_file_safe(d->d_name)) {
 			log_line(LOG_INFO, "removing a file without a row", "job=%s file=%s", id, d->d_name);
 			folder_remove_file(c, id, d->d_name);
 		}
@@ -90,7 +77,7 @@ void folder_sweep(struct control *c)
 				folder_tidy(c, d->d_name);
 			job_release(&j);
 		} else if (e.status == TD_NOT_FOUND) {
-			char *folder = folder_of(c, d->d_name);
+			char *folder = job_folder(c->config, d->d_name);
 			log_line(LOG_INFO, "removing a folder without a job", "path=%s", folder);
 			file_remove_tree(folder, NULL);
 			mem_free(folder);
@@ -129,7 +116,7 @@ static void consider(void *arg, const struct artifact *a)
 
 void folder_checkpoint(struct control *c, const char *id, struct resume *out)
 {
-	char *folder = folder_of(c, id);
+	char *folder = job_folder(c->config, id);
 	struct newest n = { .folder = folder, .found = out };
 	struct err e = { 0 };
 
@@ -155,8 +142,7 @@ static void boot_name(char out[48])
 
 td_status holder_write(struct control *c, const char *id, const struct worker *w, struct err *e)
 {
-	char *path = mem_printf("%s/jobs/%s/" HOLDER_NAME, c->config->data_dir, id),
-	     *part = mem_printf("%s.part", path);
+	char *path = mem_printf("%s/jobs/%s/" JOB_HOLDER, c->config->data_dir, id), *part = mem_printf("%s.part", path);
 	cJSON *holder = cJSON_CreateObject();
 	char boot[48], *text;
 	FILE *f;
@@ -184,7 +170,7 @@ td_status holder_write(struct control *c, const char *id, const struct worker *w
 
 bool holder_read(const struct control *c, const char *id, struct holder *out)
 {
-	char *path = mem_printf("%s/jobs/%s/" HOLDER_NAME, c->config->data_dir, id);
+	char *path = mem_printf("%s/jobs/%s/" JOB_HOLDER, c->config->data_dir, id);
 	struct err e = { 0 };
 	struct buf text;
 	cJSON *holder = NULL;

@@ -166,7 +166,7 @@ static td_status read_artifact(const cJSON *body, struct artifact *a, struct err
 {
 	const char *file = json_string(body, "file", ""), *sha256 = json_string(body, "sha256", "");
 
-	if (!folder_name_safe(file))
+	if (!job_file_safe(file))
 		return err_set(e, TD_INVALID, "\"%s\" is not the plain name of a file in the job's folder", file);
 	if (strlen(sha256) != SHA256_TEXT - 1)
 		return err_set(e, TD_INVALID, "\"%s\" is not the SHA-256 of %s", sha256, file);

@@ -6,7 +6,7 @@
  *   control_pool.c    worker processes: spares, the checker, deaths
  *   control_jobs.c    the cache of jobs, and what each needs next
  *   control_queue.c   who runs next, and handing it to a worker
- *   control_folder.c  a job's folder
+ *   control_folder.c  a job's folder (jobfiles.h), tidied
  *   control_check.c   questions to the checker and the predictor
  *   control_sweep.c   sweeps
  *   control_data.c    datasets: what each needs next, downloads
@@ -27,6 +27,7 @@
 #include "control.h"
 #include "datasets.h"
 #include "fetch/fetch.h"
+#include "jobfiles.h"
 #include "proto.h"
 #include "sched/local.h"
 
@@ -198,9 +199,6 @@ struct control_room control_count_room(const struct control *c);
 
 /* ---- Folders --------------------------------------------------------------------------------------------------- */
 
-char *folder_of(const struct control *c, const char *id); /* owned */
-/* A plain file name that cannot leave the folder. */
-bool folder_name_safe(const char *name);
 void folder_remove_file(const struct control *c, const char *id, const char *name);
 /* Delete what no row names.  Only while no worker has the job. */
 void folder_tidy(struct control *c, const char *id);

@@ -80,7 +80,7 @@ static char *init_path(const struct control *c, const cJSON *from)
 static cJSON *run_body(struct control *c, const struct assign_action *a, const struct cached_job *j)
 {
 	cJSON *body = cJSON_CreateObject(), *resume;
-	char *folder = folder_of(c, a->id), *data = j->dataset ? dataset_pack(c, j->dataset) : NULL, *init;
+	char *folder = job_folder(c->config, a->id), *data = j->dataset ? dataset_pack(c, j->dataset) : NULL, *init;
 
 	cJSON_AddStringToObject(body, "job", a->id);
 	cJSON_AddNumberToObject(body, "attempt", a->after.attempt);
@@ -147,7 +147,7 @@ static void assign(struct control *c, struct cached_job *j, struct worker *w)
 	if (!job_has_data(c, j))
 		return;
 	a = MEM_NEW(struct assign_action);
-	folder = folder_of(c, j->id);
+	folder = job_folder(c->config, j->id);
 	if (file_make_folder(folder, &e)) {
 		log_line(LOG_ERROR, "job cannot start", "job=%s text=%s", j->id, e.text);
 		j->hold_until_ms = c->now_ms + RETRY_MS;

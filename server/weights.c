@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "jobfiles.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -236,9 +237,7 @@ static td_status find_artifact(const struct config *c, struct store_reader *r, c
 	if (store_artifact_get(r, job, name, &a, &found))
 		return err_set(e, found.status, "job %.40s has no %s weights: %s appears when it has succeeded%s", job,
 			checkpoint, name, strcmp(checkpoint, "best") ? "" : " and its spec says train/keep/best");
-	*path = mem_printf("%s/jobs/%s/%s", c->data_dir, job, a.file);
-	if (strchr(a.file, '/')) /* the name came from a worker */
-		err_set(e, TD_CORRUPT, "the weights of job %.40s lie outside of its folder", job);
+	job_file(c, job, &a, path, e);
 	artifact_release(&a);
 	return e->status;
 }

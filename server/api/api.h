@@ -106,14 +106,6 @@ void fields_set(cJSON *spec, const cJSON *set, struct faults *f);
 void fields_move_faults(
 	const struct faults *from, const cJSON *set, const char *below, const char *elsewhere, struct faults *to);
 
-/* ---- results.c --------------------------------------------------------------------------------------------------- */
-
-/* Say in E why WHAT of J is not there, as far as its state tells, and WHEN it appears while it still may. */
-td_status api_not_there(const struct job *j, const char *what, const char *when, struct err *e);
-/* The path of a job's file A, which lies in its folder, or TD_CORRUPT.  Owned. */
-td_status api_artifact_path(
-	const struct request *q, const struct job *j, const struct artifact *a, char **path, struct err *e);
-
 /* ---- compare.c --------------------------------------------------------------------------------------------------- */
 
 /* Cut LIST at its commas in place.  -1: more than MOST, or an empty entry. */

@@ -3,6 +3,7 @@
  * It starts as if it had been interrupted there: its folder gets the checkpoint's file and its rows name it, before
  * anybody may run it.  The file comes first (a folder without a job goes at the next start), then one commit. */
 #include "api/api.h"
+#include "jobfiles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,7 +115,8 @@ static td_status place_file(
 	char *from, *to = mem_printf("%s/%s", folder, a->file);
 	struct err why = { 0 };
 
-	if (!api_artifact_path(q, old, a, &from, e) && !file_make_folder(folder, e) && file_link(from, to, &why)) {
+	if (!job_file(q->srv->config, old->id, a, &from, e) && !file_make_folder(folder, e) &&
+		file_link(from, to, &why)) {
 		if (why.status == TD_NOT_FOUND)
 			err_set(e, TD_CONFLICT,
 				"checkpoint %s of job %s has just been replaced by a newer one; try again", a->name,
@@ -181,7 +183,7 @@ static td_status store_fork(struct request *q, struct response *r, const struct 
 	s->job.detail = mem_printf("forked from %s at step %lld", old->id, (long long)a->step);
 	s->with = add_checkpoint;
 	s->arg = a;
-	folder = mem_printf("%s/jobs/%s", q->srv->config->data_dir, s->job.id);
+	folder = job_folder(q->srv->config, s->job.id);
 	if (!place_file(q, old, a, folder, e))
 		submission_store(q, r, s, e);
 	if (e->status || s->replayed)

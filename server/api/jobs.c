@@ -1,5 +1,6 @@
 /* Jobs: submitting one, reading it, changing it, and the verbs that move it. */
 #include "api/api.h"
+#include "jobfiles.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -221,7 +222,7 @@ td_status job_delete(struct request *q, struct response *r, struct err *e)
 	if (change(q, &c, e))
 		return e->status;
 	if (purge) { /* without rows the folder is nobody's; what is left of it goes at the next start */
-		folder = mem_printf("%s/jobs/%s", q->srv->config->data_dir, q->param[0]);
+		folder = job_folder(q->srv->config, q->param[0]);
 		file_remove_tree(folder, &ignored);
 		mem_free(folder);
 	}

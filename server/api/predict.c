@@ -3,6 +3,7 @@
  * The daemon reads nothing of them: the body goes to a file as it comes, the predictor process reads that, the weights
  * and what was fitted to the training data, and answers; meanwhile the request is parked. */
 #include "api/api.h"
+#include "jobfiles.h"
 #include "weights.h"
 
 #include <stdio.h>
@@ -76,7 +77,7 @@ static td_status find(struct request *q, const struct job *j, const char *name, 
 	*path = NULL;
 	if (store_artifact_get(q->reader, j->id, name, &a, &none))
 		return none.status == TD_NOT_FOUND ? TD_OK : err_copy(e, &none);
-	api_artifact_path(q, j, &a, path, e);
+	job_file(q->srv->config, j->id, &a, path, e);
 	artifact_release(&a);
 	return e->status;
 }

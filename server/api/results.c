@@ -1,5 +1,6 @@
 /* What a job leaves behind: its graph, its report, its histograms, its checkpoints and files. */
 #include "api/api.h"
+#include "jobfiles.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 
 typedef td_status document_get(struct store_reader *r, const char *id, char **json, struct err *e);
 
-td_status api_not_there(const struct job *j, const char *what, const char *when, struct err *e)
+/* Say in E why WHAT of J is not there, as far as its state tells, and WHEN it appears while it still may. */
+static td_status not_there(const struct job *j, const char *what, const char *when, struct err *e)
 {
 	static const char *const ends[JOB_N_STATES] = { [JOB_SUCCEEDED] = "has succeeded",
 		[JOB_FAILED] = "has failed",
@@ -31,7 +33,7 @@ static td_status read_document(
 	if (api_job(q, &j, e))
 		return e->status;
 	if (get(q->reader, q->param[0], json, e) == TD_NOT_FOUND)
-		api_not_there(&j, what, when, e);
+		not_there(&j, what, when, e);
 	job_release(&j);
 	return e->status;
 }
@@ -140,17 +142,6 @@ td_status job_artifacts(struct request *q, struct response *r, struct err *e)
 	return respond_artifacts(q, r, "artifact", e);
 }
 
-td_status api_artifact_path(
-	const struct request *q, const struct job *j, const struct artifact *a, char **path, struct err *e)
-{
-	*path = NULL;
-	if (strstr(a->file, "..") || *a->file == '/') /* the name came from a worker */
-		return err_set(
-			e, TD_CORRUPT, "the file of artifact \"%.80s\" lies outside of its job's folder", a->name);
-	*path = mem_printf("%s/jobs/%s/%s", q->srv->config->data_dir, j->id, a->file);
-	return TD_OK;
-}
-
 /* The file NAME of the path's job; as an attachment when ATTACH. */
 static td_status respond_artifact(
 	struct request *q, struct response *r, const char *name, const char *media_type, bool attach, struct err *e)
@@ -164,7 +155,7 @@ static td_status respond_artifact(
 	if (store_artifact_get(q->reader, j.id, name, &a, e)) {
 		if (e->status == TD_NOT_FOUND) {
 			text = mem_printf("file \"%.80s\"", name);
-			api_not_there(&j, text, "model.safetensors appears when it succeeds", e);
+			not_there(&j, text, "model.safetensors appears when it succeeds", e);
 			mem_free(text);
 		}
 		job_release(&j);
@@ -172,7 +163,7 @@ static td_status respond_artifact(
 	}
 	if (!media_type)
 		media_type = a.media_type && *a.media_type ? a.media_type : "application/octet-stream";
-	if (!api_artifact_path(q, &j, &a, &text, e))
+	if (!job_file(q->srv->config, j.id, &a, &text, e))
 		respond_file(r, q, text, media_type, a.sha256, attach ? a.name : NULL, e);
 	mem_free(text);
 	artifact_release(&a);

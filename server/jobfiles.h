@@ -1,0 +1,16 @@
+/* A job's folder, DATA/jobs/ID: where its files are, for those who write them and those who give them out. */
+#ifndef JOBFILES_H
+#define JOBFILES_H
+
+#include "config.h"
+#include "store/store.h"
+
+#define JOB_HOLDER "worker.json" /* says which process holds the present attempt; no file of the job's */
+
+char *job_folder(const struct config *c, const char *id); /* owned */
+/* A plain file name that cannot leave the folder. */
+bool job_file_safe(const char *name);
+/* Where the file of A lies (owned).  TD_CORRUPT: not in the folder; its name came from a worker. */
+td_status job_file(const struct config *c, const char *id, const struct artifact *a, char **path, struct err *e);
+
+#endif
