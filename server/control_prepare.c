@@ -8,7 +8,6 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define KEY_TEXT 33 /* 32 hexadecimal digits and the zero byte */
 
@@ -203,13 +202,13 @@ static bool key_valid(const char *key)
 	return strlen(key) == KEY_TEXT - 1 && strspn(key, "0123456789abcdef") == KEY_TEXT - 1;
 }
 
-/* Give the pack its name.  One of the same key is of the same files and format, and stays. */
+/* Give the pack its name.  One of the same key may be there, and damaged: no job uses it, or this would not be asked
+ * for. */
 static td_status name_pack(struct control *c, const struct preparation *p, const char *key, struct err *e)
 {
 	char *pack = dataset_pack_path(c->config, p->dataset, key);
-	struct stat st;
 
-	if (stat(pack, &st) && !file_sync(p->folder, e))
+	if (!file_sync(p->folder, e) && !file_remove_tree(pack, e))
 		file_rename(p->folder, pack, e);
 	mem_free(pack);
 	return e->status;

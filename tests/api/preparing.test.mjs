@@ -1,6 +1,6 @@
 // Preparing: formats that are corrected or do not fit, preparers that die, daemons that are killed meanwhile.
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, truncateSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
 import { SOURCE, skip, CSV, serve, daemon, mirrored, settled, register, put, parts, onTable } from "./datasets.mjs";
@@ -163,4 +163,18 @@ test("preparers that are cancelled before they have begun are no failed starts, 
 	await tandem.post("/datasets/last/prepare", {});
 	assert.equal((await settled(tandem, "last")).state, "ready");
 	assert.doesNotMatch(tandem.errors, /worker does not start/);
+});
+
+test("a pack that was damaged is made anew by preparing again, as its error says", async (t) => {
+	const tandem = await daemon(t);
+	assert.equal((await put(tandem, "houses", "a.csv", CSV)).status, 201);
+	await tandem.post("/datasets/houses/prepare", {});
+	await settled(tandem, "houses");
+	truncateSync(path.join(tandem.data, "datasets/houses", parts(tandem, "houses")[0], "train.column-0"), 100);
+	const { id } = await tandem.submit(onTable("houses"));
+	assert.match(JSON.stringify((await tandem.until(id, "failed")).error), /prepare it again/);
+	assert.equal((await tandem.post("/datasets/houses/prepare", {})).status, 200);
+	assert.equal((await settled(tandem, "houses")).state, "ready");
+	await tandem.finish(onTable("houses"));
+	assert.equal(parts(tandem, "houses").length, 1);
 });
