@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, truncat
 import path from "node:path";
 import test from "node:test";
 import { SOURCE, skip, CSV, serve, daemon, mirrored, settled, register, put, parts, onTable } from "./datasets.mjs";
-import { problem, quick, sleep, start } from "./harness.mjs";
+import { patience, problem, quick, sleep, start } from "./harness.mjs";
 
 test("a corrected format prepares the dataset again, but not under a job that uses it", async (t) => {
 	const tandem = await daemon(t);
@@ -177,4 +177,18 @@ test("a pack that was damaged is made anew by preparing again, as its error says
 	assert.equal((await settled(tandem, "houses")).state, "ready");
 	await tandem.finish(onTable("houses"));
 	assert.equal(parts(tandem, "houses").length, 1);
+});
+
+test("preparing takes little memory, however large the files, and tells how far it has come", { skip: patience > 1 && "a sanitizer has memory of its own" }, async (t) => {
+	const tandem = await daemon(t);
+	const pid = await underPreparation(tandem, "big");
+	const seen = new Set();
+	let peak_kb = 0;
+	for (let d; (d = await tandem.json("/datasets/big")).state === "preparing"; await sleep(10)) {
+		if (d.progress?.done) seen.add(d.progress.done);
+		if (existsSync(`/proc/${pid}/status`)) peak_kb = Math.max(peak_kb, Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0));
+	}
+	assert.equal((await settled(tandem, "big")).state, "ready");
+	assert.ok(seen.size > 0, "progress is seen");
+	assert.ok(peak_kb > 1000 && peak_kb < 32_000, `the preparer has had ${peak_kb} kB for a file of 24 MB`);
 });
