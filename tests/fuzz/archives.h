@@ -42,7 +42,7 @@ static inline size_t fuzz_pack(const struct packing *how, const struct member *m
 		archive_entry_set_size(one, (int64_t)members[i].n);
 		if (!members[i].bytes)
 			archive_entry_set_symlink(one, "/etc/passwd");
-		TD_ASSERT(archive_write_header(a, one) == ARCHIVE_OK);
+		TD_ASSERT(archive_write_header(a, one) >= ARCHIVE_WARN); /* of a name that is not ASCII */
 		if (members[i].n)
 			archive_write_data(a, members[i].bytes, members[i].n);
 		archive_entry_free(one);
