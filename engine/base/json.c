@@ -568,6 +568,19 @@ bool json_set_at(cJSON *root, const char *pointer, cJSON *v)
 	return ok;
 }
 
+bool json_remove_at(cJSON *root, const char *pointer)
+{
+	const char *last = strrchr(pointer, '/');
+	char *above = last ? mem_strndup(pointer, (size_t)(last - pointer)) : NULL, name[256];
+	cJSON *from = above ? (cJSON *)json_at(root, above) : NULL;
+	bool ok = cJSON_IsObject(from) && token_name(last + 1, strlen(last + 1), name, sizeof name);
+
+	mem_free(above);
+	if (ok)
+		cJSON_DeleteItemFromObjectCaseSensitive(from, name);
+	return ok;
+}
+
 void json_pointer_token(const char *name, char *out, size_t size)
 {
 	size_t at = 0;

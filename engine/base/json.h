@@ -38,6 +38,8 @@ const cJSON *json_at(const cJSON *root, const char *pointer);
 /* Put V (taken in any case) at POINTER: a member is replaced or added, an element replaced.  What it lies in must be
  * there, else false. */
 bool json_set_at(cJSON *root, const char *pointer, cJSON *v);
+/* Take the member at POINTER away; what is not there stays away.  False: it would lie in no object. */
+bool json_remove_at(cJSON *root, const char *pointer);
 /* Escape NAME for use as one token of a pointer ("~" and "/"), into OUT. */
 void json_pointer_token(const char *name, char *out, size_t size);
 bool json_is_integer(const cJSON *v);

@@ -98,7 +98,8 @@ td_status api_once(struct request *q, struct response *r, struct once *o, struct
 
 /* ---- fields.c ---------------------------------------------------------------------------------------------------- */
 
-/* Put the members of SET, {pointer: value}, into SPEC; one whose place there is not is a fault at that pointer. */
+/* Put the members of SET, {pointer: value}, into SPEC; null takes what is there away.  A place that SPEC does not have
+ * is a fault at that pointer. */
 void fields_set(cJSON *spec, const cJSON *set, struct faults *f);
 /* Faults of a spec, said of the members of SET that brought them in: those at or below a member's pointer, or above it,
  * come to stand below BELOW ("/set" + "/~1optimizer~1lr"); all others at ELSEWHERE + their own pointer.  A place that

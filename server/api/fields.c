@@ -10,7 +10,11 @@ void fields_set(cJSON *spec, const cJSON *set, struct faults *f)
 
 	cJSON_ArrayForEach(field, set)
 	{
-		if (*field->string != '/' || !json_set_at(spec, field->string, cJSON_Duplicate(field, true)))
+		if (cJSON_IsNull(field) && !json_remove_at(spec, field->string))
+			faults_add(f, field->string,
+				"null takes a member of an object away, and this is none; a list is given as a whole");
+		else if (!cJSON_IsNull(field) &&
+			 (*field->string != '/' || !json_set_at(spec, field->string, cJSON_Duplicate(field, true))))
 			faults_add(f, field->string,
 				"there is no such place in the job's spec; GET /jobs/{id} shows it with all defaults");
 	}

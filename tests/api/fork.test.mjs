@@ -87,6 +87,18 @@ describe("a fork", () => {
 		problem(assert, await fork("01M83AEJGW62J8W9EK9CE8Q9WQ", {}), 404);
 	});
 
+	test("takes a field away that is set to null, so that one of two may stand for the other", async () => {
+		const parent = await tandem.finish(blobJob({ train: { steps: 10 } }));
+		const set = { "/train/steps": null, "/train/epochs": 2, "/train/early_stopping": null };
+		problem(assert, await fork(parent.id, { set: { "/train/epochs": 2 } }), 422);
+		const made = await fork(parent.id, { set });
+		assert.equal(made.status, 201, made.text);
+		const end = await tandem.until(made.json.id, "succeeded");
+		assert.deepEqual(["steps" in end.spec.train, end.spec.train.epochs, end.progress.n_steps > 10], [false, 2, true]);
+		const refused = problem(assert, await fork(parent.id, { set: { "/model/layers/0": null, loss: null, "/no/where": null } }), 422).errors;
+		assert.deepEqual(refused.map((e) => e.pointer), ["/set/~1model~1layers~10", "/set/loss", "/set/~1no~1where"]);
+	});
+
 	test("refuses fields that the spec does not have, each where it stands in the request", async () => {
 		const places = problem(assert, await fork(half.id, { from: "last", set: { "/no/where": 1, optimizer: 2, "/model/layers/9": "relu" } }), 422).errors;
 		assert.deepEqual(places.map((e) => e.pointer), ["/set/~1no~1where", "/set/optimizer", "/set/~1model~1layers~19"]);

@@ -294,6 +294,36 @@ static void a_value_is_put_where_a_pointer_says_if_what_it_lies_in_is_there(void
 	}
 }
 
+static void a_pointer_takes_members_of_objects_away(void **state)
+{
+	static const struct {
+		const char *pointer, *after; /* NULL: refused */
+	} cases[] = {
+		{ "/a", "{\"b/c\":{\"x\":1,\"y\":null}}" },
+		{ "/b~1c/x", "{\"a\":[1],\"b/c\":{\"y\":null}}" },
+		{ "/b~1c/y", "{\"a\":[1],\"b/c\":{\"x\":1}}" },
+		{ "/B", "{\"a\":[1],\"b/c\":{\"x\":1,\"y\":null}}" },
+		{ "", NULL },
+		{ "a", NULL },
+		{ "/a/0", NULL },
+		{ "/b~1c/x/z", NULL },
+		{ "/no/where", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *before = "{\"a\":[1],\"b/c\":{\"x\":1,\"y\":null}}";
+		cJSON *v = cJSON_Parse(before);
+		char *text;
+
+		assert_int_equal(json_remove_at(v, cases[i].pointer), cases[i].after != NULL);
+		text = json_print(v);
+		assert_string_equal(text, cases[i].after ? cases[i].after : before);
+		mem_free(text);
+		cJSON_Delete(v);
+	}
+}
+
 static void names_are_escaped_for_pointers_and_cut_to_their_room(void **state)
 {
 	char out[16];
@@ -330,6 +360,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_number_travels_as_text),
 		cmocka_unit_test(pointers_find_values_and_nothing_else),
 		cmocka_unit_test(a_value_is_put_where_a_pointer_says_if_what_it_lies_in_is_there),
+		cmocka_unit_test(a_pointer_takes_members_of_objects_away),
 		cmocka_unit_test(names_are_escaped_for_pointers_and_cut_to_their_room),
 		cmocka_unit_test(utf8_is_checked_to_its_end),
 	};

@@ -49,6 +49,7 @@ export function Fork({ job, onClose }) {
         <//>
         <fieldset class="space">
           <legend>Change</legend>
+          <p class="muted">null takes a field away: a job of so many steps is given epochs by /train/steps null and /train/epochs 60.</p>
           ${rows.map((row, k) => {
             const now = fields.get(row.pointer.trim());
             const pointer = row.pointer.trim();
