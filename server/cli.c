@@ -374,29 +374,39 @@ static int token_command(int argc, char **argv, struct err *e)
 
 /* ---- Health ------------------------------------------------------------------------------------------------------ */
 
-static int health_command(int argc, char **argv, struct err *e)
+/* A folder that is named must have a daemon of its own: another server may answer at --listen. */
+static td_status ask_health(const struct config *c, struct err *e)
 {
 	char *url = NULL, *secret = NULL;
 	struct err none = { 0 };
-	struct config c;
 	struct buf body;
 	int code;
 
-	if (config_load(&c, argc - 1, argv + 1, e)) {
-		config_release(&c);
-		return e->status ? USAGE_CODE : 0;
-	}
-	if (access_read(c.data_dir, &url, &secret, &none)) /* not ours to read, or not there: ask where it should be */
-		url = mem_printf("http://%s", c.listen);
+	if (c->names_data_dir && store_is_used(c->data_dir, e))
+		return e->status;
+	if (access_read(c->data_dir, &url, &secret, &none)) /* not ours to read, or not there: ask where it should be */
+		url = mem_printf("http://%s", c->listen);
 	buf_init(&body, ANSWER_MOST);
 	code = call(url, NULL, "GET", "/healthz", NULL, &body, e);
 	if (code && code != 200)
 		err_set(e, TD_UNAVAILABLE, "the server at %s answers %d", url, code);
-	config_release(&c);
 	buf_release(&body);
 	mem_free(url);
 	mem_free(secret);
-	return e->status ? 1 : 0;
+	return e->status;
+}
+
+static int health_command(int argc, char **argv, struct err *e)
+{
+	struct config c;
+	int code;
+
+	if (config_load(&c, argc - 1, argv + 1, e))
+		code = e->status ? USAGE_CODE : 0; /* 0: --help */
+	else
+		code = ask_health(&c, e) ? 1 : 0;
+	config_release(&c);
+	return code;
 }
 
 bool cli_run(int argc, char **argv, int *code)

@@ -331,6 +331,7 @@ td_status config_load(struct config *c, int argc, char **argv, struct err *e)
 		.log_level = LOG_INFO };
 	if (read_environment(c, e) || read_flags(c, argc, argv, e))
 		return e->status;
+	c->names_data_dir = c->data_dir;
 	if (!c->data_dir)
 		c->data_dir = absolute("tandem-data");
 	if (!c->worker_path)

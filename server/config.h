@@ -8,6 +8,7 @@
 struct config {
 	const char *listen;         /* "127.0.0.1:8080"; port 0 picks a free one */
 	const char *data_dir;       /* absolute after config_load */
+	bool names_data_dir;        /* it was given, and is not the default */
 	const char *data_root;      /* read-only folder of datasets; default /usr/share/datasets */
 	const char *dataset_mirror; /* base URL that known datasets are fetched from, http or private too; NULL: their
 				       own */

@@ -259,6 +259,19 @@ static td_status lock_folder(struct store *s, const char *data_dir, struct err *
 	return TD_OK;
 }
 
+td_status store_is_used(const char *data_dir, struct err *e)
+{
+	char *path = mem_printf("%s/tandem.lock", data_dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 ? errno == ENOENT || errno == ENOTDIR : !flock(fd, LOCK_SH | LOCK_NB))
+		err_set(e, TD_NOT_FOUND, "no tandemd runs with --data-dir %s", data_dir);
+	if (fd >= 0)
+		close(fd);
+	mem_free(path);
+	return e->status;
+}
+
 static td_status read_seq(struct store *s, struct err *e)
 {
 	struct query q;

@@ -25,6 +25,8 @@ struct store_tx;     /* the write connection inside a transaction; exists only i
 /* Open DATA/tandem.db (copying it aside and migrating when it is older), start the writer.  A database that is newer
  * than this program is refused.  Only one daemon per folder (a lock file), else TD_CONFLICT. */
 td_status store_open(const char *data_dir, struct store **out, struct err *e);
+/* TD_NOT_FOUND: no daemon uses DATA_DIR now.  TD_OK: one does, or its lock file is not ours to read. */
+td_status store_is_used(const char *data_dir, struct err *e);
 void store_close(struct store *s); /* commits what is queued, stops the writer */
 
 /* Called by the writer after a commit that has events, with its seq.  Must not block.  Set before the first command. */

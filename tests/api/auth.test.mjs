@@ -127,6 +127,23 @@ test("tandemd token makes, lists and revokes them on the machine itself", async 
 	problem(assert, await tandem.get("/tokens", { token }), 401);
 });
 
+test("tandemd health is that of the folder that is named, whoever answers at --listen", async (t) => {
+	const [tandem, other] = [await start(t), await start(t)];
+	const listen = JSON.parse(readFileSync(path.join(other.data, "daemon.json"), "utf8")).url.replace("http://", "");
+	const health = (...args) => spawnSync(path.join(build, "tandemd"), ["health", "--listen", listen, ...args], { encoding: "utf8" });
+	const named = () => health("--data-dir", tandem.data);
+	assert.deepEqual([health().status, named().status], [0, 0]);
+	for (const stop of ["stop", "kill"]) {
+		await tandem[stop]();
+		const gone = named();
+		assert.equal(gone.status, 1, `after ${stop}`);
+		assert.match(gone.stderr, /no tandemd runs with --data-dir \//);
+		await tandem.up();
+		assert.equal(named().status, 0);
+	}
+	assert.equal(health("--data-dir", path.join(tandem.data, "nowhere")).status, 1);
+});
+
 test("tandemd token says what is wrong with its folder and its flags, and what the first token means", async (t) => {
 	const folder = mkdtempSync(path.join(os.tmpdir(), "tandem-cli-"));
 	t.after(() => rmSync(folder, { recursive: true }));
