@@ -110,6 +110,8 @@ cJSON *loader_sample_json(const struct loader *l, enum data_split split, int64_t
 const char *loader_class_name(const struct loader *l, int64_t k);
 /* Targets and outputs of DATA_VALUES in the target's own units: value * std + mean, for value K of a sample. */
 double loader_own_units(const struct loader *l, int k, double value);
+/* What a model's input is made of, as lines for those who use it without us. */
+void loader_describe(const struct loader *l, struct buf *out);
 /* A picture of the N inputs X (as a batch has them, after all transforms, stretched to the visible range) as PNG in
  * OUT; false: they are no images. */
 bool loader_grid_png(const struct loader *l, const float *x, int64_t n, struct buf *out);

@@ -538,6 +538,42 @@ static bool table_restore(struct loader *l, const cJSON *state)
 	return true;
 }
 
+#define DESCRIBED_MOST 200 /* columns, and categories of a column, that are named */
+
+static void describe_categories(const struct loaded_column *c, struct buf *out)
+{
+	int n = TD_MIN(c->n_categories, DESCRIBED_MOST);
+
+	buf_puts(out, ", 1 at its category:");
+	for (int k = 0; k < n; k++)
+		buf_printf(out, "%s %.60s", k ? "," : "", c->categories[k]);
+	buf_printf(out, "%s%s\n", n < c->n_categories ? ", ..." : "", c->missing_is_category ? ", (missing)" : "");
+}
+
+static void table_describe(const struct loader *l, struct buf *out)
+{
+	const struct loaded_table *t = l->own;
+	int64_t at = 0, width;
+
+	buf_printf(out, "The columns of x%s:\n\n",
+		t->scale_features ? ", numbers less their mean and over their deviation" : "");
+	for (int i = 0; i < TD_MIN(t->n_features, DESCRIBED_MOST); i++, at += width) {
+		const struct loaded_column *c = &t->columns[t->features[i]];
+
+		width = table_width(c);
+		buf_printf(out, "    %lld", (long long)at);
+		if (width > 1)
+			buf_printf(out, " to %lld", (long long)(at + width - 1));
+		buf_printf(out, ": %.60s", c->name);
+		if (c->type == COLUMN_CATEGORY)
+			describe_categories(c, out);
+		else
+			buf_puts(out, "\n");
+	}
+	if (t->n_features > DESCRIBED_MOST)
+		buf_printf(out, "    and %d columns more\n", t->n_features - DESCRIBED_MOST);
+}
+
 const struct loader_kind load_table = {
 	.n_bytes = sizeof(struct loaded_table),
 	.create = table_create,
@@ -554,4 +590,5 @@ const struct loader_kind load_table = {
 	.read_npy = table_read_npy,
 	.bytes = table_bytes,
 	.own_units = table_own_units,
+	.describe = table_describe,
 };

@@ -426,6 +426,15 @@ cJSON *loader_sample_json(const struct loader *l, enum data_split split, int64_t
 	return object;
 }
 
+void loader_describe(const struct loader *l, struct buf *out)
+{
+	buf_puts(out,
+		"Inputs must be prepared as in training: preprocessing.json has the transforms, the vocabulary and\n"
+		"the means and deviations, as far as there are any.\n");
+	if (l->kind->describe)
+		l->kind->describe(l, out);
+}
+
 const char *loader_class_name(const struct loader *l, int64_t k)
 {
 	if (!l->facts.class_names)

@@ -59,6 +59,7 @@ struct loader_kind {
 	int64_t (*bytes)(const struct loader *l);
 	const char *(*token)(const struct loader *l, int64_t k);          /* of the vocabulary; NULL: there is none */
 	double (*own_units)(const struct loader *l, int k, double value); /* NULL: values are the target's own */
+	void (*describe)(const struct loader *l, struct buf *out); /* what stands where in an input; NULL: no words */
 };
 
 extern const struct loader_kind load_images, load_arrays, load_table, load_text, load_labelled_text, load_tagged_text;

@@ -181,7 +181,8 @@ void nn_model_freeze(
 struct safetensors;
 bool nn_model_load(struct nn_model *m, const struct safetensors *file, bool strict, const struct opt_strings *skip,
 	struct buf *notes, struct faults *faults);
-/* The model as Python source: an nn.Module whose state_dict has the names of our weights files. */
-void nn_model_pytorch(const struct nn_model *m, struct buf *out);
+/* The model as Python source: an nn.Module whose state_dict has the names of our weights files.  ABOUT: whole lines
+ * about its inputs, for its docstring; any text may stand there. */
+void nn_model_pytorch(const struct nn_model *m, const char *about, struct buf *out);
 
 #endif

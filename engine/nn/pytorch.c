@@ -5,15 +5,19 @@
 
 static const char head[] = "\"\"\"A model trained by Tandem, for PyTorch.\n"
 			   "\n"
-			   "    from pytorch import load\n"
-			   "    model = load(\"model.safetensors\")\n"
-			   "\"\"\"\n"
-			   "import json\n"
+			   "Saved as model.py:\n"
 			   "\n"
-			   "import torch\n"
-			   "from torch import nn\n"
-			   "\n"
+			   "    import model\n"
+			   "    net = model.load(\"model.safetensors\")\n"
 			   "\n";
+
+static const char imports[] = "\"\"\"\n"
+			      "import json\n"
+			      "\n"
+			      "import torch\n"
+			      "from torch import nn\n"
+			      "\n"
+			      "\n";
 
 static const char put_function[] = "def put(root, path, module):\n"
 				   "    \"\"\"Make MODULE known as PATH, \"layer1.0.conv1\", below ROOT.\"\"\"\n"
@@ -165,9 +169,23 @@ static bool has_type(const struct nn_model *m, const struct nn_layer_type *a, co
 	return false;
 }
 
-void nn_model_pytorch(const struct nn_model *m, struct buf *out)
+/* TEXT where a docstring stands: nothing in it ends it. */
+static void write_doc(const char *text, struct buf *out)
+{
+	for (; *text; text++) {
+		bool is_control = (unsigned char)*text < ' ' && *text != '\n';
+
+		if (*text == '\\' || *text == '"')
+			buf_puts(out, "\\");
+		buf_printf(out, "%c", is_control ? ' ' : *text);
+	}
+}
+
+void nn_model_pytorch(const struct nn_model *m, const char *about, struct buf *out)
 {
 	buf_puts(out, head);
+	write_doc(about, out);
+	buf_puts(out, imports);
 	buf_puts(out, put_function);
 	if (has_type(m, &nn_lstm, &nn_gru))
 		buf_puts(out, recurrent_function);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PYTHON_MOST  (4u << 20)  /* bytes of a model as source */
+#define ABOUT_MOST   (1u << 20)  /* of these about its inputs */
 #define PICTURE_MOST (32u << 20) /* bytes of samples.png: 64 images of 400 x 400 */
 
 static void announce(struct run *r, const char *file, const char *media_type, const struct file_facts *facts)
@@ -129,11 +130,14 @@ static bool save_preprocessing(struct run *r)
 
 static bool save_pytorch(struct run *r)
 {
-	struct buf text;
+	struct buf text, about;
 	bool ok;
 
 	buf_init(&text, PYTHON_MOST);
-	nn_model_pytorch(r->model, &text);
+	buf_init(&about, ABOUT_MOST);
+	loader_describe(r->loader, &about);
+	nn_model_pytorch(r->model, about.len ? about.data : "", &text);
+	buf_release(&about);
 	ok = !text.len || write_bytes(r, "pytorch.py", "text/x-python", text.data, text.len);
 	buf_release(&text);
 	return ok;

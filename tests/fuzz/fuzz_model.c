@@ -115,7 +115,7 @@ static void look_at(const struct nn_model *m)
 		for (int k = 0; k < m->layers[i].n_inputs; k++)
 			TD_ASSERT(m->layers[i].input[k] < i);
 	buf_init(&source, 1 << 24);
-	nn_model_pytorch(m, &source);
+	nn_model_pytorch(m, "", &source);
 	TD_ASSERT(!source.full);
 	buf_release(&source);
 }

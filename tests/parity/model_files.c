@@ -113,7 +113,7 @@ static void write_source(const char *folder, const struct nn_model *m)
 	struct buf source;
 
 	buf_init(&source, FILE_BYTES_MOST);
-	nn_model_pytorch(m, &source);
+	nn_model_pytorch(m, "", &source);
 	if (!f || source.full || fwrite(source.data, 1, source.len, f) != source.len || fclose(f))
 		fail_with("pytorch.py cannot be written");
 	buf_release(&source);

@@ -171,7 +171,7 @@ static void write_source(const char *path, const struct nn_model *m)
 
 	assert_non_null(f);
 	buf_init(&source, 1 << 20);
-	nn_model_pytorch(m, &source);
+	nn_model_pytorch(m, "x: \\ \"\"\"\n", &source);
 	assert_false(source.full);
 	assert_int_equal(fwrite(source.data, 1, source.len, f), source.len);
 	assert_int_equal(fclose(f), 0);
@@ -229,7 +229,9 @@ static void the_source_calls_one_module_for_shared_parameters(void **state)
 	(void)state;
 	bench_layers(&b, LINEAR(",\"name\":\"a\"") ",\"relu\"," LINEAR(",\"share\":\"a\""), FLAT);
 	buf_init(&source, 1 << 20);
-	nn_model_pytorch(b.model, &source);
+	nn_model_pytorch(b.model, "0: \"\"\"a\\\n", &source);
+	assert_non_null(strstr(
+		source.data, "0: \\\"\\\"\\\"a\\\\\n\"\"\"\nimport json")); /* nothing ends the docstring early */
 	assert_non_null(strstr(source.data, "put(self, \"a\", nn.Linear(6, 6))"));
 	assert_null(strstr(source.data, "put(self, \"2\""));
 	assert_non_null(strstr(source.data, "x2 = part(\"a\")(x1)"));
