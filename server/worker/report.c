@@ -1,13 +1,14 @@
 /* The report: what a trained model is worth, on numbers and on samples, and what it cost.
  *
- * "splits" has figures {value, standard_error} for each split.  The rest is about one split, the test's where there is
- * one: "confusion" counts targets (row: label, column: prediction; of very many classes those that
+ * "splits" has figures {value, standard_error or null} for each split.  The rest is about one split, the test's where
+ * there is one: "confusion" counts targets (row: label, column: prediction; of very many classes those that
  * "confusion_classes" lists), "per_class" says how well each class is found,
  * "curves" trade precision against recall and false positives against true ones, "residuals" are points of target and
  * prediction, "samples" shows the first samples and the worst. */
 #include "worker/run.h"
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -31,12 +32,15 @@ static const char *task_of(const struct data_facts *facts)
 
 /* ---- Splits ---------------------------------------------------------------------------------------------------- */
 
+/* Not every figure has an error: some have none that is known, and of the same result for all samples it would be 0,
+ * which says that no other draw could differ. */
 static cJSON *figure_json(double value, double error)
 {
 	cJSON *o = cJSON_CreateObject();
 
 	cJSON_AddItemToObject(o, "value", json_number(value));
-	cJSON_AddItemToObject(o, "standard_error", json_number(error));
+	cJSON_AddItemToObject(
+		o, "standard_error", isfinite(error) && error > 0 ? json_number(error) : cJSON_CreateNull());
 	return o;
 }
 

@@ -225,4 +225,7 @@ test("a table with a numeric target is reported in its own units", async () => {
 	assert.ok(Math.abs(sample.prediction.price - sample.target.price) < 100_000);
 	const refused = problem(assert, await tandem.post("/jobs", { ...spec, metrics: ["accuracy"] }), 422);
 	assert.equal(refused.errors[0].pointer, "/metrics/0");
+	assert.match((await artifact(id, "pytorch.py")).toString(), /^The columns of x, numbers less their mean[^\n]*:\n\n    0: size\n    1: rooms\n"""$/m);
+	const figures = Object.values(report.splits).flatMap((split) => Object.values(split).filter((f) => typeof f === "object"));
+	assert.ok(figures.length && figures.every((f) => f.standard_error === null || f.standard_error > 0), JSON.stringify(report.splits));
 });
