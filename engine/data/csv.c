@@ -100,6 +100,44 @@ bool csv_number(const char *text, size_t n, double *out)
 	return isfinite(*out);
 }
 
+bool csv_number_with_comma(const char *text, size_t n, double *out)
+{
+	char copy[NUMBER_MOST];
+	char *comma;
+
+	text = csv_trim(text, &n);
+	if (n > sizeof copy || memchr(text, '.', n) || !memchr(text, ',', n))
+		return false;
+	memcpy(copy, text, n);
+	comma = memchr(copy, ',', n);
+	*comma = '.'; /* a second one is no part of a number */
+	return csv_number(copy, n, out);
+}
+
+bool csv_read_number(const struct csv *c, struct csv_numbers *seen, const char *text, size_t n, double *out)
+{
+	*out = NAN;
+	if (!n)
+		return true;
+	if (!strcmp(text, CSV_DASH)) {
+		seen->n_dashes++;
+		return true;
+	}
+	if (csv_number(text, n, out)) {
+		seen->n_points += memchr(text, '.', n) != NULL;
+	} else if (c->delimiter == ';' && csv_number_with_comma(text, n, out)) {
+		seen->n_commas++;
+	} else {
+		if (!seen->odd_line)
+			snprintf(seen->odd, sizeof seen->odd, "%s",
+				n < sizeof seen->odd && utf8_valid(text, n) ? text : "(a longer text)");
+		seen->odd_line = seen->odd_line ? seen->odd_line : c->row_line;
+		return false;
+	}
+	seen->n_numbers++;
+	return !seen->n_points || !seen->n_commas;
+}
+
 bool csv_is_meant(const struct source_entry *entry)
 {
 	static const char *const endings[] = { "csv", "tsv", "txt", "data" };

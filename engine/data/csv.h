@@ -91,8 +91,25 @@ bool csv_row_is_blank(const struct csv *c);
 bool csv_is_meant(const struct source_entry *entry);
 /* A finite decimal number with blanks around it, and nothing else. */
 bool csv_number(const char *text, size_t n, double *out);
+/* The same of a number with a decimal comma, as tables have them whose fields stand between semicolons. */
+bool csv_number_with_comma(const char *text, size_t n, double *out);
 /* Empty, or a word that stands for no value: NA, N/A, nan, null, ? */
 bool csv_is_missing(const char *text, size_t n);
+#define CSV_DASH      "-" /* stands for no value among numbers; elsewhere it may be a category */
+#define CSV_ODD_BYTES 60  /* of a value in a message */
+
+/* What the values of a column are as numbers. */
+struct csv_numbers {
+	int64_t n_numbers;       /* values that are numbers */
+	int64_t n_points;        /* of them with a decimal point, */
+	int64_t n_commas;        /* and with a decimal comma: the numbers of a column have one of the two */
+	int64_t n_dashes;        /* values "-", which are missing if the others are numbers */
+	char odd[CSV_ODD_BYTES]; /* the first value that is no number, */
+	int64_t odd_line;        /* and where; 0: there is none */
+};
+/* Count in TEXT, trimmed (N 0: missing); OUT is NaN where it stands for no value.  False: it is no number, or its
+ * decimal mark is not that of the others.  Only between semicolons is a comma such a mark. */
+bool csv_read_number(const struct csv *c, struct csv_numbers *seen, const char *text, size_t n, double *out);
 /* TEXT without the blanks around it. */
 const char *csv_trim(const char *text, size_t *n);
 

@@ -27,6 +27,14 @@ void csv_sample_release(struct csv *c)
 	mem_free(c->ends);
 }
 
+/* Whether TEXT is a number where C's delimiter stands between numbers. */
+static bool is_number(const struct csv *c, const char *text, size_t n)
+{
+	double ignored;
+
+	return csv_number(text, n, &ignored) || (c->delimiter == ';' && csv_number_with_comma(text, n, &ignored));
+}
+
 /* How well DELIMITER fits: the fields of the first row if all rows have as many, else the part of rows that do. */
 static double rate(const struct csv *c, char delimiter)
 {
@@ -46,6 +54,19 @@ static double rate(const struct csv *c, char delimiter)
 	return n_same == n_rows ? n_first : (double)n_same / n_rows;
 }
 
+/* Whether all rows are several numbers between semicolons: "0,5;1,25", which commas would cut as evenly. */
+static bool has_decimal_commas(const struct csv *c)
+{
+	struct csv sample = csv_sample(c, ';');
+	bool all = true;
+
+	for (int n = 0; all && n < CSV_SNIFF_ROWS && csv_row(&sample, NULL) > 0; n++)
+		for (int k = 0; all && k < sample.n_fields && !csv_row_is_blank(&sample); k++)
+			all = is_number(&sample, csv_field(&sample, k), csv_field_bytes(&sample, k));
+	csv_sample_release(&sample);
+	return all && rate(c, ';') >= 2;
+}
+
 char csv_find_delimiter(const struct csv *c)
 {
 	static const char candidates[] = { ',', ';', '\t', '|' };
@@ -59,7 +80,7 @@ char csv_find_delimiter(const struct csv *c)
 			found = candidates[i];
 		}
 	}
-	return found;
+	return found == ',' && has_decimal_commas(c) ? ';' : found;
 }
 
 /* What a first row says about itself, and the rows below about it. */
@@ -72,10 +93,9 @@ struct column_signs {
 /* Names are no numbers.  A row where each column has a name of its own may be one of texts above texts; where a name is
  * missing (the index that pandas writes) or stands twice, a column of numbers below its name must say that these are
  * names. */
-static bool looks_like_header(const struct column_signs *signs, int n_columns, int n_rows)
+static bool looks_like_header(const struct csv *c, const struct column_signs *signs, int n_columns, int n_rows)
 {
 	bool numbers_below = false, again = false, all_differ = true;
-	double ignored;
 
 	for (int k = 0; k < n_columns; k++) {
 		size_t n = strlen(signs[k].first);
@@ -83,7 +103,7 @@ static bool looks_like_header(const struct column_signs *signs, int n_columns, i
 			all_differ = false;
 			continue;
 		}
-		if (csv_number(signs[k].first, n, &ignored) || n > HEADER_NAME)
+		if (is_number(c, signs[k].first, n) || n > HEADER_NAME)
 			return false;
 		for (int j = 0; j < k && n_columns < 1000; j++)
 			all_differ &= strcmp(signs[j].first, signs[k].first) != 0;
@@ -98,7 +118,6 @@ bool csv_find_header(const struct csv *c)
 	struct csv sample = csv_sample(c, c->delimiter);
 	struct column_signs *signs = NULL;
 	int n_columns = 0, n_rows = 0;
-	double ignored;
 	bool found;
 
 	for (; n_rows < CSV_SNIFF_ROWS && csv_row(&sample, NULL) > 0; n_rows++) {
@@ -114,12 +133,14 @@ bool csv_find_header(const struct csv *c)
 				signs[k].first = mem_strdup(text);
 				continue;
 			}
-			signs[k].n_numbers += csv_number(text, n, &ignored);
-			signs[k].n_others += !csv_number(text, n, &ignored) && !csv_is_missing(text, n);
+			if (is_number(c, text, n))
+				signs[k].n_numbers++;
+			else
+				signs[k].n_others += !csv_is_missing(text, n) && strcmp(text, CSV_DASH) != 0;
 			signs[k].again |= !strcmp(text, signs[k].first);
 		}
 	}
-	found = n_columns && looks_like_header(signs, n_columns, n_rows);
+	found = n_columns && looks_like_header(c, signs, n_columns, n_rows);
 	for (int k = 0; k < n_columns; k++)
 		mem_free(signs[k].first);
 	mem_free(signs);
@@ -158,14 +179,14 @@ static bool is_new(const uint64_t *seen, int n, uint64_t hash)
 	return true;
 }
 
-static void look_at(struct csv_profile *p, const char *text, size_t n, uint64_t *seen)
+static void look_at(const struct csv *c, struct csv_profile *p, int k, uint64_t *seen)
 {
+	const char *text = csv_field(c, k);
 	uint64_t hash = hash_of(text);
-	double ignored;
 
 	p->n_words += count_words(text);
 	p->pictures += picture_is_named(text);
-	p->numbers += csv_number(text, n, &ignored);
+	p->numbers += is_number(c, text, csv_field_bytes(c, k));
 	if (is_new(seen, (int)p->n_distinct, hash))
 		seen[(int)p->n_distinct++] = hash;
 }
@@ -185,7 +206,7 @@ int csv_profile(const struct csv *c, struct csv_profile *out)
 		if (csv_row_is_blank(&sample) || sample.n_fields != c->n_columns)
 			continue;
 		for (int k = 0; k < c->n_columns; k++)
-			look_at(&out[k], csv_field(&sample, k), csv_field_bytes(&sample, k), seen + k * CSV_SNIFF_ROWS);
+			look_at(&sample, &out[k], k, seen + k * CSV_SNIFF_ROWS);
 		n++;
 	}
 	for (int k = 0; k < c->n_columns && n; k++) {

@@ -20,6 +20,7 @@
 #define ROWS_SHOWN        10
 #define COLUMNS_SHOWN     100 /* of a sample */
 #define VALUE_SHOWN       200 /* bytes */
+#define NEARLY_ALL        0.9 /* of a column's values are numbers: the others are worth a word */
 
 struct table_column {
 	char *name;               /* owned */
@@ -28,7 +29,8 @@ struct table_column {
 	bool maybe_number, maybe_category;
 	struct column numbers[PACK_PARTS], codes[PACK_PARTS];
 	struct classes categories;
-	int64_t n_missing; /* of all parts */
+	int64_t n_missing;       /* of all parts */
+	struct csv_numbers seen; /* what its values are as numbers, whatever the column is */
 	/* of the training part's numbers, by Welford's recurrence */
 	int64_t n;
 	double mean, m2, min, max;
@@ -174,19 +176,19 @@ static td_status misfit(struct table *t, const struct csv *c, int k, const char 
 		where, t->columns[k].name, text);
 }
 
-static td_status add_number(
-	struct table *t, const struct csv *c, int k, enum pack_part part, const char *text, size_t n, struct err *e)
+/* TEXT was read as X, if it is a NUMBER or missing. */
+static td_status add_number(struct table *t, const struct csv *c, int k, enum pack_part part, const char *text,
+	bool number, double x, struct err *e)
 {
 	struct table_column *column = &t->columns[k];
-	double x = NAN;
 
-	if (n && !csv_number(text, n, &x)) {
+	if (!number) {
 		if (column->corrected)
 			return misfit(t, c, k, text, e);
 		drop_numbers(column);
 		return TD_OK;
 	}
-	if (n && part == PACK_TRAIN)
+	if (!isnan(x) && part == PACK_TRAIN)
 		learn_number(column, x);
 	return column_add(&column->numbers[part], &x, sizeof x, e);
 }
@@ -236,14 +238,17 @@ static td_status add_value(struct table *t, const struct csv *c, int k, enum pac
 	size_t n = csv_field_bytes(c, k);
 	char *text = (char *)csv_trim(csv_field(c, k), &n);
 	td_status s = TD_OK;
+	bool number;
+	double x;
 
 	text[n] = '\0'; /* the row is ours; what follows are the blanks that were cut off */
 	if (csv_is_missing(text, n)) {
 		column->n_missing++;
 		n = 0;
 	}
+	number = csv_read_number(c, &column->seen, text, n, &x);
 	if (column->maybe_number)
-		s = add_number(t, c, k, part, text, n, e);
+		s = add_number(t, c, k, part, text, number, x, e);
 	if (!s && column->maybe_category)
 		s = add_category(t, c, k, part, text, n, e);
 	return s;
@@ -348,18 +353,57 @@ static bool comes_again(struct table *t, const struct table_column *c)
 	return false;
 }
 
+/* What was not to be taken for granted in a column of numbers. */
+static void note_numbers(struct table *t, struct table_column *c)
+{
+	if (c->seen.n_commas)
+		prepare_note(t->p, "Column \"%.100s\": its numbers were read with a decimal comma.", c->name);
+	if (c->seen.n_dashes)
+		prepare_note(t->p, "Column \"%.100s\": %lld value%s \"-\" among numbers, taken for missing.", c->name,
+			(long long)c->seen.n_dashes, c->seen.n_dashes == 1 ? " is" : "s are");
+	c->n_missing += c->seen.n_dashes;
+}
+
+/* A column that is no number, though it nearly was one. */
+static void note_odd(struct table *t, const struct table_column *c)
+{
+	int64_t n = t->rows[PACK_TRAIN] + t->rows[PACK_TEST] - c->n_missing - c->seen.n_dashes;
+	const char *type = prepare_column_names[c->type];
+
+	if (c->seen.n_points && c->seen.n_commas && c->seen.n_numbers == n)
+		prepare_note(t->p,
+			"Column \"%.100s\" is %s: of its numbers, %lld have a decimal point and %lld a decimal comma; "
+			"write all of them in one way.",
+			c->name, type, (long long)c->seen.n_points, (long long)c->seen.n_commas);
+	else if (c->seen.n_numbers < n && (double)c->seen.n_numbers >= NEARLY_ALL * (double)n)
+		prepare_note(t->p,
+			"Column \"%.100s\" is %s, though %lld of its %lld values are numbers: \"%s\" in line %lld is "
+			"none; for a column of numbers correct it, or leave it empty.",
+			c->name, type, (long long)c->seen.n_numbers, (long long)n, c->seen.odd,
+			(long long)c->seen.odd_line);
+}
+
+static enum prepare_column find_type(struct table *t, const struct table_column *c)
+{
+	if (c->n_missing == t->rows[PACK_TRAIN] + t->rows[PACK_TEST]) {
+		prepare_note(t->p, "Column \"%.100s\" has no values and is ignored.", c->name);
+		return PREPARE_IGNORED;
+	}
+	if (c->maybe_number && c->seen.n_numbers)
+		return PREPARE_NUMBER;
+	return c->maybe_category && comes_again(t, c) ? PREPARE_CATEGORY : PREPARE_WORDS;
+}
+
 static td_status finish_column(struct table *t, int k, struct err *e)
 {
 	struct table_column *c = &t->columns[k];
-	bool empty = c->n_missing == t->rows[PACK_TRAIN] + t->rows[PACK_TEST];
 
 	if (!c->corrected)
-		c->type = empty                                    ? PREPARE_IGNORED
-			  : c->maybe_number                        ? PREPARE_NUMBER
-			  : c->maybe_category && comes_again(t, c) ? PREPARE_CATEGORY
-								   : PREPARE_WORDS;
-	if (empty && !c->corrected)
-		prepare_note(t->p, "Column \"%.100s\" has no values and is ignored.", c->name);
+		c->type = find_type(t, c);
+	if (c->type == PREPARE_NUMBER)
+		note_numbers(t, c);
+	else if (!c->corrected)
+		note_odd(t, c);
 	if (c->type != PREPARE_NUMBER && c->maybe_number)
 		drop_numbers(c);
 	if (c->type != PREPARE_CATEGORY && c->maybe_category)
@@ -482,15 +526,17 @@ static void tell_rows(struct table *t)
 		cJSON_ArrayForEach(value, t->shown[i])
 		{
 			const struct table_column *c = &t->columns[k++];
+			const char *text = value->valuestring;
+			size_t n = strlen(text);
 			double x;
 
-			if (csv_is_missing(value->valuestring, strlen(value->valuestring)))
+			if (csv_is_missing(text, n) || (c->type == PREPARE_NUMBER && !strcmp(text, CSV_DASH)))
 				cJSON_AddNullToObject(row, c->name);
 			else if (c->type == PREPARE_NUMBER &&
-				 csv_number(value->valuestring, strlen(value->valuestring), &x))
+				 (csv_number(text, n, &x) || csv_number_with_comma(text, n, &x)))
 				cJSON_AddNumberToObject(row, c->name, x);
 			else
-				cJSON_AddStringToObject(row, c->name, value->valuestring);
+				cJSON_AddStringToObject(row, c->name, text);
 		}
 	}
 }

@@ -63,6 +63,63 @@ static void numbers_beyond_all_integers_are_described_so_that_they_are_read_agai
 	assert_true(json_double(json_at(summary, "/columns/0"), "min", 0) == -12345678901234567.0);
 }
 
+static void decimal_commas_between_semicolons_are_numbers_by_the_column(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	write_text("t.csv", "x;y;mixed;none\n0,5;1,25;0,5;1,2,3\n-1;3;1.5;2\n,75;2,5e1;2;3\n");
+	prepared_well(prepare("{}", "t.csv", NULL));
+	assert_column("train.column-0", double, 0.5, -1, 0.75);
+	assert_column("train.column-1", double, 1.25, 3, 25);
+	assert_info("/columns/2/categories", "[\"1.5\",\"2\",\"0,5\"]");
+	assert_info("/columns/3/type", "\"category\"");
+	assert_true(noted("\"x\": its numbers were read with a decimal comma"));
+	assert_true(noted("\"mixed\" is category: of its numbers, 1 have a decimal point and 1 a decimal comma"));
+	assert_true(json_double(json_at(summary, "/samples/0/row"), "y", 0) == 1.25);
+	refused_for(prepare("{\"columns\":{\"mixed\":\"number\"}}", "t.csv", NULL), "/format/columns/mixed", "line 3");
+	write_text("t.csv", "0,5;1,25\n1,5;2,25\n"); /* as even between commas */
+	prepared_well(prepare("{}", "t.csv", NULL));
+	assert_info("/parts/train/samples", "2");
+	assert_column("train.column-1", double, 1.25, 2.25);
+	prepared_well(prepare("{\"delimiter\":\",\"}", "t.csv", NULL));
+	assert_info("/columns/1/categories", "[\"5;1\",\"5;2\"]");
+	buf_init(&b, 1 << 20); /* too many for categories, and commas begin late */
+	for (int i = 0; i < 3000; i++)
+		buf_printf(&b, i < 2000 ? "%d;a\n" : "%d,5;a\n", i);
+	write_file("t.csv", b.data, b.len);
+	prepared_well(prepare("{\"header\":\"no\"}", "t.csv", NULL));
+	assert_info("/columns/0/max", "2999.5");
+	buf_release(&b);
+}
+
+static void a_dash_among_numbers_is_missing_and_another_word_is_told(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	write_text("t.csv", "n,word,dash\n1,a,-\n-,-,-\n3,a,-\n");
+	prepared_well(prepare("{}", "t.csv", NULL));
+	{
+		const double *n = column("train.column-0", 3 * sizeof(double));
+		assert_true(n[0] == 1 && isnan(n[1]) && n[2] == 3);
+	}
+	assert_info("/columns/0/missing", "1");
+	assert_info("/columns/1/categories", "[\"-\",\"a\"]");
+	assert_info("/columns/2/categories", "[\"-\"]");
+	assert_true(noted("\"n\": 1 value is \"-\" among numbers, taken for missing"));
+	assert_true(cJSON_IsNull(json_at(summary, "/samples/1/row/n")));
+	buf_init(&b, 1 << 20);
+	buf_puts(&b, "few,many\n");
+	for (int i = 0; i < 2000; i++)
+		buf_printf(&b, i == 40 ? "x?,unknown\n" : "%d,%d\n", i % 7, i);
+	write_file("t.csv", b.data, b.len);
+	prepared_well(prepare("{}", "t.csv", NULL));
+	assert_true(noted("\"few\" is category, though 1999 of its 2000 values are numbers: \"x?\" in line 42"));
+	assert_true(noted("\"many\" is text, though 1999 of its 2000 values are numbers: \"unknown\" in line 42"));
+	buf_release(&b);
+}
+
 static void corrections_are_taken_or_named(void **state)
 {
 	(void)state;
@@ -276,6 +333,8 @@ int main(void)
 		cmocka_unit_test(numbers_are_read_exactly_and_nothing_else_is_one),
 		cmocka_unit_test(types_are_inferred_over_all_rows),
 		cmocka_unit_test(numbers_beyond_all_integers_are_described_so_that_they_are_read_again),
+		cmocka_unit_test(decimal_commas_between_semicolons_are_numbers_by_the_column),
+		cmocka_unit_test(a_dash_among_numbers_is_missing_and_another_word_is_told),
 		cmocka_unit_test(corrections_are_taken_or_named),
 		cmocka_unit_test(too_many_values_are_text),
 		cmocka_unit_test(words_that_hardly_come_again_are_text),
