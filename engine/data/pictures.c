@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BROKEN_NAMED 10 /* of all broken pictures */
+#define NAME_SHOWN   40 /* bytes, the last ones of a name */
+
 struct reading {
 	struct prepare *p;
 	picture_place *place;
@@ -14,9 +17,10 @@ struct reading {
 	struct images images;
 	struct buf file;
 	int64_t n_read, n_broken, n_other, n_unlabelled;
-	char broken[SOURCE_WHERE + 640]; /* the first, and why */
-	char other[SOURCE_WHERE];        /* the first file that is no picture */
-	char unlabelled[SOURCE_WHERE];   /* the first picture without a label */
+	char broken[SOURCE_WHERE + 640];             /* the first, and why */
+	char names[BROKEN_NAMED * (NAME_SHOWN + 8)]; /* the first ones, shortened */
+	char other[SOURCE_WHERE];                    /* the first file that is no picture */
+	char unlabelled[SOURCE_WHERE];               /* the first picture without a label */
 };
 
 bool picture_is_named(const char *name)
@@ -31,6 +35,30 @@ static void note_first(char *to, size_t size, const char *what)
 		snprintf(to, size, "%s", what);
 }
 
+static void note_broken(struct reading *r, const char *why)
+{
+	const char *name = r->p->source.entry.name;
+	size_t n = strlen(name), at = strlen(r->names);
+	bool cut = n > NAME_SHOWN;
+
+	if (!r->n_broken)
+		snprintf(r->broken, sizeof r->broken, "%s: %s", r->p->source.where, why);
+	name += cut ? n - NAME_SHOWN : 0;
+	while (cut && ((unsigned char)*name & 0xc0) == 0x80)
+		name++; /* not in the middle of a character */
+	if (r->n_broken < BROKEN_NAMED)
+		snprintf(r->names + at, sizeof r->names - at, "%s%s%s", at ? ", " : "", cut ? "..." : "", name);
+	r->n_broken++;
+}
+
+/* All pictures that may be left out. */
+static int64_t most_broken(const struct reading *r)
+{
+	double most = r->p->format.max_broken;
+
+	return most >= 1 ? (int64_t)most : most > 0 ? TD_MAX((int64_t)(most * (double)r->n_read), 1) : 0;
+}
+
 static td_status add_picture(struct reading *r, int32_t label, bool test, struct err *e)
 {
 	enum pack_part part = prepare_deal(r->p, test, r->n_read);
@@ -42,8 +70,7 @@ static td_status add_picture(struct reading *r, int32_t label, bool test, struct
 	if (s == TD_NO_MEMORY)
 		return err_set(e, s, "%s: %s", r->p->source.where, why.text);
 	if (s) {
-		if (!r->n_broken++)
-			snprintf(r->broken, sizeof r->broken, "%s: %s", r->p->source.where, why.text);
+		note_broken(r, why.text);
 		return TD_OK;
 	}
 	s = images_add(&r->images, part, &picture, e);
@@ -87,6 +114,7 @@ static td_status walk(struct reading *r, int64_t channels, struct err *e)
 	int got = 0;
 
 	r->n_read = r->n_broken = r->n_other = r->n_unlabelled = 0;
+	r->names[0] = '\0';
 	images_init(&r->images, r->p, channels);
 	source_rewind(&r->p->source);
 	while (!s && (got = source_next(&r->p->source, e)) > 0)
@@ -102,13 +130,16 @@ static td_status judge(struct reading *r, struct err *e)
 	if (!r->n_read)
 		return err_set(e, TD_INVALID, "there is no JPEG or PNG picture in these files%s%.300s",
 			r->n_other ? "; the first of them is " : "", r->other);
-	if ((double)r->n_broken > PICTURES_BROKEN_MOST * (double)r->n_read)
+	if (r->n_broken > most_broken(r))
 		return err_set(e, TD_INVALID,
-			"%lld of %lld pictures cannot be read, and at most %g %% may be left out; the first is %.400s",
-			(long long)r->n_broken, (long long)r->n_read, 100 * PICTURES_BROKEN_MOST, r->broken);
+			"%lld of %lld pictures cannot be read (%s%s); replace them, or leave them out with "
+			"\"max_broken\": %lld in the format",
+			(long long)r->n_broken, (long long)r->n_read, r->names,
+			r->n_broken > BROKEN_NAMED ? ", ..." : "", (long long)r->n_broken);
 	if (r->n_broken)
-		prepare_note(r->p, "%lld of %lld pictures cannot be read and were left out; the first is %s",
-			(long long)r->n_broken, (long long)r->n_read, r->broken);
+		prepare_note(r->p, "%lld of %lld pictures cannot be read and were left out: %s%s; the first is %s",
+			(long long)r->n_broken, (long long)r->n_read, r->names,
+			r->n_broken > BROKEN_NAMED ? ", ..." : "", r->broken);
 	if (r->n_other)
 		prepare_note(r->p, "%lld file%s passed over, being no picture; the first is %s", (long long)r->n_other,
 			r->n_other == 1 ? " was" : "s were", r->other);

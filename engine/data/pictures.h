@@ -8,9 +8,8 @@
 typedef int picture_place(void *of, const char *name, int32_t *label, bool *test, struct err *e);
 
 /* Decode all pictures to which PLACE gives a label, in the source's order, and finish the pack; CLASSES are sorted by
- * name.  A few broken pictures are left out and noted; more than PICTURES_BROKEN_MOST refuse the dataset. */
+ * name.  A few broken pictures are left out and noted; more than format.max_broken refuse the dataset. */
 td_status pictures_read(struct prepare *p, picture_place *place, void *of, struct classes *classes, struct err *e);
-#define PICTURES_BROKEN_MOST 0.01 /* of all: some are in every collection, more are a mistake */
 
 /* Whether NAME ends as a picture's does. */
 bool picture_is_named(const char *name);

@@ -48,6 +48,7 @@ struct prepare_format {
 	const char *path_column;    /* name or number from 1; "": found out */
 	const char *label_column;   /* likewise */
 	const char *text_column;    /* likewise */
+	double max_broken;          /* pictures that may be left out: a count, or below 1 a part of all */
 	struct opt_strings classes; /* names in the order of the labels, for formats whose labels are numbers */
 	double test;                /* part of the samples that becomes the test part, where the files have none */
 	struct prepare_correction *columns; /* owned by the reading's arena */

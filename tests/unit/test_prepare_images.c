@@ -121,7 +121,18 @@ static void few_broken_pictures_are_noted_and_many_refuse(void **state)
 	assert_info("/parts/train/samples", "198");
 	assert_true(noted("2 of 200 pictures") && noted("a.zip: c/0.png"));
 	write_archive("a.zip", "zip", members, 199); /* 2 of 199 are more than 1 % */
-	refused_for(prepare("{}", "a.zip", NULL), "", "2 of 199 pictures cannot be read");
+	refused_for(prepare("{}", "a.zip", NULL), "", "2 of 199 pictures cannot be read (c/0.png, c/1.png)");
+	refused_for(prepare("{\"max_broken\":1}", "a.zip", NULL), "", "\"max_broken\": 2 in the format");
+	refused_for(prepare("{\"max_broken\":0}", "a.zip", NULL), "", "2 of 199");
+	prepared_well(prepare("{\"max_broken\":2}", "a.zip", NULL));
+	assert_info("/parts/train/samples", "197");
+	prepared_well(prepare("{\"max_broken\":0.02}", "a.zip", NULL));
+	write_archive("a.zip", "zip", members + 1, 20); /* one of few is no reason */
+	prepared_well(prepare("{}", "a.zip", NULL));
+	for (int i = 0; i < 20; i++)
+		members[i].n = a.len - 30;
+	write_archive("a.zip", "zip", members, 100);
+	refused_for(prepare("{}", "a.zip", NULL), "", "c/8.png, c/9.png, ...); replace them");
 	buf_release(&a);
 }
 
