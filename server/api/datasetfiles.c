@@ -33,7 +33,7 @@ static td_status check_uploading(const struct dataset *d, struct err *e)
 			"dataset \"%s\" was registered with its source (%s); files of others are "
 			"uploaded",
 			d->name, d->source);
-	if (d->state != DATA_UPLOADING)
+	if (d->state != DATA_UPLOADING && d->state != DATA_FAILED)
 		return err_set(e, TD_CONFLICT,
 			"dataset \"%s\" is %s, and its files stay as they are: delete it first (DELETE "
 			"/api/v1/datasets/%s), or take another name",
@@ -93,6 +93,16 @@ out:
 	return e->status;
 }
 
+/* Of one that failed, a file is given again: it is being uploaded as before. */
+static td_status go_on_uploading(struct store_tx *tx, const struct dataset *d, struct err *e)
+{
+	struct dataset_move m = { .from = 1u << DATA_FAILED, .to = DATA_UPLOADING, .created_ms = d->created_ms };
+
+	if (check_uploading(d, e) || d->state == DATA_UPLOADING)
+		return e->status;
+	return store_dataset_move(tx, d->name, &m, e);
+}
+
 /* The file gets its name within the transaction that says so: no other change of the dataset comes between. */
 static td_status run_arrival(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
 {
@@ -113,7 +123,7 @@ static td_status run_arrival(struct store_tx *tx, struct store_cmd *cmd, struct 
 	else if (found.status)
 		err_copy(e, &found);
 	else
-		check_uploading(&d, e);
+		go_on_uploading(tx, &d, e);
 	dataset_release(&d);
 	if (!e->status && !store_dataset_file_set(tx, &f, e))
 		upload_keep(u, a->path, e);

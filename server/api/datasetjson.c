@@ -96,6 +96,24 @@ static void add_links(cJSON *o, const char *base, const char *name)
 	mem_free(page);
 }
 
+/* What is to be done next, where nothing goes on by itself. */
+static void add_hint(cJSON *o, const struct dataset *d, const cJSON *files)
+{
+	bool none = !cJSON_GetArraySize(files);
+	char *hint;
+
+	if (d->state != DATA_UPLOADING)
+		return;
+	hint = mem_printf("%sPUT %s to " API_BASE
+			  "/datasets/%s/files/FILE; when all are there, POST {\"name\":\"%s\"} to " API_BASE
+			  "/datasets%s",
+		none ? "it has no files: " : "", none ? "them" : "more files", d->name, d->name,
+		none ? "; one with a \"url\" or \"folder\" is registered with that, under another name or after DELETE"
+		     : "");
+	cJSON_AddStringToObject(o, "hint", hint);
+	mem_free(hint);
+}
+
 /* FILES: taken, or NULL for none. */
 static cJSON *one_json(const struct dataset *d, cJSON *files, const char *base)
 {
@@ -122,6 +140,7 @@ static cJSON *one_json(const struct dataset *d, cJSON *files, const char *base)
 	cJSON_AddNumberToObject(o, "pack_bytes", (double)d->pack_bytes);
 	add_info(o, d->info);
 	add_state(o, d);
+	add_hint(o, d, files);
 	cJSON_AddItemToObject(o, "files", files);
 	add_links(o, base, d->name);
 	return o;

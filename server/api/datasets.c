@@ -66,9 +66,10 @@ struct registration {
 	struct dataset d;           /* its texts are owned */
 	struct dataset_file *files; /* owned, names and urls too */
 	int n_files, room;
-	bool made;      /* a new row */
-	bool other;     /* there is one with another request */
-	bool has_files; /* of one that is being uploaded */
+	bool made;       /* a new row */
+	bool other;      /* there is one with another request */
+	bool has_format; /* it came with one; else the one that was given before stays */
+	bool has_files;  /* of one that is being uploaded */
 };
 
 static void add_file(void *arg, const char *name, int64_t n_bytes)
@@ -251,6 +252,7 @@ static td_status read_registration(struct registration *g, const struct request 
 	cJSON_DeleteItemFromObjectCaseSensitive(rest, "name");
 	g->d.name = mem_strdup(name);
 	g->d.owner = mem_strdup(q->token.owner);
+	g->has_format = format != NULL;
 	g->d.format = format ? json_print(format) : mem_strdup("{\"type\":\"auto\"}");
 	g->d.request = json_print(rest);
 	g->d.max_bytes = json_int(body, "max_bytes", q->srv->config->dataset_max_bytes);
@@ -286,7 +288,9 @@ static bool same_request(const char *a, const char *b)
 static td_status register_again(
 	struct store_tx *tx, struct registration *g, const struct dataset *before, struct err *e)
 {
-	struct dataset_move m = { .from = 1u << DATA_UPLOADING, .to = DATA_PREPARING, .format = g->d.format };
+	struct dataset_move m = {
+		.from = 1u << DATA_UPLOADING, .to = DATA_PREPARING, .format = g->has_format ? g->d.format : NULL
+	};
 
 	if (before->state == DATA_UPLOADING && !strcmp(g->d.source, "upload"))
 		return g->has_files ? store_dataset_move(tx, g->d.name, &m, e) : TD_OK;

@@ -66,6 +66,7 @@ static const char components[] =
 	"\"bytes\":{\"type\":\"integer\"},\"samples\":{\"type\":\"object\"},\"classes\":{\"type\":[\"integer\","
 	"\"null\"]},"
 	"\"error\":{\"type\":[\"object\",\"null\"]},\"progress\":{\"type\":[\"object\",\"null\"]},"
+	"\"hint\":{\"type\":\"string\",\"description\":\"what is to be sent next, while it is uploading\"},"
 	"\"files\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"info\":{\"type\":[\"object\",\"null\"]},"
 	"\"summary\":{\"type\":[\"object\",\"null\"]}}},"
 	"\"DatasetList\":{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/"

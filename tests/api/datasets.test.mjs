@@ -366,6 +366,24 @@ test("an upload to a free name registers it, and posting the name says that it i
 	problem(assert, await put(tandem, "mnist", "a.gz", "x"), 409);
 });
 
+test("an upload that failed gets another file, and keeps its format", async (t) => {
+	const tandem = await daemon(t);
+	const at = await register(tandem, { name: "mended", format: { type: "table", columns: { price: "number" } } });
+	assert.match(at.hint, /no files: PUT them to \/api\/v1\/datasets\/mended\/files\/FILE.*"url" or "folder"/);
+	assert.equal((await put(tandem, "mended", "a.csv", "price,n\nmuch,1\n")).status, 201);
+	assert.match((await register(tandem, { name: "mended" }, 200)).state, /preparing/);
+	const failed = await settled(tandem, "mended");
+	assert.deepEqual([failed.state, failed.hint], ["failed", undefined]);
+	assert.match(failed.error.detail, /"much" is no number/);
+	const r = await put(tandem, "mended", "a.csv", "price,n\n7,1\n");
+	assert.deepEqual([r.status, r.json.state, r.json.error, r.json.files.length], [201, "uploading", null, 1]);
+	assert.match(r.json.hint, /POST \{"name":"mended"\}/);
+	await register(tandem, { name: "mended" }, 200);
+	const d = await settled(tandem, "mended");
+	assert.deepEqual([d.state, d.format.columns, d.samples], ["ready", { price: "number" }, { train: 1 }]);
+	problem(assert, await put(tandem, "mended", "a.csv", CSV), 409);
+});
+
 test("uploads that are empty, too large, badly named or cut off leave nothing behind", async (t) => {
 	const tandem = await daemon(t, { "dataset-max-bytes": 2_000_000 });
 	const folder = path.join(tandem.data, "datasets/up");

@@ -119,6 +119,7 @@ function Contents({ dataset, again }) {
   if (isBusy(dataset)) return html`<p class="empty small">Its contents are shown here as soon as it is ready; this page follows by itself.</p>`;
   if (dataset.state === 'uploading') return html`<p class="empty small">Files are being uploaded. When all are here, it is prepared with <code>POST /datasets</code>, or from <a href=${`/add-dataset?name=${encodeURIComponent(dataset.name)}`}>this form</a>.</p>`;
   if (dataset.state === 'known') return html`<p class="empty small">It is not on this machine yet. Fetch it, or just name it in a job.</p>`;
+  if (dataset.state === 'failed' && dataset.source?.upload) return html`<p class="empty small">Replace the file that is to blame <a href=${`/add-dataset?name=${encodeURIComponent(dataset.name)}`}>with this form</a>; the others stay. If only the format was wrong, correct that and try again.</p>`;
   if (!summary) return null;
   const notes = summary.notes || [];
   return html`
