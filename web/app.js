@@ -109,6 +109,17 @@ function drawBar() {
   );
 }
 
+/* Paths that people guess: a job's tabs are parts of one page. */
+const GUESSED = /^(\/jobs\/[^/]+)\/([a-z]+)\/?$/;
+
+function correctGuess() {
+  const [, job, tab] = GUESSED.exec(location.pathname) || [];
+  if (!jobView.TABS.some((t) => t.name === tab)) return;
+  const query = new URLSearchParams(location.search);
+  query.set('tab', tab);
+  history.replaceState(null, '', `${job}?${query}`);
+}
+
 function match() {
   const path = location.pathname.replace(/\/+$/, '') || '/';
   for (const route of ROUTES) {
@@ -119,6 +130,7 @@ function match() {
 }
 
 function show() {
+  correctGuess();
   const route = match();
   drawBar();
   if (!route) {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { balance, corrected, documentOf, fractionOf, imbalance, isBusy, nameFrom, startingJob } from '../../web/lib/datasets.js';
+import { FORMATS, balance, corrected, documentOf, fractionOf, imbalance, isBusy, layoutText, nameFrom, startingJob } from '../../web/lib/datasets.js';
 
 test('a name is made of an address or a file, without endings and odd letters', () => {
   assert.equal(nameFrom('https://example.org/data/Iris%20Data.csv.gz?download=1'), 'iris-data');
@@ -13,6 +13,11 @@ test('a name is made of an address or a file, without endings and odd letters', 
   assert.equal(nameFrom('....'), '');
   assert.equal(nameFrom(`${'x'.repeat(99)}.zip`).length, 64);
   assert.equal(nameFrom(undefined), '');
+});
+
+test('of each format it is said what its files look like', () => {
+  for (const [type] of FORMATS) assert.ok(layoutText(type).length > 20, type);
+  assert.equal(layoutText('unknown'), '');
 });
 
 const VALUES = { name: ' houses ', url: '', sha256: '', folder: '', type: 'auto', header: '', delimiter: '', image_size: '', test: '' };

@@ -15,6 +15,24 @@ export const FORMATS = [
   ['cifar', 'CIFAR binary'],
 ];
 
+/* What the files of a format look like. */
+const LAYOUTS = {
+  auto: 'Any of the formats below; archives (ZIP, TAR) and compressed files are looked into. Files with "test" in their names become the test part.',
+  image_folder: 'An archive of CLASS/picture.jpg, one folder for each class; or train/CLASS/… and test/CLASS/… (valid/ counts as test).',
+  image_csv: 'A CSV with a column of paths and one of labels, and the pictures: "7.png", or just 7, finds images/7.png.',
+  table: 'A CSV, a row for each sample, with or without a line of names. The job says which column is the target.',
+  arrays: 'An NPZ with x and y, or x_train, y_train, x_test, y_test; or NPY files of these names. The first axis counts the samples.',
+  text: 'UTF-8 text; several files are read one after the other.',
+  labelled_text: 'A CSV with a column of texts and one of labels: text,label. Other names of columns are told under "More options".',
+  tagged_text: 'A line "word TAG" for each word, with spaces or tabs between, and a blank line between samples.',
+  idx: 'Pairs of images and labels: train-images-idx3-ubyte and train-labels-idx1-ubyte, and the same with t10k; .gz is fine.',
+  cifar: 'The archive "binary version", or its files data_batch_1.bin … and test_batch.bin; for CIFAR-100 train.bin and test.bin.',
+};
+
+export function layoutText(type) {
+  return LAYOUTS[type] || '';
+}
+
 export const COLUMN_TYPES = ['number', 'category', 'text', 'ignored'];
 
 /* What a data set of a kind is made of, for people. */

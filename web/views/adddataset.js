@@ -3,7 +3,7 @@
 import { html, render } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { address, datasets } from '../api.js';
-import { FORMATS, documentOf, nameFrom } from '../lib/datasets.js';
+import { FORMATS, documentOf, layoutText, nameFrom } from '../lib/datasets.js';
 import * as format from '../lib/format.js';
 import { go } from '../lib/route.js';
 import { Field, OtherFaults } from './fields.js';
@@ -106,7 +106,7 @@ function AddDataset({ name }) {
         <${Field} label="Name" pointer="/name" problem=${problem} hint="by which jobs know it">
           <input required maxlength="64" value=${values.name} onInput=${set('name')} placeholder="houses" autocomplete="off" spellcheck=${false} />
         <//>
-        <${Field} label="What it is" pointer="/format/type" problem=${problem}>
+        <${Field} label="What it is" pointer="/format/type" problem=${problem} hint=${layoutText(values.type)}>
           <select value=${values.type} onChange=${set('type')}>${FORMATS.map(([type, text]) => html`<option value=${type}>${type}: ${text}</option>`)}</select>
         <//>
         <details>

@@ -25,7 +25,7 @@ const DRAW_MS = 150; // between two drawings of live curves
 const REFRESH_MS = 300; // between two looks at the job's row
 
 /* A job of another program has metrics and no more: it was not built here. */
-const TABS = [
+export const TABS = [
   { name: '', text: 'Overview', external: true },
   { name: 'report', text: 'Report' },
   { name: 'predict', text: 'Predict' },

@@ -169,7 +169,7 @@ export function Parallel({ sweep, brushes, setBrushes, hovered, setHovered }) {
             <g class="p-axis" transform=${`translate(${x(k)} 0)`} tabindex="0" role="group" aria-label=${`${a.name}: arrow keys choose a part of this axis, Escape all of it`} onKeyDown=${key(k)}>
               <path d=${`M0 ${y(1)}V${y(0)}`} />
               <text class="name" x=${k === axes.length - 1 ? P_SIDE - 8 : 0} y="16" text-anchor=${k === axes.length - 1 ? 'end' : 'middle'}>${headOf(a.name)}</text>
-              ${axisLabels(a, format.value).map((l) => html`<text class="tick" x="7" y=${y(l.at) + 4}>${l.text}</text>`)}
+              ${axisLabels(a, format.value).map((l) => html`<${AxisLabel} text=${l.text} y=${y(l.at)} />`)}
               ${brushes[k] && html`<rect class="brush" x="-7" width="14" y=${y(brushes[k][1])} height=${Math.max(2, y(brushes[k][0]) - y(brushes[k][1]))} />`}
               <rect class="grip" x="-16" width="32" y=${P_TOP - 8} height=${Math.max(0, height - P_TOP - P_BOTTOM + 16)} onPointerDown=${press(k)} onPointerMove=${move} onPointerUp=${() => (drag.current = null)} />
             </g>
@@ -177,6 +177,18 @@ export function Parallel({ sweep, brushes, setBrushes, hovered, setHovered }) {
         )}
       </svg>`}
     </div>
+  `;
+}
+
+const LABEL_HEIGHT = 16;
+const LABEL_LETTER = 7; // CSS pixels of one, at most
+
+/* On a ground of its own, since the lines run behind it. */
+function AxisLabel({ text, y }) {
+  const width = String(text).length * LABEL_LETTER + 6;
+  return html`
+    <rect class="tick-ground" x="4" width=${width} y=${y - LABEL_HEIGHT / 2} height=${LABEL_HEIGHT} rx="3" />
+    <text class="tick" x="7" y=${y + 4}>${text}</text>
   `;
 }
 

@@ -12,6 +12,8 @@ import { ErrorCurves, Residuals } from './errorcurves.js';
 import { Choice, ErrorBox, isTerminal, useLoaded } from './parts.js';
 
 const SAMPLES_FIRST = 48;
+const NARROW = '(max-width: 46rem)'; // as in style.css
+const TALL_FIRST = 6; // of texts and rows on a narrow screen, where each is nearly as tall as that
 const CLASSES_MOST = 40; // a larger matrix has no numbers in its cells
 const SPLIT_NAMES = { train: 'Train', validation: 'Validation', val: 'Validation', test: 'Test' };
 
@@ -40,13 +42,13 @@ export function Report({ job, query }) {
   `;
 }
 
-/* A figure is a number, or {value, standard_error}. */
+/* A figure is a number, or {value, standard_error}; an error of 0 (older reports) says nothing, as none does. */
 function figure(name, given) {
   const v = number(given?.value ?? given);
   const error = given?.standard_error;
   const asShare = isShare(name);
   const text = asShare ? format.percent(v, 2) : format.value(v);
-  if (!Number.isFinite(error)) return text;
+  if (!(error > 0)) return text;
   return html`${text} <small title="plus or minus one standard error">± ${asShare ? format.percent(error, 2) : format.value(error)}</small>`;
 }
 
@@ -70,7 +72,7 @@ function Splits({ splits }) {
         </tbody>
       </table>
     </div>
-    <p class="muted">± is one standard error: what another draw of as many samples might change.</p>
+    <p class="muted">± is one standard error: what another draw of as many samples might change; a figure without it has none that is known.</p>
   `;
 }
 
@@ -134,11 +136,12 @@ const isWrong = (sample) => sample.wrong ?? sample.label !== sample.prediction;
 /* The wrong ones first, and among those the ones that were missed the furthest, or of which the model was surest; of figures, those
  * that are furthest off.  These are a choice: MISTAKES is how many there were in the whole split. */
 function Samples({ samples, classes, mistakes, split, query }) {
-  const [most, setMost] = useState(SAMPLES_FIRST);
+  const isTall = !samples.some((s) => s.image) && matchMedia(NARROW).matches;
+  const [most, setMost] = useState(isTall ? TALL_FIRST : SAMPLES_FIRST);
   if (samples.every((s) => typeof offBy(s) === 'number')) {
-    return html`<h2>Samples <small>${split}: those furthest off first</small></h2><${Regressed} samples=${samples} />`;
+    return html`<h2>Samples <small>${split}: those furthest off first</small></h2><${Regressed} samples=${samples} most=${most} /><${More} n=${samples.length} most=${most} setMost=${setMost} />`;
   }
-  if (samples.every((s) => s.prediction === undefined)) return html`<h2>Samples <small>${split}: those that were hardest to foresee first</small></h2><${Texts} samples=${samples} />`;
+  if (samples.every((s) => s.prediction === undefined)) return html`<h2>Samples <small>${split}: those that were hardest to foresee first</small></h2><${Texts} samples=${samples} most=${most} /><${More} n=${samples.length} most=${most} setMost=${setMost} />`;
   const show = query.get('samples') || 'all';
   const nWrong = samples.filter(isWrong).length;
   const badness = (s) => number(s.loss ?? (isWrong(s) ? s.probability : 1 - s.probability));
@@ -158,8 +161,12 @@ function Samples({ samples, classes, mistakes, split, query }) {
     <ul class=${samples.some((s) => s.image) ? 'samples' : 'samples texts'}>
       ${list.slice(0, most).map((s) => html`<${Sample} key=${s.index} sample=${s} classes=${classes} wrong=${isWrong(s)} />`)}
     </ul>
-    ${list.length > most && html`<p class="more"><button onClick=${() => setMost(most + SAMPLES_FIRST)}>Show more</button></p>`}
+    <${More} n=${list.length} most=${most} setMost=${setMost} />
   `;
+}
+
+function More({ n, most, setMost }) {
+  return n > most && html`<p class="more"><button onClick=${() => setMost(most + SAMPLES_FIRST)}>Show more</button></p>`;
 }
 
 const TOP_SHOWN = 3; // classes below a sample
@@ -191,9 +198,9 @@ function Sample({ sample, classes, wrong }) {
 }
 
 /* Of a language there is no right or wrong sample: each has its loss. */
-function Texts({ samples }) {
+function Texts({ samples, most }) {
   const list = [...samples].sort((a, b) => number(b.loss) - number(a.loss));
-  return html`<ul class="samples texts">${list.slice(0, SAMPLES_FIRST).map((s) => html`<li key=${s.index}><p>${s.text}</p><small>loss ${format.value(s.loss)}</small></li>`)}</ul>`;
+  return html`<ul class="samples texts">${list.slice(0, most).map((s) => html`<li key=${s.index}><p>${s.text}</p><small>loss ${format.value(s.loss)}</small></li>`)}</ul>`;
 }
 
 /* A tag for each word; a wrong one with what it should have been. */
@@ -216,7 +223,7 @@ function offBy(sample) {
   return isFigure ? number(firstOf(sample.prediction)) - number(firstOf(sample.target)) : undefined;
 }
 
-function Regressed({ samples }) {
+function Regressed({ samples, most }) {
   const list = [...samples].sort((a, b) => Math.abs(offBy(b)) - Math.abs(offBy(a)));
   const names = [...new Set(list.flatMap((s) => Object.keys(s.row || {})))];
   const figureText = (v) => (typeof v === 'number' ? format.value(v) : String(v ?? format.NOTHING));
@@ -225,7 +232,7 @@ function Regressed({ samples }) {
       <table class="dense cells">
         <thead><tr><th class="num">Off by</th><th class="num">Said</th><th class="num">Is</th>${names.map((n) => html`<th>${n}</th>`)}</tr></thead>
         <tbody>
-          ${list.slice(0, SAMPLES_FIRST).map(
+          ${list.slice(0, most).map(
             (s) => html`<tr><td class="num"><b>${format.value(offBy(s))}</b></td><td class="num">${figureText(firstOf(s.prediction))}</td><td class="num">${figureText(firstOf(s.target))}</td>${names.map((n) => html`<td>${figureText(s.row?.[n])}</td>`)}</tr>`,
           )}
         </tbody>
