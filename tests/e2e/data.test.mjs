@@ -113,6 +113,11 @@ test('a CSV becomes a data set, a job, a report and a prediction, all on pages',
     const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     assert.ok(excess <= 0, `${path} is ${excess} pixels too wide`);
   }
+  // A tab is found by the path that people guess, and its samples are a few until more are asked for.
+  await page.goto(`${address}/report`);
+  await page.getByRole('button', { name: 'Show more' }).click();
+  assert.ok((await page.locator('.cells tbody tr').count()) > 6);
+  assert.equal(page.url().slice(-`${address}?tab=report`.length), `${address}?tab=report`);
   assert.deepEqual(complaints, []);
   await close();
 });
@@ -147,10 +152,17 @@ test('a data set that is refused says so at its field, and one that fails says w
 test('a sweep is made on a page, watched to its end, and its best job is found in the leaderboard', async (t) => {
   const tandem = await start(t);
   const { page, complaints, close } = await newPage(tandem.url);
+  const plain = (await tandem.request('GET', '/examples/fashion-quick')).json;
+  delete plain.data.split;
+  const { id } = (await tandem.request('POST', '/jobs', { body: { ...plain, name: 'unvalidated', train: { steps: 1, validate_every: 'never' } } })).json;
+  await tandem.until(id, 'succeeded');
   await page.goto('/sweeps');
   await page.getByText('No sweep yet').waitFor();
   await page.getByRole('link', { name: 'New sweep' }).first().click();
+  await page.getByLabel('Begin with').selectOption({ label: 'unvalidated (job)' });
+  await until(async () => (await page.getByLabel('Metric').inputValue()) === 'test/accuracy', 'a metric of a job without validation');
   await page.getByLabel('Begin with').selectOption({ label: 'fashion-quick (example)' });
+  await until(async () => (await page.getByLabel('Metric').inputValue()) === 'val/accuracy', 'a metric of a job with validation');
   await page.getByRole('button', { name: 'Grid' }).click();
   await page.getByLabel('How it varies').selectOption('values');
   await page.getByLabel('Values', { exact: true }).fill('0.0001, 0.003, 0.01');

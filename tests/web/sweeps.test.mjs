@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { axesOf, axisLabels, bestSoFar, childrenOf, gridSize, isSweep, isWithin, listOf, literal, nudged, ranked, rowsOf, spaceOf, spaceText, sweepDocument, valuesOf } from '../../web/lib/sweeps.js';
+import { axesOf, axisLabels, bestSoFar, childrenOf, gridSize, isSweep, isWithin, listOf, literal, metricsOf, nudged, ranked, rowsOf, spaceOf, spaceText, sweepDocument, valuesOf } from '../../web/lib/sweeps.js';
 
 test('values are JSON where they are some, else text', () => {
   assert.equal(literal(' 1e-3 '), 0.001);
@@ -16,6 +16,19 @@ test('commas within brackets and quotes do not part', () => {
   assert.deepEqual(listOf(''), []);
   assert.deepEqual(listOf('1,,2,'), [1, 2]);
   assert.deepEqual(listOf('"a \\", b", 2'), ['a ", b', 2]);
+});
+
+test('metrics are those that the base has', () => {
+  const metrics = ['accuracy', 'top_3'];
+  assert.deepEqual(metricsOf({}, { metrics, samples: { train: 9, validation: 0, test: 3 } }), ['test/accuracy', 'test/top_3', 'test/loss', 'train/loss']);
+  assert.equal(metricsOf({}, { metrics, samples: { train: 9, validation: 1, test: 0 } })[0], 'val/accuracy');
+  assert.deepEqual(metricsOf({}, { metrics: [], samples: { train: 9, validation: 0, test: 0 } }), ['train/loss']);
+});
+
+test('before the data are there the base alone tells its metrics', () => {
+  const metrics = ['mae', { type: 'top_k', k: 3 }];
+  assert.deepEqual(metricsOf({ metrics, data: { split: { validation: 0.1 } } }, {}), ['val/mae', 'val/loss', 'test/mae', 'test/loss', 'train/loss']);
+  assert.deepEqual(metricsOf({ data: {} }, {}), ['test/loss', 'train/loss']);
 });
 
 test('rows become a space, and a space rows', () => {

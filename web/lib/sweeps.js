@@ -83,6 +83,20 @@ export function sweepDocument(values, rows, base) {
   };
 }
 
+const SPLITS = [
+  ['val', 'validation'],
+  ['test', 'test'],
+];
+
+/* The series that jobs like BASE will have, those to choose by first.  CHECKED is what the server's check says of it; where the
+ * data are not there yet it says nothing, and the base alone tells. */
+export function metricsOf(base, checked) {
+  const named = (base?.metrics || []).filter((m) => typeof m === 'string');
+  const samples = checked?.samples ?? { validation: base?.data?.split?.validation || 0, test: 1 };
+  const splits = SPLITS.filter(([, name]) => samples[name] > 0).map(([prefix]) => prefix);
+  return [...splits.flatMap((prefix) => [...(checked?.metrics ?? named), 'loss'].map((m) => `${prefix}/${m}`)), 'train/loss'];
+}
+
 /* How many settings a grid over SPACE has; NaN where a row has no end of values. */
 export function gridSize(space) {
   return Object.values(space).reduce((n, given) => n * (Array.isArray(given.values) ? given.values.length : NaN), 1);

@@ -8,7 +8,7 @@ import * as format from '../lib/format.js';
 import { isHighBetter } from '../lib/leaderboard.js';
 import { token } from '../lib/pointer.js';
 import { go } from '../lib/route.js';
-import { SPACES, gridSize, isSweep, rowsOf, sweepDocument, valuesOf } from '../lib/sweeps.js';
+import { SPACES, gridSize, isSweep, metricsOf, rowsOf, sweepDocument, valuesOf } from '../lib/sweeps.js';
 import { Field, OtherFaults, faultsAt } from './fields.js';
 import { Check, Choice, ErrorBox, Shell, quoted, useLoaded } from './parts.js';
 
@@ -57,6 +57,19 @@ async function modelOf(sweep, example) {
   return isSweep(document) ? document : null;
 }
 
+/* The series that BASE will have; null until the server has looked at it, or where it finds faults. */
+function useMetrics(base) {
+  const [state, setState] = useState({ base: null, metrics: null });
+  useEffect(() => {
+    if (!base) return undefined;
+    const stop = new AbortController();
+    const set = (metrics) => stop.signal.aborted || setState({ base, metrics });
+    jobs.check(JSON.stringify(base), stop.signal).then((answer) => set(metricsOf(base, answer.checked || answer)), () => set(null));
+    return () => stop.abort();
+  }, [base]);
+  return state.base === base ? state.metrics : null;
+}
+
 function NewSweep({ from, sweep, example }) {
   const bases = useLoaded(() => basesOf(from), from);
   const model = useLoaded(() => modelOf(sweep, example), `${sweep} ${example}`);
@@ -84,9 +97,20 @@ function NewSweep({ from, sweep, example }) {
   }, [chosen, bases.data]);
   const base = loaded.key === chosen ? loaded.base : null; // a late answer is of another choice
 
+  const isChosen = useRef(false); // the metric, by the reader
+  const metrics = useMetrics(base);
+  useEffect(() => {
+    const isMeant = isChosen.current || chosen === 'sweep';
+    if (metrics && !(isMeant && metrics.includes(values.metric))) setMetric(metrics[0]);
+  }, [metrics]); // not while the reader types
+
   const pointers = useMemo(() => (base ? [...leaves(base).keys()].filter((p) => p && !/^\/(name|notes|project|tags|kind)/.test(p)) : []), [base]);
   const set = (name) => (e) => setValues({ ...values, [name]: e.target.value });
-  const setMetric = (e) => setValues({ ...values, metric: e.target.value, goal: isHighBetter(e.target.value) ? 'max' : 'min' });
+  const setMetric = (metric) => setValues((v) => ({ ...v, metric, goal: isHighBetter(metric) ? 'max' : 'min' }));
+  const chooseMetric = (e) => {
+    isChosen.current = true;
+    setMetric(e.target.value);
+  };
   const document = sweepDocument(values, rows, base);
   const size = gridSize(document.space);
 
@@ -130,10 +154,10 @@ function NewSweep({ from, sweep, example }) {
         <${Choice} label="Strategy" value=${values.strategy} options=${STRATEGIES} onChange=${(strategy) => setValues({ ...values, strategy })} />
         <p class="muted">${STRATEGY_TEXT[values.strategy]} ${values.strategy === 'grid' && Number.isFinite(size) ? `That is ${format.count(size)} jobs.` : ''}</p>
         <div class="form-grid">
-          <${Field} label="Metric" pointer="/metric" problem=${problem} hint="any series of the job">
-            <input required list="metrics" value=${values.metric} onInput=${setMetric} spellcheck=${false} />
+          <${Field} label="Metric" pointer="/metric" problem=${problem} hint="a series of its jobs">
+            <input required list="metrics" value=${values.metric} onInput=${chooseMetric} spellcheck=${false} />
           <//>
-          <datalist id="metrics">${['val/accuracy', 'val/loss', 'test/accuracy', 'test/loss', 'train/loss'].map((m) => html`<option value=${m}></option>`)}</datalist>
+          <datalist id="metrics">${(metrics || []).map((m) => html`<option value=${m}></option>`)}</datalist>
           <${Field} label="Goal" pointer="/goal" problem=${problem}>
             <select value=${values.goal} onChange=${set('goal')}><option value="max">highest</option><option value="min">lowest</option></select>
           <//>
