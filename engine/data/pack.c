@@ -1,14 +1,17 @@
 /* Packs: the format, and the mapping of their columns.
  *
- * A pack is a folder.  info.json says what it holds: {"version", "dataset", "kind", "parts": {"train": {"samples"},
- * "test": {"samples"}}} and by kind what pack.h's neighbours need to read the columns.  A column is the file PART.NAME:
- * little-endian numbers or bytes and nothing else, so that mapping it is reading it.
+ * A pack is a folder.  info.json says what it holds: {"version", "dataset", "input_bytes" (of the files that it was
+ * made of), "kind", "parts": {"train": {"samples"}, "test": {"samples"}}} and by kind what pack.h's neighbours need to
+ * read the columns.  A column is the file PART.NAME: little-endian numbers or bytes and nothing else, so that mapping
+ * it is reading it.
  *
- *	images         images u8 [n][C][H][W], labels i32 [n]; where sizes differ also sizes i32 [n][2] and offsets i64
- *[n+1] arrays         x and y, of the types and shapes that info.json gives table          column-K, K from 0: f64
- *(NaN: missing) of numbers, i32 (-1: missing) of categories text           text: UTF-8 labelled_text  text, offsets i64
- *[n+1], labels i32 [n] tagged_text    text (a sample's words, each but the last followed by '\n'), offsets i64 [n+1],
- *tags i32, tag_offsets i64 [n+1]
+ * - images: images u8 [n][C][H][W], labels i32 [n]; where sizes differ also sizes i32 [n][2] and offsets i64 [n+1]
+ * - arrays: x and y, of the types and shapes that info.json gives
+ * - table: column-K, K from 0: f64 (NaN: missing) of numbers, i32 (-1: missing) of categories
+ * - text: text, UTF-8
+ * - labelled_text: text, offsets i64 [n+1], labels i32 [n]
+ * - tagged_text: text (a sample's words, each but the last followed by a line end), offsets i64 [n+1], tags i32,
+ *   tag_offsets i64 [n+1]
  *
  * A pack is whole once its folder has its name, and never changes after that, so sizes are checked once, here. */
 #include "data/pack.h"

@@ -302,6 +302,7 @@ static td_status make_key(struct prepare *p, char key[PREPARE_KEY], struct err *
 	mem_free(text);
 	cJSON_Delete(format);
 	p->hashed = true;
+	cJSON_AddNumberToObject(p->info, "input_bytes", (double)p->source.n_total);
 	return s;
 }
 

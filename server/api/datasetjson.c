@@ -44,10 +44,25 @@ static cJSON *source_json(const struct dataset *d, const cJSON *files)
 	return o;
 }
 
-/* What the pack's info says that a list shows: kind, samples of each part, number of classes. */
-static void add_info(cJSON *o, const char *text)
+/* The bytes of the dataset's FILES; what lies in folders below was counted when it was prepared. */
+static double count_bytes(const cJSON *files, const cJSON *info)
 {
-	cJSON *info = text ? cJSON_Parse(text) : NULL, *samples; /* our own column */
+	const cJSON *file;
+	bool whole = true;
+	double n = 0;
+
+	cJSON_ArrayForEach(file, files)
+	{
+		n += TD_MAX(json_double(file, "bytes", 0), json_double(file, "fetched", 0));
+		whole &= cJSON_IsNumber(json_get(file, "bytes"));
+	}
+	return whole ? n : json_double(info, "input_bytes", n);
+}
+
+/* What the pack's info says that a list shows: kind, samples of each part, number of classes. */
+static void add_info(cJSON *o, const cJSON *info)
+{
+	cJSON *samples;
 	const cJSON *part, *classes = json_get(info, "classes");
 
 	if (!classes)
@@ -60,7 +75,6 @@ static void add_info(cJSON *o, const char *text)
 	}
 	cJSON_AddItemToObject(o, "classes",
 		cJSON_IsArray(classes) ? cJSON_CreateNumber(cJSON_GetArraySize(classes)) : cJSON_CreateNull());
-	cJSON_Delete(info);
 }
 
 static void add_state(cJSON *o, const struct dataset *d)
@@ -117,16 +131,10 @@ static void add_hint(cJSON *o, const struct dataset *d, const cJSON *files)
 /* FILES: taken, or NULL for none. */
 static cJSON *one_json(const struct dataset *d, cJSON *files, const char *base)
 {
-	cJSON *o = cJSON_CreateObject();
-	const cJSON *file;
-	double n_bytes = 0;
+	cJSON *o = cJSON_CreateObject(), *info = d->info ? cJSON_Parse(d->info) : NULL; /* our own column */
 
 	if (!files)
 		files = cJSON_CreateArray();
-	cJSON_ArrayForEach(file, files)
-	{
-		n_bytes += TD_MAX(json_double(file, "bytes", 0), json_double(file, "fetched", 0));
-	}
 	cJSON_AddStringToObject(o, "name", d->name);
 	cJSON_AddStringToObject(o, "state", data_state_name(d->state));
 	cJSON_AddBoolToObject(o, "known", !strcmp(d->source, "known"));
@@ -135,21 +143,22 @@ static cJSON *one_json(const struct dataset *d, cJSON *files, const char *base)
 	cJSON_AddStringToObject(o, "owner", d->owner);
 	api_add_time(o, "created", d->created_ms);
 	api_add_time(o, "updated", d->updated_ms);
-	cJSON_AddNumberToObject(o, "bytes", n_bytes);
+	cJSON_AddNumberToObject(o, "bytes", count_bytes(files, info));
 	cJSON_AddNumberToObject(o, "max_bytes", (double)d->max_bytes);
 	cJSON_AddNumberToObject(o, "pack_bytes", (double)d->pack_bytes);
-	add_info(o, d->info);
+	add_info(o, info);
 	add_state(o, d);
 	add_hint(o, d, files);
 	cJSON_AddItemToObject(o, "files", files);
 	add_links(o, base, d->name);
+	cJSON_Delete(info);
 	return o;
 }
 
 /* One that is known by name and that nobody has asked for. */
 static cJSON *known_json(const struct known_dataset *k, const char *base)
 {
-	cJSON *o = cJSON_CreateObject(), *files = cJSON_CreateArray();
+	cJSON *o = cJSON_CreateObject(), *files = cJSON_CreateArray(), *info = cJSON_Parse(k->info);
 	double n_bytes = 0;
 
 	for (int i = 0; i < k->n_files; i++) {
@@ -169,11 +178,12 @@ static cJSON *known_json(const struct known_dataset *k, const char *base)
 	cJSON_AddBoolToObject(cJSON_AddObjectToObject(o, "source"), "known", true);
 	cJSON_AddRawToObject(o, "format", k->format);
 	cJSON_AddNumberToObject(o, "bytes", n_bytes);
-	add_info(o, k->info);
+	add_info(o, info);
 	cJSON_AddNullToObject(o, "error");
 	cJSON_AddNullToObject(o, "progress");
 	cJSON_AddItemToObject(o, "files", files);
 	add_links(o, base, k->name);
+	cJSON_Delete(info);
 	return o;
 }
 

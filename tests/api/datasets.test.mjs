@@ -309,6 +309,11 @@ test("a folder below the root is read where it is, and links do not lead out of 
 	assert.equal(d.state, "ready", JSON.stringify(d.error));
 	assert.deepEqual(d.samples, { train: 60, test: 20 });
 	assert.deepEqual(readdirSync(path.join(tandem.root, "lab/houses")).sort(), [".notes", "test.csv", "train.csv"], "nothing is written there");
+	mkdirSync(path.join(tandem.root, "tree/below"), { recursive: true });
+	writeFileSync(path.join(tandem.root, "tree/below/a.csv"), CSV);
+	await register(tandem, { name: "tree", folder: "tree" });
+	const tree = await settled(tandem, "tree");
+	assert.deepEqual([tree.state, tree.files[0].bytes, tree.bytes], ["ready", null, CSV.length], "a folder of folders has a size, once it was read");
 	mkdirSync(path.join(tandem.root, "evil"));
 	symlinkSync("/etc/passwd", path.join(tandem.root, "evil/a.csv"));
 	const p = problem(assert, await tandem.post("/datasets", { name: "evil", folder: "evil" }), 422);
