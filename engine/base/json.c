@@ -545,23 +545,30 @@ static bool token_name(const char *text, size_t n, char *out, size_t size)
 	return n < size;
 }
 
-bool json_set_at(cJSON *root, const char *pointer, cJSON *v)
+/* What POINTER's last token, put into NAME, lies in; NULL: nothing. */
+static cJSON *holder_of(cJSON *root, const char *pointer, char *name, size_t size)
 {
 	const char *last = strrchr(pointer, '/');
-	char *above = last ? mem_strndup(pointer, (size_t)(last - pointer)) : NULL, name[256], *end;
-	cJSON *into = above ? (cJSON *)json_at(root, above) : NULL;
-	bool ok = into && token_name(last + 1, strlen(last + 1), name, sizeof name);
+	char *above = last ? mem_strndup(pointer, (size_t)(last - pointer)) : NULL;
+	cJSON *holder = above ? (cJSON *)json_at(root, above) : NULL;
 
 	mem_free(above);
-	if (ok && cJSON_IsArray(into)) {
+	return holder && token_name(last + 1, strlen(last + 1), name, size) ? holder : NULL;
+}
+
+bool json_set_at(cJSON *root, const char *pointer, cJSON *v)
+{
+	char name[256], *end;
+	cJSON *into = holder_of(root, pointer, name, sizeof name);
+	bool ok = false;
+
+	if (cJSON_IsArray(into)) {
 		long i = strtol(name, &end, 10);
 		ok = *name && !*end && i >= 0 && i < cJSON_GetArraySize(into) &&
 		     cJSON_ReplaceItemInArray(into, (int)i, v);
-	} else if (ok && cJSON_IsObject(into)) {
+	} else if (cJSON_IsObject(into)) {
 		ok = json_get(into, name) ? cJSON_ReplaceItemInObjectCaseSensitive(into, name, v)
 					  : cJSON_AddItemToObject(into, name, v);
-	} else {
-		ok = false;
 	}
 	if (!ok)
 		cJSON_Delete(v);
@@ -570,15 +577,12 @@ bool json_set_at(cJSON *root, const char *pointer, cJSON *v)
 
 bool json_remove_at(cJSON *root, const char *pointer)
 {
-	const char *last = strrchr(pointer, '/');
-	char *above = last ? mem_strndup(pointer, (size_t)(last - pointer)) : NULL, name[256];
-	cJSON *from = above ? (cJSON *)json_at(root, above) : NULL;
-	bool ok = cJSON_IsObject(from) && token_name(last + 1, strlen(last + 1), name, sizeof name);
+	char name[256];
+	cJSON *from = holder_of(root, pointer, name, sizeof name);
 
-	mem_free(above);
-	if (ok)
+	if (cJSON_IsObject(from))
 		cJSON_DeleteItemFromObjectCaseSensitive(from, name);
-	return ok;
+	return cJSON_IsObject(from);
 }
 
 void json_pointer_token(const char *name, char *out, size_t size)
