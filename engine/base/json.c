@@ -585,21 +585,6 @@ bool json_remove_at(cJSON *root, const char *pointer)
 	return cJSON_IsObject(from);
 }
 
-void json_pointer_token(const char *name, char *out, size_t size)
-{
-	size_t at = 0;
-
-	for (; *name && at + 3 < size; name++) {
-		if (*name == '~' || *name == '/') {
-			out[at++] = '~';
-			out[at++] = *name == '~' ? '0' : '1';
-		} else {
-			out[at++] = *name;
-		}
-	}
-	out[at] = '\0';
-}
-
 bool json_is_integer(const cJSON *v)
 {
 	return cJSON_IsNumber(v) && v->valuedouble == floor(v->valuedouble) &&

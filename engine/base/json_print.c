@@ -87,3 +87,18 @@ char *json_print(const cJSON *v)
 	print_value(v, &out);
 	return buf_take(&out);
 }
+
+void json_pointer_token(const char *name, char *out, size_t size)
+{
+	size_t at = 0;
+
+	for (; *name && at + 3 < size; name++) {
+		if (*name == '~' || *name == '/') {
+			out[at++] = '~';
+			out[at++] = *name == '~' ? '0' : '1';
+		} else {
+			out[at++] = *name;
+		}
+	}
+	out[at] = '\0';
+}
