@@ -549,9 +549,13 @@ static bool token_name(const char *text, size_t n, char *out, size_t size)
 static cJSON *holder_of(cJSON *root, const char *pointer, char *name, size_t size)
 {
 	const char *last = strrchr(pointer, '/');
-	char *above = last ? mem_strndup(pointer, (size_t)(last - pointer)) : NULL;
-	cJSON *holder = above ? (cJSON *)json_at(root, above) : NULL;
+	cJSON *holder;
+	char *above;
 
+	if (!last)
+		return NULL;
+	above = mem_strndup(pointer, (size_t)(last - pointer));
+	holder = (cJSON *)json_at(root, above);
 	mem_free(above);
 	return holder && token_name(last + 1, strlen(last + 1), name, size) ? holder : NULL;
 }
