@@ -562,7 +562,7 @@ static cJSON *holder_of(cJSON *root, const char *pointer, char *name, size_t siz
 
 bool json_set_at(cJSON *root, const char *pointer, cJSON *v)
 {
-	char name[256], *end;
+	char name[256] = "", *end;
 	cJSON *into = holder_of(root, pointer, name, sizeof name);
 	bool ok = false;
 
@@ -581,7 +581,7 @@ bool json_set_at(cJSON *root, const char *pointer, cJSON *v)
 
 bool json_remove_at(cJSON *root, const char *pointer)
 {
-	char name[256];
+	char name[256] = "";
 	cJSON *from = holder_of(root, pointer, name, sizeof name);
 
 	if (cJSON_IsObject(from))
