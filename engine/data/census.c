@@ -88,6 +88,19 @@ void census_tell(const struct census *c, struct prepare *p)
 		prepare_note(p, "There are more than %d distinct words; no more were counted.", WORDS_MOST);
 }
 
+void texts_tell(struct prepare *p, enum pack_kind kind, const struct classes *classes, const struct census *c,
+	int64_t longest_characters, int64_t longest_words)
+{
+	cJSON *longest;
+
+	cJSON_AddStringToObject(p->info, "kind", pack_kind_names[kind]);
+	classes_tell(classes, p);
+	census_tell(c, p);
+	longest = cJSON_AddObjectToObject(p->info, "longest");
+	cJSON_AddNumberToObject(longest, "characters", (double)longest_characters);
+	cJSON_AddNumberToObject(longest, "words", (double)longest_words);
+}
+
 td_status text_tell(struct prepare *p, const struct column *text, int64_t from, int64_t end, char line_end, int64_t at,
 	const char *label, struct err *e)
 {

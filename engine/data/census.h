@@ -24,6 +24,9 @@ int64_t census_words(struct census *c, const char *text, size_t n);
 void census_word(struct census *c, const char *word);
 /* Members "characters" and "words" of info. */
 void census_tell(const struct census *c, struct prepare *p);
+/* All that info says of many texts: KIND, CLASSES, census, and the length of the longest in both units. */
+void texts_tell(struct prepare *p, enum pack_kind kind, const struct classes *classes, const struct census *c,
+	int64_t longest_characters, int64_t longest_words);
 
 /* The beginning of the flushed column TEXT from FROM to END, whole characters only, with LINE_END between lines: sample
  * AT of the summary, of class LABEL (NULL: it has none). */

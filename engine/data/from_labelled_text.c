@@ -185,7 +185,6 @@ static td_status finish(struct reading *r, struct err *e)
 {
 	int32_t *rank = classes_sort(&r->classes);
 	td_status s = prepare_parts(r->p, (int64_t[]){ r->part[PACK_TRAIN].n, r->part[PACK_TEST].n }, e);
-	cJSON *longest;
 
 	for (int part = 0; part < PACK_PARTS && !s; part++)
 		if (r->part[part].n)
@@ -193,12 +192,7 @@ static td_status finish(struct reading *r, struct err *e)
 	mem_free(rank);
 	if (s)
 		return s;
-	cJSON_AddStringToObject(r->p->info, "kind", pack_kind_names[PACK_LABELLED_TEXT]);
-	classes_tell(&r->classes, r->p);
-	census_tell(&r->census, r->p);
-	longest = cJSON_AddObjectToObject(r->p->info, "longest");
-	cJSON_AddNumberToObject(longest, "characters", (double)r->longest_characters);
-	cJSON_AddNumberToObject(longest, "words", (double)r->longest_words);
+	texts_tell(r->p, PACK_LABELLED_TEXT, &r->classes, &r->census, r->longest_characters, r->longest_words);
 	return tell_samples(r, e);
 }
 

@@ -224,7 +224,6 @@ static td_status finish(struct reading *r, struct err *e)
 {
 	int32_t *rank = classes_sort(&r->tags);
 	td_status s = prepare_parts(r->p, (int64_t[]){ r->part[PACK_TRAIN].n, r->part[PACK_TEST].n }, e);
-	cJSON *longest;
 
 	for (int part = 0; part < PACK_PARTS && !s; part++)
 		if (r->part[part].n)
@@ -232,12 +231,7 @@ static td_status finish(struct reading *r, struct err *e)
 	mem_free(rank);
 	if (s)
 		return s;
-	cJSON_AddStringToObject(r->p->info, "kind", pack_kind_names[PACK_TAGGED_TEXT]);
-	classes_tell(&r->tags, r->p);
-	census_tell(&r->census, r->p);
-	longest = cJSON_AddObjectToObject(r->p->info, "longest");
-	cJSON_AddNumberToObject(longest, "characters", (double)r->longest_characters);
-	cJSON_AddNumberToObject(longest, "words", (double)r->longest);
+	texts_tell(r->p, PACK_TAGGED_TEXT, &r->tags, &r->census, r->longest_characters, r->longest);
 	return tell_samples(r, e);
 }
 
