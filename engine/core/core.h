@@ -14,8 +14,8 @@
 #include "base/threads.h"
 #include "td.h"
 
-#define TD_MOST_IN  8 /* inputs of one op; adam_update has seven */
-#define TD_MOST_OUT 3
+#define TD_MOST_IN  16 /* inputs of one op; the gradient of a loop takes the most */
+#define TD_MOST_OUT 8
 
 /* ---- Devices and storage ----------------------------------------------------------------------------------------- */
 
@@ -134,6 +134,35 @@ typedef struct td_sample {
 	td_value *(*apply)(td_ctx *c, td_value *const *in); /* calls the typed builder; NULL result: only effects */
 } td_sample;
 
+/* One member of an op's attributes, so that a saved graph can be read by people.  A table ends with a NULL name. */
+enum td_field_kind { TD_FIELD_INT, TD_FIELD_INT64, TD_FIELD_MASK, TD_FIELD_FLOAT, TD_FIELD_DOUBLE, TD_FIELD_BOOL };
+
+typedef struct td_field {
+	const char *name;
+	enum td_field_kind kind;
+	size_t at; /* bytes from the start of the attributes */
+	int count; /* elements of an array; 0: it is none */
+} td_field;
+
+#define TD_FIELD_KIND(v)                                                                                               \
+	_Generic((v), int                                                                                              \
+		 : TD_FIELD_INT, int64_t                                                                               \
+		 : TD_FIELD_INT64, uint32_t                                                                            \
+		 : TD_FIELD_MASK, float                                                                                \
+		 : TD_FIELD_FLOAT, double                                                                              \
+		 : TD_FIELD_DOUBLE, bool                                                                               \
+		 : TD_FIELD_BOOL)
+/* MEMBER of the attributes' struct TYPE: a number, a flag, or an enum; and an array of them. */
+#define TD_FIELD(type, member)                                                                                         \
+	{                                                                                                              \
+		.name = #member, .kind = TD_FIELD_KIND(((type *)0)->member), .at = offsetof(type, member)              \
+	}
+#define TD_FIELDS(type, member)                                                                                        \
+	{                                                                                                              \
+		.name = #member, .kind = TD_FIELD_KIND(((type *)0)->member[0]), .at = offsetof(type, member),          \
+		.count = TD_COUNT(((type *)0)->member)                                                                 \
+	}
+
 typedef struct td_op {
 	const char *name; /* unique; used in saved graphs, so never renamed */
 	int n_in;         /* the most it takes */
@@ -147,6 +176,8 @@ typedef struct td_op {
 	uint32_t writes;     /* bit i: input i is written (an effect); such a node is never pruned, merged or moved */
 	bool view;           /* output 0 has the bytes of input 0 under another shape; forward does not run */
 	size_t attrs_size;   /* bytes of the POD attributes; 0: none */
+	const td_field *fields; /* every member of the attributes; a graph with an op that has attributes and no fields
+				 * cannot be saved */
 	void (*infer)(td_infer *q); /* shape rule; complains by td_fail(q->ctx, ...) */
 	void *(*prepare)(const td_call
 			*call); /* optional: a handle for one set of shapes, owned by the binding or the eager cache */
