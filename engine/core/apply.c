@@ -187,7 +187,9 @@ static bool allocate(td_ctx *c, const td_op *op, td_value *const *in, td_value *
 static bool run(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_value **out, int n_out,
 	size_t workspace)
 {
-	td_call call = { .attrs = attrs, .threads = c->threads, .seed = c->seed, .step = (uint32_t)c->step };
+	td_call call = {
+		.attrs = attrs, .err = &c->err, .threads = c->threads, .seed = c->seed, .step = (uint32_t)c->step
+	};
 	td_storage *scratch = NULL;
 
 	for (int i = 0; i < n_in; i++)
@@ -210,7 +212,9 @@ static bool run(td_ctx *c, const td_op *op, const void *attrs, td_value *const *
 		call.handle = handle_for(c, op, &call);
 	op->forward[TD_CPU](&call);
 	td__storage_unref(scratch);
-	return true;
+	if (c->err.status && *c->layer)
+		err_wrap(&c->err, "layer %s", c->layer);
+	return !c->err.status;
 }
 
 /* The tape entry: outputs own the node, the node owns its inputs and hidden outputs. */

@@ -106,7 +106,8 @@ typedef struct td_call {
 	td_view in[TD_MOST_IN];
 	td_view out[TD_MOST_OUT];
 	void *workspace;
-	void *handle; /* what prepare made */
+	void *handle;    /* what prepare made */
+	struct err *err; /* forward sets it where values, not shapes, are wrong (an index out of range) */
 	struct threads *threads;
 	uint64_t seed;
 	uint32_t step;

@@ -339,12 +339,18 @@ static void run_steps(td_session *s, td_ctx *c, td_binding *b, void **bytes)
 		}
 		if (op->view)
 			continue;
+		call->err = &c->err;
 		call->threads = c->threads;
 		call->seed = c->seed;
 		call->step = (uint32_t)c->step;
 		if (s->flags & TD_SESSION_PARANOID)
 			poison(&s->plan, l, k, call);
 		op->forward[TD_CPU](call);
+		if (c->err.status) {
+			if (*step->node->layer)
+				err_wrap(&c->err, "layer %s", step->node->layer);
+			return;
+		}
 	}
 	c->counters.replayed += s->plan.n_steps;
 }
