@@ -111,6 +111,21 @@ void td_name_pop(td_ctx *c);
 void td_no_grad_begin(td_ctx *c);
 void td_no_grad_end(td_ctx *c);
 
+/* Watching what runs: FN is told of every op after eager mode has run it, of every gradient when it is complete, and of
+ * the end of each step.  What an event points to is borrowed for the call, and FN may read it but apply no op. */
+typedef struct td_event {
+	enum { TD_EVENT_OP, TD_EVENT_GRADIENT, TD_EVENT_STEP_END } kind;
+	const char *op, *layer; /* of an op */
+	bool backward;          /* likewise; it is part of a gradient rule */
+	td_value *const *in;    /* of an op its inputs, NULL where one was left out; of a gradient the value it is of */
+	int n_in;
+	uint32_t written;     /* of an op: bit i, it has changed input i in place */
+	td_value *const *out; /* of an op its outputs; of a gradient the gradient */
+	int n_out;
+} td_event;
+typedef void td_observer(void *arg, const td_event *event);
+void td_observe(td_ctx *c, td_observer *fn, void *arg); /* FN NULL: nobody watches any more */
+
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 /* A tensor of SHAPE; DATA are its elements in logical row-major order, or NULL for zeros.  The caller's (td_unref),

@@ -241,6 +241,20 @@ static void remember(
 	}
 }
 
+static void observe(td_ctx *c, const td_op *op, td_value *const *in, int n_in, td_value *const *out, int n_out)
+{
+	c->observer(c->observer_arg,
+		&(td_event){ .kind = TD_EVENT_OP,
+			.op = op->name,
+			.layer = c->layer,
+			.backward = c->in_backward,
+			.in = in,
+			.n_in = n_in,
+			.written = op->writes,
+			.out = out,
+			.n_out = n_out });
+}
+
 static td_value *execute(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in,
 	const td_shape *shapes, size_t workspace)
 {
@@ -260,6 +274,8 @@ static td_value *execute(td_ctx *c, const td_op *op, const void *attrs, td_value
 	if (grad)
 		remember(c, op, attrs, in, n_in, out, n_out);
 	c->counters.dispatched++;
+	if (c->observer)
+		observe(c, op, in, n_in, out, n_out);
 	return out[0];
 }
 

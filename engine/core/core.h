@@ -308,11 +308,16 @@ struct td_ctx {
 	struct map layers; /* interned layer paths; values are the keys' copies, owned */
 	const char *layer; /* present path, interned */
 	td_counters counters;
+	td_observer *observer;     /* NULL: nobody watches */
+	void *observer_arg;        /* borrowed */
 	struct td_handle *handles; /* owned; eager cache of prepared handles, see apply.c */
 	uint64_t handle_uses;      /* so far; the cache's clock */
 };
 
 void td__handles_free(td_ctx *c);
+
+/* Tell the observer, if there is one, that GRAD is the whole gradient of V.  While tracing there is nothing to tell. */
+void td__observe_gradient(td_ctx *c, td_value *v, td_value *grad);
 
 /* The stream of the next random op: its position in the step. */
 uint32_t td__next_stream(td_ctx *c);

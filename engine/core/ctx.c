@@ -97,12 +97,27 @@ void td_step_begin(td_ctx *c)
 
 void td_step_end(td_ctx *c)
 {
+	if (c->observer)
+		c->observer(c->observer_arg, &(td_event){ .kind = TD_EVENT_STEP_END });
 	release_made(c);
 }
 
 void td_step_set(td_ctx *c, int64_t step)
 {
 	c->step = step;
+}
+
+void td_observe(td_ctx *c, td_observer *fn, void *arg)
+{
+	c->observer = fn;
+	c->observer_arg = arg;
+}
+
+void td__observe_gradient(td_ctx *c, td_value *v, td_value *grad)
+{
+	if (c->observer && !c->graph && v && grad)
+		c->observer(c->observer_arg,
+			&(td_event){ .kind = TD_EVENT_GRADIENT, .in = &v, .n_in = 1, .out = &grad, .n_out = 1 });
 }
 
 uint32_t td__next_stream(td_ctx *c)

@@ -113,6 +113,8 @@ static void visit(struct walk *w, const struct pending *p)
 	td_value *dx[TD_MOST_IN] = { 0 };
 	const char *layer = w->c->layer;
 
+	for (int i = 0; i < n->n_out; i++)
+		td__observe_gradient(w->c, n->out[i], p->dy[i]);
 	w->c->layer = n->layer;
 	n->op->backward(w->c, n, p->dy, dx);
 	w->c->layer = layer;
@@ -157,6 +159,8 @@ static void walk_back(struct walk *w, td_value *const *outputs, td_value *const 
 		for (int k = 0; inputs[i] && k < w->n_leaves; k++)
 			if (w->leaves[k].value == seen_as(w->c, inputs[i]))
 				grads[i] = w->leaves[k].grad;
+	for (int i = 0; i < w->n_leaves; i++)
+		td__observe_gradient(w->c, w->leaves[i].value, w->leaves[i].grad);
 	w->c->in_backward = in_backward;
 }
 
