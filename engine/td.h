@@ -149,14 +149,54 @@ td_value *td_grad_of(const td_value *v);         /* .grad, borrowed, or NULL */
 
 /* ---- Automatic differentiation ----------------------------------------------------------------------------------- */
 
+/* A walk back uses its part of the tape up, as in torch: who wants to walk there again says so at the first walk.  What
+ * a walk computes is not recorded itself unless it is asked for. */
+enum td_walk {
+	TD_RETAIN_GRAPH = 1,
+	TD_CREATE_GRAPH = 2, /* gradients can be differentiated again; keeps the tape, too */
+};
+
 /* Accumulate d(loss)/d(leaf) into .grad of every leaf that requires a gradient.  LOSS is a scalar. */
 void td_backward(td_ctx *c, td_value *loss);
-/* Drop .grad of the N VALUES. */
-void td_zero_grad(td_value *const *values, int n);
+/* The same from several OUTPUTS of any shape, each weighted by its seed; SEEDS, or one of them, NULL: ones, for scalars
+ * only.  FLAGS: enum td_walk. */
+void td_backward_from(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, unsigned flags);
+/* .grad of the N VALUES becomes NULL, or zeros (torch's set_to_none=False). */
+enum td_zero { TD_ZERO_NONE, TD_ZERO_FILL };
+void td_zero_grad(td_ctx *c, td_value *const *values, int n, enum td_zero how);
 /* GRADS[i] = sum over outputs of seed * d(output)/d(inputs[i]); NULL where there is no dependence.  SEEDS NULL: ones.
- */
+ * Nothing is accumulated.  INPUTS may be leaves or results. */
 void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
-	int n_inputs, td_value **grads);
+	int n_inputs, unsigned flags, td_value **grads);
+
+/* SEE is called with the gradient of V (which wants one) whenever a walk has completed it, and may return another one
+ * of the same shape in its place; NULL: leave it.  In graph mode it is called while tracing.  Hooks are called in the
+ * order in which they were added, and go with V. */
+typedef td_value *td_hook_fn(td_ctx *c, void *arg, td_value *grad);
+void td_hook_add(td_ctx *c, td_value *v, td_hook_fn *see, void *arg);
+
+/* A function with a gradient rule of its own (torch.autograd.Function), both made of ops.  FORWARD is not recorded;
+ * BACKWARD fills DX[i] from inputs, result and its gradient; NULL: zero. */
+typedef struct td_custom {
+	const char *name; /* for errors and drawings; outlives the results */
+	td_value *(*forward)(td_ctx *c, void *arg, td_value *const *in, int n_in);
+	void (*backward)(td_ctx *c, void *arg, td_value *const *in, int n_in, td_value *y, td_value *dy, td_value **dx);
+	void *arg; /* borrowed; outlives the results */
+} td_custom;
+#define TD_CUSTOM_MOST_IN 15
+td_value *td_custom_call(td_ctx *c, const td_custom *f, td_value *const *in, int n_in);
+
+/* TensorFlow's gradient tape.  While it is open, what depends on a watched value, or on a leaf that requires a
+ * gradient, can be differentiated; .grad is not touched, so there is nothing to zero.  Tapes nest: what an inner one
+ * computes is recorded for the outer one. */
+typedef struct td_tape td_tape;
+td_tape *td_tape_open(td_ctx *c, bool persistent); /* not PERSISTENT: gives gradients once */
+void td_tape_watch(td_tape *t, td_value *v);       /* from here on; a floating value */
+void td_tape_stop(td_tape *t);                     /* record nothing ... */
+void td_tape_resume(td_tape *t);                   /* ... until here */
+/* See td_gradients. */
+void td_tape_gradient(td_tape *t, td_value *target, td_value *const *sources, int n_sources, td_value **grads);
+void td_tape_close(td_tape *t); /* what was watched for it is as before */
 
 /* ---- Graphs and sessions ----------------------------------------------------------------------------------------- */
 
@@ -222,9 +262,12 @@ typedef struct td_conv2d_attrs {
 } td_conv2d_attrs;
 
 typedef struct td_pool2d_attrs {
-	int64_t kernel[2], stride[2], padding[2];
-	bool ceil_mode;         /* a last window that is not full counts, too */
-	bool count_include_pad; /* of averages: the padding's zeros are counted */
+	int64_t kernel[2], padding[2];
+	int64_t stride[2];        /* 0: the kernel's size */
+	int64_t dilation[2];      /* of max pools; 0 means 1 */
+	bool ceil_mode;           /* a last window that is not full counts, too */
+	bool count_include_pad;   /* of averages: the padding's zeros are counted */
+	int64_t divisor_override; /* of averages: divide by this; 0: by the elements of the window */
 } td_pool2d_attrs;
 
 /* torch.nn.BatchNorm2d */

@@ -1,6 +1,7 @@
 /* td_apply: the one place that knows whether an op runs now or is written down. */
 #include "core/core.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Sizes beyond this are a mistake or an attack, and below it no product of a shape rule overflows. */
@@ -126,6 +127,81 @@ static bool wants_gradient(const td_ctx *c, const td_op *op, td_value *const *in
 	return false;
 }
 
+/* ---- Writes in place --------------------------------------------------------------------------------------------- */
+
+/* "\"fc.weight\" (float32[10, 4])" */
+static const char *describe(const td_value *v, char *out, size_t room)
+{
+	char shape[TD_SHAPE_TEXT];
+
+	td_shape_text(&v->shape, shape);
+	if (*td_name_of(v))
+		snprintf(out, room, "\"%s\" (%s)", td_name_of(v), shape);
+	else if (v->producer)
+		snprintf(out, room, "what %s made (%s)", v->producer->op->name, shape);
+	else
+		snprintf(out, room, "an input (%s)", shape);
+	return out;
+}
+
+static void fresh(td_ctx *c, const td_value *v, uint32_t seen)
+{
+	const char *writer;
+	char what[160];
+
+	if (td__version(v, &writer) == seen)
+		return;
+	td_fail(c, TD_INVALID,
+		"the gradient of %s reads %s, but %s has written to it since; take the gradient before the write, or "
+		"write "
+		"to a copy",
+		c->visiting->op->name, describe(v, what, sizeof what), writer ? writer : "the program (td_write)");
+}
+
+/* A gradient rule reads values of the forward pass: they must be what they were.  False: the sticky error. */
+static bool reads_unchanged(td_ctx *c, const td_op *op, td_value *const *in, int n_in)
+{
+	const td_node *n = c->visiting;
+
+	for (int i = 0; i < n_in; i++) {
+		if (!in[i] || (op->shape_only >> i & 1))
+			continue;
+		for (int k = 0; k < n->n_in; k++)
+			if (n->in[k] == in[i])
+				fresh(c, in[i], n->version[k]);
+		for (int k = 0; k < n->n_out; k++)
+			if (n->out[k] == in[i])
+				fresh(c, in[i], n->version[TD_MOST_IN + k]);
+	}
+	return !c->err.status;
+}
+
+/* A leaf that wants a gradient is not what the tape remembers once it is written to.  False: the sticky error. */
+static bool may_write(td_ctx *c, const td_op *op, td_value *const *in, int n_in)
+{
+	for (int i = 0; i < n_in && !c->no_grad; i++)
+		if (in[i] && (op->writes >> i & 1) && in[i]->needs_grad) {
+			char what[160];
+			td_fail(c, TD_INVALID,
+				"%s writes to %s, which wants a gradient; do it between td_no_grad_begin and "
+				"td_no_grad_end",
+				op->name, describe(in[i], what, sizeof what));
+			return false;
+		}
+	return true;
+}
+
+/* What N reads and made is as it is now. */
+static void note_versions(td_node *n)
+{
+	const char *writer;
+
+	for (int i = 0; i < n->n_in; i++)
+		n->version[i] = n->in[i] ? td__version(n->in[i], &writer) : 0;
+	for (int i = 0; i < n->n_out; i++)
+		n->version[TD_MOST_IN + i] = n->out[i] ? td__version(n->out[i], &writer) : 0;
+}
+
 static void fill_node(td_ctx *c, td_node *n, const td_op *op)
 {
 	n->op = op;
@@ -157,6 +233,15 @@ static td_value *record(
 		n->out[i]->out = i;
 		n->out[i]->needs_grad = grad && i < op->n_out && td__is_float(out[i].dtype);
 	}
+	for (int i = 0; i < n_in; i++)
+		if (n->in[i] && (op->writes >> i & 1)) {
+			td_value *base = n->in[i];
+			while (base->producer && base->producer->op->view)
+				base = base->producer->in[0];
+			base->version++;
+			base->writer = op->name;
+		}
+	note_versions(n);
 	td__graph_add(g, n);
 	c->counters.recorded++;
 	return op->n_out ? n->out[0] : NULL;
@@ -195,8 +280,10 @@ static bool run(td_ctx *c, const td_op *op, const void *attrs, td_value *const *
 	for (int i = 0; i < n_in; i++)
 		if (in[i]) {
 			call.in[i] = (td_view){ &in[i]->shape, in[i]->storage->bytes };
-			if (op->writes >> i & 1)
+			if (op->writes >> i & 1) {
 				in[i]->storage->version++;
+				in[i]->storage->writer = op->name;
+			}
 		}
 	for (int i = 0; i < n_out; i++)
 		call.out[i] = (td_view){ &out[i]->shape, out[i]->storage->bytes };
@@ -239,6 +326,7 @@ static void remember(
 		out[i]->out = i;
 		out[i]->needs_grad = td__is_float(out[i]->shape.dtype);
 	}
+	note_versions(n);
 }
 
 static void observe(td_ctx *c, const td_op *op, td_value *const *in, int n_in, td_value *const *out, int n_out)
@@ -284,7 +372,8 @@ td_value *td_apply(td_ctx *c, const td_op *op, const void *attrs, td_value *cons
 	td_shape shapes[TD_MOST_OUT];
 	td_infer q;
 
-	if (c->err.status)
+	if (c->err.status || (op->writes && !may_write(c, op, in, n_in)) ||
+		(c->visiting && !reads_unchanged(c, op, in, n_in)))
 		return NULL;
 	if (!infer(c, op, attrs, in, n_in, &q, shapes))
 		return NULL;

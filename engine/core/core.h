@@ -41,7 +41,8 @@ void td__pool_unref(td_pool *p);
 
 typedef struct td_storage {
 	int refs;
-	uint32_t version; /* counts in-place writes */
+	uint32_t version;   /* counts in-place writes */
+	const char *writer; /* op that made the last one; NULL: the program, by td_write */
 	size_t n_bytes;
 	void *bytes;   /* owned */
 	td_pool *pool; /* where BYTES go back to; holds a reference */
@@ -52,6 +53,13 @@ void td__storage_unref(td_storage *s);
 void td__pool_count(const td_pool *p, int64_t *live_bytes, int64_t *peak_bytes);
 
 /* ---- Values and nodes -------------------------------------------------------------------------------------------- */
+
+/* What wants to see a value's gradient; see td_hook_add. */
+typedef struct td_hook {
+	td_hook_fn *see;
+	void *arg; /* borrowed */
+	struct td_hook *next;
+} td_hook;
 
 struct td_value {
 	int refs; /* of an eager value; a graph's live and die with its arena */
@@ -64,23 +72,30 @@ struct td_value {
 	td_value *grad;      /* of a leaf: eager owns a reference; while tracing a symbol, borrowed from the graph */
 	td_value *captured;  /* of a graph's symbol: the tensor that it stands for (owned reference), or NULL */
 	bool placeholder;    /* of a graph's symbol: fed */
+	uint32_t version;    /* of a graph's symbol: writes recorded so far; a tensor's are counted by its storage */
+	const char *writer;  /* likewise: op of the last one */
+	td_hook *hooks;      /* owned list (a symbol's lie in the graph's arena) */
 	const char *name;    /* owned by an eager value; the graph's arena otherwise; NULL: none */
 };
 
 struct td_node {
 	const struct td_op *op;
-	int refs;                   /* eager: outputs alive */
-	bool backward;              /* made by a gradient rule */
-	uint64_t seq;               /* order of application, the same in both modes */
-	int n_in, n_out;            /* N_OUT counts hidden ones */
-	void *attrs;                /* copy */
-	const char *layer;          /* interned path, "" outside of any */
-	td_value *in[TD_MOST_IN];   /* eager: owned references; NULL: an optional input left out */
+	int refs;                                   /* eager: outputs alive */
+	bool backward;                              /* made by a gradient rule */
+	bool spent;                                 /* a walk that did not keep the tape has been here */
+	uint64_t seq;                               /* order of application, the same in both modes */
+	int n_in, n_out;                            /* N_OUT counts hidden ones */
+	void *attrs;                                /* copy */
+	const char *layer;                          /* interned path, "" outside of any */
+	td_value *in[TD_MOST_IN];                   /* eager: owned references; NULL: an optional input left out */
+	uint32_t version[TD_MOST_IN + TD_MOST_OUT]; /* of inputs, then outputs, when the op had run */
 	td_value *out[TD_MOST_OUT]; /* borrowed, NULL once gone or not wanted; eager hidden outputs are owned references
 				     */
 };
 
 td_value *td__value_create(const td_shape *shape); /* eager, one reference, no storage */
+/* How often V's bytes have been written in place (views count with what they look at), and by which op last. */
+uint32_t td__version(const td_value *v, const char **writer);
 bool td__is_float(td_dtype d);
 
 /* ---- Ops --------------------------------------------------------------------------------------------------------- */
@@ -303,7 +318,9 @@ struct td_ctx {
 	uint32_t n_random; /* random ops of this step so far: the next one's stream */
 	int no_grad;       /* depth */
 	bool in_backward;
-	td_value **made; /* owned array of owned references: what the step made */
+	const td_node *visiting; /* whose gradient rule runs; NULL: none */
+	int n_tapes;             /* open */
+	td_value **made;         /* owned array of owned references: what the step made */
 	int n_made, made_room;
 	struct map layers; /* interned layer paths; values are the keys' copies, owned */
 	const char *layer; /* present path, interned */

@@ -34,6 +34,7 @@ struct leaf {
 
 struct walk {
 	td_ctx *c;
+	bool spends;          /* the tape is used up */
 	struct pending *heap; /* owned; largest sequence number first */
 	int n_heap, heap_room;
 	struct leaf *leaves; /* owned */
@@ -107,16 +108,51 @@ static void contribute(struct walk *w, td_value *v, td_value *g)
 	w->leaves[w->n_leaves++] = (struct leaf){ v, g };
 }
 
+/* What V's hooks make of its gradient G, which is complete. */
+static td_value *through_hooks(td_ctx *c, const td_value *v, td_value *g)
+{
+	for (const td_hook *h = v->hooks; h && g && !c->err.status; h = h->next) {
+		td_value *seen = h->see(c, h->arg, g);
+		if (seen && !td_shape_same(&seen->shape, &g->shape)) {
+			char got[TD_SHAPE_TEXT], want[TD_SHAPE_TEXT];
+			return td_fail(c, TD_SHAPE, "a hook made a gradient %s out of one that is %s",
+				td_shape_text(&seen->shape, got), td_shape_text(&g->shape, want));
+		}
+		g = seen ? seen : g;
+	}
+	return g;
+}
+
+/* A result that a tape watches may come from what wants no gradient: the walk ends there. */
+static bool goes_on(const td_node *n)
+{
+	for (int i = 0; i < n->n_in; i++)
+		if (td_wants(n, i) && !(n->op->shape_only >> i & 1))
+			return n->op->backward != td_nodiff;
+	return false;
+}
+
 static void visit(struct walk *w, const struct pending *p)
 {
-	const td_node *n = p->node;
+	td_node *n = p->node;
 	td_value *dx[TD_MOST_IN] = { 0 };
 	const char *layer = w->c->layer;
+	const td_node *visiting = w->c->visiting;
 
+	if (!goes_on(n))
+		return;
 	for (int i = 0; i < n->n_out; i++)
 		td__observe_gradient(w->c, n->out[i], p->dy[i]);
 	w->c->layer = n->layer;
-	n->op->backward(w->c, n, p->dy, dx);
+	w->c->visiting = n;
+	if (n->spent)
+		td_fail(w->c, TD_INVALID,
+			"%s has been walked back through before, which used it up; give the first walk TD_RETAIN_GRAPH",
+			n->op->name);
+	else
+		n->op->backward(w->c, n, p->dy, dx);
+	n->spent = w->spends;
+	w->c->visiting = visiting;
 	w->c->layer = layer;
 	for (int i = 0; i < n->n_in && !w->c->err.status; i++) {
 		if (!dx[i] || !td_wants(n, i))
@@ -130,87 +166,162 @@ static void visit(struct walk *w, const struct pending *p)
 	}
 }
 
+/* The tensor that a symbol stands for, or the value itself. */
+static td_value *leaf_of(td_value *v)
+{
+	return v->captured && v->id >= 0 ? v->captured : v;
+}
+
 /* The value as the walk sees it: while tracing, a captured tensor is its symbol. */
 static td_value *seen_as(td_ctx *c, td_value *v)
 {
 	return c->graph && v->id < 0 ? td__graph_capture(c->graph, v) : v;
 }
 
+/* The seed of OUTPUT, which SEED is if there is one.  NULL: the sticky error. */
+static td_value *seed_of(td_ctx *c, td_value *output, td_value *seed)
+{
+	char got[TD_SHAPE_TEXT], want[TD_SHAPE_TEXT];
+
+	if (!seed)
+		return td_ones_like(c, output);
+	if (!td_shape_same(&seed->shape, &output->shape))
+		return td_fail(c, TD_SHAPE, "the seed %s of an output that is %s has to have its shape",
+			td_shape_text(&seed->shape, got), td_shape_text(&output->shape, want));
+	return seed;
+}
+
 /* Walk back from OUTPUTS.  GRADS receives the gradients of INPUTS, leaves or not; all leaves' stay in W. */
 static void walk_back(struct walk *w, td_value *const *outputs, td_value *const *seeds, int n_outputs,
 	td_value *const *inputs, int n_inputs, td_value **grads)
 {
-	bool in_backward = w->c->in_backward;
+	td_ctx *c = w->c;
+	bool in_backward = c->in_backward;
 
-	w->c->in_backward = true;
-	for (int i = 0; i < n_outputs && !w->c->err.status; i++) {
-		td_value *out = seen_as(w->c, outputs[i]);
-		if (out->needs_grad)
-			contribute(w, out, seeds && seeds[i] ? seeds[i] : td_ones_like(w->c, out));
+	c->in_backward = true;
+	for (int i = 0; i < n_outputs && !c->err.status; i++) {
+		td_value *out = outputs[i] ? seen_as(c, outputs[i]) : NULL;
+		td_value *seed = out && out->needs_grad ? seed_of(c, out, seeds ? seeds[i] : NULL) : NULL;
+		if (seed)
+			contribute(w, out, seed);
 	}
-	while (w->n_heap && !w->c->err.status) {
+	while (w->n_heap && !c->err.status) {
 		struct pending p = heap_pop(w);
+		for (int o = 0; o < p.node->n_out; o++)
+			if (p.dy[o] && p.node->out[o])
+				p.dy[o] = through_hooks(c, p.node->out[o], p.dy[o]);
 		for (int i = 0; i < n_inputs; i++) /* an input that is not a leaf: its gradient is complete now */
-			if (inputs[i] && seen_as(w->c, inputs[i])->producer == p.node)
+			if (inputs[i] && seen_as(c, inputs[i])->producer == p.node)
 				grads[i] = p.dy[inputs[i]->out];
 		visit(w, &p);
 	}
+	for (int k = 0; k < w->n_leaves && !c->err.status; k++)
+		w->leaves[k].grad = through_hooks(c, leaf_of(w->leaves[k].value), w->leaves[k].grad);
 	for (int i = 0; i < n_inputs; i++)
 		for (int k = 0; inputs[i] && k < w->n_leaves; k++)
-			if (w->leaves[k].value == seen_as(w->c, inputs[i]))
+			if (w->leaves[k].value == seen_as(c, inputs[i]))
 				grads[i] = w->leaves[k].grad;
 	for (int i = 0; i < w->n_leaves; i++)
-		td__observe_gradient(w->c, w->leaves[i].value, w->leaves[i].grad);
-	w->c->in_backward = in_backward;
+		td__observe_gradient(c, w->leaves[i].value, w->leaves[i].grad);
+	c->in_backward = in_backward;
 }
 
-/* Gradients of gradients are for td_gradients alone: what td_backward computes is not recorded on the tape. */
-void td_backward(td_ctx *c, td_value *loss)
+/* WALK with what FLAGS say about the tape. */
+static void walk_flagged(struct walk *w, unsigned flags, td_value *const *outputs, td_value *const *seeds,
+	int n_outputs, td_value *const *inputs, int n_inputs, td_value **grads)
+{
+	bool record = flags & TD_CREATE_GRAPH;
+
+	w->spends = !(flags & (TD_RETAIN_GRAPH | TD_CREATE_GRAPH));
+	if (!record)
+		td_no_grad_begin(w->c);
+	walk_back(w, outputs, seeds, n_outputs, inputs, n_inputs, grads);
+	if (!record)
+		td_no_grad_end(w->c);
+}
+
+/* Whether a backward from V makes sense at all. */
+static bool starts_backward(td_ctx *c, const td_value *v, const td_value *seed)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (v->shape.rank != 0 && !seed)
+		return td_fail(c, TD_SHAPE,
+			       "backward starts from a scalar, not from %s; sum or mean it first, or give a seed",
+			       td_shape_text(&v->shape, text)),
+		       false;
+	return true;
+}
+
+void td_backward_from(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, unsigned flags)
 {
 	struct walk w = { .c = c };
 
-	if (c->err.status || !loss)
-		return;
-	if (loss->shape.rank != 0) {
-		char text[TD_SHAPE_TEXT];
-		td_fail(c, TD_SHAPE, "backward starts from a scalar, not from %s; sum or mean it first",
-			td_shape_text(&loss->shape, text));
-		return;
-	}
-	td_no_grad_begin(c);
-	walk_back(&w, &loss, NULL, 1, NULL, 0, NULL);
+	for (int i = 0; i < n_outputs; i++)
+		if (c->err.status || !outputs[i] || !starts_backward(c, outputs[i], seeds ? seeds[i] : NULL))
+			return;
+	walk_flagged(&w, flags, outputs, seeds, n_outputs, NULL, 0, NULL);
+	if (!(flags & TD_CREATE_GRAPH))
+		td_no_grad_begin(c);
 	for (int i = 0; i < w.n_leaves && !c->err.status; i++) {
-		td_value *leaf = w.leaves[i].value->captured ? w.leaves[i].value->captured : w.leaves[i].value;
-		td_value *sum = sum_of(c, leaf->grad, w.leaves[i].grad);
+		td_value *leaf = leaf_of(w.leaves[i].value);
+		td_value *sum = leaf->needs_grad ? sum_of(c, leaf->grad, w.leaves[i].grad) : NULL;
 
-		if (c->err.status || !leaf->needs_grad)
+		if (!sum || c->err.status)
 			continue;
 		td_ref(sum);
 		td_unref(leaf->grad);
 		leaf->grad = sum;
 	}
-	td_no_grad_end(c);
+	if (!(flags & TD_CREATE_GRAPH))
+		td_no_grad_end(c);
 	mem_free(w.heap);
 	mem_free(w.leaves);
 }
 
-void td_zero_grad(td_value *const *values, int n)
+void td_backward(td_ctx *c, td_value *loss)
+{
+	td_backward_from(c, &loss, NULL, 1, 0);
+}
+
+void td_zero_grad(td_ctx *c, td_value *const *values, int n, enum td_zero how)
 {
 	for (int i = 0; i < n; i++) {
+		td_value *zeros = how == TD_ZERO_FILL && values[i]->grad ? td_ref(td_zeros_like(c, values[i])) : NULL;
 		td_unref(values[i]->grad);
-		values[i]->grad = NULL;
+		values[i]->grad = zeros;
 	}
 }
 
 void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
-	int n_inputs, td_value **grads)
+	int n_inputs, unsigned flags, td_value **grads)
 {
 	struct walk w = { .c = c };
 
 	memset(grads, 0, sizeof *grads * (size_t)n_inputs);
 	if (c->err.status)
 		return;
-	walk_back(&w, outputs, seeds, n_outputs, inputs, n_inputs, grads);
+	walk_flagged(&w, flags, outputs, seeds, n_outputs, inputs, n_inputs, grads);
 	mem_free(w.heap);
 	mem_free(w.leaves);
+}
+
+void td_hook_add(td_ctx *c, td_value *v, td_hook_fn *see, void *arg)
+{
+	td_hook *h, **last;
+
+	if (c->err.status || !v)
+		return;
+	if (!v->needs_grad) {
+		char text[TD_SHAPE_TEXT];
+		td_fail(c, TD_INVALID,
+			"a hook waits for the gradient of %s, which wants none; td_require_grad it first",
+			td_shape_text(&v->shape, text));
+		return;
+	}
+	h = v->id < 0 ? MEM_NEW(td_hook) : arena_alloc(&c->graph->arena, sizeof *h);
+	*h = (td_hook){ .see = see, .arg = arg };
+	for (last = &v->hooks; *last; last = &(*last)->next)
+		;
+	*last = h;
 }

@@ -142,9 +142,25 @@ void td_unref(td_value *v)
 			release_node(&doomed, v->producer);
 		}
 		td__storage_unref(v->storage);
+		for (td_hook *h = v->hooks; h; h = v->hooks) {
+			v->hooks = h->next;
+			mem_free(h);
+		}
 		mem_free((void *)(uintptr_t)v->name);
 		mem_free(v);
 	}
+}
+
+uint32_t td__version(const td_value *v, const char **writer)
+{
+	if (v->storage) {
+		*writer = v->storage->writer;
+		return v->storage->version;
+	}
+	while (v->producer && v->producer->op->view)
+		v = v->producer->in[0];
+	*writer = v->writer;
+	return v->version;
 }
 
 const td_shape *td_shape_of(const td_value *v)
@@ -189,6 +205,7 @@ void td_write(td_value *v, const void *data)
 {
 	TD_ASSERT(v->storage);
 	v->storage->version++;
+	v->storage->writer = NULL;
 	copy_logical(&v->shape, v->storage->bytes, (char *)(uintptr_t)data, true);
 }
 

@@ -21,7 +21,7 @@ static void differentiate(td_ctx *c, struct nn_trainer *t, td_value *loss)
 		if (t->slots[i].learns)
 			params[n++] = t->model->params[i].value;
 	if (loss)
-		td_gradients(c, &loss, NULL, 1, params, n, grads);
+		td_gradients(c, &loss, NULL, 1, params, n, 0, grads);
 	n = 0;
 	for (int i = 0; i < n_params; i++)
 		t->slots[i].grad = t->slots[i].learns ? grads[n++] : NULL;

@@ -173,7 +173,7 @@ static td_value *whole_step(td_ctx *c, const td_op *op, const td_sample *s, td_v
 	memset(grads, 0, sizeof *grads * (size_t)s->n_in);
 	if (has_gradient(op, s) && y && td__is_float(y->shape.dtype)) {
 		loss = td_sum_squares(c, y);
-		td_gradients(c, &loss, NULL, 1, in, s->n_in, grads);
+		td_gradients(c, &loss, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, grads);
 	}
 	return y;
 }
@@ -340,7 +340,7 @@ static double moved(
 	if (!second) {
 		result = loss ? td_item(loss) : NAN;
 	} else {
-		td_gradients(c, &loss, NULL, 1, in, s->n_in, grads);
+		td_gradients(c, &loss, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, grads);
 		for (int g = 0; g < s->n_in; g++)
 			if (differentiable(op, s, g) && grads[g])
 				result += td_item(project(c, grads[g]));
@@ -382,12 +382,12 @@ static const char *check_gradient(td_ctx *c, const td_op *op, const td_sample *s
 	td_step_set(c, 0);
 	c->n_random = 0;
 	loss = project(c, s->apply(c, in));
-	td_gradients(c, &loss, NULL, 1, in, s->n_in, second ? inner : grads);
+	td_gradients(c, &loss, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, second ? inner : grads);
 	for (int k = 0; second && k < s->n_in; k++)
 		if (differentiable(op, s, k) && inner[k])
 			outer = outer ? td_add(c, outer, project(c, inner[k])) : project(c, inner[k]);
 	if (second && outer && outer->needs_grad)
-		td_gradients(c, &outer, NULL, 1, in, s->n_in, grads);
+		td_gradients(c, &outer, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, grads);
 	for (int k = 0; k < s->n_in; k++)
 		if (grads[k] && !c->err.status) { /* in the input's own order, as moved() addresses elements */
 			td_value *g = grads[k]->shape.order == in[k]->shape.order

@@ -61,7 +61,7 @@ static void a_step_gives_back_all_that_it_made_but_what_was_referenced(void **st
 	td_step_end(c);
 	assert_float_equal(((float *)td_data(kept))[999], 1, 0);
 	td_unref(kept);
-	td_zero_grad(&x, 1);
+	td_zero_grad(c, &x, 1, TD_ZERO_NONE);
 	assert_int_equal(td_ctx_counters(c).live_bytes, before);
 	td_unref(x);
 	td_ctx_free(c);
@@ -95,7 +95,7 @@ static void backward_accumulates_until_the_gradient_is_zeroed(void **state)
 		td_step_end(c);
 		assert_float_equal(((float *)td_data(td_grad_of(x)))[1], 8.0f * (float)i, 0);
 	}
-	td_zero_grad(&x, 1);
+	td_zero_grad(c, &x, 1, TD_ZERO_NONE);
 	assert_null(td_grad_of(x));
 	td_unref(x);
 	td_ctx_free(c);
@@ -113,7 +113,7 @@ static void nothing_is_recorded_without_a_gradient_and_detach_cuts(void **state)
 	td_no_grad_end(c);
 	assert_null(y->producer);
 	y = td_sum(c, td_mul(c, x, td_detach(c, x)), TD_ALL_AXES, false);
-	td_gradients(c, &y, NULL, 1, &x, 1, &grad);
+	td_gradients(c, &y, NULL, 1, &x, 1, 0, &grad);
 	assert_float_equal(((float *)td_data(grad))[0], 3, 0); /* not 6 */
 	assert_ptr_equal(td_data(td_detach(c, x)), td_data(x));
 	td_unref(x);
@@ -141,8 +141,10 @@ static td_value *train_step(td_ctx *c, td_value *x, td_value *w, td_value *lr, t
 		td_mean(c, td_square(c, td_dropout(c, td_matmul(c, x, w, false, false), 0.5f)), TD_ALL_AXES, false);
 
 	td_backward(c, loss);
+	td_no_grad_begin(c);
 	td_sgd_update(c, w, td_grad_of(w), NULL, lr, t, gate, &(td_sgd_attrs){ 0 });
-	td_zero_grad(&w, 1);
+	td_no_grad_end(c);
+	td_zero_grad(c, &w, 1, TD_ZERO_NONE);
 	return loss;
 }
 

@@ -237,7 +237,7 @@ static void assert_same_in_both_modes(struct bench *b, const char *layer, bool t
 	eager[0] = nn_forward(b->model, &pass, x);
 	loss = td_sum_squares(b->c, eager[0]);
 	if (first)
-		td_gradients(b->c, &loss, NULL, 1, &first, 1, &eager[1]);
+		td_gradients(b->c, &loss, NULL, 1, &first, 1, TD_CREATE_GRAPH, &eager[1]);
 	td_ref(eager[0]);
 	if (first)
 		td_ref(eager[1]);
@@ -249,7 +249,7 @@ static void assert_same_in_both_modes(struct bench *b, const char *layer, bool t
 	fetch[0] = nn_forward(b->model, &pass, in);
 	loss = td_sum_squares(b->c, fetch[0]);
 	if (first)
-		td_gradients(b->c, &loss, NULL, 1, &first, 1, &fetch[1]);
+		td_gradients(b->c, &loss, NULL, 1, &first, 1, TD_CREATE_GRAPH, &fetch[1]);
 	td_trace_end(b->c);
 	session = td_session_create(b->c, g, fetch, first ? 2 : 1);
 	td_step_set(b->c, 0);

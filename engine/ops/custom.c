@@ -1,0 +1,83 @@
+/* Functions that bring their own gradient rule.  The function itself runs without being recorded; what is recorded is
+ * one view of its result, which knows the inputs and whom to ask for their gradients. */
+#include "core/core.h"
+#include "ops/ops.h"
+
+/* ---- custom ------------------------------------------------------------------------------------------------------ */
+
+/* y = f(x1, x2, ...), of which forward sees nothing: input 0 is y itself, and the others are there for backward. */
+static void custom_infer(td_infer *q)
+{
+	q->out[0] = *q->in[0];
+}
+
+static void custom_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	const td_custom *f = n->attrs;
+	int n_in = n->n_in - 1;
+
+	while (n_in && !n->in[n_in])
+		n_in--;
+	td_name_push(c, f->name);
+	f->backward(c, f->arg, &n->in[1], n_in, n->in[0], dy[0], &dx[1]);
+	td_name_pop(c);
+}
+
+static td_value *cube(td_ctx *c, void *arg, td_value *const *in, int n_in)
+{
+	(void)arg;
+	(void)n_in;
+	return td_mul(c, td_square(c, in[0]), in[0]);
+}
+
+static void cube_backward(td_ctx *c, void *arg, td_value *const *in, int n_in, td_value *y, td_value *dy, td_value **dx)
+{
+	td_value *square = td_square(c, in[0]);
+
+	(void)arg;
+	(void)n_in;
+	(void)y;
+	dx[0] = td_mul(c, dy, td_add(c, square, td_add(c, square, square)));
+}
+
+static td_value *custom_apply(td_ctx *c, td_value *const *in)
+{
+	static const td_custom f = { .name = "cube", .forward = cube, .backward = cube_backward };
+
+	return td_custom_call(c, &f, in, 1);
+}
+
+static bool custom_sample(int i, td_sample *s)
+{
+	static const int64_t sizes[] = { 3, 0, 7 };
+
+	if (i >= (int)TD_COUNT(sizes))
+		return false;
+	s->n_in = 1;
+	s->in[0].shape = (td_shape){ .dtype = TD_F32, .rank = 2, .dim = { 2, sizes[i] } };
+	s->in[0].batched = true;
+	s->apply = custom_apply;
+	return true;
+}
+
+/* Every input but the result is optional: a function takes as many as it likes.  The attributes hold addresses, so they
+ * have no fields, and a graph with such a node cannot be saved. */
+TD_OP(custom, .n_in = TD_CUSTOM_MOST_IN + 1, .n_out = 1, .optional = 0xfffe, .view = true,
+	.attrs_size = sizeof(td_custom), .infer = custom_infer, .backward = custom_backward, .sample = custom_sample)
+
+td_value *td_custom_call(td_ctx *c, const td_custom *f, td_value *const *in, int n_in)
+{
+	td_value *all[TD_MOST_IN] = { 0 };
+
+	TD_ASSERT(n_in >= 1 && n_in <= TD_CUSTOM_MOST_IN);
+	td_no_grad_begin(c);
+	td_name_push(c, f->name);
+	all[0] = f->forward(c, f->arg, in, n_in);
+	td_name_pop(c);
+	td_no_grad_end(c);
+	if (c->err.status)
+		return NULL;
+	for (int i = 0; i < n_in; i++)
+		all[i + 1] = in[i];
+	return td_apply(c, &td_op_custom, f, all, n_in + 1);
+}
