@@ -118,15 +118,22 @@ TD_KERNEL(k_im2col, (void *patches, const void *image, const struct k_window *w)
 TD_KERNEL(k_col2im, (void *image, const void *patches, const struct k_window *w))
 /* rows of y = bias (or 0 when NULL), m rows of n */
 TD_KERNEL(k_fill_rows, (void *y, const void *bias, int64_t m, int64_t n))
-/* One image; which[o, c] is the place in the window of the largest (may be NULL). */
-TD_KERNEL(k_max_pool, (void *y, int32_t *which, const void *x, const struct k_window *w))
-TD_KERNEL(k_max_pool_dx, (void *dx, const int32_t *which, const void *dy, const struct k_window *w))
 
-/* Means over rectangles: which rows, or columns, one result takes, and how many they count as. */
+/* Pools over rectangles: which rows, or columns, one result takes, every STEP-th, and how many they count as. */
 struct k_span {
-	int64_t from, to, count;
+	int64_t from, to, step, count;
 };
-/* One image [H, W, C] to [N_ROWS, N_COLUMNS, C]; and the gradient, added to DX. */
+/* One image [H, W, C] to [N_ROWS, N_COLUMNS, C]; which[o, c] is the pixel of the largest, -1: none (may be NULL). */
+TD_KERNEL(k_max_pool, (void *y, int32_t *which, const void *x, int64_t channels, int64_t width,
+			      const struct k_span *rows, int64_t n_rows, const struct k_span *columns,
+			      int64_t n_columns))
+/* For M results of N channels and an image of N_PIXELS: x[which[i, c], c] += y[i, c]; and y[i, c] = x[which[i, c], c],
+ * 0 outside. */
+TD_KERNEL(k_scatter_pixels,
+	(void *x, const int32_t *which, const void *y, int64_t m, int64_t n, int64_t n_pixels))
+TD_KERNEL(k_gather_pixels,
+	(void *y, const int32_t *which, const void *x, int64_t m, int64_t n, int64_t n_pixels))
+/* The means, every row and column of a span; and the gradient, added to DX. */
 TD_KERNEL(k_mean_pool, (void *y, const void *x, int64_t channels, int64_t width, const struct k_span *rows,
 			       int64_t n_rows, const struct k_span *columns, int64_t n_columns))
 TD_KERNEL(k_mean_pool_dx, (void *dx, const void *dy, int64_t channels, int64_t width, const struct k_span *rows,

@@ -1,6 +1,7 @@
-/* Windows over channels-last images: patches for convolution, and max pools.  The innermost loop runs over channels. */
+/* Windows over channels-last images: patches for convolution, and pools.  The innermost loop runs over channels. */
 #include "kernels/kernels.h"
 
+#include <math.h>
 #include <string.h>
 
 void K(k_im2col)(void *patchesv, const void *imagev, const struct k_window *w)
@@ -63,9 +64,18 @@ void K(k_fill_rows)(void *yv, const void *bias, int64_t m, int64_t n)
 		memcpy(y + i * n, bias, sizeof(real) * (size_t)n);
 }
 
-/* Fold one pixel of the window into the best so far. */
+/* The first pixel of a window (NULL: there is none) is its best so far. */
+static void begin(real *best, int32_t *which, const real *x, int64_t n, int32_t pixel)
+{
+	for (int64_t c = 0; c < n; c++)
+		best[c] = x ? x[c] : (real)-INFINITY;
+	for (int64_t c = 0; which && c < n; c++)
+		which[c] = pixel;
+}
+
+/* Fold another pixel of the window into the best so far. */
 TD_VECTOR static void fold(
-	real *restrict best, int32_t *restrict which, const real *restrict x, int64_t n, int32_t place)
+	real *restrict best, int32_t *restrict which, const real *restrict x, int64_t n, int32_t pixel)
 {
 	if (!which) {
 		for (int64_t c = 0; c < n; c++)
@@ -75,61 +85,54 @@ TD_VECTOR static void fold(
 	for (int64_t c = 0; c < n; c++) {
 		bool larger = x[c] > best[c] || x[c] != x[c];
 		best[c] = larger ? x[c] : best[c];
-		which[c] = larger ? place : which[c];
+		which[c] = larger ? pixel : which[c];
 	}
 }
 
-void K(k_max_pool)(void *yv, int32_t *which, const void *xv, const struct k_window *w)
+void K(k_max_pool)(void *yv, int32_t *which, const void *xv, int64_t channels, int64_t width, const struct k_span *rows,
+	int64_t n_rows, const struct k_span *columns, int64_t n_columns)
 {
 	const real *x = xv;
 	real *y = yv;
 
-	for (int64_t oy = 0; oy < w->out_height; oy++)
-		for (int64_t ox = 0; ox < w->out_width; ox++) {
+	for (int64_t i = 0; i < n_rows; i++)
+		for (int64_t k = 0; k < n_columns; k++, y += channels, which = which ? which + channels : NULL) {
 			bool first = true;
-			for (int32_t place = 0; place < (int32_t)(w->kernel[0] * w->kernel[1]); place++) {
-				int64_t iy = oy * w->stride[0] + place / w->kernel[1] - w->padding[0];
-				int64_t ix = ox * w->stride[1] + place % w->kernel[1] - w->padding[1];
-				const real *pixel = x + (iy * w->width + ix) * w->channels;
 
-				if (iy < 0 || iy >= w->height || ix < 0 || ix >= w->width)
-					continue;
-				if (!first) {
-					fold(y, which, pixel, w->channels, place);
-					continue;
+			for (int64_t iy = rows[i].from; iy < rows[i].to; iy += rows[i].step)
+				for (int64_t ix = columns[k].from; ix < columns[k].to; ix += columns[k].step) {
+					int64_t pixel = iy * width + ix;
+
+					if (first)
+						begin(y, which, x + pixel * channels, channels, (int32_t)pixel);
+					else
+						fold(y, which, x + pixel * channels, channels, (int32_t)pixel);
+					first = false;
 				}
-				first = false;
-				memcpy(y, pixel, sizeof(real) * (size_t)w->channels);
-				for (int64_t c = 0; which && c < w->channels; c++)
-					which[c] = place;
-			}
-			y += w->channels;
-			which = which ? which + w->channels : NULL;
+			if (first)
+				begin(y, which, NULL, channels, -1);
 		}
 }
 
-TD_VECTOR static void scatter(
-	real *restrict dx, const int32_t *restrict which, const real *restrict dy, int64_t n, int32_t place)
+void K(k_scatter_pixels)(void *xv, const int32_t *which, const void *yv, int64_t m, int64_t n, int64_t n_pixels)
 {
-	for (int64_t c = 0; c < n; c++)
-		dx[c] += which[c] == place ? dy[c] : 0;
+	const real *y = yv;
+	real *x = xv;
+
+	for (int64_t i = 0; i < m; i++, which += n, y += n)
+		for (int64_t c = 0; c < n; c++)
+			if (which[c] >= 0 && which[c] < n_pixels)
+				x[which[c] * n + c] += y[c];
 }
 
-void K(k_max_pool_dx)(void *dxv, const int32_t *which, const void *dyv, const struct k_window *w)
+void K(k_gather_pixels)(void *yv, const int32_t *which, const void *xv, int64_t m, int64_t n, int64_t n_pixels)
 {
-	const real *dy = dyv;
-	real *dx = dxv;
+	const real *x = xv;
+	real *y = yv;
 
-	memset(dx, 0, sizeof(real) * (size_t)(w->channels * w->height * w->width));
-	for (int64_t oy = 0; oy < w->out_height; oy++)
-		for (int64_t ox = 0; ox < w->out_width; ox++, dy += w->channels, which += w->channels)
-			for (int32_t place = 0; place < (int32_t)(w->kernel[0] * w->kernel[1]); place++) {
-				int64_t iy = oy * w->stride[0] + place / w->kernel[1] - w->padding[0];
-				int64_t ix = ox * w->stride[1] + place % w->kernel[1] - w->padding[1];
-
-				if (iy >= 0 && iy < w->height && ix >= 0 && ix < w->width)
-					scatter(dx + (iy * w->width + ix) * w->channels, which, dy, w->channels, place);
-			}
+	for (int64_t i = 0; i < m; i++, which += n, y += n)
+		for (int64_t c = 0; c < n; c++)
+			y[c] = which[c] >= 0 && which[c] < n_pixels ? x[which[c] * n + c] : 0;
 }
 
 void K(k_mean_pool)(void *yv, const void *xv, int64_t channels, int64_t width, const struct k_span *rows,
