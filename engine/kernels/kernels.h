@@ -166,6 +166,14 @@ TD_KERNEL(k_embedding, (void *y, const void *table, const int64_t *id, int64_t c
 TD_KERNEL(k_embedding_dw, (void *table, const void *dy, const int64_t *id, int64_t count, int64_t n, int64_t from,
 				  int64_t to, int64_t skip))
 
+/* Rows of the sines and cosines that stand for T positions: of position t, sin(t / 10000^(2i/n)) and the same cos in
+ * columns 2i and 2i + 1. */
+TD_KERNEL(k_sinusoids, (void *y, int64_t t, int64_t n))
+
+/* One step of one sequence with H units: OUTPUT, in, the sum of what the input and the last output give; out, its tanh
+ * or relu.  DGATES, in, the gradient by the output. */
+TD_KERNEL(k_rnn_step, (void *output, int64_t h, bool relu))
+TD_KERNEL(k_rnn_step_dx, (void *dgates, const void *output, int64_t h, bool relu))
 /* One step of one sequence of an LSTM or a GRU with H units.  GATES: in, what the input and the last output give
  * (GRU: of r and z the sum, of n the input's share); out, the gates' values.  HIDDEN: the last output's share of n,
  * bias included. */

@@ -35,6 +35,35 @@ void K(k_embedding_dw)(void *tablev, const void *dyv, const int64_t *id, int64_t
 	}
 }
 
+void K(k_sinusoids)(void *yv, int64_t t, int64_t n)
+{
+	real *y = yv;
+
+	for (int64_t i = 0; i < t; i++, y += n)
+		for (int64_t j = 0; j < n; j++) {
+			double angle = (double)i * pow(10000, -(double)(j - j % 2) / (double)n);
+
+			y[j] = (real)(j % 2 ? cos(angle) : sin(angle));
+		}
+}
+
+void K(k_rnn_step)(void *outputv, int64_t h, bool relu)
+{
+	real *output = outputv;
+
+	for (int64_t j = 0; j < h; j++)
+		output[j] = relu ? (output[j] <= 0 ? 0 : output[j]) : R(tanh)(output[j]);
+}
+
+void K(k_rnn_step_dx)(void *dgatesv, const void *outputv, int64_t h, bool relu)
+{
+	const real *output = outputv;
+	real *dgates = dgatesv;
+
+	for (int64_t j = 0; j < h; j++)
+		dgates[j] = relu ? (output[j] <= 0 ? 0 : dgates[j]) : dgates[j] * (1 - output[j] * output[j]);
+}
+
 static inline real sigmoid(real x)
 {
 	real e = R(exp)(-R(fabs)(x));

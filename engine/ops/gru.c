@@ -109,16 +109,16 @@ static bool gru_sample(int i, td_sample *s)
 	return rnn_sample(i, s, 3, true);
 }
 
-TD_OP(gru, .n_in = 4, .n_out = 1, .n_hidden = 1, .optional = 8, .attrs_size = sizeof(rnn_attrs), .infer = gru_infer,
-	.forward = { gru_forward }, .backward = gru_backward, .sample = gru_sample)
+TD_OP(gru, .n_in = 4, .n_out = 1, .n_hidden = 1, .optional = 8, .attrs_size = sizeof(rnn_attrs), .fields = rnn_fields,
+	.infer = gru_infer, .forward = { gru_forward }, .backward = gru_backward, .sample = gru_sample)
 
 /* gates [N, T, 3H]: x W_ih^T + b_ih, in the order r, z, n; weight [3H, H]: W_hh; bias [3H]: b_hh; lengths int64 [N] or
  * NULL -> [N, T, H]. */
 TD_API td_value *td_gru(td_ctx *c, td_value *gates, td_value *weight, td_value *bias, td_value *lengths, bool reverse)
 {
-	return gates && weight && bias
-		       ? TD_APPLY(c, gru, (&(rnn_attrs){ reverse }), ops_row_major(c, gates), weight, bias, lengths)
-		       : NULL;
+	return gates && weight && bias ? TD_APPLY(c, gru, (&(rnn_attrs){ .reverse = reverse }), ops_row_major(c, gates),
+						 weight, bias, lengths)
+				       : NULL;
 }
 
 /* ---- gru_dx: the gradient of gru, through time, by all that goes into its gates: see gru_backward ---------------- */
@@ -215,16 +215,16 @@ static bool gru_dx_sample(int i, td_sample *s)
 	return i < 1;
 }
 
-TD_OP(gru_dx, .n_in = 5, .n_out = 1, .optional = 16, .attrs_size = sizeof(rnn_attrs), .infer = gru_dx_infer,
-	.forward = { gru_dx_forward }, .backward = td_once, .sample = gru_dx_sample)
+TD_OP(gru_dx, .n_in = 5, .n_out = 1, .optional = 16, .attrs_size = sizeof(rnn_attrs), .fields = rnn_fields,
+	.infer = gru_dx_infer, .forward = { gru_dx_forward }, .backward = td_once, .sample = gru_dx_sample)
 
 /* gates: gru's hidden output; y: its output. */
 TD_API td_value *td_gru_dx(
 	td_ctx *c, td_value *dy, td_value *weight, td_value *gates, td_value *y, td_value *lengths, bool reverse)
 {
-	return dy && weight && gates && y
-		       ? TD_APPLY(c, gru_dx, (&(rnn_attrs){ reverse }), ops_row_major(c, dy), weight, gates, y, lengths)
-		       : NULL;
+	return dy && weight && gates && y ? TD_APPLY(c, gru_dx, (&(rnn_attrs){ .reverse = reverse }),
+						    ops_row_major(c, dy), weight, gates, y, lengths)
+					  : NULL;
 }
 
 /* ---- gru_hidden: of gru_dx's result [N, T, 4H], the gradients by what the last output gives to r, z and n: [N, T,

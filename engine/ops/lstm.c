@@ -102,14 +102,15 @@ static bool lstm_sample(int i, td_sample *s)
 	return rnn_sample(i, s, 4, false);
 }
 
-TD_OP(lstm, .n_in = 3, .n_out = 1, .n_hidden = 2, .optional = 4, .attrs_size = sizeof(rnn_attrs), .infer = lstm_infer,
-	.forward = { lstm_forward }, .backward = lstm_backward, .sample = lstm_sample)
+TD_OP(lstm, .n_in = 3, .n_out = 1, .n_hidden = 2, .optional = 4, .attrs_size = sizeof(rnn_attrs), .fields = rnn_fields,
+	.infer = lstm_infer, .forward = { lstm_forward }, .backward = lstm_backward, .sample = lstm_sample)
 
 /* gates [N, T, 4H]: x W_ih^T + b_ih + b_hh, in the order i, f, g, o; weight [4H, H]: W_hh; lengths int64 [N] or NULL ->
  * [N, T, H]. */
 TD_API td_value *td_lstm(td_ctx *c, td_value *gates, td_value *weight, td_value *lengths, bool reverse)
 {
-	return gates && weight ? TD_APPLY(c, lstm, (&(rnn_attrs){ reverse }), ops_row_major(c, gates), weight, lengths)
+	return gates && weight ? TD_APPLY(c, lstm, (&(rnn_attrs){ .reverse = reverse }), ops_row_major(c, gates),
+					 weight, lengths)
 			       : NULL;
 }
 
@@ -204,15 +205,15 @@ static bool lstm_dx_sample(int i, td_sample *s)
 	return i < 1;
 }
 
-TD_OP(lstm_dx, .n_in = 5, .n_out = 1, .optional = 16, .attrs_size = sizeof(rnn_attrs), .infer = lstm_dx_infer,
-	.forward = { lstm_dx_forward }, .backward = td_once, .sample = lstm_dx_sample)
+TD_OP(lstm_dx, .n_in = 5, .n_out = 1, .optional = 16, .attrs_size = sizeof(rnn_attrs), .fields = rnn_fields,
+	.infer = lstm_dx_infer, .forward = { lstm_dx_forward }, .backward = td_once, .sample = lstm_dx_sample)
 
 /* gates, cells: lstm's hidden outputs. */
 TD_API td_value *td_lstm_dx(
 	td_ctx *c, td_value *dy, td_value *weight, td_value *gates, td_value *cells, td_value *lengths, bool reverse)
 {
-	return dy && weight && gates && cells ? TD_APPLY(c, lstm_dx, (&(rnn_attrs){ reverse }), ops_row_major(c, dy),
-							weight, gates, cells, lengths)
+	return dy && weight && gates && cells ? TD_APPLY(c, lstm_dx, (&(rnn_attrs){ .reverse = reverse }),
+							ops_row_major(c, dy), weight, gates, cells, lengths)
 					      : NULL;
 }
 
@@ -280,11 +281,13 @@ static bool recurrent_dw_sample(int i, td_sample *s)
 	return i < 1;
 }
 
-TD_OP(recurrent_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(rnn_attrs),
+TD_OP(recurrent_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(rnn_attrs), .fields = rnn_fields,
 	.infer = recurrent_dw_infer, .forward = { recurrent_dw_forward }, .backward = td_once,
 	.sample = recurrent_dw_sample)
 
 TD_API td_value *td_recurrent_dw(td_ctx *c, td_value *dgates, td_value *y, td_value *weight, bool reverse)
 {
-	return dgates && y && weight ? TD_APPLY(c, recurrent_dw, (&(rnn_attrs){ reverse }), dgates, y, weight) : NULL;
+	return dgates && y && weight
+		       ? TD_APPLY(c, recurrent_dw, (&(rnn_attrs){ .reverse = reverse }), dgates, y, weight)
+		       : NULL;
 }

@@ -13,12 +13,15 @@
 
 typedef struct rnn_attrs {
 	int64_t reverse; /* from the last step to the first */
+	int64_t relu;    /* of rnn: its function is relu, not tanh */
 } rnn_attrs;
+
+static const td_field rnn_fields[] = { TD_FIELD(rnn_attrs, reverse), TD_FIELD(rnn_attrs, relu), { 0 } };
 
 struct rnn {
 	int64_t batch, steps, h;
 	int64_t n_gates; /* H each */
-	bool reverse;
+	bool reverse, relu;
 	int n_slices;
 	td_dtype dtype;
 	size_t size;
@@ -38,6 +41,7 @@ static inline void rnn_init(struct rnn *r, const td_call *call, const td_shape *
 	r->n_slices = (int)TD_MAX(1, TD_MIN(RNN_SLICES_MOST, r->batch));
 	if (call) {
 		r->reverse = ((const rnn_attrs *)call->attrs)->reverse;
+		r->relu = ((const rnn_attrs *)call->attrs)->relu;
 		r->scratch = call->workspace;
 	}
 }
