@@ -252,6 +252,19 @@ void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node
 
 #define TD_SIZE_END INT64_MAX /* for td_slice: to the end of the axis */
 
+/* What td_pad puts into the new places: a value; the elements before the border, mirrored; the one at the border; those
+ * of the other end. */
+typedef enum td_pad_mode { TD_PAD_CONSTANT, TD_PAD_REFLECT, TD_PAD_REPLICATE, TD_PAD_CIRCULAR } td_pad_mode;
+
+/* torch.nn.functional.interpolate of images */
+typedef enum td_resize_mode { TD_RESIZE_NEAREST, TD_RESIZE_BILINEAR } td_resize_mode;
+typedef struct td_resize_attrs {
+	int64_t size[2]; /* height, width of the result; 0: by SCALE */
+	double scale[2]; /* factors; read where SIZE is 0 */
+	int64_t mode;    /* td_resize_mode */
+	bool align_corners, antialias; /* of TD_RESIZE_BILINEAR */
+} td_resize_attrs;
+
 #define TD_IGNORE_LABEL (-100) /* a label that no loss counts; torch's ignore_index */
 
 /* height, width */

@@ -203,6 +203,23 @@ TD_KERNEL(k_rmsprop, (void *param, const void *grad, void *square, void *buffer,
 
 /* Rows that copy elements of a size, for transposing and reordering. */
 td_row_fn k_copy_1, k_copy_4, k_copy_8;
+/* y[i] = a[i] where the byte b[i] is 0; the others stay. */
+td_row_fn k_keep_1, k_keep_4, k_keep_8;
+/* y[i] = x[map[i]] for i < n, in units of UNIT elements of a size; FILL (one element) where map[i] is negative or X is
+ * NULL.  MAP NULL: as they stand. */
+typedef void td_take_fn(void *y, const void *x, const int64_t *map, int64_t n, int64_t unit, const void *fill);
+td_take_fn k_take_1, k_take_4, k_take_8;
+/* x[map[i]] += y[i], likewise; nothing where map[i] is negative. */
+TD_KERNEL(k_put, (void *x, const void *y, const int64_t *map, int64_t n, int64_t unit))
+/* y[i] = x[index[i si] along + i sx], elements of a size */
+typedef void td_gather_fn(
+	void *y, const void *x, const int64_t *index, int64_t n, int64_t along, int64_t sx, int64_t si);
+td_gather_fn k_gather_1, k_gather_4, k_gather_8;
+/* x[index[i si] along + i sx] += y[i sy] */
+TD_KERNEL(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx,
+				 int64_t sy, int64_t si))
+/* y[i] = start + i step */
+TD_KERNEL(k_arange, (void *y, int64_t n, double start, double step))
 /* Conversion of one row; tables by element type in convert.c. */
 void k_convert(int to, int from, void *y, const void *x, int64_t n, int64_t sx);
 td_row_fn k_equal_i64;

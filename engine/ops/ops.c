@@ -31,6 +31,18 @@ void ops_infer_same(td_infer *q)
 	q->out[0] = *q->in[0];
 }
 
+bool ops_axis(td_ctx *c, const char *op, const td_value *x, int *axis)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (*axis >= -x->shape.rank && *axis < x->shape.rank) {
+		*axis += *axis < 0 ? x->shape.rank : 0;
+		return true;
+	}
+	td_fail(c, TD_SHAPE, "%s: %s has no axis %d", op, td_shape_text(&x->shape, text), *axis);
+	return false;
+}
+
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes)
 {
 	char text[TD_SHAPE_TEXT];

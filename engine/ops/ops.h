@@ -38,6 +38,9 @@ int64_t ops_windows(int64_t size, int64_t kernel, int64_t stride, int64_t paddin
 td_value *ops_row_major(td_ctx *c, td_value *x);
 td_value *ops_channels_last(td_ctx *c, td_value *x);
 
+/* AXIS of X by its place, where a negative one counts from the last; false: X has no such axis, and C says so. */
+bool ops_axis(td_ctx *c, const char *op, const td_value *x, int *axis);
+
 /* Complain that input I of OP has the wrong rank or type. */
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes);
 bool ops_need_float(td_infer *q, const char *op);

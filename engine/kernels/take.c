@@ -1,0 +1,85 @@
+/* Moves of elements by number.  What only copies does so by the element's size, whatever its type. */
+#include "kernels/kernels.h"
+
+#include <string.h>
+
+#if TD_REAL == 32 /* once is enough */
+
+#define TAKE(name, type)                                                                                               \
+	void name(void *yv, const void *xv, const int64_t *map, int64_t n, int64_t unit, const void *fill)             \
+	{                                                                                                              \
+		type *y = yv, other;                                                                                   \
+		const type *x = xv;                                                                                    \
+		memcpy(&other, fill, sizeof other);                                                                    \
+		for (int64_t i = 0; i < n; i++, y += unit) {                                                           \
+			int64_t from = map ? map[i] : i;                                                               \
+			if (!x || from < 0)                                                                            \
+				for (int64_t u = 0; u < unit; u++)                                                     \
+					y[u] = other;                                                                  \
+			else if (unit == 1)                                                                            \
+				*y = x[from];                                                                          \
+			else                                                                                           \
+				memcpy(y, x + from * unit, (size_t)unit * sizeof *y);                                  \
+		}                                                                                                      \
+	}
+TAKE(k_take_1, uint8_t)
+TAKE(k_take_4, uint32_t)
+TAKE(k_take_8, uint64_t)
+
+#define GATHER(name, type)                                                                                             \
+	void name(void *yv, const void *xv, const int64_t *index, int64_t n, int64_t along, int64_t sx, int64_t si)    \
+	{                                                                                                              \
+		type *y = yv;                                                                                          \
+		const type *x = xv;                                                                                    \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			y[i] = x[index[i * si] * along + i * sx];                                                      \
+	}
+GATHER(k_gather_1, uint8_t)
+GATHER(k_gather_4, uint32_t)
+GATHER(k_gather_8, uint64_t)
+
+#define KEEP(name, type)                                                                                               \
+	void name(void *yv, const void *xv, const void *maskv, int64_t n, int64_t sx, int64_t sm)                      \
+	{                                                                                                              \
+		type *y = yv;                                                                                          \
+		const type *x = xv;                                                                                    \
+		const uint8_t *mask = maskv;                                                                           \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			if (!mask[i * sm])                                                                             \
+				y[i] = x[i * sx];                                                                      \
+	}
+KEEP(k_keep_1, uint8_t)
+KEEP(k_keep_4, uint32_t)
+KEEP(k_keep_8, uint64_t)
+
+#endif
+
+void K(k_put)(void *xv, const void *yv, const int64_t *map, int64_t n, int64_t unit)
+{
+	real *x = xv;
+	const real *y = yv;
+
+	for (int64_t i = 0; i < n; i++, y += unit) {
+		int64_t to = map ? map[i] : i;
+		for (int64_t u = 0; to >= 0 && u < unit; u++)
+			x[to * unit + u] += y[u];
+	}
+}
+
+void K(k_scatter_add)(
+	void *xv, const void *yv, const int64_t *index, int64_t n, int64_t along, int64_t sx, int64_t sy, int64_t si)
+{
+	real *x = xv;
+	const real *y = yv;
+
+	for (int64_t i = 0; i < n; i++)
+		x[index[i * si] * along + i * sx] += y[i * sy];
+}
+
+void K(k_arange)(void *yv, int64_t n, double start, double step)
+{
+	real *y = yv;
+
+	for (int64_t i = 0; i < n; i++)
+		y[i] = (real)(start + (double)i * step);
+}
