@@ -253,8 +253,11 @@ struct nn_step {
 	void (*answered)(void *arg, int i, const float *answer, const float *each);
 	void *arg;
 };
-/* TD_CANCELLED: NEXT gave up.  Any other failure is on the context as well. */
+/* Where the loss or the gradient norm is not finite, R says so and the update has not happened.
+ * TD_CANCELLED: NEXT gave up.  Any other failure is on the context as well. */
 td_status nn_trainer_step(struct nn_trainer *t, const struct nn_step *step, struct nn_step_result *r);
+/* The mode of what follows.  What was traced before is kept. */
+void nn_trainer_set_mode(struct nn_trainer *t, bool graph);
 /* Evaluation mode, no gradients: EACH (a loss for each target) and ANSWER (see nn_loss_type) in row-major order, where
  * they are not NULL; room is the caller's. */
 td_status nn_trainer_evaluate(struct nn_trainer *t, const struct nn_batch *batch, float *each, float *answer);

@@ -1,6 +1,7 @@
 /* The trainer: runs the programs of trainer_programs.c, and keeps what lives from step to step. */
 #include "nn/trainer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,7 +37,10 @@ static bool create_slot(struct nn_trainer *t, int p)
 	}
 	if (t->accumulate > 1 && slot->learns) {
 		slot->sum = like_param(t, p);
-		return slot->sum;
+		if (!slot->sum)
+			return false;
+		snprintf(name, sizeof name, "sum.%s", param->name);
+		td_set_name(slot->sum, name);
 	}
 	return true;
 }
@@ -57,7 +61,12 @@ static bool create_scalars(struct nn_trainer *t)
 	t->t = td_scalar(t->c, TD_F32, 0);
 	t->gate = td_scalar(t->c, TD_F32, 1);
 	t->weight = td_scalar(t->c, TD_F32, 1);
-	return t->t && t->gate && t->weight;
+	if (!t->t || !t->gate || !t->weight)
+		return false;
+	td_set_name(t->t, in_names[IN_T]);
+	td_set_name(t->gate, in_names[IN_GATE]);
+	td_set_name(t->weight, in_names[IN_WEIGHT]);
+	return true;
 }
 
 static void variant_init(struct trainer_variant *v, struct nn_trainer *t, unsigned bits, int n_in, bool graph,
@@ -295,6 +304,7 @@ static td_status step_of_many(struct nn_trainer *t, const struct nn_step *step, 
 	if (s)
 		return s;
 	write_scalar(t->weight, weight);
+	write_scalar(t->gate, isfinite(r->loss));
 	in[IN_T] = t->t;
 	in[IN_GATE] = t->gate;
 	in[IN_WEIGHT] = t->weight;
@@ -316,9 +326,17 @@ td_status nn_trainer_step(struct nn_trainer *t, const struct nn_step *step, stru
 	for (int g = 0; g < t->n_lr; g++)
 		write_scalar(t->lr[g], nn_group_lr(t->optimizer.options, g - 1) * step->factor);
 	write_scalar(t->t, (double)step->number);
+	write_scalar(t->gate, 1);
 	s = step->n_batches == 1 ? step_of_one(t, step, r) : step_of_many(t, step, r);
 	t->kept = t->keep && !s;
 	return s;
+}
+
+void nn_trainer_set_mode(struct nn_trainer *t, bool graph)
+{
+	for (int i = 0; i < VARIANTS; i++)
+		t->step[i].program.graph = t->gather[i].program.graph = t->update[i].program.graph = graph;
+	t->evaluation.program.graph = graph;
 }
 
 /* ---- Besides steps --------------------------------------------------------------------------------------------- */

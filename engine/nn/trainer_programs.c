@@ -41,6 +41,8 @@ static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum,
 	each = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &out[OUT_WEIGHT]);
 	out[OUT_LOSS] = sum ? td_sum(c, each, TD_ALL_AXES, false) : nn_loss_mean(c, each, out[OUT_WEIGHT]);
 	td_name_pop(c);
+	if (out[OUT_LOSS])
+		td_set_name(out[OUT_LOSS], "loss");
 	td_no_grad_begin(c);
 	differentiate(c, t, out[OUT_LOSS]);
 	if (!v->answers)
@@ -52,6 +54,23 @@ static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum,
 }
 
 /* ---- From gradients to updates --------------------------------------------------------------------------------- */
+
+/* GATE where LOSS (NULL: it was judged before) and NORM (NULL: there is none) are finite, else 0: x - x is 0 for just
+ * those. */
+static td_value *finite_gate(td_ctx *c, td_value *gate, td_value *loss, td_value *norm)
+{
+	td_value *judged[] = { loss, norm };
+
+	td_name_push(c, "metrics");
+	for (size_t i = 0; i < TD_COUNT(judged); i++) {
+		td_value *zero = judged[i] ? td_sub(c, judged[i], judged[i]) : NULL;
+
+		if (judged[i])
+			gate = td_mul(c, gate, td_cast(c, td_equal(c, zero, td_zeros_like(c, zero)), TD_F32));
+	}
+	td_name_pop(c);
+	return gate;
+}
 
 static td_value *gradient_norm(td_ctx *c, const struct nn_trainer *t)
 {
@@ -84,7 +103,7 @@ static void write_clipping(td_ctx *c, struct nn_trainer *t, td_value *norm)
 			t->slots[i].grad = td_mul(c, t->slots[i].grad, scale);
 }
 
-static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in)
+static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, td_value *gate)
 {
 	td_name_push(c, "optimizer");
 	for (int i = 0; i < t->model->n_params; i++) {
@@ -93,7 +112,7 @@ static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in)
 			.grad = slot->grad,
 			.lr = t->lr[1 + slot->group],
 			.t = in[IN_T],
-			.gate = in[IN_GATE],
+			.gate = gate,
 			.weight_decay = nn_group_weight_decay(t->optimizer.options, slot->group) };
 
 		if (!slot->grad)
@@ -104,12 +123,16 @@ static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in)
 	td_name_pop(c);
 }
 
-static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *const *in, td_value **out)
+/* LOSS: to be judged with the norm. */
+static void write_use(
+	td_ctx *c, const struct trainer_variant *v, td_value *const *in, td_value *loss, td_value **out)
 {
 	struct nn_trainer *t = v->t;
 
 	td_name_push(c, "metrics");
 	out[OUT_GRAD_NORM] = gradient_norm(c, t);
+	if (out[OUT_GRAD_NORM])
+		td_set_name(out[OUT_GRAD_NORM], "grad_norm");
 	if (v->keeps)
 		write_kept(c, t);
 	td_name_pop(c);
@@ -118,7 +141,7 @@ static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *cons
 		write_clipping(c, t, out[OUT_GRAD_NORM]);
 		td_name_pop(c);
 	}
-	write_updates(c, t, in);
+	write_updates(c, t, in, finite_gate(c, in[IN_GATE], loss, out[OUT_GRAD_NORM]));
 }
 
 /* ---- The programs ---------------------------------------------------------------------------------------------- */
@@ -126,7 +149,7 @@ static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *cons
 void trainer_write_step(td_ctx *c, void *arg, td_value *const *in, td_value **out)
 {
 	write_backward(c, arg, false, in, out);
-	write_use(c, arg, in, out);
+	write_use(c, arg, in, out[OUT_LOSS], out);
 	td_no_grad_end(c);
 }
 
@@ -159,7 +182,7 @@ void trainer_write_update(td_ctx *c, void *arg, td_value *const *in, td_value **
 		slot->grad = slot->summed ? td_div(c, slot->sum, in[IN_WEIGHT]) : NULL;
 	}
 	td_name_pop(c);
-	write_use(c, v, in, out);
+	write_use(c, v, in, NULL, out);
 	td_no_grad_end(c);
 }
 
