@@ -214,8 +214,8 @@ static void fill_node(td_ctx *c, td_node *n, const td_op *op)
 
 /* ---- Graph mode -------------------------------------------------------------------------------------------------- */
 
-static td_value *record(
-	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *out)
+static void record(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, const td_shape *out,
+	td_value **result)
 {
 	td_graph *g = c->graph;
 	td_node *n = arena_alloc(&g->arena, sizeof *n);
@@ -244,7 +244,7 @@ static td_value *record(
 	note_versions(n);
 	td__graph_add(g, n);
 	c->counters.recorded++;
-	return op->n_out ? n->out[0] : NULL;
+	memcpy(result, n->out, sizeof *result * (size_t)op->n_out);
 }
 
 /* ---- Eager mode -------------------------------------------------------------------------------------------------- */
@@ -343,8 +343,8 @@ static void observe(td_ctx *c, const td_op *op, td_value *const *in, int n_in, t
 			.n_out = n_out });
 }
 
-static td_value *execute(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in,
-	const td_shape *shapes, size_t workspace)
+static void execute(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in,
+	const td_shape *shapes, size_t workspace, td_value **result)
 {
 	bool grad = wants_gradient(c, op, in, n_in);
 	int n_out = op->n_out + (grad ? op->n_hidden : 0);
@@ -356,26 +356,39 @@ static td_value *execute(td_ctx *c, const td_op *op, const void *attrs, td_value
 		c->made[c->n_made++] = out[i];
 	}
 	if (!allocate(c, op, in, out, n_out))
-		return NULL;
+		return;
 	if (!op->view && !run(c, op, attrs, in, n_in, out, n_out, workspace))
-		return NULL;
+		return;
 	if (grad)
 		remember(c, op, attrs, in, n_in, out, n_out);
 	c->counters.dispatched++;
 	if (c->observer)
 		observe(c, op, in, n_in, out, n_out);
-	return out[0];
+	memcpy(result, out, sizeof *result * (size_t)op->n_out);
 }
 
-td_value *td_apply(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in)
+bool td_apply_all(
+	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_value *out[TD_MOST_OUT])
 {
 	td_shape shapes[TD_MOST_OUT];
 	td_infer q;
 
 	if (c->err.status || (op->writes && !may_write(c, op, in, n_in)) ||
 		(c->visiting && !reads_unchanged(c, op, in, n_in)))
-		return NULL;
+		return false;
 	if (!infer(c, op, attrs, in, n_in, &q, shapes))
-		return NULL;
-	return c->graph ? record(c, op, attrs, in, n_in, shapes) : execute(c, op, attrs, in, n_in, shapes, q.workspace);
+		return false;
+	if (c->graph)
+		record(c, op, attrs, in, n_in, shapes, out);
+	else
+		execute(c, op, attrs, in, n_in, shapes, q.workspace, out);
+	return !c->err.status;
+}
+
+td_value *td_apply(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in)
+{
+	td_value *out[TD_MOST_OUT] = { 0 };
+
+	td_apply_all(c, op, attrs, in, n_in, out);
+	return out[0];
 }

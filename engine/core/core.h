@@ -225,6 +225,9 @@ const td_op *td__op_find(const char *name);
 /* The one dispatch point.  Eager: infer, allocate, run, and if a gradient is wanted make a node.  Graph: infer, make a
  * node. Returns output 0 (NULL when there is none, or on failure). */
 td_value *td_apply(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in);
+/* The same for ops with several visible results: all of them.  False: the sticky error, and OUT is as it was. */
+bool td_apply_all(
+	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_value *out[TD_MOST_OUT]);
 /* A call with one to seven inputs, written as a list. */
 #define TD_APPLY(c, op, attrs, ...)                                                                                    \
 	td_apply(c, &td_op_##op, attrs, (td_value *[]){ __VA_ARGS__ },                                                 \
