@@ -61,7 +61,7 @@ TD_VECTOR void K(k_columns_normalize_dx)(void *dxv, const void *dyv, const void 
 }
 
 void K(k_rows_normalize)(void *yv, void *meanv, void *rstdv, const void *xv, const void *weightv, const void *biasv,
-	int64_t m, int64_t n, double eps)
+	int64_t m, int64_t n, double eps, bool centred)
 {
 	const real *x = xv, *weight = weightv, *bias = biasv;
 	real *y = yv, *means = meanv, *rstds = rstdv;
@@ -70,7 +70,7 @@ void K(k_rows_normalize)(void *yv, void *meanv, void *rstdv, const void *xv, con
 		double sum = 0, squares = 0;
 		real mean, rstd;
 
-		for (int64_t j = 0; j < n; j++)
+		for (int64_t j = 0; centred && j < n; j++)
 			sum += (double)x[j];
 		sum /= (double)n;
 		for (int64_t j = 0; j < n; j++)
@@ -90,7 +90,7 @@ void K(k_rows_normalize)(void *yv, void *meanv, void *rstdv, const void *xv, con
 }
 
 void K(k_rows_normalize_dx)(void *dxv, const void *dyv, const void *xv, const void *meanv, const void *rstdv,
-	const void *weightv, int64_t m, int64_t n)
+	const void *weightv, int64_t m, int64_t n, bool centred)
 {
 	const real *dy = dyv, *x = xv, *mean = meanv, *rstd = rstdv, *weight = weightv;
 	real *dx = dxv;
@@ -103,7 +103,7 @@ void K(k_rows_normalize_dx)(void *dxv, const void *dyv, const void *xv, const vo
 			sum += (double)g;
 			products += (double)(g * ((x[j] - mean[i]) * rstd[i]));
 		}
-		sum /= (double)n;
+		sum = centred ? sum / (double)n : 0;
 		products /= (double)n;
 		for (int64_t j = 0; j < n; j++) {
 			real g = weight ? dy[j] * weight[j] : dy[j];

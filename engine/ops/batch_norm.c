@@ -40,6 +40,9 @@ typedef struct batch_norm_attrs {
 	double momentum, eps;
 } batch_norm_attrs;
 
+static const td_field batch_norm_fields[] = { TD_FIELD(batch_norm_attrs, momentum), TD_FIELD(batch_norm_attrs, eps),
+	{ 0 } };
+
 static void batch_norm_train_infer(td_infer *q)
 {
 	struct norm v;
@@ -147,17 +150,31 @@ static void batch_norm_train_forward(const td_call *call)
 }
 
 /* All axes but the channels. */
+static uint32_t value_axes(const td_value *x)
+{
+	return ((1u << x->shape.rank) - 1) & ~2u;
+}
+
 static td_value *sum_by_channel(td_ctx *c, td_value *x)
 {
-	return td_sum(c, x, ((1u << x->shape.rank) - 1) & ~2u, false);
+	return x ? td_sum(c, x, value_axes(x), false) : NULL;
+}
+
+/* [C] as [C, 1, ..], to be broadcast against X [N, C, ..]. */
+static td_value *by_channel(td_ctx *c, td_value *v, const td_value *x)
+{
+	int64_t dims[3] = { -1, 1, 1 };
+
+	return v && x->shape.rank > 2 ? td_reshape(c, v, dims, x->shape.rank - 1) : v;
 }
 
 static void batch_norm_train_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	td_value *dw = td_batch_norm_dw(c, dy[0], n->in[0], n->out[1], n->out[2]), *db = sum_by_channel(c, dy[0]);
+	td_value *dw = td_batch_norm_dw(c, dy[0], n->in[0], n->out[1], n->out[2], n->attrs),
+		 *db = sum_by_channel(c, dy[0]);
 
 	if (td_wants(n, 0))
-		dx[0] = td_batch_norm_dx(c, dy[0], n->in[0], n->in[1], n->out[1], n->out[2], dw, db);
+		dx[0] = td_batch_norm_dx(c, dy[0], n->in[0], n->in[1], n->out[1], n->out[2], dw, db, n->attrs);
 	if (td_wants(n, 1))
 		dx[1] = dw;
 	if (td_wants(n, 2))
@@ -193,17 +210,9 @@ static bool batch_norm_train_sample(int i, td_sample *s)
 }
 
 TD_OP(batch_norm_train, .n_in = 5, .n_out = 1, .n_hidden = 2, .optional = 6, .writes = 24,
-	.attrs_size = sizeof(batch_norm_attrs), .infer = batch_norm_train_infer,
+	.attrs_size = sizeof(batch_norm_attrs), .fields = batch_norm_fields, .infer = batch_norm_train_infer,
 	.forward = { batch_norm_train_forward }, .backward = batch_norm_train_backward,
 	.sample = batch_norm_train_sample)
-
-/* [C] as [C, 1, ..], to be broadcast against X [N, C, ..]. */
-static td_value *by_channel(td_ctx *c, td_value *v, const td_value *x)
-{
-	int64_t dims[3] = { -1, 1, 1 };
-
-	return v && x->shape.rank > 2 ? td_reshape(c, v, dims, x->shape.rank - 1) : v;
-}
 
 static td_value *batch_norm_running(
 	td_ctx *c, td_value *x, td_value *weight, td_value *bias, td_value *mean, td_value *variance, double eps)
@@ -266,14 +275,46 @@ static void batch_norm_dw_forward(const td_call *call)
 	TD_PICK(v.dtype, k_store)(call->out[0].data, v.acc, v.n, 1);
 }
 
-static td_value *batch_norm_dw_apply(td_ctx *c, td_value *const *in)
+/* With h = (x - mean) rstd, whose mean and rstd are taken for what they are of x (norm.h), and U what came for the
+ * weight: d(dy) = h U, and d(x) is the norm's own gradient with U as its weight. */
+static void batch_norm_dw_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	return td_batch_norm_dw(c, in[0], in[1], in[2], in[3]);
+	const batch_norm_attrs *a = n->attrs;
+	td_value *g = n->in[0], *x = n->in[1], *h, *r;
+
+	if (td_wants(n, 0)) {
+		norm_standardise(c, x, value_axes(x), a->eps, true, &h, &r);
+		dx[0] = td_mul(c, h, by_channel(c, dy[0], x));
+	}
+	if (td_wants(n, 1))
+		dx[1] = td_batch_norm_dx(c, g, x, dy[0], n->in[2], n->in[3],
+			td_batch_norm_dw(c, g, x, n->in[2], n->in[3], a), sum_by_channel(c, g), a);
 }
 
-static void sample_columns(td_sample *s, int n_images, int n_vectors)
+static const batch_norm_attrs gradient_attrs = { 0, 1e-3 };
+
+/* The statistics of X that a norm keeps. */
+static void keep_statistics(td_ctx *c, td_value *x, td_value **mean, td_value **rstd)
 {
-	for (int k = 0; k < n_images; k++) {
+	td_value *h;
+
+	x = td_detach(c, x);
+	norm_standardise(c, x, value_axes(x), gradient_attrs.eps, true, &h, rstd);
+	*rstd = sum_by_channel(c, *rstd);
+	*mean = td_mean(c, x, value_axes(x), false);
+}
+
+static td_value *batch_norm_dw_apply(td_ctx *c, td_value *const *in)
+{
+	td_value *mean, *rstd;
+
+	keep_statistics(c, in[1], &mean, &rstd);
+	return td_batch_norm_dw(c, in[0], in[1], mean, rstd, &gradient_attrs);
+}
+
+static void sample_columns(td_sample *s, int n_vectors)
+{
+	for (int k = 0; k < 2; k++) {
 		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 2, 3);
 		s->in[k].shape.order = TD_CHANNELS_LAST;
 		s->in[k].batched = true;
@@ -285,18 +326,21 @@ static void sample_columns(td_sample *s, int n_images, int n_vectors)
 static bool batch_norm_dw_sample(int i, td_sample *s)
 {
 	s->apply = batch_norm_dw_apply;
-	sample_columns(s, 2, 2);
+	sample_columns(s, 0);
 	return i < 1;
 }
 
-TD_OP(batch_norm_dw, .n_in = 4, .n_out = 1, .infer = batch_norm_dw_infer, .forward = { batch_norm_dw_forward },
-	.backward = td_once, .sample = batch_norm_dw_sample)
+TD_OP(batch_norm_dw, .n_in = 4, .n_out = 1, .attrs_size = sizeof(batch_norm_attrs), .fields = batch_norm_fields,
+	.infer = batch_norm_dw_infer, .forward = { batch_norm_dw_forward }, .backward = batch_norm_dw_backward,
+	.sample = batch_norm_dw_sample)
 
-TD_API td_value *td_batch_norm_dw(td_ctx *c, td_value *dy, td_value *x, td_value *mean, td_value *rstd)
+/* mean, rstd: the hidden outputs of the norm of x; ATTRS: of that node. */
+TD_API td_value *td_batch_norm_dw(
+	td_ctx *c, td_value *dy, td_value *x, td_value *mean, td_value *rstd, const void *attrs)
 {
-	return dy && x && mean && rstd
-		       ? TD_APPLY(c, batch_norm_dw, NULL, ops_channels_last(c, dy), ops_channels_last(c, x), mean, rstd)
-		       : NULL;
+	return dy && x && mean && rstd ? TD_APPLY(c, batch_norm_dw, attrs, ops_channels_last(c, dy),
+						 ops_channels_last(c, x), mean, rstd)
+				       : NULL;
 }
 
 /* ---- batch_norm_dx: the gradient of batch norm by its input; dw and db are those by its weight and bias, and m counts
@@ -335,25 +379,60 @@ static void batch_norm_dx_forward(const td_call *call)
 	threads_run(call->threads, v.n_slices, columns_normalize_dx_slice, &v);
 }
 
+/* With h as above, w the weight and m the values of a channel, all but u by channel: d(dy) = u w rstd,
+ * d(db) = -w rstd mean(u), d(dw) = -w rstd mean(u h), d(w) = the sum of u dx / w, and
+ * d(x) = -(rstd h mean(u dx) + w rstd dw / m q), where q is dx with u for dy and no weight. */
+static void batch_norm_dx_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	const batch_norm_attrs *a = n->attrs;
+	td_value *u = dy[0], *g = n->in[0], *x = n->in[1], *w = n->in[2], *mean = n->in[3], *rstd = n->in[4],
+		 *dw = n->in[5], *db = n->in[6], *h, *r, *wr, *bare, *spread, *q;
+	uint32_t axes = value_axes(x);
+
+	norm_standardise(c, x, axes, a->eps, true, &h, &r);
+	wr = w ? td_mul(c, r, by_channel(c, w, x)) : r;
+	bare = td_batch_norm_dx(c, g, x, NULL, mean, rstd, dw, db, a);
+	if (td_wants(n, 0))
+		dx[0] = td_mul(c, u, wr);
+	if (td_wants(n, 6))
+		dx[6] = td_neg(c, sum_by_channel(c, td_mul(c, wr, td_mean(c, u, axes, true))));
+	if (td_wants(n, 5))
+		dx[5] = td_neg(c, sum_by_channel(c, td_mul(c, wr, td_mean(c, td_mul(c, u, h), axes, true))));
+	if (td_wants(n, 2))
+		dx[2] = sum_by_channel(c, td_mul(c, u, bare));
+	if (td_wants(n, 1)) {
+		q = td_batch_norm_dx(
+			c, u, x, NULL, mean, rstd, td_batch_norm_dw(c, u, x, mean, rstd, a), sum_by_channel(c, u), a);
+		spread = td_div(c, dw, sum_by_channel(c, td_ones_like(c, x)));
+		q = td_mul(c, q, td_mul(c, wr, by_channel(c, spread, x)));
+		h = td_mul(c, h, td_mul(c, wr, td_mean(c, td_mul(c, u, bare), axes, true)));
+		dx[1] = td_neg(c, td_add(c, h, q));
+	}
+}
+
 static td_value *batch_norm_dx_apply(td_ctx *c, td_value *const *in)
 {
-	return td_batch_norm_dx(c, in[0], in[1], in[2], in[3], in[4], in[5], in[6]);
+	td_value *mean, *rstd;
+
+	keep_statistics(c, in[1], &mean, &rstd);
+	return td_batch_norm_dx(c, in[0], in[1], in[2], mean, rstd, in[3], in[4], &gradient_attrs);
 }
 
 static bool batch_norm_dx_sample(int i, td_sample *s)
 {
 	s->apply = batch_norm_dx_apply;
-	sample_columns(s, 2, 5);
+	sample_columns(s, 3);
 	return i < 1;
 }
 
-TD_OP(batch_norm_dx, .n_in = 7, .n_out = 1, .optional = 4, .inplace = 3, .infer = batch_norm_dx_infer,
-	.forward = { batch_norm_dx_forward }, .backward = td_once, .sample = batch_norm_dx_sample)
+TD_OP(batch_norm_dx, .n_in = 7, .n_out = 1, .optional = 4, .inplace = 3, .attrs_size = sizeof(batch_norm_attrs),
+	.fields = batch_norm_fields, .infer = batch_norm_dx_infer, .forward = { batch_norm_dx_forward },
+	.backward = batch_norm_dx_backward, .sample = batch_norm_dx_sample)
 
 TD_API td_value *td_batch_norm_dx(td_ctx *c, td_value *dy, td_value *x, td_value *weight, td_value *mean,
-	td_value *rstd, td_value *dw, td_value *db)
+	td_value *rstd, td_value *dw, td_value *db, const void *attrs)
 {
-	return dy && x && mean && rstd && dw && db ? TD_APPLY(c, batch_norm_dx, NULL, ops_channels_last(c, dy),
+	return dy && x && mean && rstd && dw && db ? TD_APPLY(c, batch_norm_dx, attrs, ops_channels_last(c, dy),
 							     ops_channels_last(c, x), weight, mean, rstd, dw, db)
 						   : NULL;
 }

@@ -1,5 +1,5 @@
-/* What batch norm and layer norm share: a matrix of M rows and N columns, cut into slices of rows by its shape alone.
- */
+/* What the norms share: a matrix of M rows and N columns, cut into slices of rows by its shape alone, and the gradient
+ * of their gradients. */
 #ifndef OPS_NORM_H
 #define OPS_NORM_H
 
@@ -14,6 +14,7 @@ struct norm {
 	td_dtype dtype;
 	size_t size;
 	double eps;
+	bool centred; /* of rows: the mean is subtracted */
 	const char *x, *dy, *mean, *rstd, *weight, *bias, *dw, *db;
 	char *y, *means, *rstds;
 	double *acc; /* [n_slices, n] */
@@ -53,5 +54,14 @@ static inline void norm_sum(struct norm *v, struct threads *t, void (*slice_fn)(
 		for (int64_t j = 0; j < v->n; j++)
 			v->acc[j] += v->acc[s * v->n + j];
 }
+
+/* Gradients of norms read mean and rstd = 1 / sqrt(variance + eps) as numbers that the norm kept.  Both follow from x,
+ * and a gradient of a gradient must say so: it makes them again, of ops, over AXES.  H receives (x - mean) rstd, and
+ * RSTD the other in x's shape with ones for AXES. */
+void norm_standardise(td_ctx *c, td_value *x, uint32_t axes, double eps, bool centred, td_value **h, td_value **rstd);
+/* With dx = rstd (g - mean of g - h times the mean of g h), means over AXES: the gradient by x of the sum of u dx,
+ * which is -rstd (q mean(g h) + dx mean(u h) + h mean(u dx)), where q is as dx but of u. */
+td_value *norm_dx_by_x(td_ctx *c, td_value *u, td_value *g, td_value *x, td_value *q, td_value *dx, uint32_t axes,
+	double eps, bool centred);
 
 #endif
