@@ -1,0 +1,377 @@
+/* Recording: see recording.h. */
+#include "nn/recording.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SEEN_FIRST 256
+
+/* ---- Which value a tensor is now --------------------------------------------------------------------------------- */
+
+static size_t place_of(const struct recording *r, const td_value *v)
+{
+	size_t mask = (size_t)r->seen_room - 1, i = ((uintptr_t)v >> 4) * 0x9e3779b97f4a7c15u >> 20 & mask;
+
+	while (r->seen[i].tensor && r->seen[i].tensor != v)
+		i = (i + 1) & mask;
+	return i;
+}
+
+static int value_of(const struct recording *r, const td_value *v)
+{
+	const struct recording_seen *s = &r->seen[place_of(r, v)];
+
+	return s->tensor ? s->value : -1;
+}
+
+static void remember(struct recording *r, const td_value *v, int value, bool stays);
+
+/* Make the table anew of ROOM places with those that stay, or with ALL. */
+static void rebuild(struct recording *r, int room, bool all)
+{
+	struct recording_seen *old = r->seen;
+	int n = r->seen_room;
+
+	r->seen = MEM_NEW_N(struct recording_seen, room);
+	r->seen_room = room;
+	r->n_seen = 0;
+	for (int i = 0; i < n; i++)
+		if (old[i].tensor && (all || old[i].stays))
+			remember(r, old[i].tensor, old[i].value, old[i].stays);
+	mem_free(old);
+}
+
+static void remember(struct recording *r, const td_value *v, int value, bool stays)
+{
+	struct recording_seen *s;
+
+	if (r->n_seen * 2 >= r->seen_room)
+		rebuild(r, r->seen_room * 2, true);
+	s = &r->seen[place_of(r, v)];
+	r->n_seen += !s->tensor;
+	*s = (struct recording_seen){ v, value, stays };
+}
+
+/* ---- What a value looks like ------------------------------------------------------------------------------------- */
+
+static double element(const void *elements, td_dtype d, int64_t i)
+{
+	switch (d) {
+	case TD_F32: return ((const float *)elements)[i];
+	case TD_F64: return ((const double *)elements)[i];
+	case TD_I32: return ((const int32_t *)elements)[i];
+	case TD_I64: return (double)((const int64_t *)elements)[i];
+	case TD_U8:
+	case TD_BOOL: return ((const uint8_t *)elements)[i];
+	case TD_N_DTYPES: break;
+	}
+	TD_BUG("a value of type %d", (int)d);
+}
+
+static void add_row(struct recording_value *v, int64_t row)
+{
+	if (v->n_rows < RECORDING_ROWS_MOST && (!v->n_rows || v->row[v->n_rows - 1] != row))
+		v->row[v->n_rows++] = row;
+}
+
+static void look_at(struct recording_value *v, const void *elements)
+{
+	int64_t n = td_shape_count(&v->shape), each = v->by_sample ? n / TD_MAX(v->shape.dim[0], 1) : 0, n_finite = 0;
+	double low = INFINITY, high = -INFINITY, sum = 0;
+
+	for (int64_t i = 0; i < n; i++) {
+		double x = element(elements, v->shape.dtype, i);
+
+		if (!isfinite(x)) {
+			v->n_non_finite++;
+			if (each)
+				add_row(v, i / each);
+			continue;
+		}
+		v->n_zero += x == 0;
+		low = x < low ? x : low;
+		high = x > high ? x : high;
+		sum += x;
+		n_finite++;
+	}
+	v->min = n_finite ? low : NAN;
+	v->max = n_finite ? high : NAN;
+	v->mean = n_finite ? sum / (double)n_finite : NAN;
+	for (int64_t i = 0; i < n && n_finite; i++) {
+		double x = element(elements, v->shape.dtype, i);
+		int bucket = high > low ? (int)((x / 2 - low / 2) / (high / 2 - low / 2) * RECORDING_BUCKETS) : 0;
+
+		if (isfinite(x))
+			v->bucket[TD_MIN(bucket, RECORDING_BUCKETS - 1)]++;
+	}
+}
+
+/* False: nothing more can be recorded. */
+static bool keep(struct recording *r, struct recording_value *v, const void *elements)
+{
+	int64_t n_bytes = (int64_t)td_shape_bytes(&v->shape);
+
+	if (r->n_bytes + n_bytes > RECORDING_BYTES_MOST) {
+		r->truncated = true;
+		return true;
+	}
+	v->at = r->n_bytes;
+	r->n_bytes += n_bytes;
+	if (!n_bytes || fwrite(elements, (size_t)n_bytes, 1, r->file) == 1)
+		return true;
+	err_errno(&r->err, "writing the values of a step");
+	return false;
+}
+
+/* V as it is now.  Returns its id; -1: nothing more can be recorded. */
+static int add_value(struct recording *r, const td_value *v, const struct recording_value *about)
+{
+	size_t n_bytes = td_shape_bytes(td_shape_of(v));
+	struct recording_value *new;
+	void *elements;
+
+	if (r->err.status)
+		return -1;
+	elements = mem_try_alloc(TD_MAX(n_bytes, 1));
+	if (!elements) {
+		err_set(&r->err, TD_NO_MEMORY, "no memory to record a value of %zu bytes", n_bytes);
+		return -1;
+	}
+	MEM_GROW(r->values, r->n_values, r->values_room);
+	new = &r->values[r->n_values];
+	*new = *about;
+	new->name = mem_strdup(about->name ? about->name : td_name_of(v));
+	new->shape = *td_shape_of(v);
+	new->step = r->step;
+	new->batch = r->batch;
+	new->gradient = -1;
+	new->at = -1;
+	td_read(v, elements);
+	look_at(new, elements);
+	keep(r, new, elements);
+	mem_free(elements);
+	return r->n_values++;
+}
+
+/* A tensor that no op of the step has made. */
+static int add_leaf(struct recording *r, const td_value *v, enum recording_kind kind, const char *name, bool stays)
+{
+	int id = add_value(r, v,
+		&(struct recording_value){ .kind = kind, .name = (char *)name, .layer = "", .of = -1, .producer = -1 });
+
+	if (id >= 0)
+		remember(r, v, id, stays);
+	return id;
+}
+
+/* ---- What runs --------------------------------------------------------------------------------------------------- */
+
+/* The trainer's own layers, which are no model's, say what is done there. */
+static enum recording_phase phase_of(const td_event *e)
+{
+	static const struct {
+		const char *layer;
+		enum recording_phase phase;
+	} own[] = { { "metrics", RECORDING_METRICS }, { "clipping", RECORDING_UPDATING },
+		{ "accumulation", RECORDING_UPDATING }, { "optimizer", RECORDING_UPDATING } };
+
+	if (e->backward)
+		return RECORDING_BACKWARD;
+	for (size_t i = 0; i < TD_COUNT(own); i++)
+		if (!strncmp(e->layer, own[i].layer, strlen(own[i].layer)))
+			return own[i].phase;
+	return RECORDING_FORWARD;
+}
+
+static bool reads_samples(const struct recording *r, const struct recording_node *n, const td_value *out)
+{
+	const td_shape *s = td_shape_of(out);
+
+	for (int i = 0; i < n->n_in; i++)
+		if (n->in[i] >= 0 && r->values[n->in[i]].by_sample)
+			return s->rank > 0 && s->dim[0] == r->n_samples;
+	return false;
+}
+
+static void add_outputs(struct recording *r, const td_event *e, struct recording_node *n)
+{
+	static const enum recording_kind kinds[RECORDING_PHASES] = { [RECORDING_FORWARD] = RECORDING_ACTIVATION,
+		[RECORDING_BACKWARD] = RECORDING_GRADIENT,
+		[RECORDING_UPDATING] = RECORDING_GRADIENT,
+		[RECORDING_METRICS] = RECORDING_ACTIVATION };
+	struct recording_value about = { .kind = kinds[n->phase], .layer = e->layer, .of = -1, .producer = r->n_nodes };
+
+	for (int i = 0; i < e->n_out && n->n_out < RECORDING_OF_NODE_MOST; i++) {
+		if (!e->out[i])
+			continue;
+		about.by_sample = reads_samples(r, n, e->out[i]);
+		n->out[n->n_out] = add_value(r, e->out[i], &about);
+		if (n->out[n->n_out] >= 0)
+			remember(r, e->out[i], n->out[n->n_out], false);
+		n->n_out++;
+	}
+}
+
+/* What an op has changed in place is another value from now on. */
+static void add_written(struct recording *r, const td_event *e, struct recording_node *n)
+{
+	for (int i = 0; i < e->n_in && n->n_out < RECORDING_OF_NODE_MOST; i++) {
+		int before = n->in[i], id;
+
+		if (!e->in[i] || !(e->written >> i & 1))
+			continue;
+		id = add_value(r, e->in[i],
+			&(struct recording_value){ .kind = RECORDING_UPDATE,
+				.name = before < 0 ? NULL : r->values[before].name,
+				.layer = e->layer,
+				.of = before,
+				.producer = r->n_nodes });
+		if (id >= 0)
+			remember(r, e->in[i], id, true);
+		n->out[n->n_out++] = id;
+	}
+}
+
+static void add_node(struct recording *r, const td_event *e)
+{
+	struct recording_node n = { .op = e->op,
+		.layer = e->layer,
+		.phase = phase_of(e),
+		.step = r->step,
+		.batch = r->batch,
+		.n_in = e->n_in };
+
+	if (r->n_nodes == RECORDING_NODES_MOST) {
+		r->truncated = true;
+		return;
+	}
+	for (int i = 0; i < e->n_in; i++) {
+		n.in[i] = e->in[i] ? value_of(r, e->in[i]) : -1;
+		if (e->in[i] && n.in[i] < 0 && !(e->written >> i & 1))
+			n.in[i] = add_leaf(r, e->in[i], RECORDING_INPUT, NULL, false);
+	}
+	add_outputs(r, e, &n);
+	add_written(r, e, &n);
+	MEM_GROW(r->nodes, r->n_nodes, r->nodes_room);
+	r->nodes[r->n_nodes++] = n;
+}
+
+static void add_gradient(struct recording *r, const td_value *v, const td_value *grad)
+{
+	int of = value_of(r, v), id = value_of(r, grad);
+
+	if (of < 0 || id < 0)
+		return;
+	r->values[of].gradient = id;
+	r->values[id].kind = RECORDING_GRADIENT;
+	r->values[id].of = of;
+	/* A sample's row in the gradient of a parameter would be chance. */
+	r->values[id].by_sample = r->values[of].by_sample;
+}
+
+/* The tensors of the engine's step are about to go, and some have got names since they were made. */
+static void end_step(struct recording *r)
+{
+	for (int i = 0; i < r->seen_room; i++) {
+		const struct recording_seen *s = &r->seen[i];
+
+		if (!s->tensor || *r->values[s->value].name || !*td_name_of(s->tensor))
+			continue;
+		mem_free(r->values[s->value].name);
+		r->values[s->value].name = mem_strdup(td_name_of(s->tensor));
+	}
+	rebuild(r, r->seen_room, false);
+}
+
+static void on_event(void *arg, const td_event *e)
+{
+	struct recording *r = arg;
+
+	switch (e->kind) {
+	case TD_EVENT_OP: add_node(r, e); break;
+	case TD_EVENT_GRADIENT: add_gradient(r, e->in[0], e->out[0]); break;
+	case TD_EVENT_STEP_END: end_step(r); break;
+	}
+}
+
+/* ---- From outside ------------------------------------------------------------------------------------------------ */
+
+td_status recording_init(struct recording *r, td_ctx *c, const char *path, struct err *e)
+{
+	*r = (struct recording){
+		.c = c, .seen = MEM_NEW_N(struct recording_seen, SEEN_FIRST), .seen_room = SEEN_FIRST
+	};
+	r->file = fopen(path, "we");
+	return r->file ? TD_OK : err_errno(e, "making %s", path);
+}
+
+void recording_release(struct recording *r)
+{
+	recording_end(r);
+	for (int i = 0; i < r->n_values; i++)
+		mem_free(r->values[i].name);
+	if (r->file)
+		fclose(r->file);
+	mem_free(r->values);
+	mem_free(r->nodes);
+	mem_free(r->seen);
+	*r = (struct recording){ 0 };
+}
+
+static void add_state(void *arg, const char *name, td_value *v)
+{
+	struct recording *r = arg;
+
+	if (value_of(r, v) < 0)
+		add_leaf(r, v, RECORDING_STATE, name, true);
+}
+
+void recording_begin(struct recording *r, struct nn_trainer *t, const struct nn_model *m, int64_t step)
+{
+	memset(r->seen, 0, sizeof *r->seen * (size_t)r->seen_room);
+	r->n_seen = 0;
+	r->step = step;
+	r->batch = 0;
+	r->n_samples = 0;
+	for (int i = 0; i < m->n_params; i++)
+		add_leaf(r, m->params[i].value, m->params[i].buffer ? RECORDING_BUFFER : RECORDING_PARAMETER,
+			m->params[i].name, true);
+	nn_trainer_tensors(t, add_state, r);
+	td_observe(r->c, on_event, r);
+}
+
+static void add_input(struct recording *r, const td_value *v, const char *name)
+{
+	int id = v ? add_leaf(r, v, RECORDING_INPUT, name, false) : -1;
+
+	if (id >= 0)
+		r->values[id].by_sample = td_shape_of(v)->rank > 0;
+}
+
+void recording_batch(struct recording *r, int i, const struct nn_batch *b, int64_t n)
+{
+	r->batch = i;
+	r->n_samples = n;
+	add_input(r, b->x, "input");
+	add_input(r, b->y, "target");
+	add_input(r, b->lengths, "lengths");
+}
+
+void recording_end(struct recording *r)
+{
+	if (r->c)
+		td_observe(r->c, NULL, NULL);
+}
+
+td_status recording_sync(struct recording *r, struct err *e)
+{
+	FILE *f = r->file;
+
+	if (r->err.status)
+		return err_copy(e, &r->err);
+	if (fflush(f) || fsync(fileno(f)))
+		err_errno(e, "writing the values of a step");
+	return e->status;
+}
