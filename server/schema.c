@@ -13,7 +13,8 @@ struct schema {
 };
 
 struct walk {
-	const cJSON *root; /* of the schema */
+	const cJSON *root;    /* of the schema */
+	const char *defaults; /* borrowed from the document: its member "defaults", or "" */
 	struct faults *faults;
 	struct buf pointer; /* of the value being checked */
 };
@@ -150,6 +151,14 @@ static void fault_missing(struct walk *w, const cJSON *schema, const struct miss
 	}
 }
 
+/* What P says for documents with such "defaults"; else its default, or that of S, which it refers to. */
+static const cJSON *default_of(const struct walk *w, const cJSON *p, const cJSON *s)
+{
+	const cJSON *by_name = json_get(json_get(p, "x-defaults"), w->defaults), *own = json_get(p, "default");
+
+	return by_name ? by_name : own ? own : json_get(s, "default");
+}
+
 /* Members that are absent get their default: a value of their own, or that of a sister. */
 static void fill_absent(struct walk *w, const cJSON *schema, const cJSON *v, cJSON *copy)
 {
@@ -157,12 +166,10 @@ static void fill_absent(struct walk *w, const cJSON *schema, const cJSON *v, cJS
 
 	cJSON_ArrayForEach(p, json_get(schema, "properties"))
 	{
-		const cJSON *s = schema_resolve(w->root, p), *otherwise = json_get(p, "default"),
+		const cJSON *otherwise = default_of(w, p, schema_resolve(w->root, p)),
 			    *sister = json_get(copy, json_string(p, "x-default-from", ""));
 		size_t before;
 
-		if (!otherwise)
-			otherwise = json_get(s, "default");
 		if (json_get(v, p->string))
 			continue;
 		if (sister)
@@ -515,7 +522,7 @@ cJSON *schema_check(const struct schema *s, const cJSON *document, struct faults
 
 cJSON *schema_check_as(const struct schema *s, const char *place, const cJSON *document, struct faults *f)
 {
-	struct walk w = { .root = s->root, .faults = f };
+	struct walk w = { .root = s->root, .defaults = json_string(document, "defaults", ""), .faults = f };
 	cJSON *copy;
 
 	buf_init(&w.pointer, POINTER_MOST);
@@ -540,6 +547,7 @@ static const struct {
 	{ "oneOf", 'l' }, { "anyOf", 'l' },
 	{ "x-inferred", ' ' },     /* names that follow from elsewhere and are left out */
 	{ "x-default-from", ' ' }, /* the sister whose value is the default */
+	{ "x-defaults", ' ' },     /* defaults by the name in the document's own member "defaults" */
 };
 
 static td_status read_schema(const struct walk *w, const cJSON *schema, struct err *e)

@@ -12,6 +12,7 @@
 struct reading {
 	struct arena *arena;
 	struct faults *faults;
+	bool keras; /* whose defaults stand where none is given */
 };
 
 typedef void opt_reader(struct reading *r, const struct opt *o, const cJSON *v, const char *pointer, void *out);
@@ -528,10 +529,10 @@ static void refuse_unknown(struct reading *r, const struct target *t, const cJSO
 	}
 }
 
-static cJSON *parse_default(const struct opt *o)
+static cJSON *parse_default(const struct opt *o, const char *text)
 {
 	struct err e = { 0 };
-	cJSON *v = json_parse(o->value, strlen(o->value), &e);
+	cJSON *v = json_parse(text, strlen(text), &e);
 
 	if (!v)
 		TD_BUG("the default of option %s is not JSON: %s", o->name, e.text);
@@ -541,10 +542,11 @@ static cJSON *parse_default(const struct opt *o)
 /* Fill the place of O with its default, so that a struct is whole even where the document is not. */
 static void set_default(struct reading *r, const struct opt *o, const char *pointer, void *place)
 {
+	const char *text = r->keras && o->keras ? o->keras : o->value;
 	cJSON *v;
 
-	if (o->value) {
-		v = parse_default(o);
+	if (text) {
+		v = parse_default(o, text);
 		readers[o->kind](r, o, v, pointer, place);
 		cJSON_Delete(v);
 	} else if (o->kind == OPT_SECTION) {
@@ -591,7 +593,9 @@ static void read_members(struct reading *r, const struct target *t, const cJSON 
 void opt_read(const struct opt_type *type, const cJSON *object, const char *pointer, void *out, struct arena *arena,
 	struct faults *faults)
 {
-	struct reading r = { .arena = arena, .faults = faults };
+	struct reading r = { .arena = arena,
+		.faults = faults,
+		.keras = has_option(type, "defaults") && !strcmp(json_string(object, "defaults", ""), "keras") };
 
 	read_section(&r, type, object, pointer, out);
 }

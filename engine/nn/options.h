@@ -37,6 +37,7 @@ struct opt {
 	enum opt_kind kind;
 	size_t at;         /* offset of the value in the struct that is filled */
 	const char *value; /* default as JSON text; NULL: none (the option is required, or absent means zeros) */
+	const char *keras; /* the default instead where the document says "defaults": "keras"; NULL: VALUE */
 	double low, high;  /* bounds of numbers; `high` also of a string's characters */
 	bool above;        /* LOW itself is not allowed */
 	bool below;        /* HIGH itself is not allowed */
@@ -109,7 +110,8 @@ struct opt_strings {
 	int n;
 };
 
-/* Read OBJECT (NULL: absent, all defaults) into OUT, TYPE's struct.  What is wrong goes to FAULTS under POINTER; OUT is
+/* Read OBJECT (NULL: absent, all defaults) into OUT, TYPE's struct.  Its member "defaults", where TYPE has one, says
+ * whose defaults stand in all that is below it.  What is wrong goes to FAULTS under POINTER; OUT is
  * whole in any case, with defaults where the document was wrong.  Strings and lists live in ARENA; what an OPT_JSON
  * says stays in the document. */
 void opt_read(const struct opt_type *type, const cJSON *object, const char *pointer, void *out, struct arena *arena,

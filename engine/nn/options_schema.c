@@ -224,7 +224,9 @@ static void add_member_schema(cJSON *properties, const struct opt *o, cJSON *def
 	cJSON_AddStringToObject(s, "description", o->doc);
 	if (o->value)
 		cJSON_AddItemToObject(s, "default", cJSON_Parse(o->value));
-	else if (o->kind == OPT_SECTION && !o->optional && !needs_options(o->section))
+	if (o->keras)
+		cJSON_AddItemToObject(cJSON_AddObjectToObject(s, "x-defaults"), "keras", cJSON_Parse(o->keras));
+	if (!o->value && o->kind == OPT_SECTION && !o->optional && !needs_options(o->section))
 		cJSON_AddItemToObject(s, "default", cJSON_CreateObject());
 	if (o->like)
 		cJSON_AddStringToObject(s, "x-default-from", o->like);

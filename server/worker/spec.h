@@ -64,7 +64,7 @@ struct spec {
 	int kind; /* of job; the worker meets one kind alone */
 	int mode; /* enum spec_mode */
 	int64_t seed;
-	int defaults; /* whose constants are in force; there is one choice now */
+	int defaults; /* whose constants stand where none was given; the options have them */
 	struct data_options data;
 	struct nn_model_options model;
 	struct spec_init init_from;

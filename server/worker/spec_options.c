@@ -16,7 +16,7 @@
 static const char *const kind_names[] = { "train", NULL };
 static const char *const external_names[] = { "external", NULL };
 static const char *const mode_names[] = { "graph", "eager", NULL };
-static const char *const defaults_names[] = { "pytorch", NULL };
+static const char *const defaults_names[] = { "pytorch", "keras", NULL };
 static const char *const validate_words[] = { "epoch", "never", NULL };
 static const char *const device_names[] = { "auto", "cpu", NULL };
 
@@ -291,7 +291,7 @@ static const struct opt spec_opts[] = {
 		.at = AT(defaults),
 		.value = "\"pytorch\"",
 		.names = defaults_names,
-		.doc = "Whose constants stand where none is given." },
+		.doc = "Whose constants and formulas stand where none is given." },
 	{ .name = "data",
 		.kind = OPT_SECTION,
 		.at = AT(data),
