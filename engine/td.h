@@ -289,22 +289,39 @@ typedef struct td_batch_norm_attrs {
 	bool training;
 } td_batch_norm_attrs;
 
+/* Optimizers' updates.  KERAS: by the rule of keras.optimizers where it is not torch.optim's; weight decay is then
+ * always decoupled: it shrinks the parameter and leaves the gradient alone. */
+
 /* torch.optim.SGD */
 typedef struct td_sgd_attrs {
 	double momentum, dampening, weight_decay;
-	bool nesterov;
+	bool nesterov, keras;
 } td_sgd_attrs;
 
 /* torch.optim.Adam and AdamW */
 typedef struct td_adam_attrs {
 	double beta1, beta2, eps, weight_decay;
 	bool decoupled; /* AdamW */
+	bool keras;     /* the form of eps alone */
 } td_adam_attrs;
 
 /* torch.optim.RMSprop */
 typedef struct td_rmsprop_attrs {
 	double alpha, eps, momentum, weight_decay;
+	bool keras;
 } td_rmsprop_attrs;
+
+/* torch.optim.Adagrad */
+typedef struct td_adagrad_attrs {
+	double lr_decay, eps, weight_decay;
+	bool keras;
+} td_adagrad_attrs;
+
+/* torch.optim.Adadelta */
+typedef struct td_adadelta_attrs {
+	double rho, eps, weight_decay;
+	bool decoupled; /* weight decay; keras.optimizers.Adadelta */
+} td_adadelta_attrs;
 
 #include "td_ops.h"
 

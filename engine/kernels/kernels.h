@@ -152,11 +152,10 @@ TD_KERNEL(k_columns_normalize, (void *y, const void *x, const void *mean, const 
 TD_KERNEL(k_columns_normalize_dx,
 	(void *dx, const void *dy, const void *x, const void *mean, const void *rstd, const void *weight,
 		const void *dw, const void *db, int64_t m, int64_t n, double count))
-/* Not CENTRED: the mean counts as 0 (RMS norm). */
 TD_KERNEL(k_rows_normalize, (void *y, void *mean, void *rstd, const void *x, const void *weight, const void *bias,
-				    int64_t m, int64_t n, double eps, bool centred))
+				    int64_t m, int64_t n, double eps))
 TD_KERNEL(k_rows_normalize_dx, (void *dx, const void *dy, const void *x, const void *mean, const void *rstd,
-				       const void *weight, int64_t m, int64_t n, bool centred))
+				       const void *weight, int64_t m, int64_t n))
 /* acc[j] += dy (x - mean[i]) rstd[i] */
 TD_KERNEL(k_rows_products,
 	(double *acc, const void *dy, const void *x, const void *mean, const void *rstd, int64_t m, int64_t n))
@@ -185,22 +184,39 @@ TD_KERNEL(k_gru_step, (void *gates, const void *hidden, void *output, const void
 TD_KERNEL(
 	k_gru_step_dx, (void *dgates, void *dlast, const void *doutput, const void *gates, const void *last, int64_t h))
 
+/* Updates of parameters.  KERAS: the rule of keras.optimizers; see the ops. */
 struct k_sgd {
 	double lr, momentum, dampening, weight_decay;
-	bool nesterov, first;
+	bool nesterov, keras, first;
 };
 TD_KERNEL(k_sgd, (void *param, const void *grad, void *buffer, int64_t n, const struct k_sgd *s))
 struct k_adam {
 	double lr, beta1, beta2, eps, weight_decay, t;
 	bool decoupled; /* AdamW: weight decay shrinks the parameter and leaves the gradient alone */
+	bool keras;
 };
-TD_KERNEL(k_adam, (void *param, const void *grad, void *m, void *v, int64_t n, const struct k_adam *s))
+/* TOP (AMSGrad) may be NULL. */
+TD_KERNEL(k_adam, (void *param, const void *grad, void *m, void *v, void *top, int64_t n, const struct k_adam *s))
 struct k_rmsprop {
 	double lr, alpha, eps, momentum, weight_decay;
+	bool keras;
 };
 /* BUFFER (momentum) and AVERAGE (centered) may be NULL. */
 TD_KERNEL(k_rmsprop, (void *param, const void *grad, void *square, void *buffer, void *average, int64_t n,
 			     const struct k_rmsprop *s))
+struct k_adagrad {
+	double lr, lr_decay, eps, weight_decay, t;
+	bool keras;
+};
+TD_KERNEL(k_adagrad, (void *param, const void *grad, void *sum, int64_t n, const struct k_adagrad *s))
+struct k_adadelta {
+	double lr, rho, eps, weight_decay;
+	bool decoupled;
+};
+TD_KERNEL(k_adadelta,
+	(void *param, const void *grad, void *square, void *delta, int64_t n, const struct k_adadelta *s))
+/* y = keep y + (1 - keep) x */
+TD_KERNEL(k_lerp, (void *y, const void *x, int64_t n, double keep))
 
 /* Rows that copy elements of a size, for transposing and reordering. */
 td_row_fn k_copy_1, k_copy_4, k_copy_8;

@@ -114,7 +114,8 @@ void nn_figure_result(const struct opt_choice *metric, const struct nn_figure *f
 struct nn_update {
 	td_value *param, *grad, *state[NN_STATE_MOST];
 	td_value *lr, *t, *gate;
-	double weight_decay; /* of the parameter's group */
+	int group;           /* of the parameter; -1: none */
+	double weight_decay; /* the group's */
 };
 
 /* One group of parameters with settings of its own: "groups" of the optimizer.  The first that matches a name has it.
@@ -122,18 +123,26 @@ struct nn_update {
 struct nn_group {
 	struct opt_strings params; /* shell patterns over names */
 	double lr, weight_decay;   /* negative: the optimizer's */
+	bool adamw;                /* of muon: these are AdamW's */
 };
+
+enum nn_form { NN_FORM_PYTORCH, NN_FORM_KERAS };
 
 /* Every optimizer's options begin with this. */
 struct nn_optimizer_options {
 	double lr, weight_decay;
+	int form;                   /* enum nn_form: whose formula, where they differ */
 	struct opt_sections groups; /* of struct nn_group */
 };
 
 struct nn_optimizer_type {
 	struct opt_type type;
-	int (*n_state)(const void *options);
-	const char *(*state_name)(const void *options, int k); /* torch's, for checkpoints */
+	/* Of a parameter in GROUP: tensors of state, and their names, torch's, for checkpoints. */
+	int (*n_state)(const void *options, int group);
+	const char *(*state_name)(const void *options, int group, int k);
+	double (*state_start)(const void *options); /* what they are filled with before the first update; NULL: 0 */
+	/* Whether a parameter of SHAPE in GROUP can be updated; NULL: any. */
+	bool (*takes)(const void *options, int group, const td_shape *shape);
 	/* What the rows cannot say about the options together; NULL: nothing. */
 	void (*check)(const void *options, const char *pointer, struct faults *faults);
 	void (*update)(td_ctx *c, const void *options, const struct nn_update *u);
@@ -146,8 +155,12 @@ int nn_optimizer_group(const void *options, const char *name);
 /* Learning rate and weight decay of group G (-1: the optimizer's own). */
 double nn_group_lr(const void *options, int g);
 double nn_group_weight_decay(const void *options, int g);
-/* A pattern of a group that matches no parameter of M is a fault, below POINTER (the optimizer's). */
-void nn_optimizer_check_groups(
+bool nn_group_adamw(const void *options, int g);
+/* The most tensors of state that a parameter has. */
+int nn_optimizer_states(const struct nn_optimizer_type *type, const void *options);
+/* Faults below POINTER (the optimizer's): a pattern of a group that matches no parameter of M, a parameter that the
+ * optimizer does not take. */
+void nn_optimizer_check_model(
 	const struct opt_choice *optimizer, const struct nn_model *m, const char *pointer, struct faults *faults);
 
 /* A schedule gives the factor of every learning rate for a step (from 1) of N_STEPS, N_EPOCH of an epoch.  Pure; what a

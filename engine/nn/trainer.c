@@ -17,7 +17,34 @@ static td_value *like_param(const struct nn_trainer *t, int p)
 static void state_name(const struct nn_trainer *t, int p, int k, char out[NN_NAME + 16])
 {
 	snprintf(out, NN_NAME + 16, "optimizer.%s.%s", t->model->params[p].name,
-		trainer_optimizer(t)->state_name(t->optimizer.options, k));
+		trainer_optimizer(t)->state_name(t->optimizer.options, t->slots[p].group, k));
+}
+
+static void fill(td_value *v, double x)
+{
+	float *data = td_data(v);
+
+	for (int64_t i = 0; i < td_shape_count(td_shape_of(v)); i++)
+		data[i] = (float)x;
+}
+
+static bool create_state(struct nn_trainer *t, int p)
+{
+	const struct nn_optimizer_type *type = trainer_optimizer(t);
+	struct trainer_slot *slot = &t->slots[p];
+	char name[NN_NAME + 16];
+
+	slot->n_state = type->n_state(t->optimizer.options, slot->group);
+	for (int k = 0; k < slot->n_state; k++) {
+		slot->state[k] = like_param(t, p);
+		if (!slot->state[k])
+			return false;
+		if (type->state_start)
+			fill(slot->state[k], type->state_start(t->optimizer.options));
+		state_name(t, p, k, name);
+		td_set_name(slot->state[k], name);
+	}
+	return true;
 }
 
 static bool create_slot(struct nn_trainer *t, int p)
@@ -28,13 +55,8 @@ static bool create_slot(struct nn_trainer *t, int p)
 
 	slot->learns = !param->buffer && !param->frozen;
 	slot->group = nn_optimizer_group(t->optimizer.options, param->name);
-	for (int k = 0; k < t->n_state && slot->learns; k++) {
-		slot->state[k] = like_param(t, p);
-		if (!slot->state[k])
-			return false;
-		state_name(t, p, k, name);
-		td_set_name(slot->state[k], name);
-	}
+	if (slot->learns && !create_state(t, p))
+		return false;
 	if (t->accumulate > 1 && slot->learns) {
 		slot->sum = like_param(t, p);
 		if (!slot->sum)
@@ -124,7 +146,6 @@ struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o)
 	t->optimizer = o->optimizer;
 	t->accumulate = TD_MAX(o->accumulate, 1);
 	t->clip_norm = o->clip_norm;
-	t->n_state = trainer_optimizer(t)->n_state(o->optimizer.options);
 	t->slots = MEM_NEW_N(struct trainer_slot, o->model->n_params + 1);
 	for (unsigned bits = 0; bits < VARIANTS; bits++) {
 		variant_init(&t->step[bits], t, bits, IN_GATE + 1, o->graph, trainer_write_step);
@@ -378,7 +399,7 @@ void nn_trainer_tensors(struct nn_trainer *t, void (*each)(void *arg, const char
 		each(arg, name, t->model->params[p].value);
 	}
 	for (int p = 0; p < t->model->n_params; p++)
-		for (int k = 0; k < t->n_state && t->slots[p].learns; k++) {
+		for (int k = 0; k < t->slots[p].n_state; k++) {
 			state_name(t, p, k, name);
 			each(arg, name, t->slots[p].state[k]);
 		}

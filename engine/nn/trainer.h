@@ -12,6 +12,7 @@ enum trainer_out { OUT_LOSS, OUT_WEIGHT, OUT_GRAD_NORM, OUT_ANSWER, OUT_EACH, N_
 struct trainer_slot {
 	bool learns;                    /* neither frozen nor a buffer: has state, gradients, updates */
 	int group;                      /* of the optimizer; -1: none */
+	int n_state;                    /* 0: none, or it does not learn */
 	td_value *state[NN_STATE_MOST]; /* owned */
 	td_value *grad; /* borrowed from the step that is being written; NULL: the loss does not depend on it */
 	td_value *sum;  /* owned; of the batches' gradients; NULL unless steps accumulate */
@@ -36,7 +37,6 @@ struct nn_trainer {
 	struct opt_choice loss, optimizer; /* options borrowed */
 	int64_t accumulate;                /* at least 1 */
 	double clip_norm;                  /* 0: none */
-	int n_state;                       /* tensors of state for each parameter */
 	struct trainer_slot *slots;        /* owned; one per parameter of the model */
 	td_value **lr;                     /* owned; of the optimizer, then of each group */
 	int n_lr;

@@ -1,6 +1,7 @@
-/* Ops with effects: assignment and the optimizers' updates.  They write variables (captured tensors) and have no
- * results; a gate of 0 lets everything as it is, so a bad step can be stopped before it spoils the weights. */
-#include "ops/ops.h"
+/* Ops with effects: assignment, running averages, SGD's update, and what all updates share (update.h; adaptive.c has
+ * the others).  They write variables (captured tensors) and have no results; a gate of 0 lets everything as it is, so a
+ * bad step can be stopped before it spoils the weights. */
+#include "ops/update.h"
 
 #include "td_ops.h"
 
@@ -55,63 +56,50 @@ TD_API td_value *td_assign(td_ctx *c, td_value *variable, td_value *value)
 {
 	if (variable && value)
 		TD_APPLY(c, assign, NULL, variable, value);
-	return variable;
+	return c->err.status ? NULL : variable;
 }
 
-/* ---- Updates: cut into slices of elements; every slice reads the same scalars ------------------------------------ */
+/* ---- Updates ----------------------------------------------------------------------------------------------------- */
 
-static double scalar(const td_view *v)
+double ops_scalar(const td_view *v)
 {
 	return v->shape->dtype == TD_F64 ? *(const double *)v->data : (double)*(const float *)v->data;
 }
 
-static bool scalars_legal(td_infer *q, const char *op, int first)
-{
-	for (int i = first; i < q->n_in; i++)
-		if (q->in[i]->rank || !td__is_float(q->in[i]->dtype)) {
-			td_fail(q->ctx, TD_SHAPE, "%s: input %d must be a floating scalar", op, i);
-			return false;
-		}
-	return true;
-}
-
-/* All arrays of an update lie alike; the builder has seen to it. */
-static bool arrays_legal(td_infer *q, const char *op, int n)
+void ops_update_infer(td_infer *q, const char *op, int n)
 {
 	for (int i = 1; i < n; i++) {
 		if (!same_place(q, op, i))
-			return false;
+			return;
 		if (q->in[i] && q->in[i]->order != q->in[0]->order)
 			TD_BUG("%s: input %d lies in another order than the variable", op, i);
 	}
-	return true;
+	for (int i = n; i < q->n_in; i++)
+		if (q->in[i]->rank || !td__is_float(q->in[i]->dtype)) {
+			td_fail(q->ctx, TD_SHAPE, "%s: input %d must be a floating scalar", op, i);
+			return;
+		}
 }
 
-struct update {
-	const td_call *call;
-	struct k_sgd sgd;
-	struct k_adam adam;
-	struct k_rmsprop rmsprop;
-	int64_t n;
-	td_dtype dtype;
-	size_t size;
-};
-
-static void update_run(const td_call *call, struct update *u, void (*slice)(void *arg, int slice))
+void ops_update_run(const td_call *call, int gate, const void *rule, void (*slice)(void *arg, int slice))
 {
-	u->call = call;
-	u->n = td_shape_count(call->in[0].shape);
-	u->dtype = call->in[0].shape->dtype;
-	u->size = td_dtype_size(u->dtype);
-	threads_run(call->threads, (int)((u->n + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS), slice, u);
+	const td_shape *param = call->in[0].shape;
+	struct ops_update u = { .call = call,
+		.rule = rule,
+		.n = td_shape_count(param),
+		.dtype = param->dtype,
+		.size = td_dtype_size(param->dtype) };
+
+	if (ops_scalar(&call->in[gate]) != 0)
+		threads_run(call->threads, (int)((u.n + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS), slice, &u);
 }
 
-static td_value *like(td_ctx *c, td_value *x, const td_value *variable)
+td_value *ops_like_param(td_ctx *c, td_value *grad, const td_value *param)
 {
-	return x && x->shape.order != variable->shape.order ? td_reorder(c, x, variable->shape.order) : x;
+	return grad && grad->shape.order != param->shape.order ? td_reorder(c, grad, param->shape.order) : grad;
 }
 
-static void sample_update(td_sample *s, int n_arrays, int n_scalars, bool channels_last)
+void ops_update_sample(td_sample *s, int n_arrays, int n_scalars, bool channels_last)
 {
 	for (int i = 0; i < n_arrays; i++) {
 		SAMPLE_INPUT(s, i >= 2 ? TD_FILL_POSITIVE : TD_FILL_NORMAL, TD_F32, 3, 4, 5);
@@ -122,206 +110,129 @@ static void sample_update(td_sample *s, int n_arrays, int n_scalars, bool channe
 		ops_sample_input(s, TD_FILL_ONES, TD_F32, 0, NULL);
 }
 
+/* ---- lerp_update: a = keep a + (1 - keep) x, a running average --------------------------------------------------- */
+
+static void lerp_update_infer(td_infer *q)
+{
+	ops_update_infer(q, "lerp_update", 2);
+}
+
+static void lerp_slice(void *arg, int slice)
+{
+	const struct ops_update *u = arg;
+
+	TD_PICK(u->dtype, k_lerp)
+	(ops_slice_at(u, 0, slice), ops_slice_at(u, 1, slice), ops_slice_n(u, slice), *(const double *)u->rule);
+}
+
+static void lerp_update_forward(const td_call *call)
+{
+	double keep = ops_scalar(&call->in[2]);
+
+	ops_update_run(call, 3, &keep, lerp_slice);
+}
+
+static td_value *lerp_update_apply(td_ctx *c, td_value *const *in)
+{
+	td_lerp_update(c, in[0], in[1], in[2], in[3]);
+	return NULL;
+}
+
+static bool lerp_update_sample(int i, td_sample *s)
+{
+	if (i >= 2)
+		return false;
+	s->apply = lerp_update_apply;
+	ops_update_sample(s, 2, 2, i);
+	s->in[2].fill = TD_FILL_POSITIVE;
+	return true;
+}
+
+TD_OP(lerp_update, .n_in = 4, .n_out = 0, .writes = 1, .infer = lerp_update_infer, .forward = { lerp_update_forward },
+	.backward = td_nodiff, .sample = lerp_update_sample)
+
+/* keep, gate: scalars. */
+TD_API void td_lerp_update(td_ctx *c, td_value *average, td_value *x, td_value *keep, td_value *gate)
+{
+	if (average && x && keep && gate)
+		TD_APPLY(c, lerp_update, NULL, average, ops_like_param(c, x, average), keep, gate);
+}
+
 /* ---- sgd_update: g = grad + decay p; b = g at the first update, momentum b + (1 - dampening) g later; p -= lr b, or
- * with Nesterov p -= lr (g + momentum b) (torch.optim.SGD)
- * --------------------------------------------------------------------------------------- */
+ *      with Nesterov p -= lr (g + momentum b) (torch.optim.SGD).
+ *      As keras.optimizers.SGD: p = (1 - lr decay) p; b = momentum b - lr grad; p += b, or with Nesterov
+ *      p += momentum b - lr grad ------------------------------------------------------------------------------------
+ */
 
 static void sgd_update_infer(td_infer *q)
 {
-	if (arrays_legal(q, "sgd_update", 3))
-		scalars_legal(q, "sgd_update", 3);
+	ops_update_infer(q, "sgd_update", 3);
 }
 
 static void sgd_slice(void *arg, int slice)
 {
-	const struct update *u = arg;
-	const td_view *in = u->call->in;
-	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, u->n - first);
+	const struct ops_update *u = arg;
 
 	TD_PICK(u->dtype, k_sgd)
-	(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size), n, &u->sgd);
+	(ops_slice_at(u, 0, slice), ops_slice_at(u, 1, slice), ops_slice_at(u, 2, slice), ops_slice_n(u, slice),
+		u->rule);
 }
 
 static void sgd_update_forward(const td_call *call)
 {
 	const td_sgd_attrs *a = call->attrs;
-	struct update u = { .sgd = { scalar(&call->in[3]), a->momentum, a->dampening, a->weight_decay, a->nesterov,
-				    scalar(&call->in[4]) <= 1 } };
 
-	if (scalar(&call->in[5]) != 0)
-		update_run(call, &u, sgd_slice);
+	ops_update_run(call, 5,
+		&(struct k_sgd){ .lr = ops_scalar(&call->in[3]),
+			.momentum = a->momentum,
+			.dampening = a->dampening,
+			.weight_decay = a->weight_decay,
+			.nesterov = a->nesterov,
+			.keras = a->keras,
+			.first = ops_scalar(&call->in[4]) <= 1 },
+		sgd_slice);
 }
 
 static td_value *sgd_update_apply(td_ctx *c, td_value *const *in)
 {
-	td_sgd_update(c, in[0], in[1], in[2], in[3], in[4], in[5], &(td_sgd_attrs){ 0.9, 0.1, 0.01, false });
+	td_sgd_update(c, in[0], in[1], in[2], in[3], in[4], in[5],
+		&(td_sgd_attrs){ .momentum = 0.9, .dampening = 0.1, .weight_decay = 0.01 });
 	return NULL;
 }
 static td_value *sgd_update_apply_nesterov(td_ctx *c, td_value *const *in)
 {
-	td_sgd_update(c, in[0], in[1], in[2], in[3], in[4], in[5], &(td_sgd_attrs){ 0.9, 0, 0, true });
+	td_sgd_update(
+		c, in[0], in[1], in[2], in[3], in[4], in[5], &(td_sgd_attrs){ .momentum = 0.9, .nesterov = true });
+	return NULL;
+}
+static td_value *sgd_update_apply_keras(td_ctx *c, td_value *const *in)
+{
+	td_sgd_update(c, in[0], in[1], in[2], in[3], in[4], in[5],
+		&(td_sgd_attrs){ .momentum = 0.9, .weight_decay = 0.01, .nesterov = true, .keras = true });
 	return NULL;
 }
 
 static bool sgd_update_sample(int i, td_sample *s)
 {
-	if (i >= 4)
+	if (i >= 6)
 		return false;
-	s->apply = i / 2 ? sgd_update_apply_nesterov : sgd_update_apply;
-	sample_update(s, 3, 3, i % 2);
+	s->apply = i / 2 == 2 ? sgd_update_apply_keras : i / 2 == 1 ? sgd_update_apply_nesterov : sgd_update_apply;
+	ops_update_sample(s, 3, 3, i % 2);
 	return true;
 }
 
+static const td_field sgd_update_fields[] = { TD_FIELD(td_sgd_attrs, momentum), TD_FIELD(td_sgd_attrs, dampening),
+	TD_FIELD(td_sgd_attrs, weight_decay), TD_FIELD(td_sgd_attrs, nesterov), TD_FIELD(td_sgd_attrs, keras), { 0 } };
+
 TD_OP(sgd_update, .n_in = 6, .n_out = 0, .writes = 5, .optional = 4, .attrs_size = sizeof(td_sgd_attrs),
-	.infer = sgd_update_infer, .forward = { sgd_update_forward }, .backward = td_nodiff,
-	.sample = sgd_update_sample)
+	.fields = sgd_update_fields, .infer = sgd_update_infer, .forward = { sgd_update_forward },
+	.backward = td_nodiff, .sample = sgd_update_sample)
 
 /* buffer: like param, zeros before the first update, or NULL without momentum.  lr, t (the update's number, from 1),
  * gate: scalars. */
 TD_API void td_sgd_update(td_ctx *c, td_value *param, td_value *grad, td_value *buffer, td_value *lr, td_value *t,
 	td_value *gate, const td_sgd_attrs *attrs)
 {
-	td_sgd_attrs a;
-
-	if (!param || !grad || !lr || !t || !gate)
-		return;
-	memset(&a, 0, sizeof a);
-	a.momentum = attrs->momentum;
-	a.dampening = attrs->dampening;
-	a.weight_decay = attrs->weight_decay;
-	a.nesterov = attrs->nesterov;
-	TD_APPLY(c, sgd_update, &a, param, like(c, grad, param), buffer, lr, t, gate);
-}
-
-/* ---- adam_update: g = grad + decay p; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
- *      p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps) (torch.optim.Adam)
- * ------------------------------------------------- */
-
-static void adam_update_infer(td_infer *q)
-{
-	if (arrays_legal(q, "adam_update", 4))
-		scalars_legal(q, "adam_update", 4);
-}
-
-static void adam_slice(void *arg, int slice)
-{
-	const struct update *u = arg;
-	const td_view *in = u->call->in;
-	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, u->n - first);
-
-	TD_PICK(u->dtype, k_adam)
-	(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size),
-		at(in[3].data, first, u->size), n, &u->adam);
-}
-
-static void adam_update_forward(const td_call *call)
-{
-	const td_adam_attrs *a = call->attrs;
-	struct update u = { .adam = { scalar(&call->in[4]), a->beta1, a->beta2, a->eps, a->weight_decay,
-				    scalar(&call->in[5]), a->decoupled } };
-
-	if (scalar(&call->in[6]) != 0)
-		update_run(call, &u, adam_slice);
-}
-
-static td_value *adam_update_apply(td_ctx *c, td_value *const *in)
-{
-	td_adam_update(
-		c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &(td_adam_attrs){ 0.9, 0.999, 1e-8, 0.01, false });
-	return NULL;
-}
-static td_value *adam_update_apply_decoupled(td_ctx *c, td_value *const *in)
-{
-	td_adam_update(
-		c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &(td_adam_attrs){ 0.9, 0.999, 1e-8, 0.01, true });
-	return NULL;
-}
-
-static bool adam_update_sample(int i, td_sample *s)
-{
-	if (i >= 4)
-		return false;
-	s->apply = i / 2 ? adam_update_apply_decoupled : adam_update_apply;
-	sample_update(s, 4, 3, i % 2);
-	return true;
-}
-
-TD_OP(adam_update, .n_in = 7, .n_out = 0, .writes = 13, .attrs_size = sizeof(td_adam_attrs), .infer = adam_update_infer,
-	.forward = { adam_update_forward }, .backward = td_nodiff, .sample = adam_update_sample)
-
-/* m, v: like param, zeros before the first update.  lr, t (the update's number, from 1), gate: scalars. */
-TD_API void td_adam_update(td_ctx *c, td_value *param, td_value *grad, td_value *m, td_value *v, td_value *lr,
-	td_value *t, td_value *gate, const td_adam_attrs *attrs)
-{
-	td_adam_attrs a;
-
-	if (!param || !grad || !m || !v || !lr || !t || !gate)
-		return;
-	memset(&a, 0, sizeof a);
-	a.beta1 = attrs->beta1;
-	a.beta2 = attrs->beta2;
-	a.eps = attrs->eps;
-	a.weight_decay = attrs->weight_decay;
-	a.decoupled = attrs->decoupled;
-	TD_APPLY(c, adam_update, &a, param, like(c, grad, param), m, v, lr, t, gate);
-}
-
-/* ---- rmsprop_update: g = grad + decay p; s = alpha s + (1 - alpha) g^2; a = alpha a + (1 - alpha) g where centered;
- *      d = g / (sqrt(s - a^2) + eps); b = momentum b + d; p -= lr b (torch.optim.RMSprop; Hinton, 2012) */
-
-static void rmsprop_update_infer(td_infer *q)
-{
-	if (arrays_legal(q, "rmsprop_update", 5))
-		scalars_legal(q, "rmsprop_update", 5);
-}
-
-static void rmsprop_slice(void *arg, int slice)
-{
-	const struct update *u = arg;
-	const td_view *in = u->call->in;
-	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, u->n - first);
-
-	TD_PICK(u->dtype, k_rmsprop)
-	(at(in[0].data, first, u->size), at(in[1].data, first, u->size), at(in[2].data, first, u->size),
-		at(in[3].data, first, u->size), at(in[4].data, first, u->size), n, &u->rmsprop);
-}
-
-static void rmsprop_update_forward(const td_call *call)
-{
-	const td_rmsprop_attrs *a = call->attrs;
-	struct update u = { .rmsprop = { scalar(&call->in[5]), a->alpha, a->eps, a->momentum, a->weight_decay } };
-
-	if (scalar(&call->in[6]) != 0)
-		update_run(call, &u, rmsprop_slice);
-}
-
-static td_value *rmsprop_update_apply(td_ctx *c, td_value *const *in)
-{
-	td_rmsprop_update(
-		c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &(td_rmsprop_attrs){ 0.9, 1e-8, 0.5, 0.01 });
-	return NULL;
-}
-
-static bool rmsprop_update_sample(int i, td_sample *s)
-{
-	if (i >= 2)
-		return false;
-	s->apply = rmsprop_update_apply;
-	sample_update(s, 5, 2, i);
-	s->in[3].fill = TD_FILL_NORMAL;
-	s->in[4].fill = TD_FILL_SMALL; /* the square of a mean does not reach the mean of squares */
-	return true;
-}
-
-TD_OP(rmsprop_update, .n_in = 7, .n_out = 0, .writes = 29, .optional = 24, .attrs_size = sizeof(td_rmsprop_attrs),
-	.infer = rmsprop_update_infer, .forward = { rmsprop_update_forward }, .backward = td_nodiff,
-	.sample = rmsprop_update_sample)
-
-/* square, buffer (NULL without momentum), average (NULL if not centered): like param, zeros before the first update.
- * lr, gate: scalars. */
-TD_API void td_rmsprop_update(td_ctx *c, td_value *param, td_value *grad, td_value *square, td_value *buffer,
-	td_value *average, td_value *lr, td_value *gate, const td_rmsprop_attrs *attrs)
-{
-	if (param && grad && square && lr && gate)
-		TD_APPLY(c, rmsprop_update, attrs, param, like(c, grad, param), square, buffer, average, lr, gate);
+	if (param && grad && lr && t && gate)
+		TD_APPLY(c, sgd_update, attrs, param, ops_like_param(c, grad, param), buffer, lr, t, gate);
 }

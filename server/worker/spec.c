@@ -244,7 +244,7 @@ void spec_meet_data(struct spec *s, const struct data_facts *facts, struct fault
 
 int64_t spec_bytes(const struct spec *s, const struct nn_model *m, const struct data_facts *facts, int64_t data_bytes)
 {
-	int64_t n_state = spec_optimizer(s)->n_state(s->optimizer.options), size = (int64_t)td_dtype_size(TD_F32),
+	int64_t n_state = nn_optimizer_states(spec_optimizer(s), s->optimizer.options), size = (int64_t)td_dtype_size(TD_F32),
 		n_evaluated = TD_MAX(facts->n[DATA_VALIDATION], facts->n[DATA_TEST]),
 		n_gradients = 1 + (s->train.accumulate > 1) + (s->log.histograms_every > 0);
 
@@ -297,7 +297,7 @@ static void check_model(
 	if (!f->n_found && !learns(m))
 		faults_add(f, "/freeze", "all %lld parameters are frozen, so there is nothing to train; freeze fewer",
 			(long long)m->n_parameters);
-	nn_optimizer_check_groups(&s->optimizer, m, "/optimizer", f);
+	nn_optimizer_check_model(&s->optimizer, m, "/optimizer", f);
 	check_last_batch(s, m, facts, f);
 	if (!spec_loss(s)->check(s->loss.options, &m->out, facts, &why))
 		faults_add(f, m->layers[m->output].pointer, "%s", why.text);

@@ -31,7 +31,7 @@ static void train(td_ctx *c, const struct opt_choice *optimizer, double gate, fl
 		.gate = td_scalar(c, TD_F32, gate),
 		.weight_decay = nn_group_weight_decay(optimizer->options, -1) };
 
-	for (int k = 0; k < type->n_state(optimizer->options); k++)
+	for (int k = 0; k < type->n_state(optimizer->options, -1); k++)
 		u.state[k] = td_tensor(c, &shape, NULL);
 	for (int step = 1; step <= N_UPDATES; step++) {
 		float g[N_PARAM], t = (float)step;
@@ -98,9 +98,9 @@ static void states_have_pytorchs_names(void **state)
 
 		chosen_init(&c, &nn_optimizers, rows[i].spec);
 		type = (const struct nn_optimizer_type *)c.choice.type;
-		assert_int_equal(type->n_state(c.choice.options), rows[i].n);
+		assert_int_equal(type->n_state(c.choice.options, -1), rows[i].n);
 		for (int k = 0; k < rows[i].n; k++)
-			assert_string_equal(type->state_name(c.choice.options, k), rows[i].names[k]);
+			assert_string_equal(type->state_name(c.choice.options, -1, k), rows[i].names[k]);
 		chosen_release(&c);
 	}
 }
@@ -137,7 +137,7 @@ static void a_pattern_that_matches_nothing_is_a_fault(void **state)
 		"{\"type\":\"sgd\",\"groups\":[{\"params\":[\"0.*\"]},{\"params\":[\"*.bias\",\"1.*\",\"feature*\"]}]"
 		"}");
 	faults_init(&faults);
-	nn_optimizer_check_groups(&c.choice, &model, "/optimizer", &faults);
+	nn_optimizer_check_model(&c.choice, &model, "/optimizer", &faults);
 	assert_int_equal(faults.n_found, 2); /* a buffer is nothing that is learnt */
 	assert_string_equal(faults.items[0].pointer, "/optimizer/groups/1/params/1");
 	assert_string_equal(faults.items[1].pointer, "/optimizer/groups/1/params/2");
@@ -151,7 +151,7 @@ static void options_out_of_bounds_are_faults(void **state)
 	static const char *const specs[] = { "{\"type\":\"sgd\",\"lr\":-1}", "{\"type\":\"adam\",\"betas\":[0.9,1]}",
 		"{\"type\":\"rmsprop\",\"alpha\":1.5}", "{\"type\":\"adamw\",\"groups\":[{}]}",
 		"{\"type\":\"adamw\",\"groups\":[{\"params\":[\"*\"],\"momentum\":1}]}",
-		"{\"type\":\"adamw\",\"groups\":{\"params\":[\"*\"]}}", "\"adagrad\"" };
+		"{\"type\":\"adamw\",\"groups\":{\"params\":[\"*\"]}}", "\"lion\"" };
 	struct chosen c;
 
 	(void)state;
