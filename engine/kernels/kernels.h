@@ -152,10 +152,11 @@ TD_KERNEL(k_columns_normalize, (void *y, const void *x, const void *mean, const 
 TD_KERNEL(k_columns_normalize_dx,
 	(void *dx, const void *dy, const void *x, const void *mean, const void *rstd, const void *weight,
 		const void *dw, const void *db, int64_t m, int64_t n, double count))
+/* Not CENTRED: the mean counts as 0 (RMS norm). */
 TD_KERNEL(k_rows_normalize, (void *y, void *mean, void *rstd, const void *x, const void *weight, const void *bias,
-				    int64_t m, int64_t n, double eps))
+				    int64_t m, int64_t n, double eps, bool centred))
 TD_KERNEL(k_rows_normalize_dx, (void *dx, const void *dy, const void *x, const void *mean, const void *rstd,
-				       const void *weight, int64_t m, int64_t n))
+				       const void *weight, int64_t m, int64_t n, bool centred))
 /* acc[j] += dy (x - mean[i]) rstd[i] */
 TD_KERNEL(k_rows_products,
 	(double *acc, const void *dy, const void *x, const void *mean, const void *rstd, int64_t m, int64_t n))
