@@ -26,6 +26,7 @@ enum member_kind { MEMBER_COUNT, MEMBER_SEED, MEMBER_DOUBLE, MEMBER_BOOL, MEMBER
 	}
 #define ROW(text, what, field)  ROW_OF(text, what, field, 0, 0)
 #define ROW2(text, what, field) ROW_OF(text, what, field, 2, 0)
+#define ROW3(text, what, field) ROW_OF(text, what, field, 3, 0)
 #define METRIC_ROWS(k)                                                                                                 \
 	ROW2("window.metric." #k ".sum", DOUBLE, window_metric[k].sum),                                                \
 		ROW2("window.metric." #k ".sum_squares", DOUBLE, window_metric[k].sum_squares),                        \
@@ -72,6 +73,7 @@ static const struct member {
 	ROW2("plateau.best", DOUBLE, plateau.best),
 	ROW2("plateau.bad", COUNT, plateau.bad),
 	ROW2("plateau.factor", DOUBLE, plateau.factor),
+	ROW3("skipped", COUNT, skipped),
 	ROW2("stopped", BOOL, stopped),
 	ROW("finished", BOOL, finished),
 };

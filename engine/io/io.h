@@ -58,7 +58,7 @@ const struct stored_tensor *safetensors_find(const struct safetensors *s, const 
 
 /* ---- Checkpoints ----------------------------------------------------------------------------------------------- */
 
-#define CHECKPOINT_VERSION      2
+#define CHECKPOINT_VERSION      3
 #define CHECKPOINT_METRICS_MOST 16
 #define CHECKPOINT_MODEL        "model." /* how names of the model's own tensors begin */
 
@@ -87,8 +87,9 @@ struct checkpoint {
 		double best, factor; /* see nn_plateau */
 		int64_t bad;
 	} plateau;
-	bool stopped;  /* early: no step follows */
-	bool finished; /* all steps are done, and the final evaluation's points were sent */
+	int64_t skipped; /* steps so far whose update was left out, because they were not finite */
+	bool stopped;    /* early: no step follows */
+	bool finished;   /* all steps are done, and the final evaluation's points were sent */
 };
 
 /* One file: CK's members as metadata, and TENSORS. */

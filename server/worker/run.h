@@ -36,14 +36,17 @@ struct run {
 	struct data_batch room;         /* owned; where a batch is put together */
 	float *own_answer, *own_target; /* owned; of values: a batch's in the target's own units */
 
-	int64_t n_steps;          /* of the training */
-	int64_t n_batches;        /* of an epoch */
-	struct checkpoint at;     /* where the training stands; what a checkpoint keeps */
-	double grad_norm, factor; /* of the last step: its gradients' norm, the schedule's factor */
-	int64_t start_step;       /* where this attempt began */
-	int64_t saved_step;       /* of the last checkpoint that was announced; -1: none */
-	int64_t saved_ms;         /* monotonic; when */
-	bool settled;             /* what comes after the first step was sent */
+	int64_t n_steps;               /* of the training */
+	int64_t n_batches;             /* of an epoch */
+	struct checkpoint at;          /* where the training stands; what a checkpoint keeps */
+	double loss, grad_norm;        /* of the last step, and its gradients' norm */
+	double factor;                 /* the schedule's, of the last step */
+	const char *nonfinite;         /* "loss" | "grad_norm": what stopped the training; NULL: nothing */
+	int64_t start_step;            /* where this attempt began */
+	int64_t saved_step;            /* of the last checkpoint that was announced; -1: none */
+	int64_t saved_ms;              /* monotonic; when */
+	bool settled;                  /* what comes after the first step was sent */
+	const struct run_watch *watch; /* borrowed; not NULL: this is a replay, which saves and tells nothing */
 
 	/* For train/samples_per_second and the report. */
 	int64_t window_ns;     /* monotonic; when the present window began */
@@ -53,6 +56,22 @@ struct run {
 	int64_t began_ms;      /* monotonic */
 };
 
+/* A replay looks on while its steps run. */
+struct run_watch {
+	/* Batch I of the step is B, samples FIRST .. FIRST+N-1 of ORDER; it is about to be used. */
+	void (*batch)(void *arg, int i, const struct batch *b, const int64_t *order, int64_t first);
+	/* What the model answered to it; not called where the job has no metric of the training. */
+	void (*answers)(void *arg, int i, const struct nn_answers *a);
+	void *arg; /* borrowed */
+};
+
+/* ---- train.c ----------------------------------------------------------------------------------------------------- */
+
+/* R is what MESSAGE, a RUN or a REPLAY, asks for. */
+void run_init(struct run *r, struct link *l, const cJSON *message);
+/* Read spec and data, make model and trainer, go to where the training starts.  False: R->err. */
+bool run_open(struct run *r);
+void run_release(struct run *r);
 /* Whether the job must leave without finishing what it is at. */
 bool run_abandoned(const struct run *r);
 /* Whether targets are classes with names: those of samples, or tags of words; tokens of a vocabulary are not. */
@@ -77,7 +96,7 @@ bool answers_count(const struct nn_answers *a, int64_t i);
 
 /* ---- steps.c ----------------------------------------------------------------------------------------------------- */
 
-/* One step, with the points that are due after it.  False: R->err. */
+/* One step, with the points that are due after it.  False: R->err, and R->nonfinite where loss or norm are to blame. */
 bool train_step(struct run *r);
 /* The running means since the last point become points. */
 void log_window(struct run *r);

@@ -36,11 +36,14 @@ static void list_release(struct tensor_list *l)
 
 bool save_checkpoint(struct run *r, const char *kind)
 {
-	struct tensor_list list = list_tensors(r);
+	struct tensor_list list;
 	struct file_facts facts;
 	char file[64], *path;
 	cJSON *body;
 
+	if (r->watch)
+		return true;
+	list = list_tensors(r);
 	snprintf(file, sizeof file, "%s-%lld.safetensors", kind, (long long)r->at.step);
 	path = mem_printf("%s/%s", r->folder, file);
 	checkpoint_write(path, &r->at, list.items, list.n, &facts, &r->err);
@@ -94,6 +97,7 @@ static void adopt(struct run *r)
 	r->at.window_targets = 0;
 	memset(r->at.window_metric, 0, sizeof r->at.window_metric);
 	r->at.stopped = r->at.finished = false;
+	r->at.skipped = 0;
 	if (json_bool(r->resume, "new_rates", false)) {
 		r->at.plateau.best = NAN;
 		r->at.plateau.bad = 0;

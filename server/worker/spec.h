@@ -20,6 +20,9 @@ enum spec_mode { SPEC_GRAPH, SPEC_EAGER };
 
 #define SPEC_SERIES 64 /* bytes of a series' name: "val/recall_macro" */
 
+/* train.on_nonfinite */
+enum spec_nonfinite { SPEC_STOP, SPEC_CONTINUE };
+
 struct spec_init {
 	const char *model, *job, *checkpoint; /* MODEL, or JOB and CHECKPOINT; NULL or empty: not given */
 	bool strict;
@@ -43,6 +46,7 @@ struct spec_train {
 	int64_t checkpoint_every; /* 0: at the end of epochs alone */
 	double clip_norm;         /* 0: none */
 	int64_t accumulate;       /* batches of a step */
+	int on_nonfinite;         /* enum spec_nonfinite: what a loss or norm that is not finite does */
 	struct spec_early early_stopping;
 	struct spec_keep keep;
 };

@@ -15,6 +15,7 @@
 
 static const char *const kind_names[] = { "train", NULL };
 static const char *const external_names[] = { "external", NULL };
+static const char *const nonfinite_names[] = { "stop", "continue", NULL };
 static const char *const mode_names[] = { "graph", "eager", NULL };
 static const char *const defaults_names[] = { "pytorch", "keras", NULL };
 static const char *const validate_words[] = { "epoch", "never", NULL };
@@ -160,6 +161,14 @@ static const struct opt train_opts[] = {
 		.low = 1,
 		.high = ACCUMULATE_MOST,
 		.doc = "Batches whose gradients are added up for one step." },
+	{ .name = "on_nonfinite",
+		.kind = OPT_ENUM,
+		.at = AT(on_nonfinite),
+		.value = "\"stop\"",
+		.names = nonfinite_names,
+		.doc = "What a loss or gradient norm that is not finite does: the job stops before the update, and "
+		       "that "
+		       "step is replayed to find the op to blame; or it goes on without the update." },
 	{ .name = "early_stopping",
 		.kind = OPT_SECTION,
 		.at = AT(early_stopping),

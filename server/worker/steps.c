@@ -36,6 +36,8 @@ void log_window(struct run *r)
 	}
 	tell_point(&r->tell, "train/lr", at->step, nn_group_lr(r->spec.optimizer.options, -1) * r->factor);
 	tell_point(&r->tell, "train/grad_norm", at->step, r->grad_norm);
+	if (r->spec.train.on_nonfinite == SPEC_CONTINUE)
+		tell_point(&r->tell, "train/skipped", at->step, (double)at->skipped);
 	if (now > r->window_ns)
 		tell_point(&r->tell, "train/samples_per_second", at->step,
 			(double)r->window_seen * 1e9 / (double)(now - r->window_ns));
@@ -133,6 +135,8 @@ static bool next_batch(void *arg, int i, struct nn_batch *out)
 
 	if (!b)
 		return false;
+	if (r->watch)
+		r->watch->batch(r->watch->arg, i, b, epoch_order(r, r->at.epoch), first);
 	s->n = n;
 	s->samples += n;
 	*out = b->of;
@@ -145,7 +149,8 @@ static void count_answers(void *arg, int i, const float *answer, const float *ea
 	struct run *r = s->run;
 	struct nn_answers a = run_answers(r, s->n, answer, each);
 
-	(void)i;
+	if (r->watch)
+		r->watch->answers(r->watch->arg, i, &a);
 	for (int k = 0; k < r->spec.metrics.n; k++) {
 		const struct nn_metric_type *t = spec_metric(&r->spec, k);
 		struct checkpoint_figure *f = &r->at.window_metric[k];
@@ -182,6 +187,28 @@ static bool failed(struct run *r)
 	return false;
 }
 
+/* The step was not finite, so its update has not happened.  False: the training stops before it. */
+static bool pass_over(struct run *r)
+{
+	const char *what = isfinite(r->loss) ? "gradient norm" : "loss";
+	double value = isfinite(r->loss) ? r->grad_norm : r->loss;
+
+	if (r->spec.train.on_nonfinite == SPEC_CONTINUE) {
+		r->at.skipped++;
+		tell_log(&r->tell, "warning", "step %lld: the %s is %g; its update is left out",
+			(long long)r->at.step + 1, what, value);
+		return true;
+	}
+	r->nonfinite = isfinite(r->loss) ? "grad_norm" : "loss";
+	err_set(&r->err, TD_INVALID,
+		"step %lld: the %s is %g, so its update did not happen and the training stopped; the replay of this "
+		"step, "
+		"which is made by itself, names the op to blame; \"on_nonfinite\": \"continue\" leaves such updates "
+		"out",
+		(long long)r->at.step + 1, what, value);
+	return false;
+}
+
 bool train_step(struct run *r)
 {
 	struct checkpoint *at = &r->at;
@@ -197,10 +224,13 @@ bool train_step(struct run *r)
 
 	if (nn_trainer_step(r->trainer, &step, &result))
 		return failed(r);
+	r->loss = result.loss;
+	r->grad_norm = result.grad_norm;
+	if (!(isfinite(r->loss) && isfinite(r->grad_norm)) && !pass_over(r))
+		return false;
 	r->train_ns += clock_monotonic_ns() - began;
 	r->train_samples += s.samples;
 	r->window_seen += s.samples;
-	r->grad_norm = result.grad_norm;
 	r->factor = step.factor;
 	at->step++;
 	at->batch += step.n_batches;
@@ -212,7 +242,8 @@ bool train_step(struct run *r)
 	at->window_targets += result.n;
 	if (at->step % r->spec.log.every == 0 || at->step == r->n_steps)
 		log_window(r);
-	if (r->spec.log.histograms_every && at->step % r->spec.log.histograms_every == 0 && !send_histograms(r))
+	if (r->spec.log.histograms_every && at->step % r->spec.log.histograms_every == 0 && !r->watch &&
+		!send_histograms(r))
 		return false;
 	tell_due(&r->tell);
 	tell_progress(&r->tell, at->step, at->epoch, "train", false);

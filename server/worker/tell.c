@@ -37,8 +37,13 @@ void tell_due(struct tell *t)
 
 void tell_point(struct tell *t, const char *series, int64_t step, double value)
 {
-	cJSON *point = cJSON_CreateArray();
+	cJSON *point;
 
+	if (t->point) {
+		t->point(t->arg, series, step, value);
+		return;
+	}
+	point = cJSON_CreateArray();
 	cJSON_AddItemToArray(point, cJSON_CreateString(series));
 	cJSON_AddItemToArray(point, cJSON_CreateNumber((double)step));
 	cJSON_AddItemToArray(point, cJSON_CreateNumber((double)clock_now_ms()));
@@ -55,7 +60,7 @@ void tell_progress(struct tell *t, int64_t step, int64_t epoch, const char *phas
 	int64_t now = clock_monotonic_ms();
 	cJSON *body;
 
-	if (!urgent && now - t->progress_ms < TELL_PROGRESS_MS)
+	if (t->point || (!urgent && now - t->progress_ms < TELL_PROGRESS_MS))
 		return;
 	t->progress_ms = now;
 	body = cJSON_CreateObject();
@@ -68,10 +73,13 @@ void tell_progress(struct tell *t, int64_t step, int64_t epoch, const char *phas
 
 void tell_log(struct tell *t, const char *level, const char *fmt, ...)
 {
-	cJSON *body = cJSON_CreateObject();
+	cJSON *body;
 	char text[1000];
 	va_list ap;
 
+	if (t->point)
+		return;
+	body = cJSON_CreateObject();
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
@@ -81,15 +89,17 @@ void tell_log(struct tell *t, const char *level, const char *fmt, ...)
 	link_send(t->link, PROTO_LOG, body);
 }
 
-void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry)
+void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry, int64_t step)
 {
 	cJSON *body = cJSON_CreateObject();
 
 	tell_flush(t);
-	cJSON_AddStringToObject(body, "status", status_name(s));
+	cJSON_AddStringToObject(body, "status", step ? "NONFINITE" : status_name(s));
 	cJSON_AddStringToObject(body, "detail", detail);
 	if (pointer)
 		cJSON_AddStringToObject(body, "pointer", pointer);
 	cJSON_AddBoolToObject(body, "retry", retry);
+	if (step)
+		cJSON_AddNumberToObject(body, "step", (double)step);
 	link_send(t->link, PROTO_FAILED, body);
 }

@@ -18,6 +18,9 @@ struct tell {
 	int64_t sent_ms;     /* monotonic; of the last METRICS, 0: none yet */
 	int64_t progress_ms; /* monotonic; of the last PROGRESS */
 	int64_t n_steps;     /* of the whole job */
+	/* Not NULL: points go here, and everything else nowhere; nobody but a replay listens. */
+	void (*point)(void *arg, const char *series, int64_t step, double value);
+	void *arg; /* borrowed */
 };
 
 void tell_init(struct tell *t, struct link *l);
@@ -31,7 +34,7 @@ void tell_flush(struct tell *t);
  * "test". */
 void tell_progress(struct tell *t, int64_t step, int64_t epoch, const char *phase, bool urgent);
 void tell_log(struct tell *t, const char *level, const char *fmt, ...) TD_PRINTF(3, 4);
-/* FAILED.  POINTER may be NULL; RETRY: another attempt may help. */
-void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry);
+/* FAILED.  POINTER may be NULL; RETRY: another attempt may help; STEP: the one that was not finite, 0: none was. */
+void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry, int64_t step);
 
 #endif

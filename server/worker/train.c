@@ -102,7 +102,7 @@ static bool make_trainer(struct run *r)
 	r->c = o.c = td_ctx_create(&(td_ctx_options){ .threads = r->threads, .seed = (uint64_t)r->spec.seed });
 	if (!nn_model_allocate(r->model, r->c, (uint64_t)r->spec.seed))
 		r->trainer = nn_trainer_create(&o);
-	if (r->trainer && r->spec.log.histograms_every)
+	if (r->trainer && r->spec.log.histograms_every && !r->watch)
 		nn_trainer_keep_gradients(r->trainer, true);
 	if (!r->trainer || td_error(r->c)->status)
 		err_set(&r->err, td_error(r->c)->status, "making the model: %s", td_error(r->c)->text);
@@ -165,13 +165,20 @@ static void tell_started(struct run *r)
 		add_split_series(r, series, DATA_TEST);
 	add_series(series, "train", "lr", true);
 	add_series(series, "train", "grad_norm", true);
+	if (r->spec.train.on_nonfinite == SPEC_CONTINUE)
+		add_series(series, "train", "skipped", true);
 	add_series(series, "train", "samples_per_second", false);
 	link_send(r->link, PROTO_STARTED, body);
 }
 
+bool run_open(struct run *r)
+{
+	return read_spec(r) && read_data(r) && make_model(r) && make_trainer(r) && set_start(r);
+}
+
 static bool prepare(struct run *r)
 {
-	if (!read_spec(r) || !read_data(r) || !make_model(r) || !make_trainer(r) || !set_start(r))
+	if (!run_open(r))
 		return false;
 	tell_started(r);
 	tell_log(&r->tell, "info",
@@ -184,7 +191,7 @@ static bool prepare(struct run *r)
 	return true;
 }
 
-static void run_release(struct run *r)
+void run_release(struct run *r)
 {
 	tell_release(&r->tell);
 	batch_rooms_release(r);
@@ -343,27 +350,36 @@ static void stop(struct run *r)
 	link_send(r->link, PROTO_STOPPED, body);
 }
 
-int worker_train(struct link *l, const cJSON *run)
+void run_init(struct run *r, struct link *l, const cJSON *run)
 {
-	struct run r = { .link = l,
+	*r = (struct run){ .link = l,
 		.folder = json_string(run, "folder", ""),
 		.data_folder = json_string(run, "data", ""),
 		.threads = (int)json_int(run, "threads", 1),
 		.init = json_string(json_get(run, "init"), "path", NULL),
 		.document = json_get(run, "spec"),
 		.began_ms = clock_monotonic_ms() };
-	bool done;
 
 	if (cJSON_IsObject(json_get(run, "resume")))
-		r.resume = json_get(run, "resume");
-	tell_init(&r.tell, l);
-	faults_init(&r.faults);
+		r->resume = json_get(run, "resume");
+	tell_init(&r->tell, l);
+	faults_init(&r->faults);
+}
+
+int worker_train(struct link *l, const cJSON *run)
+{
+	struct run r;
+	bool done;
+
+	run_init(&r, l, run);
 	done = prepare(&r) && train_all(&r) && finish(&r);
 	if (!done && !r.err.status)
 		stop(&r);
-	if (r.err.status)
+	if (r.err.status) {
+		tell_progress(&r.tell, r.at.step, r.at.epoch, "train", true);
 		tell_failed(&r.tell, r.err.status, r.err.text, r.err_pointer,
-			r.err.status == TD_IO || r.err.status == TD_NO_SPACE);
+			r.err.status == TD_IO || r.err.status == TD_NO_SPACE, r.nonfinite ? r.at.step + 1 : 0);
+	}
 	run_release(&r);
 	return link_flush(l, LEAVE_FLUSH_MS) || link_stop_wanted(l) == LINK_STALE ? 0 : 1;
 }
