@@ -229,13 +229,11 @@ typedef void td_take_fn(void *y, const void *x, const int64_t *map, int64_t n, i
 td_take_fn k_take_1, k_take_4, k_take_8;
 /* x[map[i]] += y[i], likewise; nothing where map[i] is negative. */
 TD_KERNEL(k_put, (void *x, const void *y, const int64_t *map, int64_t n, int64_t unit))
-/* y[i] = x[index[i si] along + i sx], elements of a size */
-typedef void td_gather_fn(
-	void *y, const void *x, const int64_t *index, int64_t n, int64_t along, int64_t sx, int64_t si);
+/* y[i] = x[index[i] along + i sx], elements of a size */
+typedef void td_gather_fn(void *y, const void *x, const int64_t *index, int64_t n, int64_t along, int64_t sx);
 td_gather_fn k_gather_1, k_gather_4, k_gather_8;
-/* x[index[i si] along + i sx] += y[i sy] */
-TD_KERNEL(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx,
-				 int64_t sy, int64_t si))
+/* x[index[i] along + i sx] += y[i] */
+TD_KERNEL(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx))
 /* y[i] = start + i step */
 TD_KERNEL(k_arange, (void *y, int64_t n, double start, double step))
 /* Conversion of one row; tables by element type in convert.c. */

@@ -27,12 +27,12 @@ TAKE(k_take_4, uint32_t)
 TAKE(k_take_8, uint64_t)
 
 #define GATHER(name, type)                                                                                             \
-	void name(void *yv, const void *xv, const int64_t *index, int64_t n, int64_t along, int64_t sx, int64_t si)    \
+	void name(void *yv, const void *xv, const int64_t *index, int64_t n, int64_t along, int64_t sx)                \
 	{                                                                                                              \
 		type *y = yv;                                                                                          \
 		const type *x = xv;                                                                                    \
 		for (int64_t i = 0; i < n; i++)                                                                        \
-			y[i] = x[index[i * si] * along + i * sx];                                                      \
+			y[i] = x[index[i] * along + i * sx];                                                           \
 	}
 GATHER(k_gather_1, uint8_t)
 GATHER(k_gather_4, uint32_t)
@@ -66,14 +66,13 @@ void K(k_put)(void *xv, const void *yv, const int64_t *map, int64_t n, int64_t u
 	}
 }
 
-void K(k_scatter_add)(
-	void *xv, const void *yv, const int64_t *index, int64_t n, int64_t along, int64_t sx, int64_t sy, int64_t si)
+void K(k_scatter_add)(void *xv, const void *yv, const int64_t *index, int64_t n, int64_t along, int64_t sx)
 {
 	real *x = xv;
 	const real *y = yv;
 
 	for (int64_t i = 0; i < n; i++)
-		x[index[i * si] * along + i * sx] += y[i * sy];
+		x[index[i] * along + i * sx] += y[i];
 }
 
 void K(k_arange)(void *yv, int64_t n, double start, double step)

@@ -260,6 +260,11 @@ td_value *ops_channels_last(td_ctx *c, td_value *x)
 	return x && x->shape.order != TD_CHANNELS_LAST && x->shape.rank >= 3 ? td_reorder(c, x, TD_CHANNELS_LAST) : x;
 }
 
+td_value *ops_in_order(td_ctx *c, td_value *x, const td_value *like)
+{
+	return like->shape.order == TD_CHANNELS_LAST ? ops_channels_last(c, x) : ops_row_major(c, x);
+}
+
 void ops_sample_input(td_sample *s, enum td_fill fill, td_dtype dtype, int rank, const int64_t *dim)
 {
 	int i = s->n_in++;

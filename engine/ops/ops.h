@@ -37,6 +37,8 @@ int64_t ops_windows(int64_t size, int64_t kernel, int64_t stride, int64_t paddin
 /* X in row-major order: itself, or through the op reorder. */
 td_value *ops_row_major(td_ctx *c, td_value *x);
 td_value *ops_channels_last(td_ctx *c, td_value *x);
+/* X in the order in which LIKE lies. */
+td_value *ops_in_order(td_ctx *c, td_value *x, const td_value *like);
 
 /* AXIS of X by its place, where a negative one counts from the last; false: X has no such axis, and C says so. */
 bool ops_axis(td_ctx *c, const char *op, const td_value *x, int *axis);
