@@ -245,6 +245,55 @@ void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_
 /* The same for everything that was recorded, session or not. */
 void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node_view *node), void *arg);
 
+/* ---- Functions: traced once for each kind of input, then replayed ------------------------------------------------ */
+
+/* What a function computes: OUT from IN, by ops.  It may be called at any time in either mode and always writes the same
+ * ops for inputs of the same kind. */
+typedef void td_body(td_ctx *c, void *arg, td_value *const *in, td_value **out);
+
+/* TensorFlow's tf.function.  A trace is kept for each signature: types, ranks, sizes and orders of the inputs, whether
+ * gradients are recorded, and, where the body draws random numbers, the place in the step at which it begins. */
+typedef struct td_function td_function;
+
+#define TD_TRACES_MOST 8 /* kept for one function; the least recently used goes first */
+
+enum td_function_flags {
+	TD_ANY_SIZE = 1,       /* sizes are no part of the signature: the body does not look at them */
+	TD_DIFFERENTIABLE = 2, /* results can be differentiated by whoever calls */
+};
+
+typedef struct td_function_stats {
+	int64_t calls, traces;
+	int64_t replayed; /* calls that a trace answered */
+	int64_t inlined;  /* calls that ran op by op: inside a trace, or because a gradient of the result was wanted */
+	const char *reason; /* of the last trace after the first, or of the last inlining: a sentence; never NULL */
+} td_function_stats;
+
+/* NAME is copied; ARG is borrowed.  At most TD_FUNCTION_MOST inputs and results. */
+#define TD_FUNCTION_MOST 7
+td_function *td_function_create(
+	const char *name, td_body *body, void *arg, int n_in, int n_out, unsigned flags /* td_function_flags */);
+void td_function_free(td_function *f); /* after everything that was recorded with it */
+/* OUT is borrowed from the step.  Without TD_DIFFERENTIABLE, and while no tape is open, results are constants for whoever
+ * differentiates them outside; with either the body runs op by op, because a trace keeps nothing for a gradient. */
+td_status td_function_call(td_ctx *c, td_function *f, td_value *const *in, td_value **out);
+td_function_stats td_function_counts(const td_function *f);
+
+/* OUT = THEN(IN) where PREDICATE (a scalar, not 0) says so, else OTHERWISE(IN); only one of them runs.  Both give results
+ * of the same types and sizes.  Their bodies see nothing but IN and constants, draw no random numbers and write to
+ * nothing.  Differentiable, again and again, by IN. */
+td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function *otherwise, td_value *const *in, int n_in,
+	td_value **out);
+/* While TEST(vars, constants) is not 0: vars = BODY(vars, constants).  What changes keeps its type and sizes; OUT receives
+ * it at the end.  MOST bounds the rounds: one more is an error.  Differentiable once, by vars and constants; what the
+ * gradient needs of MOST rounds is kept while it is wanted. */
+typedef struct td_loop {
+	td_function *test, *body; /* of N_VARS + N_CONSTANTS inputs */
+	int n_vars, n_constants;  /* together at most TD_FUNCTION_MOST */
+	int64_t most;
+} td_loop;
+td_status td_while(td_ctx *c, const td_loop *loop, td_value *const *vars, td_value *const *constants, td_value **out);
+
 /* ---- Ops: one typed builder each, made from the sources by the build --------------------------------------------- */
 
 #define TD_ALL_AXES   0xffffffffu           /* for td_sum, td_mean */
