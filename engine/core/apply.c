@@ -19,7 +19,7 @@ static void copy_attrs(void *to, const void *attrs, const td_op *op)
 
 struct td_handle {
 	const td_op *op;        /* NULL: free slot */
-	unsigned char key[256]; /* attributes, then the inputs' shapes */
+	unsigned char key[384]; /* attributes, then the inputs' shapes */
 	size_t n_key;
 	void *handle;  /* owned */
 	uint64_t used; /* c->handle_uses at the last use; 0: never */

@@ -88,19 +88,6 @@ static void columns_normalize_slice(void *arg, int slice)
 		v->n);
 }
 
-static double get(const void *p, td_dtype d, int64_t i)
-{
-	return d == TD_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-
-static void set(void *p, td_dtype d, int64_t i, double v)
-{
-	if (d == TD_F64)
-		((double *)p)[i] = v;
-	else
-		((float *)p)[i] = (float)v;
-}
-
 static void move_running(const td_call *call, const struct norm *v, const double *mean, const double *squares)
 {
 	const batch_norm_attrs *a = call->attrs;
@@ -108,10 +95,10 @@ static void move_running(const td_call *call, const struct norm *v, const double
 	for (int64_t j = 0; j < v->n; j++) {
 		double unbiased = squares[j] / (double)(v->m - 1);
 
-		set(call->in[3].data, v->dtype, j,
-			(1 - a->momentum) * get(call->in[3].data, v->dtype, j) + a->momentum * mean[j]);
-		set(call->in[4].data, v->dtype, j,
-			(1 - a->momentum) * get(call->in[4].data, v->dtype, j) + a->momentum * unbiased);
+		norm_set(call->in[3].data, v->dtype, j,
+			(1 - a->momentum) * norm_get(call->in[3].data, v->dtype, j) + a->momentum * mean[j]);
+		norm_set(call->in[4].data, v->dtype, j,
+			(1 - a->momentum) * norm_get(call->in[4].data, v->dtype, j) + a->momentum * unbiased);
 	}
 }
 
@@ -140,8 +127,8 @@ static void batch_norm_train_forward(const td_call *call)
 	v.centre = mean;
 	norm_sum(&v, call->threads, columns_squares_slice);
 	for (int64_t j = 0; j < v.n; j++) {
-		set(v.means, v.dtype, j, mean[j]);
-		set(v.rstds, v.dtype, j, 1 / sqrt(v.acc[j] / (double)v.m + a->eps));
+		norm_set(v.means, v.dtype, j, mean[j]);
+		norm_set(v.rstds, v.dtype, j, 1 / sqrt(v.acc[j] / (double)v.m + a->eps));
 	}
 	move_running(call, &v, mean, v.acc);
 	v.mean = v.means;
@@ -149,29 +136,10 @@ static void batch_norm_train_forward(const td_call *call)
 	threads_run(call->threads, v.n_slices, columns_normalize_slice, &v);
 }
 
-/* All axes but the channels. */
-static uint32_t value_axes(const td_value *x)
-{
-	return ((1u << x->shape.rank) - 1) & ~2u;
-}
-
-static td_value *sum_by_channel(td_ctx *c, td_value *x)
-{
-	return x ? td_sum(c, x, value_axes(x), false) : NULL;
-}
-
-/* [C] as [C, 1, ..], to be broadcast against X [N, C, ..]. */
-static td_value *by_channel(td_ctx *c, td_value *v, const td_value *x)
-{
-	int64_t dims[3] = { -1, 1, 1 };
-
-	return v && x->shape.rank > 2 ? td_reshape(c, v, dims, x->shape.rank - 1) : v;
-}
-
 static void batch_norm_train_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
 	td_value *dw = td_batch_norm_dw(c, dy[0], n->in[0], n->out[1], n->out[2], n->attrs),
-		 *db = sum_by_channel(c, dy[0]);
+		 *db = norm_sum_by_channel(c, dy[0]);
 
 	if (td_wants(n, 0))
 		dx[0] = td_batch_norm_dx(c, dy[0], n->in[0], n->in[1], n->out[1], n->out[2], dw, db, n->attrs);
@@ -220,8 +188,8 @@ static td_value *batch_norm_running(
 	td_value *deviation = td_sqrt(c, td_shift_by(c, variance, eps)), *scale = td_ones_like(c, mean), *y;
 
 	scale = td_div(c, weight ? weight : scale, deviation);
-	y = td_mul(c, td_sub(c, x, by_channel(c, mean, x)), by_channel(c, scale, x));
-	return bias ? td_add(c, y, by_channel(c, bias, x)) : y;
+	y = td_mul(c, td_sub(c, x, norm_by_channel(c, mean, x)), norm_by_channel(c, scale, x));
+	return bias ? td_add(c, y, norm_by_channel(c, bias, x)) : y;
 }
 
 /* x [N, C], [N, C, L] or [N, C, H, W]; weight and bias [C] or NULL; running_mean, running_var [C]: written while
@@ -283,12 +251,12 @@ static void batch_norm_dw_backward(td_ctx *c, const td_node *n, td_value *const 
 	td_value *g = n->in[0], *x = n->in[1], *h, *r;
 
 	if (td_wants(n, 0)) {
-		norm_standardise(c, x, value_axes(x), a->eps, true, &h, &r);
-		dx[0] = td_mul(c, h, by_channel(c, dy[0], x));
+		norm_standardise(c, x, norm_value_axes(x), a->eps, true, &h, &r);
+		dx[0] = td_mul(c, h, norm_by_channel(c, dy[0], x));
 	}
 	if (td_wants(n, 1))
 		dx[1] = td_batch_norm_dx(c, g, x, dy[0], n->in[2], n->in[3],
-			td_batch_norm_dw(c, g, x, n->in[2], n->in[3], a), sum_by_channel(c, g), a);
+			td_batch_norm_dw(c, g, x, n->in[2], n->in[3], a), norm_sum_by_channel(c, g), a);
 }
 
 static const batch_norm_attrs gradient_attrs = { 0, 1e-3 };
@@ -299,9 +267,9 @@ static void keep_statistics(td_ctx *c, td_value *x, td_value **mean, td_value **
 	td_value *h;
 
 	x = td_detach(c, x);
-	norm_standardise(c, x, value_axes(x), gradient_attrs.eps, true, &h, rstd);
-	*rstd = sum_by_channel(c, *rstd);
-	*mean = td_mean(c, x, value_axes(x), false);
+	norm_standardise(c, x, norm_value_axes(x), gradient_attrs.eps, true, &h, rstd);
+	*rstd = norm_sum_by_channel(c, *rstd);
+	*mean = td_mean(c, x, norm_value_axes(x), false);
 }
 
 static td_value *batch_norm_dw_apply(td_ctx *c, td_value *const *in)
@@ -387,24 +355,24 @@ static void batch_norm_dx_backward(td_ctx *c, const td_node *n, td_value *const 
 	const batch_norm_attrs *a = n->attrs;
 	td_value *u = dy[0], *g = n->in[0], *x = n->in[1], *w = n->in[2], *mean = n->in[3], *rstd = n->in[4],
 		 *dw = n->in[5], *db = n->in[6], *h, *r, *wr, *bare, *spread, *q;
-	uint32_t axes = value_axes(x);
+	uint32_t axes = norm_value_axes(x);
 
 	norm_standardise(c, x, axes, a->eps, true, &h, &r);
-	wr = w ? td_mul(c, r, by_channel(c, w, x)) : r;
+	wr = w ? td_mul(c, r, norm_by_channel(c, w, x)) : r;
 	bare = td_batch_norm_dx(c, g, x, NULL, mean, rstd, dw, db, a);
 	if (td_wants(n, 0))
 		dx[0] = td_mul(c, u, wr);
 	if (td_wants(n, 6))
-		dx[6] = td_neg(c, sum_by_channel(c, td_mul(c, wr, td_mean(c, u, axes, true))));
+		dx[6] = td_neg(c, norm_sum_by_channel(c, td_mul(c, wr, td_mean(c, u, axes, true))));
 	if (td_wants(n, 5))
-		dx[5] = td_neg(c, sum_by_channel(c, td_mul(c, wr, td_mean(c, td_mul(c, u, h), axes, true))));
+		dx[5] = td_neg(c, norm_sum_by_channel(c, td_mul(c, wr, td_mean(c, td_mul(c, u, h), axes, true))));
 	if (td_wants(n, 2))
-		dx[2] = sum_by_channel(c, td_mul(c, u, bare));
+		dx[2] = norm_sum_by_channel(c, td_mul(c, u, bare));
 	if (td_wants(n, 1)) {
-		q = td_batch_norm_dx(
-			c, u, x, NULL, mean, rstd, td_batch_norm_dw(c, u, x, mean, rstd, a), sum_by_channel(c, u), a);
-		spread = td_div(c, dw, sum_by_channel(c, td_ones_like(c, x)));
-		q = td_mul(c, q, td_mul(c, wr, by_channel(c, spread, x)));
+		q = td_batch_norm_dx(c, u, x, NULL, mean, rstd, td_batch_norm_dw(c, u, x, mean, rstd, a),
+			norm_sum_by_channel(c, u), a);
+		spread = td_div(c, dw, norm_sum_by_channel(c, td_ones_like(c, x)));
+		q = td_mul(c, q, td_mul(c, wr, norm_by_channel(c, spread, x)));
 		h = td_mul(c, h, td_mul(c, wr, td_mean(c, td_mul(c, u, bare), axes, true)));
 		dx[1] = td_neg(c, td_add(c, h, q));
 	}

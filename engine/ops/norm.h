@@ -55,6 +55,39 @@ static inline void norm_sum(struct norm *v, struct threads *t, void (*slice_fn)(
 			v->acc[j] += v->acc[s * v->n + j];
 }
 
+/* Element I of P, as a double. */
+static inline double norm_get(const void *p, td_dtype d, int64_t i)
+{
+	return d == TD_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+
+static inline void norm_set(void *p, td_dtype d, int64_t i, double v)
+{
+	if (d == TD_F64)
+		((double *)p)[i] = v;
+	else
+		((float *)p)[i] = (float)v;
+}
+
+/* All axes but the channels. */
+static inline uint32_t norm_value_axes(const td_value *x)
+{
+	return ((1u << x->shape.rank) - 1) & ~2u;
+}
+
+static inline td_value *norm_sum_by_channel(td_ctx *c, td_value *x)
+{
+	return x ? td_sum(c, x, norm_value_axes(x), false) : NULL;
+}
+
+/* [C] as [C, 1, ..], to be broadcast against X [N, C, ..]. */
+static inline td_value *norm_by_channel(td_ctx *c, td_value *v, const td_value *x)
+{
+	int64_t dims[TD_MAX_RANK] = { -1, 1, 1, 1, 1, 1 };
+
+	return v && x->shape.rank > 2 ? td_reshape(c, v, dims, x->shape.rank - 1) : v;
+}
+
 /* Gradients of norms read mean and rstd = 1 / sqrt(variance + eps) as numbers that the norm kept.  Both follow from x,
  * and a gradient of a gradient must say so: it makes them again, of ops, over AXES.  H receives (x - mean) rstd, and
  * RSTD the other in x's shape with ones for AXES. */
