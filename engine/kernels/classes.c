@@ -80,3 +80,15 @@ void K(k_cross_entropy_dx)(void *dxv, const void *xv, const void *lsev, int64_t 
 	for (int64_t i = 0; i < n; i++)
 		dx[i] = (R(exp)(x[i] - lse) - (i == label ? 1 : 0)) * dy;
 }
+
+void K(k_nll)(void *lossv, const void *xv, int64_t label, int64_t n)
+{
+	*(real *)lossv = label >= 0 && label < n ? -((const real *)xv)[label] : label == K_IGNORED ? 0 : (real)NAN;
+}
+
+void K(k_nll_dx)(void *dxv, int64_t label, const void *dyv, int64_t n)
+{
+	memset(dxv, 0, sizeof(real) * (size_t)n);
+	if (label >= 0 && label < n)
+		((real *)dxv)[label] = -*(const real *)dyv;
+}

@@ -36,6 +36,8 @@ typedef struct axis_attrs {
 	int axis;
 } axis_attrs;
 
+static const td_field axis_fields[] = { TD_FIELD(axis_attrs, axis), { 0 } };
+
 static bool axis_legal(td_infer *q, const char *op, int axis)
 {
 	char text[TD_SHAPE_TEXT];
@@ -105,7 +107,7 @@ static bool softmax_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = softmax_infer,
+TD_OP(softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .fields = axis_fields, .infer = softmax_infer,
 	.forward = { softmax_forward }, .backward = softmax_backward, .sample = softmax_sample)
 
 TD_API td_value *td_softmax(td_ctx *c, td_value *x, int axis)
@@ -160,8 +162,9 @@ static bool log_softmax_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(log_softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = softmax_infer,
-	.forward = { log_softmax_forward }, .backward = log_softmax_backward, .sample = log_softmax_sample)
+TD_OP(log_softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .fields = axis_fields,
+	.infer = softmax_infer, .forward = { log_softmax_forward }, .backward = log_softmax_backward,
+	.sample = log_softmax_sample)
 
 TD_API td_value *td_log_softmax(td_ctx *c, td_value *x, int axis)
 {
@@ -219,7 +222,7 @@ static bool argmax_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(argmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .infer = argmax_infer,
+TD_OP(argmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .fields = axis_fields, .infer = argmax_infer,
 	.forward = { argmax_forward }, .backward = td_nodiff, .sample = argmax_sample)
 
 TD_API td_value *td_argmax(td_ctx *c, td_value *x, int axis)
@@ -269,6 +272,11 @@ static void cross_entropy_each_forward(const td_call *call)
 		call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_slice, (void *)(uintptr_t)call);
 }
 
+static td_value *column(td_ctx *c, td_value *x)
+{
+	return td_reshape(c, x, (int64_t[]){ -1, 1 }, 2);
+}
+
 static void cross_entropy_each_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
 	if (td_wants(n, 0))
@@ -314,7 +322,10 @@ TD_API td_value *td_cross_entropy(td_ctx *c, td_value *logits, td_value *labels)
 	return td_mean(c, td_cross_entropy_each(c, logits, labels), TD_ALL_AXES, false);
 }
 
-/* ---- cross_entropy_dx: dx[n,k] = (e^(x[n,k] - lse[n]) - [k = label[n]]) dy[n] ------------------------------------ */
+/* ---- cross_entropy_dx: dx[n,k] = (p[n,k] - [k = label[n]]) dy[n], p[n,k] = e^(x[n,k] - lse[n]); 0 in a row that does
+ *      not count.  With u the gradient of dx: of x, with lse as what it is of x, p (u - the sum of p u) dy; of dy, the
+ *      sum over k of (p - [k = label]) u ----------------------------------------------------------------------------
+ */
 
 static void cross_entropy_dx_infer(td_infer *q)
 {
@@ -348,9 +359,24 @@ static void cross_entropy_dx_forward(const td_call *call)
 		(void *)(uintptr_t)call);
 }
 
+static void cross_entropy_dx_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	td_value *counts = td_cast(c, td_label_weights(c, n->in[1], NULL), n->in[0]->shape.dtype); /* [N] */
+	td_value *p = td_softmax(c, n->in[0], 1), *pu = td_mul(c, p, dy[0]);                       /* [N, C] */
+	td_value *sum = td_sum(c, pu, 1u << 1, false);                                             /* [N] */
+
+	if (td_wants(n, 0))
+		dx[0] = td_mul(c, td_sub(c, pu, td_mul(c, p, column(c, sum))), column(c, td_mul(c, n->in[3], counts)));
+	if (td_wants(n, 3))
+		dx[3] = td_add(c, td_mul(c, sum, counts), td_nll_each(c, dy[0], n->in[1]));
+}
+
+/* The logarithm as cross_entropy_each makes it: x - log softmax x, the same in every column. */
 static td_value *cross_entropy_dx_apply(td_ctx *c, td_value *const *in)
 {
-	return td_cross_entropy_dx(c, in[0], in[1], in[2], in[3]);
+	td_value *lse = td_mean(c, td_sub(c, in[0], td_log_softmax(c, in[0], 1)), 1u << 1, false);
+
+	return td_cross_entropy_dx(c, in[0], in[1], td_detach(c, lse), in[2]);
 }
 
 static bool cross_entropy_dx_sample(int i, td_sample *s)
@@ -360,16 +386,16 @@ static bool cross_entropy_dx_sample(int i, td_sample *s)
 	s->apply = cross_entropy_dx_apply;
 	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 7, 5);
 	SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 7);
-	SAMPLE_INPUT(s, TD_FILL_POSITIVE, TD_F32, 7);
 	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 7);
 	s->in[1].classes = 5;
-	for (int k = 0; k < 4; k++)
+	for (int k = 0; k < 3; k++)
 		s->in[k].batched = true;
 	return true;
 }
 
 TD_OP(cross_entropy_dx, .n_in = 4, .n_out = 1, .inplace = 1, .infer = cross_entropy_dx_infer,
-	.forward = { cross_entropy_dx_forward }, .backward = td_once, .sample = cross_entropy_dx_sample)
+	.forward = { cross_entropy_dx_forward }, .backward = cross_entropy_dx_backward,
+	.sample = cross_entropy_dx_sample)
 
 /* lse [N]: cross_entropy_each's hidden output; dy [N]. */
 TD_API td_value *td_cross_entropy_dx(td_ctx *c, td_value *logits, td_value *labels, td_value *lse, td_value *dy)
@@ -377,4 +403,115 @@ TD_API td_value *td_cross_entropy_dx(td_ctx *c, td_value *logits, td_value *labe
 	return logits && labels && lse && dy
 		       ? TD_APPLY(c, cross_entropy_dx, NULL, logits, labels, lse, ops_row_major(c, dy))
 		       : NULL;
+}
+
+/* ---- nll_each: loss[n] = -x[n, label[n]], 0 where the label does not count (torch.nn.functional.nll_loss) ---------
+ */
+
+static void nll_each_infer(td_infer *q)
+{
+	if (labels_legal(q, "nll"))
+		q->out[0] = (td_shape){ .dtype = q->in[0]->dtype, .rank = 1, .dim = { q->in[0]->dim[0] } };
+}
+
+static void nll_each_forward(const td_call *call)
+{
+	int64_t n = call->in[0].shape->dim[0], classes = call->in[0].shape->dim[1];
+	size_t size = td_dtype_size(call->in[0].shape->dtype);
+	const int64_t *labels = call->in[1].data;
+
+	for (int64_t i = 0; i < n; i++)
+		TD_PICK(call->in[0].shape->dtype, k_nll)
+	(at(call->out[0].data, i, size), at_const(call->in[0].data, i * classes, size), labels[i], classes);
+}
+
+static void nll_each_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	if (td_wants(n, 0))
+		dx[0] = td_nll_dx(c, dy[0], n->in[1], n->in[0]);
+}
+
+static td_value *nll_each_apply(td_ctx *c, td_value *const *in)
+{
+	return td_nll_each(c, in[0], in[1]);
+}
+
+static bool nll_each_sample(int i, td_sample *s)
+{
+	if (!cross_entropy_each_sample(2 * i, s))
+		return false;
+	s->apply = nll_each_apply;
+	return true;
+}
+
+TD_OP(nll_each, .n_in = 2, .n_out = 1, .infer = nll_each_infer, .forward = { nll_each_forward },
+	.backward = nll_each_backward, .sample = nll_each_sample)
+
+/* logarithms of probabilities [N, C], labels int64 [N] -> [N]; a label out of range gives NaN. */
+TD_API td_value *td_nll_each(td_ctx *c, td_value *x, td_value *labels)
+{
+	return x && labels ? TD_APPLY(c, nll_each, NULL, ops_row_major(c, x), labels) : NULL;
+}
+
+/* ---- nll_dx: dx[n,k] = -[k = label[n]] dy[n] ----------------------------------------------------------------------
+ */
+
+static void nll_dx_infer(td_infer *q)
+{
+	const td_shape *dy = q->in[0], *labels = q->in[1], *x = q->in[2];
+
+	if (!td__is_float(dy->dtype) || dy->rank != 1 || labels->dtype != TD_I64 || labels->rank != 1 ||
+		labels->dim[0] != dy->dim[0] || x->rank != 2 || x->dim[0] != dy->dim[0]) {
+		td_fail(q->ctx, TD_SHAPE, "nll_dx needs one gradient and one label for each row of logarithms");
+		return;
+	}
+	q->out[0] = *x;
+	q->out[0].dtype = dy->dtype;
+	q->out[0].order = TD_ROW_MAJOR;
+}
+
+static void nll_dx_forward(const td_call *call)
+{
+	int64_t n = call->in[0].shape->dim[0], classes = call->out[0].shape->dim[1];
+	size_t size = td_dtype_size(call->in[0].shape->dtype);
+	const int64_t *labels = call->in[1].data;
+
+	for (int64_t i = 0; i < n; i++)
+		TD_PICK(call->in[0].shape->dtype, k_nll_dx)
+	(at(call->out[0].data, i * classes, size), labels[i], at_const(call->in[0].data, i, size), classes);
+}
+
+static void nll_dx_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	if (td_wants(n, 0))
+		dx[0] = td_nll_each(c, dy[0], n->in[1]);
+}
+
+static td_value *nll_dx_apply(td_ctx *c, td_value *const *in)
+{
+	return td_nll_dx(c, in[0], in[1], in[2]);
+}
+
+static bool nll_dx_sample(int i, td_sample *s)
+{
+	if (i)
+		return false;
+	s->apply = nll_dx_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 7);
+	SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 7);
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 7, 5);
+	s->in[1].classes = 5;
+	s->in[2].fixed = true;
+	for (int k = 0; k < 3; k++)
+		s->in[k].batched = true;
+	return true;
+}
+
+TD_OP(nll_dx, .n_in = 3, .n_out = 1, .shape_only = 4, .infer = nll_dx_infer, .forward = { nll_dx_forward },
+	.backward = nll_dx_backward, .sample = nll_dx_sample)
+
+/* dy [N]; x [N, C]: for its shape. */
+TD_API td_value *td_nll_dx(td_ctx *c, td_value *dy, td_value *labels, td_value *x)
+{
+	return dy && labels && x ? TD_APPLY(c, nll_dx, NULL, dy, labels, x) : NULL;
 }

@@ -64,6 +64,76 @@ TD_API td_value *td_label_weights(td_ctx *c, td_value *labels, td_value *weights
 	return labels ? TD_APPLY(c, label_weights, NULL, labels, weights) : NULL;
 }
 
+/* ---- ignore_label: labels of one class do not count any more: they become TD_IGNORE_LABEL -------------------------
+ */
+
+typedef struct ignore_attrs {
+	int64_t label;
+} ignore_attrs;
+
+static const td_field ignore_label_fields[] = { TD_FIELD(ignore_attrs, label), { 0 } };
+
+static void ignore_label_infer(td_infer *q)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (q->in[0]->dtype == TD_I64)
+		ops_infer_same(q);
+	else
+		td_fail(q->ctx, TD_SHAPE, "ignore_label needs labels int64, not %s", td_shape_text(q->in[0], text));
+}
+
+static void ignore_label_forward(const td_call *call)
+{
+	int64_t ignored = ((const ignore_attrs *)call->attrs)->label, *y = call->out[0].data;
+	const int64_t *label = call->in[0].data;
+
+	for (int64_t i = 0; i < td_shape_count(call->in[0].shape); i++)
+		y[i] = label[i] == ignored ? TD_IGNORE_LABEL : label[i];
+}
+
+static td_value *ignore_label_apply(td_ctx *c, td_value *const *in)
+{
+	return td_ignore_label(c, in[0], 2);
+}
+
+static bool ignore_label_sample(int i, td_sample *s)
+{
+	if (i >= 2)
+		return false;
+	s->apply = ignore_label_apply;
+	SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, i ? 0 : 6, 3);
+	s->in[0].classes = 4;
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(ignore_label, .n_in = 1, .n_out = 1, .attrs_size = sizeof(ignore_attrs), .fields = ignore_label_fields,
+	.infer = ignore_label_infer, .forward = { ignore_label_forward }, .backward = td_nodiff,
+	.sample = ignore_label_sample)
+
+TD_API td_value *td_ignore_label(td_ctx *c, td_value *labels, int64_t label)
+{
+	return labels ? TD_APPLY(c, ignore_label, (&(ignore_attrs){ label }), labels) : NULL;
+}
+
+/* ---- multi_margin_each: the sum over k other than the label of max(0, margin - x[n,label] + x[n,k])^p, p 1 or 2
+ * (Weston and Watkins, 1999; torch.nn.MultiMarginLoss divides by the number of classes).  The label's own term is
+ * margin^p */
+
+/* x [N, C], labels int64 [N] -> [N]; 0 where the label does not count. */
+TD_API td_value *td_multi_margin_each(td_ctx *c, td_value *x, td_value *labels, double margin, int p)
+{
+	td_value *own = td_neg(c, td_nll_each(c, x, labels)), *over, *sum, *counts;
+
+	if (!own)
+		return NULL;
+	over = td_relu(c, td_shift_by(c, td_sub(c, x, td_reshape(c, own, (int64_t[]){ -1, 1 }, 2)), margin));
+	sum = td_sum(c, p == 2 ? td_square(c, over) : over, 1u << 1, false);
+	counts = td_cast(c, td_label_weights(c, labels, NULL), td_shape_of(x)->dtype);
+	return td_mul(c, td_shift_by(c, sum, p == 2 ? -margin * margin : -margin), counts);
+}
+
 /* ---- bce_logits_each: -(w t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))), in a form that does not overflow
  * (torch.nn.functional.binary_cross_entropy_with_logits): softplus(x) - x t without a weight */
 
