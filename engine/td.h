@@ -126,6 +126,18 @@ typedef struct td_event {
 typedef void td_observer(void *arg, const td_event *event);
 void td_observe(td_ctx *c, td_observer *fn, void *arg); /* FN NULL: nobody watches any more */
 
+/* Warnings: what is allowed and probably not meant, told once for each code and layer.  FN must not apply ops. */
+typedef struct td_warning {
+	const char *code;  /* "broadcast", "double_softmax", "double_sigmoid", "training_mode", "accumulated" */
+	const char *layer; /* "" outside of any */
+	const char *text;  /* a sentence with the fix */
+} td_warning;
+typedef void td_warning_fn(void *arg, const td_warning *w);
+void td_on_warning(td_ctx *c, td_warning_fn *fn, void *arg); /* FN NULL: nobody listens, and nobody looks */
+void td_warn(td_ctx *c, const char *code, const char *fmt, ...) TD_PRINTF(3, 4);
+/* Gradients are meant to add up over several steps: no warning about it. */
+void td_accumulate(td_ctx *c, bool meant);
+
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 /* A tensor of SHAPE; DATA are its elements in logical row-major order, or NULL for zeros.  The caller's (td_unref),

@@ -378,6 +378,8 @@ bool td_apply_all(
 		return false;
 	if (!infer(c, op, attrs, in, n_in, &q, shapes))
 		return false;
+	if (c->warn)
+		td__lint(c, op, in, shapes);
 	if (c->graph)
 		record(c, op, attrs, in, n_in, shapes, out);
 	else

@@ -74,6 +74,7 @@ struct td_value {
 	bool placeholder;    /* of a graph's symbol: fed */
 	uint32_t version;    /* of a graph's symbol: writes recorded so far; a tensor's are counted by its storage */
 	const char *writer;  /* likewise: op of the last one */
+	int64_t grad_step;   /* of a leaf with a gradient: the step that began it */
 	td_hook *hooks;      /* owned list (a symbol's lie in the graph's arena) */
 	const char *name;    /* owned by an eager value; the graph's arena otherwise; NULL: none */
 };
@@ -323,6 +324,10 @@ struct td_ctx {
 	bool in_backward;
 	const td_node *visiting; /* whose gradient rule runs; NULL: none */
 	int n_tapes;             /* open */
+	td_warning_fn *warn;     /* NULL: nobody listens */
+	void *warn_arg;          /* borrowed */
+	struct map warned;       /* "code\nlayer" of what was told */
+	bool accumulates;        /* see td_accumulate */
 	td_value **made;         /* owned array of owned references: what the step made */
 	int n_made, made_room;
 	struct map layers; /* interned layer paths; values are the keys' copies, owned */
@@ -335,6 +340,9 @@ struct td_ctx {
 };
 
 void td__handles_free(td_ctx *c);
+
+/* Look for what is probably not meant; called where somebody listens. */
+void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out);
 
 /* Tell the observer, if there is one, that GRAD is the whole gradient of V.  While tracing there is nothing to tell. */
 void td__observe_gradient(td_ctx *c, td_value *v, td_value *grad);

@@ -17,6 +17,7 @@ td_ctx *td_ctx_create(const td_ctx_options *options)
 	c->device = &td__devices[TD_CPU];
 	c->pool = td__pool_create(c->device);
 	map_init(&c->layers);
+	map_init(&c->warned);
 	td_name_pop(c); /* the outermost path is "" */
 	return c;
 }
@@ -39,6 +40,7 @@ void td_ctx_free(td_ctx *c)
 	for (size_t i = 0; (e = map_next(&c->layers, &i));)
 		mem_free(e->value);
 	map_release(&c->layers);
+	map_release(&c->warned);
 	td__pool_unref(c->pool);
 	threads_free(c->threads);
 	mem_free(c);

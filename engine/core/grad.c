@@ -253,6 +253,23 @@ static bool starts_backward(td_ctx *c, const td_value *v, const td_value *seed)
 	return true;
 }
 
+void td_accumulate(td_ctx *c, bool meant)
+{
+	c->accumulates = meant;
+}
+
+/* LEAF's gradient is about to grow. */
+static void note_accumulation(td_ctx *c, td_value *leaf)
+{
+	if (!leaf->grad)
+		leaf->grad_step = c->step;
+	else if (leaf->grad_step != c->step && !c->accumulates)
+		td_warn(c, "accumulated",
+			"the gradient of \"%s\" was not zeroed since step %lld and adds up; zero it after each update (td_zero_grad), "
+			"or say that it is meant (td_accumulate)",
+			td_name_of(leaf), (long long)leaf->grad_step);
+}
+
 void td_backward_from(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, unsigned flags)
 {
 	struct walk w = { .c = c };
@@ -269,6 +286,7 @@ void td_backward_from(td_ctx *c, td_value *const *outputs, td_value *const *seed
 
 		if (!sum || c->err.status)
 			continue;
+		note_accumulation(c, leaf);
 		td_ref(sum);
 		td_unref(leaf->grad);
 		leaf->grad = sum;
