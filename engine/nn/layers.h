@@ -17,6 +17,11 @@
 		NN_ROW(type, field), .kind = OPT_INT, .low = 1, .high = NN_FEATURES_MOST, .required = true,            \
 				     .doc = (text)                                                                     \
 	}
+/* A size that follows from the layer before; who gives it wants to be told where it is wrong (nn_expect). */
+#define NN_GIVEN_ROW(type, field, text)                                                                                \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_INT, .low = 1, .high = NN_FEATURES_MOST, .doc = (text)                \
+	}
 #define NN_FLAG_ROW(type, field, otherwise, text)                                                                      \
 	{                                                                                                              \
 		NN_ROW(type, field), .kind = OPT_BOOL, .value = (otherwise), .doc = (text)                             \
@@ -90,9 +95,6 @@ static inline int nn_axis(int64_t axis, int rank)
 	return a >= 0 && a < rank ? (int)a : -1;
 }
 
-/* Whether L is an embedding whose row for the data's padding is zero. */
-bool nn_pads_with_zeros(const struct nn_layer *l);
-
 struct nn_concat_options {
 	int64_t dim;
 };
@@ -103,10 +105,14 @@ extern const struct nn_layer_type nn_conv1d, nn_conv2d;
 extern const struct nn_layer_type nn_max_pool1d, nn_avg_pool1d, nn_max_pool2d, nn_avg_pool2d, nn_adaptive_avg_pool2d,
 	nn_global_avg_pool;
 extern const struct nn_layer_type nn_batch_norm, nn_batch_norm1d, nn_batch_norm2d, nn_layer_norm, nn_dropout;
-extern const struct nn_layer_type nn_lstm, nn_gru, nn_sequence_mean;
+extern const struct nn_layer_type nn_rnn, nn_lstm, nn_gru, nn_sequence_mean;
+extern const struct nn_layer_type nn_multihead_attention, nn_transformer_encoder_layer, nn_positional_embedding,
+	nn_positional_encoding;
+extern const struct nn_layer_type nn_dropout1d, nn_dropout2d, nn_alpha_dropout;
 extern const struct nn_layer_type nn_relu, nn_leaky_relu, nn_elu, nn_gelu, nn_silu, nn_sigmoid, nn_tanh, nn_softplus,
-	nn_softmax, nn_log_softmax;
-extern const struct nn_layer_type nn_flatten, nn_reshape, nn_transpose, nn_add, nn_concat;
+	nn_softsign, nn_mish, nn_log_sigmoid, nn_relu6, nn_hardsigmoid, nn_hardswish, nn_hardtanh, nn_selu, nn_celu,
+	nn_prelu, nn_glu, nn_softmax, nn_softmin, nn_log_softmax;
+extern const struct nn_layer_type nn_flatten, nn_unflatten, nn_identity, nn_reshape, nn_transpose, nn_add, nn_concat;
 extern const struct nn_layer_type nn_sequential, nn_residual, nn_branches; /* model_tree.c */
 
 #endif

@@ -1,13 +1,15 @@
 /* Activations: one function of each element, and softmax, one of each row. */
 #include "nn/layers.h"
 
+#include <math.h>
+
 /* ---- Those without options --------------------------------------------------------------------------------------- */
 
-#define PLAIN(layer, module, text)                                                                                     \
+#define PLAIN(layer, function, module, text)                                                                           \
 	static td_value *layer##_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)        \
 	{                                                                                                              \
 		(void)l;                                                                                               \
-		return td_##layer(p->c, x[0]);                                                                         \
+		return function(p->c, x[0]);                                                                           \
 	}                                                                                                              \
 	static void layer##_torch(const struct nn_layer *l, struct buf *out)                                           \
 	{                                                                                                              \
@@ -20,11 +22,59 @@
 		.torch = layer##_torch,                                                                                \
 	}
 
-PLAIN(relu, "ReLU", "max(x, 0)");
-PLAIN(silu, "SiLU", "x sigmoid(x), also called swish");
-PLAIN(sigmoid, "Sigmoid", "1 / (1 + exp(-x))");
-PLAIN(tanh, "Tanh", "The hyperbolic tangent");
-PLAIN(softplus, "Softplus", "log(1 + exp(x))");
+PLAIN(relu, td_relu, "ReLU", "max(x, 0)");
+PLAIN(silu, td_silu, "SiLU", "x sigmoid(x), also called swish");
+PLAIN(sigmoid, td_sigmoid, "Sigmoid", "1 / (1 + exp(-x))");
+PLAIN(tanh, td_tanh, "Tanh", "The hyperbolic tangent");
+PLAIN(softplus, td_softplus, "Softplus", "log(1 + exp(x))");
+
+/* ---- Those that are made of others ------------------------------------------------------------------------------- */
+
+/* x / (1 + |x|) */
+static td_value *softsign_of(td_ctx *c, td_value *x)
+{
+	return td_div(c, x, td_shift_by(c, td_abs(c, x), 1));
+}
+
+static td_value *mish_of(td_ctx *c, td_value *x)
+{
+	return td_mul(c, x, td_tanh(c, td_softplus(c, x)));
+}
+
+static td_value *log_sigmoid_of(td_ctx *c, td_value *x)
+{
+	return td_neg(c, td_softplus(c, td_neg(c, x)));
+}
+
+/* The gradient at 0 is relu's, 0. */
+static td_value *relu6_of(td_ctx *c, td_value *x)
+{
+	return td_clamp(c, td_relu(c, x), 0, 6);
+}
+
+static td_value *hardsigmoid_of(td_ctx *c, td_value *x)
+{
+	return td_scale_by(c, relu6_of(c, td_shift_by(c, x, 3)), 1.0 / 6);
+}
+
+static td_value *hardswish_of(td_ctx *c, td_value *x)
+{
+	return td_mul(c, x, hardsigmoid_of(c, x));
+}
+
+/* Klambauer et al., "Self-normalizing neural networks", 2017: with these constants mean 0 and variance 1 stay. */
+static td_value *selu_of(td_ctx *c, td_value *x)
+{
+	return td_scale_by(c, td_elu(c, x, 1.6732632423543772), 1.0507009873554805);
+}
+
+PLAIN(softsign, softsign_of, "Softsign", "x / (1 + |x|)");
+PLAIN(mish, mish_of, "Mish", "x tanh(softplus(x))");
+PLAIN(log_sigmoid, log_sigmoid_of, "LogSigmoid", "The logarithm of sigmoid");
+PLAIN(relu6, relu6_of, "ReLU6", "min(max(x, 0), 6)");
+PLAIN(hardsigmoid, hardsigmoid_of, "Hardsigmoid", "relu6(x + 3) / 6");
+PLAIN(hardswish, hardswish_of, "Hardswish", "x hardsigmoid(x)");
+PLAIN(selu, selu_of, "SELU", "elu with constants that keep mean and variance");
 
 /* ---- leaky_relu: x where it is positive, else slope * x ---------------------------------------------------------- */
 
@@ -81,6 +131,186 @@ const struct nn_layer_type nn_elu = {
 	.torch = elu_torch,
 };
 
+/* ---- celu: x where it is positive, else alpha (exp(x / alpha) - 1) ----------------------------------------------- */
+
+struct celu_options {
+	double alpha;
+};
+
+static const struct opt celu_opts[] = { NN_FLOAT_ROW(
+	celu_options, alpha, 1e-6, 1e6, "1", "What very negative values come to, with a minus.") };
+
+/* As the sum of its two halves, so that what is positive comes out as it went in. */
+static td_value *celu_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	double alpha = ((const struct celu_options *)l->options)->alpha;
+	td_value *negative = td_clamp(p->c, x[0], -INFINITY, 0);
+
+	negative = td_scale_by(p->c, td_elu(p->c, td_scale_by(p->c, negative, 1 / alpha), 1), alpha);
+	return td_add(p->c, td_relu(p->c, x[0]), negative);
+}
+
+static void celu_torch(const struct nn_layer *l, struct buf *out)
+{
+	char number[32];
+
+	buf_printf(out, "nn.CELU(%s)", nn_number(((const struct celu_options *)l->options)->alpha, number));
+}
+
+const struct nn_layer_type nn_celu = {
+	NN_TYPE(celu, "x where it is positive, else alpha (exp(x / alpha) - 1), as torch.nn.CELU."),
+	.forward = celu_forward,
+	.torch = celu_torch,
+};
+
+/* ---- hardtanh: x between two bounds ------------------------------------------------------------------------------ */
+
+struct hardtanh_options {
+	double min_val, max_val;
+};
+
+static const struct opt hardtanh_opts[] = { NN_FLOAT_ROW(
+						    hardtanh_options, min_val, -1e30, 1e30, "-1", "The least value."),
+	NN_FLOAT_ROW(hardtanh_options, max_val, -1e30, 1e30, "1", "The largest.") };
+
+static bool hardtanh_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct hardtanh_options *o = l->options;
+
+	return o->min_val < o->max_val ||
+	       nn_refuse(b, l, "hardtanh: max_val %g must be larger than min_val %g", o->max_val, o->min_val);
+}
+
+static td_value *hardtanh_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct hardtanh_options *o = l->options;
+
+	return td_clamp(p->c, x[0], o->min_val, o->max_val);
+}
+
+static void hardtanh_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct hardtanh_options *o = l->options;
+	char low[32], high[32];
+
+	buf_printf(out, "nn.Hardtanh(%s, %s)", nn_number(o->min_val, low), nn_number(o->max_val, high));
+}
+
+const struct nn_layer_type nn_hardtanh = {
+	NN_TYPE(hardtanh, "x, but no less and no more than two bounds, as torch.nn.Hardtanh."),
+	.build = hardtanh_build,
+	.forward = hardtanh_forward,
+	.torch = hardtanh_torch,
+};
+
+/* ---- prelu: x where it is positive, else a learnt slope * x ------------------------------------------------------ */
+
+struct prelu_options {
+	int64_t num_parameters;
+	double init;
+};
+
+static const struct opt prelu_opts[] = { { NN_ROW(prelu_options, num_parameters), .kind = OPT_INT, .value = "1",
+						 .low = 1, .high = NN_FEATURES_MOST,
+						 .doc = "Slopes: one for all, or one for each channel, axis 1." },
+	NN_FLOAT_ROW(prelu_options, init, -1e6, 1e6, "0.25", "Slopes at the start.") };
+
+static float prelu_start(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	(void)fans;
+	(void)key;
+	(void)i;
+	return (float)((const struct prelu_options *)options)->init;
+}
+
+static const struct nn_init_type prelu_init = { .type = { .name = "prelu" }, .element = prelu_start };
+
+static bool prelu_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct prelu_options *o = l->options;
+	td_shape weight = { .dtype = TD_F32, .rank = 1, .dim = { o->num_parameters } };
+	char in[TD_SHAPE_TEXT];
+
+	if (o->num_parameters > 1 && (l->in[0].rank < 2 || l->in[0].dim[1] != o->num_parameters))
+		return nn_refuse(b, l, "prelu: num_parameters %lld is neither 1 nor the channels of %s from %s",
+			(long long)o->num_parameters, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	return nn_declare(b, l, "weight", &weight, (struct nn_fans){ 1, 1 }, &prelu_init, o);
+}
+
+/* At 0 the gradient is the slope, as torch has it. */
+static td_value *prelu_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	int64_t dims[TD_MAX_RANK] = { -1 };
+	int n = TD_MAX(l->in[0].rank - 1, 1); /* [C, 1, 1] beside [N, C, H, W] */
+	td_value *slope = l->param[0];
+
+	for (int i = 1; i < n; i++)
+		dims[i] = 1;
+	if (n > 1)
+		slope = td_reshape(p->c, slope, dims, n);
+	return td_add(p->c, td_relu(p->c, x[0]), td_mul(p->c, td_clamp(p->c, x[0], -INFINITY, 0), slope));
+}
+
+static void prelu_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct prelu_options *o = l->options;
+	char number[32];
+
+	buf_printf(out, "nn.PReLU(%lld, init=%s)", (long long)o->num_parameters, nn_number(o->init, number));
+}
+
+const struct nn_layer_type nn_prelu = {
+	NN_TYPE(prelu, "x where it is positive, else x times a learnt slope, as torch.nn.PReLU."),
+	.build = prelu_build,
+	.forward = prelu_forward,
+	.torch = prelu_torch,
+};
+
+/* ---- glu: the first half of an axis times the sigmoid of the second ---------------------------------------------- */
+
+struct glu_options {
+	int64_t dim;
+};
+
+static const struct opt glu_opts[] = { NN_AXIS_ROW(glu_options, dim, "-1", "The axis that is halved.") };
+
+static int glu_axis(const struct nn_layer *l)
+{
+	return nn_axis(((const struct glu_options *)l->options)->dim, l->in[0].rank);
+}
+
+static bool glu_build(struct nn_builder *b, struct nn_layer *l)
+{
+	int axis = glu_axis(l);
+	char in[TD_SHAPE_TEXT];
+
+	return (axis > 0 && l->in[0].dim[axis] % 2 == 0) ||
+	       nn_refuse(b, l, "glu: %s from %s has no axis %lld behind the batch whose size is even",
+		       td_shape_text(&l->in[0], in), nn_source(b, l, 0),
+		       (long long)((const struct glu_options *)l->options)->dim);
+}
+
+static td_value *glu_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	int axis = glu_axis(l);
+	int64_t half = l->in[0].dim[axis] / 2;
+
+	return td_mul(p->c, td_slice(p->c, x[0], axis, 0, half),
+		td_sigmoid(p->c, td_slice(p->c, x[0], axis, half, TD_SIZE_END)));
+}
+
+static void glu_torch(const struct nn_layer *l, struct buf *out)
+{
+	buf_printf(out, "nn.GLU(dim=%d)", glu_axis(l));
+}
+
+const struct nn_layer_type nn_glu = {
+	NN_TYPE(glu, "The first half of an axis times the sigmoid of the second, as torch.nn.GLU."),
+	.build = glu_build,
+	.forward = glu_forward,
+	.torch = glu_torch,
+};
+
 /* ---- gelu: x times the normal distribution's share below x ------------------------------------------------------- */
 
 struct gelu_options {
@@ -108,7 +338,7 @@ const struct nn_layer_type nn_gelu = {
 	.torch = gelu_torch,
 };
 
-/* ---- softmax and log_softmax: exp(x) with sum 1 along an axis ---------------------------------------------------- */
+/* ---- softmax, softmin and log_softmax: exp(x), or exp(-x), with sum 1 along an axis ------------------------------ */
 
 struct softmax_options {
 	int64_t dim;
@@ -135,7 +365,9 @@ static td_value *softmax_forward(const struct nn_pass *p, const struct nn_layer 
 {
 	int axis = softmax_axis(l);
 
-	return l->type == &nn_softmax ? td_softmax(p->c, x[0], axis) : td_log_softmax(p->c, x[0], axis);
+	if (l->type == &nn_log_softmax)
+		return td_log_softmax(p->c, x[0], axis);
+	return td_softmax(p->c, l->type == &nn_softmin ? td_neg(p->c, x[0]) : x[0], axis);
 }
 
 static double softmax_flops(const struct nn_layer *l)
@@ -145,7 +377,11 @@ static double softmax_flops(const struct nn_layer *l)
 
 static void softmax_torch(const struct nn_layer *l, struct buf *out)
 {
-	buf_printf(out, "nn.%s(dim=%d)", l->type == &nn_softmax ? "Softmax" : "LogSoftmax", softmax_axis(l));
+	buf_printf(out, "nn.%s(dim=%d)",
+		l->type == &nn_softmax   ? "Softmax"
+		: l->type == &nn_softmin ? "Softmin"
+					 : "LogSoftmax",
+		softmax_axis(l));
 }
 
 #define SOFTMAX(layer, text)                                                                                           \
@@ -162,4 +398,5 @@ static void softmax_torch(const struct nn_layer *l, struct buf *out)
 	}
 
 SOFTMAX(softmax, "exp(x), scaled so that the sum along an axis is 1, as torch.nn.Softmax.");
+SOFTMAX(softmin, "Softmax of -x, as torch.nn.Softmin.");
 SOFTMAX(log_softmax, "The logarithm of softmax, as torch.nn.LogSoftmax.");

@@ -1,19 +1,17 @@
 /* Layers that multiply by one matrix: linear, and embedding, which picks rows of it. */
 #include "nn/layers.h"
-#include "data/data.h"
 
 /* ---- linear: y = x W^T + b ------------------------------------------------------------------------------------- */
 
 struct linear_options {
-	int64_t out_features;
+	int64_t in_features, out_features;
 	bool bias;
 	struct opt_choice init, bias_init;
 };
 
-static const struct opt linear_opts[] = { NN_COUNT_ROW(linear_options, out_features, "Size of each output."),
-	NN_INIT_ROWS(linear_options) };
-
-static const char *const linear_inferred[] = { "in_features", NULL };
+static const struct opt linear_opts[] = { NN_GIVEN_ROW(linear_options, in_features,
+						  "Size of each input; it follows from the layer before."),
+	NN_COUNT_ROW(linear_options, out_features, "Size of each output."), NN_INIT_ROWS(linear_options) };
 
 static bool linear_build(struct nn_builder *b, struct nn_layer *l)
 {
@@ -33,7 +31,8 @@ static bool linear_build(struct nn_builder *b, struct nn_layer *l)
 		bias = td_shape_make(TD_F32, 1, o->out_features);
 	struct nn_fans fans = { features, o->out_features };
 
-	return nn_declare(b, l, "weight", &weight, fans, nn_init_of(&o->init), o->init.options) &&
+	return nn_expect(b, l, 0, "in_features", o->in_features, features) &&
+	       nn_declare(b, l, "weight", &weight, fans, nn_init_of(&o->init), o->init.options) &&
 	       (!o->bias || nn_declare(b, l, "bias", &bias, fans, nn_init_of(&o->bias_init), o->bias_init.options));
 }
 
@@ -56,12 +55,7 @@ static void linear_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_linear = {
-	.type = { .name = "linear",
-		.doc = "y = x W^T + b over the last axis, as torch.nn.Linear.",
-		.options = linear_opts,
-		.n_options = TD_COUNT(linear_opts),
-		.n_bytes = sizeof(struct linear_options),
-		.inferred = linear_inferred },
+	NN_TYPE(linear, "y = x W^T + b over the last axis, as torch.nn.Linear."),
 	.build = linear_build,
 	.forward = linear_forward,
 	.flops = linear_flops,
@@ -123,11 +117,6 @@ static bool embedding_build(struct nn_builder *b, struct nn_layer *l)
 		.first = (uint64_t)(o->padding_idx * o->embedding_dim),
 		.end = (uint64_t)((o->padding_idx + 1) * o->embedding_dim) };
 	return nn_declare(b, l, "weight", &weight, fans, &nn_masked, mask);
-}
-
-bool nn_pads_with_zeros(const struct nn_layer *l)
-{
-	return l->type == &nn_embedding && ((const struct embedding_options *)l->options)->padding_idx == DATA_PAD;
 }
 
 static td_value *embedding_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)

@@ -1,4 +1,4 @@
-/* Layers over the steps of a sequence [N, T, D]: LSTM, GRU, and the mean of all steps.
+/* Layers over the steps of a sequence [N, T, D]: plain recurrence, LSTM, GRU, and the mean of all steps.
  *
  * Where sequences differ in length, a recurrent layer ends each at its own end, as torch does for a packed sequence:
  * the outputs behind it are zero, and the reverse direction begins there. */
@@ -7,36 +7,44 @@
 
 #define STACKED_MOST 8 /* layers in one: NN_LAYER_PARAMS holds the parameters of eight in two directions */
 
-/* ---- lstm and gru ------------------------------------------------------------------------------------------------ */
+/* ---- rnn, lstm and gru ------------------------------------------------------------------------------------------- */
 
 enum { RETURN_SEQUENCE, RETURN_LAST };
 
 static const char *const returns[] = { "sequence", "last", NULL };
 
 struct recurrent_options {
-	int64_t hidden_size, num_layers;
+	int64_t input_size, hidden_size, num_layers;
 	bool bidirectional;
 	double dropout;
-	int answer; /* RETURN_SEQUENCE or RETURN_LAST */
+	int answer;       /* RETURN_SEQUENCE or RETURN_LAST */
+	int nonlinearity; /* of rnn: index into nonlinearities */
 };
 
-static const struct opt recurrent_opts[] = {
-	NN_COUNT_ROW(recurrent_options, hidden_size, "Size of the state, and of the output of one direction."),
-	{ NN_ROW(recurrent_options, num_layers), .kind = OPT_INT, .value = "1", .low = 1, .high = STACKED_MOST,
-		.doc = "Layers one upon the other." },
-	NN_FLAG_ROW(recurrent_options, bidirectional, "false",
-		"Also read from the end; the outputs of both directions are joined."),
-	{ NN_ROW(recurrent_options, dropout), .kind = OPT_FLOAT, .value = "0", .low = 0, .high = 1, .below = true,
-		.doc = "Dropout between the layers that stand one upon the other." },
-	{ .name = "return",
-		.at = offsetof(struct recurrent_options, answer),
-		.kind = OPT_ENUM,
-		.value = "\"sequence\"",
-		.names = returns,
-		.doc = "The output of each step, or the one of the last step alone (of each direction's own last)." },
-};
+#define RECURRENT_ROWS                                                                                                 \
+	NN_GIVEN_ROW(                                                                                                  \
+		recurrent_options, input_size, "Size of each step of the input; it follows from the layer before."),   \
+		NN_COUNT_ROW(                                                                                          \
+			recurrent_options, hidden_size, "Size of the state, and of the output of one direction."),     \
+		{ NN_ROW(recurrent_options, num_layers), .kind = OPT_INT, .value = "1", .low = 1,                      \
+			.high = STACKED_MOST, .doc = "Layers one upon the other." },                                   \
+		NN_FLAG_ROW(recurrent_options, bidirectional, "false",                                                 \
+			"Also read from the end; the outputs of both directions are joined."),                         \
+		{ NN_ROW(recurrent_options, dropout), .kind = OPT_FLOAT, .value = "0", .low = 0, .high = 1,            \
+			.below = true, .doc = "Dropout between the layers that stand one upon the other." },           \
+	{                                                                                                              \
+		.name = "return", .at = offsetof(struct recurrent_options, answer), .kind = OPT_ENUM,                  \
+		.value = "\"sequence\"", .names = returns,                                                             \
+		.doc = "The output of each step, or the one of the last step alone (of each direction's own last)."    \
+	}
 
-static const char *const recurrent_inferred[] = { "input_size", NULL };
+static const struct opt recurrent_opts[] = { RECURRENT_ROWS };
+
+static const char *const nonlinearities[] = { "tanh", "relu", NULL };
+
+static const struct opt rnn_opts[] = { RECURRENT_ROWS,
+	{ NN_ROW(recurrent_options, nonlinearity), .kind = OPT_ENUM, .value = "\"tanh\"", .names = nonlinearities,
+		.doc = "What is made of the sum of what input and state give." } };
 
 /* Parameters of layer K, direction D, stand at param + 4 * (K * directions + D), in this order. */
 enum { WEIGHT_IH, WEIGHT_HH, BIAS_IH, BIAS_HH, RECURRENT_PARAMS };
@@ -46,10 +54,15 @@ static int directions_of(const struct nn_layer *l)
 	return ((const struct recurrent_options *)l->options)->bidirectional ? 2 : 1;
 }
 
-/* Blocks of HIDDEN rows in each weight: i, f, g, o or r, z, n. */
+/* Blocks of HIDDEN rows in each weight: i, f, g, o or r, z, n; the plain layer has one. */
 static int gates_of(const struct nn_layer *l)
 {
-	return l->type == &nn_lstm ? 4 : 3;
+	return l->type == &nn_lstm ? 4 : l->type == &nn_gru ? 3 : 1;
+}
+
+static bool is_relu(const struct nn_layer *l)
+{
+	return l->type == &nn_rnn && ((const struct recurrent_options *)l->options)->nonlinearity == 1;
 }
 
 static bool declare_direction(struct nn_builder *b, struct nn_layer *l, int64_t in, int layer, bool reverse)
@@ -80,7 +93,7 @@ static bool recurrent_build(struct nn_builder *b, struct nn_layer *l)
 	if (l->in[0].rank != 3)
 		return nn_refuse(b, l, "%s takes sequences [N, T, features], but gets %s from %s", l->type->type.name,
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	if (!nn_lengths_fit(b, l))
+	if (!nn_expect(b, l, 0, "input_size", o->input_size, l->in[0].dim[2]) || !nn_lengths_fit(b, l, 0))
 		return false;
 	for (int k = 0; k < o->num_layers; k++)
 		for (int d = 0; d < directions_of(l); d++)
@@ -96,12 +109,13 @@ static td_value *direction_forward(
 {
 	td_value *gates;
 
-	if (gates_of(l) == 4) {
-		gates = td_linear(p->c, x, param[WEIGHT_IH], td_add(p->c, param[BIAS_IH], param[BIAS_HH]));
-		return td_lstm(p->c, gates, param[WEIGHT_HH], p->lengths, reverse);
+	if (l->type == &nn_gru) {
+		gates = td_linear(p->c, x, param[WEIGHT_IH], param[BIAS_IH]);
+		return td_gru(p->c, gates, param[WEIGHT_HH], param[BIAS_HH], p->lengths, reverse);
 	}
-	gates = td_linear(p->c, x, param[WEIGHT_IH], param[BIAS_IH]);
-	return td_gru(p->c, gates, param[WEIGHT_HH], param[BIAS_HH], p->lengths, reverse);
+	gates = td_linear(p->c, x, param[WEIGHT_IH], td_add(p->c, param[BIAS_IH], param[BIAS_HH]));
+	return l->type == &nn_lstm ? td_lstm(p->c, gates, param[WEIGHT_HH], p->lengths, reverse)
+				   : td_rnn(p->c, gates, param[WEIGHT_HH], p->lengths, reverse, is_relu(l));
 }
 
 static td_value *recurrent_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -141,10 +155,15 @@ static void recurrent_torch(const struct nn_layer *l, struct buf *out)
 	const struct recurrent_options *o = l->options;
 	char number[32];
 
-	buf_printf(out, "nn.%s(%lld, %lld", gates_of(l) == 4 ? "LSTM" : "GRU", (long long)l->in[0].dim[2],
-		(long long)o->hidden_size);
+	buf_printf(out, "nn.%s(%lld, %lld",
+		l->type == &nn_lstm  ? "LSTM"
+		: l->type == &nn_gru ? "GRU"
+				     : "RNN",
+		(long long)l->in[0].dim[2], (long long)o->hidden_size);
 	if (o->num_layers > 1)
 		buf_printf(out, ", num_layers=%lld", (long long)o->num_layers);
+	if (is_relu(l))
+		buf_puts(out, ", nonlinearity=\"relu\"");
 	buf_puts(out, ", batch_first=True");
 	if (o->dropout > 0 && o->num_layers > 1)
 		buf_printf(out, ", dropout=%s", nn_number(o->dropout, number));
@@ -158,14 +177,13 @@ static void recurrent_call(const struct nn_layer *l, const char *module, const c
 	buf_printf(out, "recurrent(%s, %s, lengths, last=%s)", module, x[0], nn_python(o->answer == RETURN_LAST));
 }
 
-#define RECURRENT(layer, text)                                                                                         \
+#define RECURRENT(layer, opts, text)                                                                                   \
 	const struct nn_layer_type nn_##layer = {                                                                      \
 		.type = { .name = #layer,                                                                              \
 			.doc = (text),                                                                                 \
-			.options = recurrent_opts,                                                                     \
-			.n_options = TD_COUNT(recurrent_opts),                                                         \
-			.n_bytes = sizeof(struct recurrent_options),                                                   \
-			.inferred = recurrent_inferred },                                                              \
+			.options = opts,                                                                               \
+			.n_options = TD_COUNT(opts),                                                                   \
+			.n_bytes = sizeof(struct recurrent_options) },                                                 \
 		.build = recurrent_build,                                                                              \
 		.forward = recurrent_forward,                                                                          \
 		.flops = recurrent_flops,                                                                              \
@@ -173,20 +191,11 @@ static void recurrent_call(const struct nn_layer *l, const char *module, const c
 		.call = recurrent_call,                                                                                \
 	}
 
-RECURRENT(lstm, "Long short-term memory over the steps of [N, T, features], as torch.nn.LSTM.");
-RECURRENT(gru, "Gated recurrent units over the steps of [N, T, features], as torch.nn.GRU.");
+RECURRENT(rnn, rnn_opts, "The plain recurrent layer over the steps of [N, T, features], as torch.nn.RNN.");
+RECURRENT(lstm, recurrent_opts, "Long short-term memory over the steps of [N, T, features], as torch.nn.LSTM.");
+RECURRENT(gru, recurrent_opts, "Gated recurrent units over the steps of [N, T, features], as torch.nn.GRU.");
 
 /* ---- sequence_mean: [N, T, D] becomes [N, D] --------------------------------------------------------------------- */
-
-/* Whether the steps behind a sequence's end are zero in what L reads. */
-static bool padding_is_zero(struct nn_builder *b, const struct nn_layer *l)
-{
-	const struct nn_layer *before = nn_input_layer(b, l, 0);
-
-	while (before && before->type == &nn_dropout)
-		before = nn_input_layer(b, before, 0);
-	return before && (before->type == &nn_lstm || before->type == &nn_gru || nn_pads_with_zeros(before));
-}
 
 static bool sequence_mean_build(struct nn_builder *b, struct nn_layer *l)
 {
@@ -195,14 +204,7 @@ static bool sequence_mean_build(struct nn_builder *b, struct nn_layer *l)
 	if (l->in[0].rank != 3)
 		return nn_refuse(b, l, "sequence_mean takes sequences [N, T, features], but gets %s from %s",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	if (!nn_has_lengths(b))
-		return true;
-	return nn_lengths_fit(b, l) &&
-	       (padding_is_zero(b, l) || nn_refuse(b, l,
-						 "sequence_mean: sequences differ in length, and what %s gives for the "
-						 "padding is not zero; put \"lstm\", "
-						 "\"gru\" or an \"embedding\" with \"padding_idx\": 0 before it",
-						 nn_source(b, l, 0)));
+	return nn_lengths_fit(b, l, 0);
 }
 
 static td_value *sequence_mean_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -212,7 +214,7 @@ static td_value *sequence_mean_forward(const struct nn_pass *p, const struct nn_
 	(void)l;
 	if (!p->lengths)
 		return td_mean(p->c, x[0], 1u << 1, false);
-	return td_div(p->c, td_sum(p->c, x[0], 1u << 1, false),
+	return td_div(p->c, td_sum(p->c, td_mask_steps(p->c, x[0], p->lengths), 1u << 1, false),
 		td_reshape(p->c, td_cast(p->c, p->lengths, TD_F32), column, 2));
 }
 

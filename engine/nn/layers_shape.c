@@ -7,25 +7,174 @@ static double no_flops(const struct nn_layer *l)
 	return 0;
 }
 
-/* ---- flatten: [N, a, b, ...] becomes [N, a*b*...], in C, H, W order -------------------------------------------- */
+/* ---- identity ---------------------------------------------------------------------------------------------------- */
+
+static td_value *identity_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	(void)p;
+	(void)l;
+	return x[0];
+}
+
+static void identity_torch(const struct nn_layer *l, struct buf *out)
+{
+	(void)l;
+	buf_puts(out, "nn.Identity()");
+}
+
+const struct nn_layer_type nn_identity = {
+	.type = { .name = "identity", .doc = "What comes in, as torch.nn.Identity." },
+	.takes_tokens = true,
+	.forward = identity_forward,
+	.flops = no_flops,
+	.torch = identity_torch,
+};
+
+/* ---- flatten: [N, a, b, ...] becomes [N, a*b*...], in C, H, W order ---------------------------------------------- */
+
+struct flatten_options {
+	int64_t start_dim, end_dim;
+};
+
+static const struct opt flatten_opts[] = { NN_AXIS_ROW(flatten_options, start_dim, "1",
+						   "The first of the axes that become one."),
+	NN_AXIS_ROW(flatten_options, end_dim, "-1", "The last of them.") };
+
+/* Axis FROM to axis TO become one. */
+static void flatten_axes(const struct nn_layer *l, int *from, int *to)
+{
+	const struct flatten_options *o = l->options;
+
+	*from = nn_axis(o->start_dim, l->in[0].rank);
+	*to = nn_axis(o->end_dim, l->in[0].rank);
+}
+
+static bool flatten_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct flatten_options *o = l->options;
+	int from, to;
+	char in[TD_SHAPE_TEXT];
+
+	flatten_axes(l, &from, &to);
+	return (from > 0 && to >= from) || l->in[0].rank == 1 ||
+	       nn_refuse(b, l,
+		       "flatten: start_dim %lld and end_dim %lld must be axes of %s from %s behind the batch, axis 0, "
+		       "in this order",
+		       (long long)o->start_dim, (long long)o->end_dim, td_shape_text(&l->in[0], in),
+		       nn_source(b, l, 0));
+}
 
 static td_value *flatten_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
-	(void)l;
-	return td_flatten(p->c, x[0], 1);
+	int64_t dims[TD_MAX_RANK];
+	int from, to, rank = l->in[0].rank, n = 0;
+
+	flatten_axes(l, &from, &to);
+	if (to == rank - 1)
+		return td_flatten(p->c, x[0], from);
+	for (int i = 0; i < rank; i++)
+		if (i <= from || i > to)
+			dims[n++] = i == from ? -1 : TD_SIZE_OF(i);
+	return td_reshape(p->c, x[0], dims, n);
 }
 
 static void flatten_torch(const struct nn_layer *l, struct buf *out)
 {
-	(void)l;
-	buf_puts(out, "nn.Flatten()");
+	const struct flatten_options *o = l->options;
+
+	if (o->start_dim == 1 && o->end_dim == -1)
+		buf_puts(out, "nn.Flatten()");
+	else
+		buf_printf(out, "nn.Flatten(%lld, %lld)", (long long)o->start_dim, (long long)o->end_dim);
 }
 
 const struct nn_layer_type nn_flatten = {
-	.type = { .name = "flatten", .doc = "All axes but the first become one, as torch.nn.Flatten." },
+	NN_TYPE(flatten, "Several axes become one, all but the first where nothing is said, as torch.nn.Flatten."),
+	.build = flatten_build,
 	.forward = flatten_forward,
 	.flops = no_flops,
 	.torch = flatten_torch,
+};
+
+/* ---- unflatten: one axis becomes several ------------------------------------------------------------------------- */
+
+struct unflatten_options {
+	int64_t dim;
+	struct opt_ints unflattened_size;
+};
+
+static const struct opt unflatten_opts[] = { NN_AXIS_ROW(unflatten_options, dim, "1", "The axis."),
+	{ NN_ROW(unflatten_options, unflattened_size), .kind = OPT_INTS, .least = 1, .most = TD_MAX_RANK - 1, .low = -1,
+		.high = 1e12, .required = true, .doc = "Sizes of what it becomes; one may be -1: what is left." } };
+
+/* Fault where SIZES, of which one may be -1, do not hold COUNT elements. */
+static bool sizes_hold(struct nn_builder *b, struct nn_layer *l, const struct opt_ints *sizes, int64_t count)
+{
+	const char *type = l->type->type.name;
+	int64_t given = 1;
+	int left = 0;
+	char in[TD_SHAPE_TEXT];
+
+	for (int i = 0; i < sizes->n; i++) {
+		if (!sizes->items[i])
+			return nn_refuse(b, l, "%s: a size is 0; give the size, or -1 for what is left", type);
+		left += sizes->items[i] < 0;
+		given = nn_product(given, TD_MAX(sizes->items[i], 1));
+	}
+	if (left > 1)
+		return nn_refuse(b, l, "%s: %d sizes are -1; at most one can be what is left", type, left);
+	if (left ? count % given : count != given)
+		return nn_refuse(b, l, "%s: of %s from %s it gets %lld elements, which do not fill a shape of %lld",
+			type, td_shape_text(&l->in[0], in), nn_source(b, l, 0), (long long)count, (long long)given);
+	return true;
+}
+
+static bool unflatten_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct unflatten_options *o = l->options;
+	int axis = nn_axis(o->dim, l->in[0].rank);
+	char in[TD_SHAPE_TEXT];
+
+	if (axis < 1)
+		return nn_refuse(b, l, "unflatten: %s from %s has no axis %lld behind the batch, axis 0",
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0), (long long)o->dim);
+	if (l->in[0].rank - 1 + o->unflattened_size.n > TD_MAX_RANK)
+		return nn_refuse(b, l, "unflatten: %s from %s would have more than %d axes; give fewer sizes",
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0), TD_MAX_RANK);
+	return sizes_hold(b, l, &o->unflattened_size, l->in[0].dim[axis]);
+}
+
+static td_value *unflatten_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct unflatten_options *o = l->options;
+	int axis = nn_axis(o->dim, l->in[0].rank), n = 0;
+	int64_t dims[TD_MAX_RANK];
+
+	for (int i = 0; i < l->in[0].rank; i++) {
+		if (i != axis)
+			dims[n++] = TD_SIZE_OF(i);
+		for (int k = 0; i == axis && k < o->unflattened_size.n; k++)
+			dims[n++] = o->unflattened_size.items[k];
+	}
+	return td_reshape(p->c, x[0], dims, n);
+}
+
+static void unflatten_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct unflatten_options *o = l->options;
+
+	buf_printf(out, "nn.Unflatten(%d, (", nn_axis(o->dim, l->in[0].rank));
+	for (int k = 0; k < o->unflattened_size.n; k++)
+		buf_printf(out, "%lld, ", (long long)o->unflattened_size.items[k]);
+	buf_puts(out, "))");
+}
+
+const struct nn_layer_type nn_unflatten = {
+	NN_TYPE(unflatten, "One axis becomes several, as torch.nn.Unflatten."),
+	.build = unflatten_build,
+	.forward = unflatten_forward,
+	.flops = no_flops,
+	.torch = unflatten_torch,
 };
 
 /* ---- reshape: the elements of a sample in another shape ---------------------------------------------------------- */
@@ -41,25 +190,11 @@ static const struct opt reshape_opts[] = { { NN_ROW(reshape_options, shape), .ki
 static bool reshape_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct reshape_options *o = l->options;
-	int64_t given = 1, count = 1;
-	int left = 0;
-	char in[TD_SHAPE_TEXT];
+	int64_t count = 1;
 
-	for (int i = 0; i < o->shape.n; i++) {
-		if (!o->shape.items[i])
-			return nn_refuse(b, l, "reshape: a size is 0; give the size, or -1 for what is left");
-		left += o->shape.items[i] < 0;
-		given = nn_product(given, TD_MAX(o->shape.items[i], 1));
-	}
 	for (int i = 1; i < l->in[0].rank; i++)
 		count = nn_product(count, l->in[0].dim[i]);
-	if (left > 1)
-		return nn_refuse(b, l, "reshape: %d sizes are -1; at most one can be what is left", left);
-	if (left ? count % given : count != given)
-		return nn_refuse(b, l,
-			"reshape: a sample of %s from %s has %lld elements, which do not fill a shape of %lld",
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0), (long long)count, (long long)given);
-	return true;
+	return sizes_hold(b, l, &o->shape, count);
 }
 
 static td_value *reshape_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -84,7 +219,7 @@ static void reshape_call(const struct nn_layer *l, const char *module, const cha
 }
 
 const struct nn_layer_type nn_reshape = {
-	NN_TYPE(reshape, "The elements of each sample in another shape, as torch.nn.Unflatten and torch.reshape."),
+	NN_TYPE(reshape, "The elements of each sample in another shape, as torch.reshape."),
 	.build = reshape_build,
 	.forward = reshape_forward,
 	.flops = no_flops,

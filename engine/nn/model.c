@@ -76,6 +76,18 @@ const struct nn_layer *nn_input_layer(const struct nn_builder *b, const struct n
 	return l->input[i] == NN_INPUT ? NULL : &b->model->layers[l->input[i]];
 }
 
+bool nn_expect(struct nn_builder *b, const struct nn_layer *l, int i, const char *name, int64_t given, int64_t actual)
+{
+	char below[64];
+
+	if (!given || given == actual)
+		return true;
+	snprintf(below, sizeof below, "/%s", name);
+	nn_refuse_at(b, b->spot, below, "%s: %s is %lld, but %s gives %lld; leave \"%s\" out: it follows from there",
+		l->type->type.name, name, (long long)given, nn_source(b, l, i), (long long)actual, name);
+	return false;
+}
+
 const char *nn_source(struct nn_builder *b, const struct nn_layer *l, int i)
 {
 	const struct nn_layer *from = nn_input_layer(b, l, i);
@@ -96,21 +108,16 @@ int64_t nn_tokens(const struct nn_builder *b)
 	return b->n_tokens;
 }
 
-bool nn_has_lengths(const struct nn_builder *b)
-{
-	return b->lengths != NULL;
-}
-
-bool nn_lengths_fit(struct nn_builder *b, const struct nn_layer *l)
+bool nn_lengths_fit(struct nn_builder *b, const struct nn_layer *l, int i)
 {
 	int64_t steps = b->model->in.dim[1];
 
-	return !b->lengths || l->in[0].dim[1] == steps ||
+	return !b->lengths || l->in[i].dim[1] == steps ||
 	       nn_refuse(b, l,
 		       "%s: sequences differ in length, but what comes from %s has %lld steps and no longer the data's "
 		       "%lld; "
 		       "keep the number of steps up to here, for example with \"padding\": \"same\"",
-		       l->type->type.name, nn_source(b, l, 0), (long long)l->in[0].dim[1], (long long)steps);
+		       l->type->type.name, nn_source(b, l, i), (long long)l->in[i].dim[1], (long long)steps);
 }
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */
@@ -126,10 +133,10 @@ static int64_t count_within_limit(const td_shape *s)
 	return n;
 }
 
-/* The part of a parameter's name that is its layer's own. */
-static const char *own_name(const struct nn_param *p)
+/* The part of the name of OWNER's parameter P that is not OWNER's. */
+static const char *own_name(const struct nn_layer *owner, const struct nn_param *p)
 {
-	return strrchr(p->name, '.') + 1;
+	return p->name + strlen(owner->name) + 1;
 }
 
 /* Parameter NAME of L is that of the layer whose parameters L uses, if they are alike. */
@@ -140,7 +147,7 @@ static bool use_shared(struct nn_builder *b, struct nn_layer *l, const char *nam
 		l->n_params < owner->n_params ? &b->model->params[owner->param_at[l->n_params]] : NULL;
 	char own[TD_SHAPE_TEXT], other[TD_SHAPE_TEXT];
 
-	if (!p || strcmp(own_name(p), name) != 0)
+	if (!p || strcmp(own_name(owner, p), name) != 0)
 		return nn_refuse(b, l,
 			"share: layer %s has no parameter \"%s\" for this one to use; give both the same options",
 			owner->name, name);
@@ -207,9 +214,12 @@ static void leave_layer(td_ctx *c, const char *path)
 static bool takes_inputs(struct nn_builder *b, const struct nn_layer *l)
 {
 	char in[TD_SHAPE_TEXT];
-	int wanted = l->type->n_inputs ? l->type->n_inputs : 1;
+	int wanted = l->type->n_inputs ? l->type->n_inputs : 1, most = TD_MAX(wanted, l->type->n_inputs_most);
 
-	if (wanted > 0 && l->n_inputs != wanted)
+	if (wanted > 0 && wanted < most && l->n_inputs > most)
+		return nn_refuse(b, l, "%s takes %d to %d inputs, but \"inputs\" names %d", l->type->type.name, wanted,
+			most, l->n_inputs);
+	if (wanted > 0 && wanted == most && l->n_inputs != wanted)
 		return nn_refuse(b, l,
 			"%s takes %d input%s, but \"inputs\" names %d; join them before it, with \"add\" or \"concat\"",
 			l->type->type.name, wanted, wanted > 1 ? "s" : "", l->n_inputs);

@@ -90,6 +90,7 @@ struct nn_spot;    /* a container's place in the document; model.h */
 struct nn_layer_type {
 	struct opt_type type; /* first: an opt_choice's type is cast to this */
 	int n_inputs;         /* that it takes; 0 means 1, -1 one or more */
+	int n_inputs_most;    /* that it may take where it can do with fewer; 0: it cannot */
 	bool takes_tokens;    /* inputs are int64; all others take float32 alone */
 	bool over_batch;      /* while training it takes the variance of each channel: one value has none */
 	/* Of a container, which has nothing else: build what it holds; returns whose output is its own (see model.h).
@@ -119,15 +120,16 @@ bool nn_declare_buffer(struct nn_builder *b, struct nn_layer *l, const char *nam
 	const struct nn_init_type *init);
 /* A fault of layer L.  Returns false. */
 bool nn_refuse(struct nn_builder *b, const struct nn_layer *l, const char *fmt, ...) TD_PRINTF(3, 4);
+/* False, with a fault at the option NAME of L: it says GIVEN (0: nothing), but what input I comes from gives ACTUAL. */
+bool nn_expect(struct nn_builder *b, const struct nn_layer *l, int i, const char *name, int64_t given, int64_t actual);
 /* "the data" or "layer 2 (max_pool2d)": where input I of L comes from.  Valid until the next call. */
 const char *nn_source(struct nn_builder *b, const struct nn_layer *l, int i);
 /* An arena that lives as long as the model: for options of initialisers. */
 struct arena *nn_arena(struct nn_builder *b);
 /* The layer that input I of L comes from; NULL: the model's input. */
 const struct nn_layer *nn_input_layer(const struct nn_builder *b, const struct nn_layer *l, int i);
-bool nn_has_lengths(const struct nn_builder *b);
-/* False, with a fault: sequences differ in length, but L's first input no longer has a step for each of theirs. */
-bool nn_lengths_fit(struct nn_builder *b, const struct nn_layer *l);
+/* False, with a fault: sequences differ in length, but input I of L no longer has a step for each of theirs. */
+bool nn_lengths_fit(struct nn_builder *b, const struct nn_layer *l, int i);
 /* Tokens of the vocabulary that the model's input is made of; 0: it is no text. */
 int64_t nn_tokens(const struct nn_builder *b);
 

@@ -52,12 +52,62 @@ static const char recurrent_function[] =
 	"\n"
 	"\n";
 
-static const char mean_function[] =
-	"def mean_step(x, lengths):\n"
-	"    \"\"\"Mean of the steps of [N, T, D]; those behind a sequence's length are zero.\"\"\"\n"
-	"    return x.mean(1) if lengths is None else x.sum(1) / lengths.to(x.dtype)[:, None]\n"
+static const char mean_function[] = "def mean_step(x, lengths):\n"
+				    "    \"\"\"Mean of the steps of [N, T, D] that count.\"\"\"\n"
+				    "    if lengths is None:\n"
+				    "        return x.mean(1)\n"
+				    "    lengths = lengths.to(x.device)[:, None]\n"
+				    "    behind = torch.arange(x.shape[1], device=x.device)[None, :] >= lengths\n"
+				    "    return x.masked_fill(behind[:, :, None], 0).sum(1) / lengths.to(x.dtype)\n"
+				    "\n"
+				    "\n";
+
+static const char masks_function[] =
+	"def masks(queries, keys, lengths, causal):\n"
+	"    \"\"\"What no query may see, True: steps behind a sequence's length [N, S], later steps [T, S].\"\"\"\n"
+	"    steps = torch.arange(keys.shape[1], device=keys.device)\n"
+	"    behind = None if lengths is None else steps[None, :] >= lengths.to(keys.device)[:, None]\n"
+	"    later = steps[None, :] > torch.arange(queries.shape[1], device=keys.device)[:, None] if causal else None\n"
+	"    return behind, later\n"
 	"\n"
 	"\n";
+
+static const char attention_function[] =
+	"def attention(module, query, key, value, lengths, causal):\n"
+	"    \"\"\"What attention gives for each step of the query, [N, T, E].\"\"\"\n"
+	"    behind, later = masks(query, key, lengths, causal)\n"
+	"    return module(query, key, value, key_padding_mask=behind, attn_mask=later, need_weights=False)[0]\n"
+	"\n"
+	"\n";
+
+static const char encoder_function[] = "def encoder_layer(module, x, lengths, causal):\n"
+				       "    \"\"\"What a transformer's layer makes of [N, T, E].\"\"\"\n"
+				       "    behind, later = masks(x, x, lengths, causal)\n"
+				       "    return module(x, src_mask=later, src_key_padding_mask=behind)\n"
+				       "\n"
+				       "\n";
+
+static const char sinusoids_function[] =
+	"def sinusoids(x):\n"
+	"    \"\"\"Sines and cosines that stand for the positions of the steps of [N, T, D]: [T, D].\"\"\"\n"
+	"    column = torch.arange(x.shape[2])\n"
+	"    angle = torch.arange(x.shape[1])[:, None] * 10000.0 ** (-(column - column % 2).double() / x.shape[2])\n"
+	"    return torch.where(column % 2 == 0, angle.sin(), angle.cos()).to(x)\n"
+	"\n"
+	"\n";
+
+/* Functions of the source, each with the layers whose calls need it. */
+static const struct {
+	const char *text;
+	const struct nn_layer_type *types[4];
+} functions[] = {
+	{ recurrent_function, { &nn_rnn, &nn_lstm, &nn_gru } },
+	{ mean_function, { &nn_sequence_mean } },
+	{ masks_function, { &nn_multihead_attention, &nn_transformer_encoder_layer } },
+	{ attention_function, { &nn_multihead_attention } },
+	{ encoder_function, { &nn_transformer_encoder_layer } },
+	{ sinusoids_function, { &nn_positional_encoding } },
+};
 
 static const char tail[] =
 	"\n"
@@ -161,11 +211,12 @@ static void write_forward(const struct nn_model *m, struct buf *out)
 	buf_printf(out, "        return %s\n", y);
 }
 
-static bool has_type(const struct nn_model *m, const struct nn_layer_type *a, const struct nn_layer_type *b)
+static bool has_type(const struct nn_model *m, const struct nn_layer_type *const types[4])
 {
 	for (int i = 0; i < m->n_layers; i++)
-		if (m->layers[i].type == a || m->layers[i].type == b)
-			return true;
+		for (int k = 0; k < 4 && types[k]; k++)
+			if (m->layers[i].type == types[k])
+				return true;
 	return false;
 }
 
@@ -187,10 +238,9 @@ void nn_model_pytorch(const struct nn_model *m, const char *about, struct buf *o
 	write_doc(about, out);
 	buf_puts(out, imports);
 	buf_puts(out, put_function);
-	if (has_type(m, &nn_lstm, &nn_gru))
-		buf_puts(out, recurrent_function);
-	if (has_type(m, &nn_sequence_mean, &nn_sequence_mean))
-		buf_puts(out, mean_function);
+	for (size_t i = 0; i < TD_COUNT(functions); i++)
+		if (has_type(m, functions[i].types))
+			buf_puts(out, functions[i].text);
 	write_modules(m, out);
 	write_forward(m, out);
 	buf_puts(out, tail);

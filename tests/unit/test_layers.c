@@ -89,7 +89,32 @@ static const struct row rows[] = {
 		"nn.LSTM(3, 4, num_layers=2, batch_first=True, dropout=0.5, bidirectional=True)" },
 	{ "{\"type\":\"gru\",\"hidden_size\":4}", SEQUENCE(2, 5, 3), "float32[2, 5, 4]", 108,
 		"nn.GRU(3, 4, batch_first=True)" },
+	{ "{\"type\":\"rnn\",\"hidden_size\":4,\"input_size\":3}", SEQUENCE(2, 5, 3), "float32[2, 5, 4]", 36,
+		"nn.RNN(3, 4, batch_first=True)" },
+	{ "{\"type\":\"rnn\",\"hidden_size\":4,\"num_layers\":2,\"bidirectional\":true,\"return\":\"last\","
+	  "\"nonlinearity\":\"relu\"}",
+		SEQUENCE(2, 5, 3), "float32[2, 8]", 184,
+		"nn.RNN(3, 4, num_layers=2, nonlinearity=\"relu\", batch_first=True, bidirectional=True)" },
 	{ "\"sequence_mean\"", SEQUENCE(2, 5, 3), "float32[2, 3]", 0, NULL },
+	{ "{\"type\":\"multihead_attention\",\"num_heads\":3}", SEQUENCE(2, 5, 6), "float32[2, 5, 6]", 168,
+		"nn.MultiheadAttention(6, 3, batch_first=True)" },
+	{ "{\"type\":\"multihead_attention\",\"embed_dim\":6,\"num_heads\":2,\"bias\":false,\"causal\":true,"
+	  "\"dropout\":0.5,\"inputs\":[\"input\",\"input\",\"input\"]}",
+		SEQUENCE(2, 5, 6), "float32[2, 5, 6]", 144,
+		"nn.MultiheadAttention(6, 2, dropout=0.5, bias=False, batch_first=True)" },
+	{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":2,\"dim_feedforward\":10}", SEQUENCE(2, 5, 6),
+		"float32[2, 5, 6]", 328,
+		"nn.TransformerEncoderLayer(6, 2, dim_feedforward=10, dropout=0.1, activation=\"relu\", "
+		"layer_norm_eps=1e-05, batch_first=True, norm_first=False)" },
+	{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":3,\"dim_feedforward\":10,\"norm_first\":true,"
+	  "\"activation\":\"gelu\",\"causal\":true,\"bias\":false,\"dropout\":0}",
+		SEQUENCE(2, 5, 6), "float32[2, 5, 6]", 276,
+		"nn.TransformerEncoderLayer(6, 3, dim_feedforward=10, dropout=0, activation=\"gelu\", "
+		"layer_norm_eps=1e-05, batch_first=True, norm_first=True, bias=False)" },
+	{ "\"positional_embedding\"", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 15, "nn.Embedding(5, 3)" },
+	{ "{\"type\":\"positional_embedding\",\"num_embeddings\":9,\"init\":\"zeros\"}", SEQUENCE(2, 5, 3),
+		"float32[2, 5, 3]", 27, "nn.Embedding(9, 3)" },
+	{ "\"positional_encoding\"", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 0, NULL },
 	{ "\"relu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.ReLU()" },
 	{ "\"leaky_relu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.LeakyReLU(0.01)" },
 	{ "\"elu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.ELU(1)" },
@@ -98,10 +123,35 @@ static const struct row rows[] = {
 	{ "\"sigmoid\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Sigmoid()" },
 	{ "\"tanh\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Tanh()" },
 	{ "\"softplus\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Softplus()" },
+	{ "\"softsign\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Softsign()" },
+	{ "\"mish\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Mish()" },
+	{ "\"log_sigmoid\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.LogSigmoid()" },
+	{ "\"relu6\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.ReLU6()" },
+	{ "\"hardsigmoid\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Hardsigmoid()" },
+	{ "\"hardswish\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Hardswish()" },
+	{ "\"hardtanh\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Hardtanh(-1, 1)" },
+	{ "\"selu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.SELU()" },
+	{ "{\"type\":\"celu\",\"alpha\":0.5}", FLAT(2, 3), "float32[2, 3]", 0, "nn.CELU(0.5)" },
+	{ "\"prelu\"", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 1, "nn.PReLU(1, init=0.25)" },
+	{ "{\"type\":\"prelu\",\"num_parameters\":3,\"init\":0.5}", IMAGE(2, 3, 4, 5), "float32[2, 3, 4, 5]", 3,
+		"nn.PReLU(3, init=0.5)" },
+	{ "\"glu\"", SEQUENCE(2, 5, 6), "float32[2, 5, 3]", 0, "nn.GLU(dim=2)" },
+	{ "{\"type\":\"glu\",\"dim\":1}", IMAGE(2, 4, 3, 2), "float32[2, 2, 3, 2]", 0, "nn.GLU(dim=1)" },
+	{ "\"softmin\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Softmin(dim=1)" },
 	{ "\"softmax\"", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 0, "nn.Softmax(dim=2)" },
 	{ "{\"type\":\"log_softmax\",\"dim\":1}", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 0, "nn.LogSoftmax(dim=1)" },
 	{ "\"dropout\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Dropout(0.5)" },
+	{ "{\"type\":\"dropout1d\",\"p\":0.25}", SEQUENCE(2, 3, 5), "float32[2, 3, 5]", 0, "nn.Dropout1d(0.25)" },
+	{ "\"dropout2d\"", IMAGE(2, 3, 5, 4), "float32[2, 3, 5, 4]", 0, "nn.Dropout2d(0.5)" },
+	{ "\"alpha_dropout\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.AlphaDropout(0.5)" },
+	{ "\"identity\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Identity()" },
 	{ "\"flatten\"", IMAGE(2, 3, 9, 7), "float32[2, 189]", 0, "nn.Flatten()" },
+	{ "{\"type\":\"flatten\",\"start_dim\":2}", IMAGE(2, 3, 9, 7), "float32[2, 3, 63]", 0, "nn.Flatten(2, -1)" },
+	{ "{\"type\":\"flatten\",\"end_dim\":2}", IMAGE(2, 3, 9, 7), "float32[2, 27, 7]", 0, "nn.Flatten(1, 2)" },
+	{ "{\"type\":\"unflatten\",\"unflattened_size\":[2,-1]}", SEQUENCE(2, 6, 5), "float32[2, 2, 3, 5]", 0,
+		"nn.Unflatten(1, (2, -1, ))" },
+	{ "{\"type\":\"unflatten\",\"dim\":-1,\"unflattened_size\":[5]}", SEQUENCE(2, 6, 5), "float32[2, 6, 5]", 0,
+		"nn.Unflatten(2, (5, ))" },
 	{ "{\"type\":\"reshape\",\"shape\":[7,-1]}", IMAGE(2, 3, 9, 7), "float32[2, 7, 27]", 0, NULL },
 	{ "\"transpose\"", SEQUENCE(2, 5, 3), "float32[2, 3, 5]", 0, NULL },
 	{ "{\"type\":\"add\",\"inputs\":[\"input\",\"input\"]}", FLAT(2, 3), "float32[2, 3]", 0, NULL },
@@ -425,8 +475,36 @@ static void a_layer_says_what_does_not_fit_and_what_to_do(void **state)
 		{ "{\"type\":\"reshape\",\"shape\":[-1,-1]}", FLAT(2, 12), "/model/layers/0", "at most one" },
 		{ "{\"type\":\"transpose\",\"dim0\":0}", SEQUENCE(2, 5, 3), "/model/layers/0", "behind the batch" },
 		{ "{\"type\":\"softmax\",\"dim\":2}", FLAT(2, 12), "/model/layers/0", "has no axis 2" },
-		{ "{\"type\":\"linear\",\"out_features\":4,\"in_features\":3}", FLAT(2, 3),
-			"/model/layers/0/in_features", "did you mean \"out_features\"" },
+		{ "{\"type\":\"linear\",\"out_features\":4,\"in_features\":7}", FLAT(2, 3),
+			"/model/layers/0/in_features",
+			"in_features is 7, but the data gives 3; leave \"in_features\" out" },
+		{ "\"relu\",{\"type\":\"gru\",\"hidden_size\":4,\"input_size\":4}", SEQUENCE(2, 5, 3),
+			"/model/layers/1/input_size", "input_size is 4, but layer 0 (relu) gives 3" },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":4}", SEQUENCE(2, 5, 6), "/model/layers/0",
+			"num_heads 4 does not divide the 6 features from the data" },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":2}", FLAT(2, 6), "/model/layers/0",
+			"takes sequences [N, T, features]" },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":1,\"inputs\":[\"input\",\"input\",\"input\","
+		  "\"input\"]}",
+			SEQUENCE(2, 5, 6), "/model/layers/0", "takes 1 to 3 inputs, but \"inputs\" names 4" },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":1,\"kdim\":5}", SEQUENCE(2, 5, 6),
+			"/model/layers/0/kdim", "kdim is 5, but the data gives 6" },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", SEQUENCE(2, 5, 6), "/model/layers/0",
+			"nhead 4 does not divide" },
+		{ "{\"type\":\"positional_embedding\",\"num_embeddings\":4}", SEQUENCE(2, 5, 6), "/model/layers/0",
+			"num_embeddings 4 is less than the 5 steps from the data" },
+		{ "{\"type\":\"prelu\",\"num_parameters\":4}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"num_parameters 4 is neither 1 nor the channels of float32[2, 3, 9, 7]" },
+		{ "\"glu\"", FLAT(2, 3), "/model/layers/0", "no axis -1 behind the batch whose size is even" },
+		{ "{\"type\":\"hardtanh\",\"min_val\":1}", FLAT(2, 3), "/model/layers/0",
+			"max_val 1 must be larger than min_val 1" },
+		{ "\"dropout2d\"", FLAT(2, 3), "/model/layers/0", "takes images [N, C, H, W]" },
+		{ "{\"type\":\"flatten\",\"start_dim\":2,\"end_dim\":1}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"in this order" },
+		{ "{\"type\":\"unflatten\",\"unflattened_size\":[2,-1]}", FLAT(2, 3), "/model/layers/0",
+			"3 elements, which do not fill a shape of 2" },
+		{ "{\"type\":\"unflatten\",\"unflattened_size\":[1,1,1,1,3]}", SEQUENCE(2, 3, 1), "/model/layers/0",
+			"more than 6 axes" },
 		{ "{\"type\":\"linear\"}", FLAT(2, 3), "/model/layers/0", "\"out_features\" is missing" },
 	};
 
@@ -439,12 +517,25 @@ static void a_layer_says_what_does_not_fit_and_what_to_do(void **state)
 	}
 }
 
+static void explicit_sizes_that_are_right_are_taken(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b,
+		"{\"type\":\"gru\",\"hidden_size\":4,\"input_size\":3},{\"type\":\"linear\",\"in_features\":4,"
+		"\"out_features\":6},{\"type\":\"multihead_attention\",\"embed_dim\":6,\"num_heads\":3,\"kdim\":6,"
+		"\"vdim\":6},{\"type\":\"transformer_encoder_layer\",\"d_model\":6,\"nhead\":2}",
+		(td_shape)SEQUENCE(2, 5, 3));
+	assert_int_equal(b.model->n_layers, 4);
+	bench_release(&b);
+}
+
 static void lengths_must_still_be_those_of_the_sequences(void **state)
 {
 	static const char shortened[] = "{\"layers\":[{\"type\":\"embedding\",\"embedding_dim\":4},\"transpose\","
 					"{\"type\":\"conv1d\",\"out_channels\":4,\"kernel_size\":3},\"transpose\","
-					"{\"type\":\"lstm\",\"hidden_size\":3}]}",
-			  padded[] = "{\"layers\":[{\"type\":\"embedding\",\"embedding_dim\":4},\"sequence_mean\"]}";
+					"{\"type\":\"lstm\",\"hidden_size\":3}]}";
 	struct bench b;
 
 	(void)state;
@@ -456,15 +547,72 @@ static void lengths_must_still_be_those_of_the_sequences(void **state)
 	bench_init(&b, shortened, (td_shape)TOKENS(2, 9), 20, false); /* all are as long as the axis */
 	assert_non_null(b.model);
 	bench_release(&b);
-	bench_init(&b, padded, (td_shape)TOKENS(2, 9), 20, true);
-	assert_non_null(strstr(b.faults.items[0].detail, "what layer 0 (embedding) gives for the padding is not zero"));
-	bench_release(&b);
-	bench_init(&b,
-		"{\"layers\":[{\"type\":\"embedding\",\"embedding_dim\":4,\"padding_idx\":0},\"dropout\",\"sequence_"
-		"mean\"]}",
-		(td_shape)TOKENS(2, 9), 20, true);
+}
+
+/* Outputs of LAYERS over two sequences of 5 steps, the second of which ends behind the third: what stands behind it is
+ * JUNK. */
+static float *padded_outputs(const char *layers, float junk)
+{
+	char *text = mem_printf("{\"layers\":[%s]}", layers);
+	td_shape in = SEQUENCE(2, 5, 6), two = td_shape_make(TD_I64, 1, 2);
+	float numbers[2][5][6], *out;
+	struct nn_pass pass = { 0 };
+	struct bench b;
+	td_value *x;
+
+	for (int i = 0; i < 60; i++)
+		(&numbers[0][0][0])[i] = i / 6 < 8 ? sinf((float)i) : junk;
+	bench_init(&b, text, in, 0, true);
 	assert_non_null(b.model);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	x = td_tensor(b.c, &in, numbers);
+	pass.c = b.c;
+	pass.lengths = td_tensor(b.c, &two, (int64_t[]){ 5, 3 });
+	td_step_begin(b.c);
+	out = elements(nn_forward(b.model, &pass, x));
+	td_step_end(b.c);
+	td_unref(x);
+	td_unref(pass.lengths);
 	bench_release(&b);
+	mem_free(text);
+	return out;
+}
+
+static void nothing_that_counts_depends_on_what_stands_behind_a_sequence(void **state)
+{
+	static const char *const layers[] = { "\"sequence_mean\"",
+		"{\"type\":\"rnn\",\"hidden_size\":3,\"bidirectional\":true,\"return\":\"last\"}",
+		"{\"type\":\"lstm\",\"hidden_size\":3,\"num_layers\":2,\"bidirectional\":true,\"return\":\"last\"}",
+		"{\"type\":\"gru\",\"hidden_size\":3,\"bidirectional\":true},\"sequence_mean\"",
+		"{\"type\":\"multihead_attention\",\"num_heads\":2},\"sequence_mean\"",
+		"{\"type\":\"transformer_encoder_layer\",\"nhead\":3,\"dim_feedforward\":7,\"norm_first\":true},"
+		"{\"type\":\"transformer_encoder_layer\",\"nhead\":3,\"dim_feedforward\":7},\"sequence_mean\"" };
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(layers); i++) {
+		float *a = padded_outputs(layers[i], 0), *b = padded_outputs(layers[i], 1e6f);
+
+		if (memcmp(a, b, 12 * sizeof *a) != 0)
+			fail_msg("%s looks behind the end of a sequence", layers[i]);
+		mem_free(a);
+		mem_free(b);
+	}
+}
+
+static void causal_layers_do_not_look_ahead(void **state)
+{
+	static const char *const layers[] = { "{\"type\":\"multihead_attention\",\"num_heads\":2,\"causal\":true}",
+		"{\"type\":\"transformer_encoder_layer\",\"nhead\":2,\"dim_feedforward\":7,\"causal\":true}" };
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(layers); i++) {
+		float *a = padded_outputs(layers[i], 0), *b = padded_outputs(layers[i], 3);
+
+		/* steps 0 to 2 of the second sequence see none of the steps that differ; all outputs are [2, 5, 6] */
+		assert_memory_equal(a, b, sizeof *a * (30 + 18));
+		mem_free(a);
+		mem_free(b);
+	}
 }
 
 /* ---- Initial weights --------------------------------------------------------------------------------------------- */
@@ -582,6 +730,9 @@ int main(void)
 		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
 		cmocka_unit_test(a_layer_says_what_does_not_fit_and_what_to_do),
 		cmocka_unit_test(lengths_must_still_be_those_of_the_sequences),
+		cmocka_unit_test(nothing_that_counts_depends_on_what_stands_behind_a_sequence),
+		cmocka_unit_test(causal_layers_do_not_look_ahead),
+		cmocka_unit_test(explicit_sizes_that_are_right_are_taken),
 		cmocka_unit_test(initial_weights_depend_on_seed_and_name_alone),
 		cmocka_unit_test(initialisers_have_the_spread_of_their_definitions),
 		cmocka_unit_test(the_row_of_the_padding_token_is_zero),

@@ -342,11 +342,10 @@ static void the_schema_of_models_takes_layers_in_layers(void **state)
 	assert_int_equal(json_int(json_at(copy, "/layers/0/layers/0/paths/0/0"), "groups", 0), 1);
 	cJSON_Delete(copy);
 	cJSON_Delete(check(schema,
-		"{\"layers\":[{\"type\":\"residual\",\"layers\":[{\"type\":\"linear\",\"in_features\":3,"
-		"\"out_features\":2}]}]}",
+		"{\"layers\":[{\"type\":\"residual\",\"layers\":[{\"type\":\"layer_norm\",\"normalized_shape\":3}]}]}",
 		&f));
 	assert_int_equal(f.n_found, 1);
-	assert_string_equal(f.items[0].pointer, "/layers/0/layers/0/in_features");
+	assert_string_equal(f.items[0].pointer, "/layers/0/layers/0/normalized_shape");
 	assert_non_null(strstr(f.items[0].detail, "it follows from the layer before"));
 	faults_release(&f);
 	schema_free(schema);
