@@ -51,7 +51,10 @@
 	X(PREDICT, "predict", 'd')       /* id, spec, preprocessing, weights, input (paths), media_type, top, outputs */   \
 	X(PREDICTED, "predicted", 'w')   /* id, predictions [...], n, outputs?; or id, faults: [{pointer, detail}] */      \
 	/* about a job again; new kinds stand at the end, so that the numbers of the others stay */                        \
-	X(HISTOGRAM, "histogram", 'w')   /* name ("weights/0.weight"), step, edges [n+1], counts [n] */
+	X(HISTOGRAM, "histogram", 'w')   /* name ("weights/0.weight"), step, edges [n+1], counts [n] */                    \
+	/* not about a job's attempt, so not numbered; REFUSED has detail, PROGRESS id */                                  \
+	X(REPLAY, "replay", 'd')         /* id, step, steps, folder (to write into), and of RUN spec, data, threads, init, resume; what the job recorded: progress, fingerprint, exact, points: {series: [[step, value]]}, checkpoints: [{step, kind, sha256}] */ \
+	X(REPLAYED, "replayed", 'w')     /* id, from, verdict, culprit (server/api/replays.c) */
 /* clang-format on */
 
 enum proto_kind {

@@ -181,6 +181,7 @@ static bool take_message(struct link *l, struct proto_msg *m)
 	case PROTO_CHECK:
 	case PROTO_PREPARE:
 	case PROTO_PREDICT:
+	case PROTO_REPLAY:
 		if (l->n_orders == ORDERS_MOST)
 			return false;
 		/* Known from this moment on, so that a break before the first step is survived too. */

@@ -20,12 +20,13 @@ enum link_stop {
 	LINK_ORPHANED /* no daemon for the grace time */
 };
 
-/* Connect to SOCKET, say hello as ROLE ("job", "checker", "preparer", "predictor") with the one-use SECRET. */
+/* Connect to SOCKET, say hello as ROLE ("job", "checker", "preparer", "predictor", "replayer") with the one-use SECRET.
+ */
 td_status link_open(const char *socket, const char *secret, const char *role, const char *fingerprint,
 	int grace_seconds, struct link **out, struct err *e);
 void link_close(struct link *l);
-/* Wait for the next order that is not an ACK or STOP (RUN, CHECK, PREPARE, PREDICT), at most TIMEOUT_MS (LINK_FOREVER).
- * 0: filled; 1: none came; -1: the daemon is gone for good, or wants this process to leave. */
+/* Wait for the next order that is not an ACK or STOP (RUN, CHECK, PREPARE, PREDICT, REPLAY), at most TIMEOUT_MS
+ * (LINK_FOREVER). 0: filled; 1: none came; -1: the daemon is gone for good, or wants this process to leave. */
 #define LINK_FOREVER (-1)
 int link_order(struct link *l, int timeout_ms, struct proto_msg *m);
 /* After a RUN: its job and attempt, for hello after a break; numbering starts from 1. */

@@ -1,4 +1,5 @@
-/* tandem-worker: one process, one role: it runs a job, checks specs, prepares a dataset, or predicts.
+/* tandem-worker: one process, one role: it runs a job, checks specs, prepares a dataset, predicts, or replays
+ * steps.
  *
  * Started by the daemon, never by hand, but for "tandem-worker --schema", which prints the JSON Schema of a job.  A
  * worker that waits for its job has everything loaded and touched that the first step would otherwise wait for. */
@@ -146,6 +147,18 @@ static int predict_all(struct link *l)
 	return 0;
 }
 
+static int replay_one(struct link *l)
+{
+	struct proto_msg m;
+
+	if (link_order(l, LINK_FOREVER, &m))
+		return 0;
+	if (m.kind == PROTO_REPLAY)
+		worker_replay(l, m.body);
+	proto_msg_release(&m);
+	return 0;
+}
+
 static const struct role {
 	const char *name;
 	int (*work)(struct link *l); /* returns the exit code */
@@ -155,6 +168,7 @@ static const struct role {
 	{ "checker", check_all, true },
 	{ "preparer", prepare_one, false },
 	{ "predictor", predict_all, true },
+	{ "replayer", replay_one, true },
 };
 
 static const struct role *find_role(const char *name)

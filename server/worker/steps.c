@@ -224,6 +224,7 @@ bool train_step(struct run *r)
 
 	if (nn_trainer_step(r->trainer, &step, &result))
 		return failed(r);
+	r->factor = step.factor;
 	r->loss = result.loss;
 	r->grad_norm = result.grad_norm;
 	if (!(isfinite(r->loss) && isfinite(r->grad_norm)) && !pass_over(r))
@@ -231,7 +232,6 @@ bool train_step(struct run *r)
 	r->train_ns += clock_monotonic_ns() - began;
 	r->train_samples += s.samples;
 	r->window_seen += s.samples;
-	r->factor = step.factor;
 	at->step++;
 	at->batch += step.n_batches;
 	if (at->batch == r->n_batches) {

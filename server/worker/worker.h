@@ -15,6 +15,8 @@ cJSON *worker_check(const cJSON *check);
 cJSON *worker_predict(const cJSON *predict);
 /* Make the pack of a PREPARE message; progress, and PREPARED or REFUSED, go through LINK. */
 void worker_prepare(struct link *l, const cJSON *message);
+/* Do some steps of a job again, as a REPLAY message asks; progress, and REPLAYED or REFUSED, go through LINK. */
+void worker_replay(struct link *l, const cJSON *message);
 /* The job's JSON Schema (2020-12), made from the tables of layers, losses, optimizers and sections. */
 cJSON *worker_schema(void);
 
