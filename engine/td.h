@@ -214,16 +214,112 @@ void td_tape_close(td_tape *t); /* what was watched for it is as before */
 
 td_graph *td_graph_create(void);
 void td_graph_free(td_graph *g);             /* after every session on it */
-void td_trace_begin(td_ctx *c, td_graph *g); /* graph mode from here on */
+void td_trace_begin(td_ctx *c, td_graph *g); /* graph mode from here on; a graph that was traced before grows */
 void td_trace_end(td_ctx *c);                /* eager again; .grad of captured tensors is dropped */
-/* An input of the graph.  SHAPE is an example: a session may be fed other sizes, as long as the ops accept them. */
+void td_graph_finalise(td_graph *g);         /* whatever is added from here on is refused (TD_CONFLICT) */
+
+/* In a placeholder's shape: a size that may differ from run to run.  N stands for it while the graph is recorded. */
+#define TD_UNKNOWN(n) (-1 - (n))
+/* An input of the graph, to be fed with exactly SHAPE but for unknown sizes. */
 td_value *td_placeholder(td_ctx *c, const char *name, const td_shape *shape);
+
+/* What a value is called: "fc.linear:0" is output 0 (which may be left out) of a node of op "linear" in layer "fc", the
+ * second such is "fc.linear_1"; placeholders and variables have their own names.  NULL: there is none. */
+td_value *td_graph_find(td_graph *g, const char *name);
+td_node *td_graph_find_operation(td_graph *g, const char *name);
+const char *td_graph_name_of(td_graph *g, const td_value *v); /* of a value of G; valid until G is freed */
+
+/* A value, an operation (which runs and has no result), or a list of these: what is fetched, and what is waited for. */
+typedef struct td_fetch {
+	td_value *value;
+	td_node *operation;
+	struct td_fetch *list;
+	int n;
+	td_value *result; /* of a value, set by td_session_fetch: a new tensor, borrowed from the step */
+} td_fetch;
+
+#define TD_VALUE(v)     ((td_fetch){ .value = (v) })
+#define TD_OPERATION(o) ((td_fetch){ .operation = (o) })
+#define TD_LIST(...)                                                                                                   \
+	((td_fetch){ .list = (td_fetch[]){ __VA_ARGS__ },                                                              \
+		.n = (int)(sizeof((td_fetch[]){ __VA_ARGS__ }) / sizeof(td_fetch)) })
+#define TD_FETCH_DEPTH_MOST 16 /* lists in lists */
+
+/* Operations are what a graph has and eager mode needs not: these functions return NULL there and do nothing. */
+
+/* What is recorded until the end runs after BEFORE, and never without.  Calls nest. */
+void td_control_begin(td_ctx *c, const td_fetch *before, int n);
+void td_control_end(td_ctx *c);
+/* An operation that is done when all ITEMS are; with none, one that does nothing. */
+td_node *td_group(td_ctx *c, const char *name, const td_fetch *items, int n);
+/* A group of everything with an effect (assignments, updates) that was recorded in between.  Calls nest. */
+void td_group_begin(td_ctx *c);
+td_node *td_group_end(td_ctx *c, const char *name);
+/* What was recorded last. */
+td_node *td_last_operation(const td_ctx *c);
+
+/* Collections: lists by name, as TensorFlow's. */
+#define TD_UPDATES "updates" /* batch norms and others that compute and write: they come here by themselves */
+void td_collect(td_ctx *c, const char *collection, td_fetch item); /* a value or an operation */
+/* Valid until the graph grows. */
+const td_fetch *td_collection(const td_graph *g, const char *collection, int *n);
+
+/* ---- Variables of a graph ---------------------------------------------------------------------------------------- */
+
+/* How a variable begins: a constant A; uniform from A to B; normal with mean A and deviation B, cut off and drawn again
+ * beyond two deviations where truncated.  With a fan (inputs [out, in, ...] of one output, outputs of one input, their
+ * mean) B is a scale as in Keras' VarianceScaling, and A does not count: the variance is B / fan. */
+enum td_init_kind { TD_INIT_CONSTANT, TD_INIT_UNIFORM, TD_INIT_NORMAL, TD_INIT_TRUNCATED, TD_N_INIT_KINDS };
+enum td_fan { TD_FAN_NONE, TD_FAN_IN, TD_FAN_OUT, TD_FAN_AVERAGE, TD_N_FANS };
+typedef struct td_init {
+	enum td_init_kind kind;
+	enum td_fan fan;
+	double a, b;
+} td_init;
+
+#define TD_ZEROS             ((td_init){ TD_INIT_CONSTANT, TD_FAN_NONE, 0, 0 })
+#define TD_ONES              ((td_init){ TD_INIT_CONSTANT, TD_FAN_NONE, 1, 0 })
+#define TD_NORMAL(mean, std) ((td_init){ TD_INIT_NORMAL, TD_FAN_NONE, mean, std })
+#define TD_UNIFORM(low, end) ((td_init){ TD_INIT_UNIFORM, TD_FAN_NONE, low, end })
+#define TD_GLOROT_UNIFORM    ((td_init){ TD_INIT_UNIFORM, TD_FAN_AVERAGE, 0, 1 }) /* of tf.get_variable */
+#define TD_HE_NORMAL         ((td_init){ TD_INIT_TRUNCATED, TD_FAN_IN, 0, 2 })
+
+/* A layer path (td_name_push) with a rule about the variables in it.  Once a scope reuses, all within do. */
+enum td_reuse {
+	TD_REUSE_INHERIT, /* of the scope outside; outermost: every name is new */
+	TD_REUSE_AUTO,    /* the variable of that name if there is one */
+	TD_REUSE_ALWAYS,  /* there must be one */
+};
+void td_scope_begin(td_ctx *c, const char *name, enum td_reuse reuse);
+void td_scope_end(td_ctx *c);
+
+/* The variable NAME of the present scope, a symbol of the graph that is traced; its elements live as long as the graph,
+ * whichever session writes them, and reading them before anything did is an error.  INIT NULL: glorot_uniform. */
+td_value *td_get_variable(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable);
+/* The tensor that holds its elements, for td_read and td_write; borrowed. */
+td_value *td_variable_tensor(const td_value *variable);
+/* Those within SCOPE (NULL: all), in order of creation.  Returns how many there are; the first MOST of
+ * them are in OUT. */
+enum td_which { TD_TRAINABLE = 1, TD_NOT_TRAINABLE = 2, TD_GLOBAL = 3 };
+int td_variables(const td_graph *g, const char *scope, enum td_which which, td_value **out, int most);
+/* An operation that gives all variables made so far their initial values; a draw is addressed by the seed and the
+ * variable's name. */
+td_node *td_initialise_variables(td_ctx *c);
+
+/* VARIABLE += (-=) DELTA.  Returns VARIABLE, as td_assign does. */
+td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta);
+td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta);
+
+/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
 /* A program that computes FETCHES and every recorded effect (assignments, updates).  Passes run here, once.
  * NULL and the sticky error of C on failure. */
 td_session *td_session_create(td_ctx *c, td_graph *g, td_value *const *fetches, int n_fetches);
+/* TensorFlow's session: each run says what it fetches, and only what that needs runs.  FLAGS: td_session_flags. */
+td_session *td_session_open(td_ctx *c, td_graph *g, unsigned flags);
 void td_session_free(td_session *s);
 
+/* PLACEHOLDER may be any value of the graph: what makes it does not run for it. */
 typedef struct td_feed {
 	td_value *placeholder;
 	td_value *tensor;
@@ -233,11 +329,17 @@ typedef struct td_feed {
  * Layouts for up to TD_BINDINGS_MOST sets of feed sizes are kept; the least recently used goes first. */
 #define TD_BINDINGS_MOST 8
 td_status td_session_run(td_session *s, td_ctx *c, const td_feed *feeds, int n_feeds, td_value **results);
+/* The same for a session that is open to any fetches.  Operations run in the order in which they were recorded.  Plans
+ * for up to TD_PLANS_MOST sets of fetches and feeds are kept, likewise. */
+#define TD_PLANS_MOST 16
+td_status td_session_fetch(
+	td_session *s, td_ctx *c, td_fetch *fetches, int n_fetches, const td_feed *feeds, int n_feeds);
 
 /* Switches for tests and for the record; all off by default. */
 typedef enum td_session_flags {
 	TD_SESSION_UNOPTIMISED = 1, /* no pass runs, nothing is overwritten in place, every value has its own place */
 	TD_SESSION_PARANOID = 2,    /* fill what is dead with NaN, verify after each pass */
+	TD_SESSION_NEEDED = 4,      /* of a fixed set of fetches, too: effects that no fetch needs do not run */
 } td_session_flags;
 void td_session_set_flags(td_session *s, unsigned flags); /* before the first run */
 
@@ -254,13 +356,15 @@ typedef struct td_node_view {
 	bool backward; /* made by a gradient rule */
 } td_node_view;
 void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_node_view *node), void *arg);
+/* The nodes that were recorded and that no run of the session so far has needed. */
+void td_session_each_unused(const td_session *s, void (*each)(void *arg, const td_node_view *node), void *arg);
 /* The same for everything that was recorded, session or not. */
 void td_graph_each_node(const td_graph *g, void (*each)(void *arg, const td_node_view *node), void *arg);
 
 /* ---- Functions: traced once for each kind of input, then replayed ------------------------------------------------ */
 
-/* What a function computes: OUT from IN, by ops.  It may be called at any time in either mode and always writes the same
- * ops for inputs of the same kind. */
+/* What a function computes: OUT from IN, by ops.  It may be called at any time in either mode and always writes the
+ * same ops for inputs of the same kind. */
 typedef void td_body(td_ctx *c, void *arg, td_value *const *in, td_value **out);
 
 /* TensorFlow's tf.function.  A trace is kept for each signature: types, ranks, sizes and orders of the inputs, whether
@@ -286,19 +390,20 @@ typedef struct td_function_stats {
 td_function *td_function_create(
 	const char *name, td_body *body, void *arg, int n_in, int n_out, unsigned flags /* td_function_flags */);
 void td_function_free(td_function *f); /* after everything that was recorded with it */
-/* OUT is borrowed from the step.  Without TD_DIFFERENTIABLE, and while no tape is open, results are constants for whoever
- * differentiates them outside; with either the body runs op by op, because a trace keeps nothing for a gradient. */
+/* OUT is borrowed from the step.  Without TD_DIFFERENTIABLE, and while no tape is open, results are constants for
+ * whoever differentiates them outside; with either the body runs op by op, because a trace keeps nothing for a
+ * gradient. */
 td_status td_function_call(td_ctx *c, td_function *f, td_value *const *in, td_value **out);
 td_function_stats td_function_counts(const td_function *f);
 
-/* OUT = THEN(IN) where PREDICATE (a scalar, not 0) says so, else OTHERWISE(IN); only one of them runs.  Both give results
- * of the same types and sizes.  Their bodies see nothing but IN and constants, draw no random numbers and write to
- * nothing.  Differentiable, again and again, by IN. */
-td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function *otherwise, td_value *const *in, int n_in,
-	td_value **out);
-/* While TEST(vars, constants) is not 0: vars = BODY(vars, constants).  What changes keeps its type and sizes; OUT receives
- * it at the end.  MOST bounds the rounds: one more is an error.  Differentiable once, by vars and constants; what the
- * gradient needs of MOST rounds is kept while it is wanted. */
+/* OUT = THEN(IN) where PREDICATE (a scalar, not 0) says so, else OTHERWISE(IN); only one of them runs.  Both give
+ * results of the same types and sizes.  Their bodies see nothing but IN and constants, draw no random numbers and write
+ * to nothing.  Differentiable, again and again, by IN. */
+td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function *otherwise, td_value *const *in,
+	int n_in, td_value **out);
+/* While TEST(vars, constants) is not 0: vars = BODY(vars, constants).  What changes keeps its type and sizes; OUT
+ * receives it at the end.  MOST bounds the rounds: one more is an error.  Differentiable once, by vars and constants;
+ * what the gradient needs of MOST rounds is kept while it is wanted. */
 typedef struct td_loop {
 	td_function *test, *body; /* of N_VARS + N_CONSTANTS inputs */
 	int n_vars, n_constants;  /* together at most TD_FUNCTION_MOST */
@@ -320,9 +425,9 @@ typedef enum td_pad_mode { TD_PAD_CONSTANT, TD_PAD_REFLECT, TD_PAD_REPLICATE, TD
 /* torch.nn.functional.interpolate of images */
 typedef enum td_resize_mode { TD_RESIZE_NEAREST, TD_RESIZE_BILINEAR } td_resize_mode;
 typedef struct td_resize_attrs {
-	int64_t size[2]; /* height, width of the result; 0: by SCALE */
-	double scale[2]; /* factors; read where SIZE is 0 */
-	int64_t mode;    /* td_resize_mode */
+	int64_t size[2];               /* height, width of the result; 0: by SCALE */
+	double scale[2];               /* factors; read where SIZE is 0 */
+	int64_t mode;                  /* td_resize_mode */
 	bool align_corners, antialias; /* of TD_RESIZE_BILINEAR */
 } td_resize_attrs;
 

@@ -79,7 +79,7 @@ void td__handles_free(td_ctx *c)
 
 /* ---- What both modes do ------------------------------------------------------------------------------------------ */
 
-static bool sane(const td_shape *s)
+bool td__shape_sane(const td_shape *s)
 {
 	int64_t n = 1;
 
@@ -109,7 +109,7 @@ static bool infer(
 	*q = (td_infer){ .ctx = c, .attrs = attrs, .in = shapes, .n_in = op->n_in, .out = out };
 	op->infer(q);
 	for (int i = 0; i < op->n_out + op->n_hidden && !c->err.status; i++)
-		if (!sane(&out[i])) {
+		if (!td__shape_sane(&out[i])) {
 			char text[TD_SHAPE_TEXT];
 			td_fail(c, TD_TOO_LARGE, "%s would make %s, which is larger than any memory", op->name,
 				td_shape_text(&out[i], text));
@@ -375,6 +375,8 @@ bool td_apply_all(
 
 	if (c->err.status || (op->writes && !may_write(c, op, in, n_in)) ||
 		(c->visiting && !reads_unchanged(c, op, in, n_in)))
+	if (c->graph && !td__graph_open(c, op->name))
+		return false;
 		return false;
 	if (!infer(c, op, attrs, in, n_in, &q, shapes))
 		return false;

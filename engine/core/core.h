@@ -72,6 +72,7 @@ struct td_value {
 	td_value *grad;      /* of a leaf: eager owns a reference; while tracing a symbol, borrowed from the graph */
 	td_value *captured;  /* of a graph's symbol: the tensor that it stands for (owned reference), or NULL */
 	bool placeholder;    /* of a graph's symbol: fed */
+	uint32_t unknown;    /* of a placeholder, bit i: a feed may have any size along axis i */
 	uint32_t version;    /* of a graph's symbol: writes recorded so far; a tensor's are counted by its storage */
 	const char *writer;  /* likewise: op of the last one */
 	int64_t grad_step;   /* of a leaf with a gradient: the step that began it */
@@ -81,6 +82,11 @@ struct td_value {
 
 struct td_node {
 	const struct td_op *op;
+	int id;           /* in its graph */
+	const char *name; /* of a graph's node: its own, or NULL: the op's (see names.c) */
+	const char *path; /* likewise: unique, once someone has asked for names */
+	td_node **after;  /* of a graph's node: what must run before it besides its inputs' producers */
+	int n_after;
 	int refs;                                   /* eager: outputs alive */
 	bool backward;                              /* made by a gradient rule */
 	bool spent;                                 /* a walk that did not keep the tape has been here */
@@ -98,6 +104,8 @@ td_value *td__value_create(const td_shape *shape); /* eager, one reference, no s
 /* How often V's bytes have been written in place (views count with what they look at), and by which op last. */
 uint32_t td__version(const td_value *v, const char **writer);
 bool td__is_float(td_dtype d);
+/* Whether a shape rule may have meant it: no negative size, and not larger than any memory. */
+bool td__shape_sane(const td_shape *s);
 
 /* ---- Ops --------------------------------------------------------------------------------------------------------- */
 
@@ -191,6 +199,7 @@ typedef struct td_op {
 	uint32_t inplace;    /* bit i: output 0 may lie where input i lies, if sizes and orders agree; read by
 				passes/memory.c */
 	uint32_t writes;     /* bit i: input i is written (an effect); such a node is never pruned, merged or moved */
+	uint32_t overwrites; /* bit i: of these, input i is not read: what was there does not matter */
 	bool view;           /* output 0 has the bytes of input 0 under another shape; forward does not run */
 	size_t attrs_size;   /* bytes of the POD attributes; 0: none */
 	const td_field *fields; /* every member of the attributes; a graph with an op that has attributes and no fields
@@ -242,6 +251,27 @@ static inline bool td_wants(const td_node *n, int i)
 
 /* ---- Graphs, plans, sessions ------------------------------------------------------------------------------------- */
 
+/* A list by name. */
+typedef struct td_named_list {
+	const char *name;
+	td_fetch *items; /* owned */
+	int n, room;
+	struct td_named_list *next;
+} td_named_list;
+
+typedef struct td_variable {
+	const char *name;
+	td_value *symbol; /* captured: the tensor is there */
+	td_init init;
+	bool trainable;
+} td_variable;
+
+/* A scope that is open (variable.c). */
+typedef struct td_scope {
+	const char *outside; /* the path before it, interned */
+	enum td_reuse reuse;
+} td_scope;
+
 struct td_graph {
 	struct arena arena; /* everything of the graph */
 	td_node **nodes;    /* owned array; order of recording */
@@ -254,14 +284,39 @@ struct td_graph {
 	} * captures;                  /* owned array; open addressing by the tensor's address */
 	int n_captures, captures_room; /* power of two */
 	int n_sessions;
-	bool traced; /* td_trace_end has run: nothing is added any more */
+	bool traced;       /* td_trace_end has run */
+	bool finalised;    /* nothing is added any more */
+	uint32_t n_random; /* random ops so far */
+
+	td_node **control; /* owned array; what the next node runs after */
+	int n_control, control_room;
+	int *controls; /* owned array; N_CONTROL before each open td_control_begin */
+	int n_controls, controls_room;
+	int *groups; /* owned array; N_NODES at each open td_group_begin */
+	int n_groups, groups_room;
+	td_named_list *collections; /* in the arena, but for their items */
+	td_variable *variables;     /* owned array; in order of creation */
+	int n_variables, variables_room;
+	td_scope *scopes; /* owned array; open ones */
+	int n_scopes, scopes_room;
+	struct map names;                  /* path to struct td_named in the arena; see names.c */
+	int n_named_values, n_named_nodes; /* those before have their names */
 };
 
 td_value *td__graph_value(td_graph *g, const td_shape *shape);
 td_value *td__graph_capture(td_graph *g, td_value *tensor); /* the symbol that stands for TENSOR */
 void td__graph_add(td_graph *g, td_node *n);
+void td__collect(td_graph *g, const char *collection, td_fetch item);
+void td__control_apply(td_graph *g, td_node *n); /* N, about to be added, runs after what is in force */
+/* False: the graph that C traces is finalised, and WHAT cannot be added; C has the error. */
+bool td__graph_open(td_ctx *c, const char *what);
+/* A new variable by its whole name. */
+td_value *td__variable_add(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable);
+void td__graph_index(td_graph *g); /* give every node and value without one its path */
 void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
 	void (*each)(void *arg, const td_node_view *node), void *arg);
+/* "float32[?, 784]": as a placeholder was declared. */
+const char *td__declared_text(const td_value *v, char out[TD_SHAPE_TEXT]);
 
 typedef struct td_step_plan { /* one step of a plan */
 	td_node *node;
@@ -269,16 +324,37 @@ typedef struct td_step_plan { /* one step of a plan */
 	int out[TD_MOST_OUT]; /* value ids; -1: not wanted */
 } td_step_plan;
 
-/* Symbolic: which nodes run, in order.  Made once by the passes; sizes come with a binding. */
+/* Symbolic: which nodes run, in order.  Made once by the passes; sizes come with a binding.
+ *
+ * A value that is fed although a node makes it has a stand-in: an id of its own past the graph's, which every reader
+ * reads instead. */
 typedef struct td_plan {
 	const td_graph *graph;
+	int n_recorded;      /* values of the graph when the plan was made */
+	int n_values;        /* these and the stand-ins: value ids are below */
+	int *stand_ins;      /* owned; the graph's id behind each */
 	td_step_plan *steps; /* owned */
 	int n_steps;
 	int *fetches; /* owned; value ids */
 	int n_fetches;
-	bool *fetched; /* owned; by value id */
+	bool *fetched;   /* owned; by value id */
+	int *operations; /* owned; ids of nodes that run although nobody may read what they make */
+	int n_operations;
+	bool effects;  /* whatever writes runs; off: only what is asked for */
 	bool in_place; /* outputs may lie on inputs, and places are used again; off: every value has its own */
 } td_plan;
+
+/* The graph's value behind an id of the plan. */
+static inline const td_value *td__plan_value(const td_plan *p, int v)
+{
+	return p->graph->values[v < p->n_recorded ? v : p->stand_ins[v - p->n_recorded]];
+}
+
+/* Whether a value's bytes are not the plan's: fed, or a variable's. */
+static inline bool td__plan_outside(const td_plan *p, int v)
+{
+	return v >= p->n_recorded || p->graph->values[v]->captured || p->graph->values[v]->placeholder;
+}
 
 /* Where everything lies for one set of feed sizes. */
 typedef struct td_layout {
@@ -299,9 +375,11 @@ typedef struct td_pass {
 extern const td_pass td__passes[];
 void td__passes_run(td_plan *p, bool verify);
 void td__pass_prune(td_plan *p);
+/* Leave out the steps that nothing asked for needs: no fetch, no operation, no effect where these count. */
+void td__plan_keep_needed(td_plan *p);
 /* Abort with the neighbourhood of the bad node if the plan is not legal: a value read before it is made or made twice,
- * a missing input or output, a node out of its order, a write to what is no variable (a bug of a pass, never of a
- * user). */
+ * a missing input or output, a node out of its order or without one that it runs after, a write to what is no variable
+ * (a bug of a pass, never of a user). */
 void td__verify_plan(const td_plan *p, const char *after);
 /* passes/memory.c: fill base, first, last, offsets and arena_bytes from shapes and workspace. */
 void td__layout_places(const td_plan *p, td_layout *l);

@@ -2,6 +2,7 @@
  * each once, by a symbol that holds a reference. */
 #include "core/core.h"
 
+#include <stdio.h>
 #include <string.h>
 
 td_graph *td_graph_create(void)
@@ -9,6 +10,7 @@ td_graph *td_graph_create(void)
 	td_graph *g = MEM_NEW(td_graph);
 
 	arena_init(&g->arena);
+	map_init(&g->names);
 	return g;
 }
 
@@ -19,7 +21,15 @@ void td_graph_free(td_graph *g)
 	TD_ASSERT(!g->n_sessions);
 	for (int i = 0; i < g->n_values; i++)
 		td_unref(g->values[i]->captured);
+	for (td_named_list *l = g->collections; l; l = l->next)
+		mem_free(l->items);
+	map_release(&g->names);
 	arena_release(&g->arena);
+	mem_free(g->control);
+	mem_free(g->controls);
+	mem_free(g->groups);
+	mem_free(g->variables);
+	mem_free(g->scopes);
 	mem_free(g->nodes);
 	mem_free(g->values);
 	mem_free(g->captures);
@@ -37,9 +47,19 @@ td_value *td__graph_value(td_graph *g, const td_shape *shape)
 	return v;
 }
 
+bool td__graph_open(td_ctx *c, const char *what)
+{
+	if (c->graph->finalised)
+		td_fail(c, TD_CONFLICT,
+			"%s cannot be added: the graph is finalised; record everything before td_graph_finalise", what);
+	return !c->err.status;
+}
+
 void td__graph_add(td_graph *g, td_node *n)
 {
-	TD_ASSERT(!g->traced);
+	TD_ASSERT(!g->finalised);
+	n->id = g->n_nodes;
+	td__control_apply(g, n);
 	MEM_GROW(g->nodes, g->n_nodes, g->nodes_room);
 	g->nodes[g->n_nodes++] = n;
 }
@@ -89,9 +109,9 @@ td_value *td__graph_capture(td_graph *g, td_value *tensor)
 
 void td_trace_begin(td_ctx *c, td_graph *g)
 {
-	TD_ASSERT(!c->graph && !g->traced);
+	TD_ASSERT(!c->graph);
 	c->graph = g;
-	c->n_random = 0; /* positions count from the start of the step, and a trace is one step */
+	c->n_random = g->n_random; /* positions count from the start of the step, and a graph is one step */
 }
 
 void td_trace_end(td_ctx *c)
@@ -99,24 +119,64 @@ void td_trace_end(td_ctx *c)
 	td_graph *g = c->graph;
 
 	TD_ASSERT(g);
+	if (g->n_controls || g->n_groups || g->n_scopes)
+		td_fail(c, TD_INVALID, "the trace ends within %s that is still open",
+			g->n_controls ? "a td_control_begin"
+			: g->n_groups ? "a td_group_begin"
+				      : "a td_scope_begin");
+	while (g->n_controls)
+		td_control_end(c);
+	while (g->n_scopes)
+		td_scope_end(c);
+	g->n_groups = 0;
 	for (int i = 0; i < g->n_values; i++)
 		if (g->values[i]->captured && g->values[i]->captured->grad && g->values[i]->captured->grad->id >= 0)
 			g->values[i]->captured->grad = NULL;
 	g->traced = true;
+	g->n_random = c->n_random;
 	c->graph = NULL;
+}
+
+void td_graph_finalise(td_graph *g)
+{
+	g->finalised = true;
 }
 
 td_value *td_placeholder(td_ctx *c, const char *name, const td_shape *shape)
 {
+	td_shape example = *shape;
+	uint32_t unknown = 0;
+	char what[80];
 	td_value *v;
 
 	if (c->err.status)
 		return NULL;
 	TD_ASSERT(c->graph);
-	v = td__graph_value(c->graph, shape);
+	snprintf(what, sizeof what, "the placeholder \"%.40s\"", name);
+	if (!td__graph_open(c, what))
+		return NULL;
+	for (int i = 0; i < shape->rank; i++)
+		if (shape->dim[i] < 0) {
+			example.dim[i] = TD_UNKNOWN(shape->dim[i]); /* it is its own reverse */
+			unknown |= 1u << i;
+		}
+	v = td__graph_value(c->graph, &example);
 	v->placeholder = true;
+	v->unknown = unknown;
 	v->name = arena_strdup(&c->graph->arena, name);
 	return v;
+}
+
+const char *td__declared_text(const td_value *v, char out[TD_SHAPE_TEXT])
+{
+	int at = snprintf(out, TD_SHAPE_TEXT, "%s[", td_dtype_name(v->shape.dtype));
+
+	for (int i = 0; i < v->shape.rank && at < TD_SHAPE_TEXT - 24; i++)
+		at += v->unknown >> i & 1 ? snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "%s?", i ? ", " : "")
+					  : snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "%s%lld", i ? ", " : "",
+						    (long long)v->shape.dim[i]);
+	snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "]");
+	return out;
 }
 
 static void show_input(const td_value *v, void (*each)(void *arg, const td_node_view *node), void *arg)
@@ -150,7 +210,9 @@ void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
 		each(arg, &(td_node_view){ .id = n->n_out ? n->out[0]->id : g->n_values + k,
 				  .op = n->op->name,
 				  .name = n->layer,
-				  .shape = n->n_out ? n->out[0]->shape : n->in[0]->shape,
+				  .shape = n->n_out   ? n->out[0]->shape
+					   : n->in[0] ? n->in[0]->shape
+						      : (td_shape){ 0 },
 				  .inputs = inputs,
 				  .n_inputs = n_inputs,
 				  .backward = n->backward });

@@ -1,29 +1,20 @@
 /* Sessions: a graph made ready to run again and again.
  *
- * The plan says which nodes run and in what order; it knows no sizes.  A binding lays one set of feed sizes out: shapes
- * inferred, every value's place in the arena, handles prepared, calls filled in.  Running is then a loop over calls. */
-#include "core/core.h"
+ * A session keeps a plan for each set of fetches and feeds, and a plan keeps a binding for each set of sizes.  Running
+ * is then a loop over calls. */
+#include "core/session.h"
 
 #include <string.h>
 
-typedef struct td_binding {
-	td_shape *feeds; /* owned; the key: one shape per placeholder of the plan */
-	td_layout layout;
-	td_call *calls; /* owned; one per step */
-	uint64_t used;  /* run number of the last use; 0: free slot */
-} td_binding;
-
 struct td_session {
 	td_graph *graph; /* borrowed */
-	td_plan plan;
 	unsigned flags;
-	int *placeholders; /* owned; ids that the plan needs fed */
-	int n_placeholders;
-	td_binding bindings[TD_BINDINGS_MOST];
-	char *arena; /* owned; as large as the largest binding asks */
-	size_t arena_bytes;
+	bool fixed;         /* made for the fetches of REQUEST */
+	td_request request; /* owned; without feeds */
+	td_prepared *prepared[TD_PLANS_MOST];
 	uint64_t runs;
-	bool planned;
+	bool *used; /* owned; by node id: some plan so far runs it */
+	int n_used;
 };
 
 #ifdef TD_PARANOID
@@ -32,276 +23,187 @@ struct td_session {
 #define FLAGS_ALWAYS 0
 #endif
 
-/* ---- Plan -------------------------------------------------------------------------------------------------------- */
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
 
-static void plan_init(td_plan *p, const td_graph *g, td_value *const *fetches, int n_fetches)
-{
-	p->graph = g;
-	p->steps = MEM_NEW_N(td_step_plan, g->n_nodes);
-	p->fetches = MEM_NEW_N(int, n_fetches);
-	p->fetched = MEM_NEW_N(bool, g->n_values + 1);
-	for (int i = 0; i < n_fetches; i++) {
-		p->fetches[p->n_fetches++] = fetches[i]->id;
-		p->fetched[fetches[i]->id] = true;
-	}
-	for (int k = 0; k < g->n_nodes; k++) {
-		td_node *n = g->nodes[k];
-		td_step_plan *s = &p->steps[p->n_steps++];
-
-		s->node = n;
-		for (int i = 0; i < TD_MOST_IN; i++)
-			s->in[i] = i < n->n_in && n->in[i] ? n->in[i]->id : -1;
-		for (int i = 0; i < TD_MOST_OUT; i++)
-			s->out[i] = i < n->n_out ? n->out[i]->id : -1;
-	}
-}
-
-static void plan_release(td_plan *p)
-{
-	mem_free(p->steps);
-	mem_free(p->fetches);
-	mem_free(p->fetched);
-}
-
-static void find_placeholders(td_session *s)
-{
-	bool *seen = MEM_NEW_N(bool, s->graph->n_values + 1);
-
-	s->n_placeholders = 0;
-	for (int k = 0; k < s->plan.n_steps; k++)
-		for (int i = 0; i < TD_MOST_IN; i++)
-			if (s->plan.steps[k].in[i] >= 0)
-				seen[s->plan.steps[k].in[i]] = true;
-	for (int i = 0; i < s->plan.n_fetches; i++)
-		seen[s->plan.fetches[i]] = true;
-	s->placeholders = MEM_NEW_N(int, s->graph->n_values);
-	for (int i = 0; i < s->graph->n_values; i++)
-		if (seen[i] && s->graph->values[i]->placeholder)
-			s->placeholders[s->n_placeholders++] = i;
-	mem_free(seen);
-}
-
-td_session *td_session_create(td_ctx *c, td_graph *g, td_value *const *fetches, int n_fetches)
+td_session *td_session_open(td_ctx *c, td_graph *g, unsigned flags)
 {
 	td_session *s;
 
 	if (c->err.status)
 		return NULL;
 	TD_ASSERT(g->traced);
-	for (int i = 0; i < n_fetches; i++)
-		TD_ASSERT(fetches[i] && fetches[i]->id >= 0);
 	s = MEM_NEW(td_session);
 	s->graph = g;
-	s->flags = FLAGS_ALWAYS;
-	plan_init(&s->plan, g, fetches, n_fetches);
+	s->flags = flags | TD_SESSION_NEEDED | FLAGS_ALWAYS;
 	g->n_sessions++;
+	return s;
+}
+
+static void ask_for_value(td_request *r, const td_value *v)
+{
+	MEM_GROW(r->fetches, r->n_fetches, r->fetches_room);
+	r->fetches[r->n_fetches++] = v->id;
+}
+
+td_session *td_session_create(td_ctx *c, td_graph *g, td_value *const *fetches, int n_fetches)
+{
+	td_session *s = td_session_open(c, g, 0);
+
+	if (!s)
+		return NULL;
+	s->fixed = true;
+	s->flags = FLAGS_ALWAYS;
+	for (int i = 0; i < n_fetches; i++) {
+		TD_ASSERT(fetches[i] && fetches[i]->id >= 0);
+		ask_for_value(&s->request, fetches[i]);
+	}
 	return s;
 }
 
 void td_session_set_flags(td_session *s, unsigned flags)
 {
 	TD_ASSERT(!s->runs);
-	s->flags = flags | FLAGS_ALWAYS;
+	s->flags = flags | FLAGS_ALWAYS | (s->fixed ? 0 : TD_SESSION_NEEDED);
 }
 
-/* At the first run, when the flags are known. */
-static void finish_plan(td_session *s, td_ctx *c)
+void td_session_free(td_session *s)
 {
-	bool verify = s->flags & TD_SESSION_PARANOID;
-
-	if (s->planned)
+	if (!s)
 		return;
-	s->planned = true;
-	s->plan.in_place = !(s->flags & TD_SESSION_UNOPTIMISED);
-	if (verify)
-		td__verify_plan(&s->plan, "recording");
-	if (!(s->flags & TD_SESSION_UNOPTIMISED))
-		td__passes_run(&s->plan, verify);
-	find_placeholders(s);
-	c->counters.plans++;
+	for (int i = 0; i < TD_PLANS_MOST; i++)
+		td__prepared_free(s->prepared[i]);
+	td__request_release(&s->request);
+	s->graph->n_sessions--;
+	mem_free(s->used);
+	mem_free(s);
 }
 
-/* ---- Bindings ---------------------------------------------------------------------------------------------------- */
+/* ---- Plans ------------------------------------------------------------------------------------------------------- */
 
-static void binding_release(const td_plan *p, td_binding *b)
+static void note_used(td_session *s, const td_plan *p)
 {
-	for (int k = 0; b->calls && k < p->n_steps; k++)
-		if (b->calls[k].handle)
-			p->steps[k].node->op->release(b->calls[k].handle);
-	mem_free(b->feeds);
-	mem_free(b->calls);
-	mem_free(b->layout.shapes);
-	mem_free(b->layout.offsets);
-	mem_free(b->layout.workspace);
-	mem_free(b->layout.workspace_at);
-	mem_free(b->layout.first);
-	mem_free(b->layout.last);
-	mem_free(b->layout.base);
-	*b = (td_binding){ 0 };
-}
-
-/* Shapes of everything, from the feeds'. */
-static bool infer_all(td_session *s, td_ctx *c, td_layout *l)
-{
-	for (int i = 0; i < s->graph->n_values; i++)
-		if (s->graph->values[i]->captured)
-			l->shapes[i] = s->graph->values[i]->captured->shape;
-	for (int k = 0; k < s->plan.n_steps; k++) {
-		const td_step_plan *step = &s->plan.steps[k];
-		const td_shape *in[TD_MOST_IN];
-		td_shape out[TD_MOST_OUT] = { 0 };
-		td_infer q = { .ctx = c, .attrs = step->node->attrs, .in = in, .n_in = step->node->n_in, .out = out };
-		const char *layer = c->layer;
-
-		for (int i = 0; i < TD_MOST_IN; i++)
-			in[i] = step->in[i] >= 0 ? &l->shapes[step->in[i]] : NULL;
-		c->layer = step->node->layer;
-		step->node->op->infer(&q);
-		c->layer = layer;
-		if (c->err.status)
-			return false;
-		l->workspace[k] = q.workspace;
-		for (int i = 0; i < step->node->n_out; i++)
-			if (step->out[i] >= 0)
-				l->shapes[step->out[i]] = out[i];
+	if (s->n_used < s->graph->n_nodes) {
+		s->used = mem_realloc(s->used, (size_t)s->graph->n_nodes);
+		memset(s->used + s->n_used, 0, (size_t)(s->graph->n_nodes - s->n_used));
+		s->n_used = s->graph->n_nodes;
 	}
-	return true;
+	for (int k = 0; k < p->n_steps; k++)
+		s->used[p->steps[k].node->id] = true;
 }
 
-/* Fill what does not change between runs: attributes, shapes, places in the arena. */
-static void fill_calls(td_session *s, td_binding *b)
+/* The plan for R, whose arrays it may take. */
+static td_prepared *prepared_for(td_session *s, td_ctx *c, td_request *r)
 {
-	const td_layout *l = &b->layout;
+	td_prepared **place = s->prepared;
 
-	for (int k = 0; k < s->plan.n_steps; k++) {
-		const td_step_plan *step = &s->plan.steps[k];
-		td_call *call = &b->calls[k];
-
-		call->attrs = step->node->attrs;
-		call->workspace = l->workspace[k] ? s->arena + l->workspace_at[k] : NULL;
-		for (int i = 0; i < TD_MOST_IN; i++) {
-			int v = step->in[i];
-			call->in[i] = v < 0 ? (td_view){ 0 }
-					    : (td_view){ &l->shapes[v],
-						      l->offsets[v] >= 0 ? s->arena + l->offsets[v] : NULL };
-		}
-		for (int i = 0; i < TD_MOST_OUT; i++) {
-			int v = step->out[i];
-			call->out[i] = v < 0 ? (td_view){ 0 }
-					     : (td_view){ &l->shapes[v],
-						       l->offsets[v] >= 0 ? s->arena + l->offsets[v] : NULL };
-		}
+	for (td_prepared **p = s->prepared; p < s->prepared + TD_PLANS_MOST; p++) {
+		if (*p && td__request_same(&(*p)->request, r))
+			return *p;
+		if (*place && (!*p || (*p)->used < (*place)->used))
+			place = p;
 	}
+	td__prepared_free(*place);
+	*place = td__prepare(c, s->graph, r, !(s->flags & TD_SESSION_NEEDED), s->flags);
+	note_used(s, &(*place)->plan);
+	return *place;
 }
 
-static bool binding_init(td_session *s, td_ctx *c, td_binding *b, const td_shape *feeds)
-{
-	size_t n = (size_t)s->graph->n_values + 1, n_steps = (size_t)s->plan.n_steps + 1;
-	td_layout *l = &b->layout;
+/* ---- Feeds ------------------------------------------------------------------------------------------------------- */
 
-	b->feeds = MEM_NEW_N(td_shape, s->n_placeholders + 1);
-	memcpy(b->feeds, feeds, sizeof *feeds * (size_t)s->n_placeholders);
-	b->calls = MEM_NEW_N(td_call, n_steps);
-	*l = (td_layout){ .shapes = MEM_NEW_N(td_shape, n),
-		.offsets = MEM_NEW_N(int64_t, n),
-		.workspace = MEM_NEW_N(size_t, n_steps),
-		.workspace_at = MEM_NEW_N(int64_t, n_steps),
-		.first = MEM_NEW_N(int, n),
-		.last = MEM_NEW_N(int, n),
-		.base = MEM_NEW_N(int, n) };
-	for (int i = 0; i < s->n_placeholders; i++)
-		l->shapes[s->placeholders[i]] = feeds[i];
-	if (!infer_all(s, c, l))
+static bool fits(const td_value *v, const td_shape *fed)
+{
+	if (fed->rank != v->shape.rank)
 		return false;
-	td__layout_places(&s->plan, l);
-	if (s->flags & TD_SESSION_PARANOID)
-		td__verify_layout(&s->plan, l);
-	if (l->arena_bytes > s->arena_bytes) {
-		char *arena = mem_try_alloc(l->arena_bytes);
-		if (!arena) {
-			td_fail(c, TD_NO_MEMORY, "no memory for a plan's arena of %zu bytes", l->arena_bytes);
-			return false;
-		}
-		mem_free(s->arena);
-		s->arena = arena;
-		s->arena_bytes = l->arena_bytes;
-		for (int i = 0; i < TD_BINDINGS_MOST; i++) /* the older ones point into the arena that is gone */
-			if (s->bindings[i].used)
-				fill_calls(s, &s->bindings[i]);
-	}
-	fill_calls(s, b);
-	for (int k = 0; k < s->plan.n_steps; k++)
-		if (s->plan.steps[k].node->op->prepare)
-			b->calls[k].handle = s->plan.steps[k].node->op->prepare(&b->calls[k]);
-	c->counters.bindings++;
-	c->counters.arena_bytes = TD_MAX(c->counters.arena_bytes, (int64_t)s->arena_bytes);
-	return true;
-}
-
-static bool same_feeds(const td_shape *a, const td_shape *b, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (!td_shape_same(&a[i], &b[i]) || a[i].order != b[i].order)
+	for (int i = 0; i < fed->rank && v->placeholder; i++)
+		if (!(v->unknown >> i & 1) && fed->dim[i] != v->shape.dim[i])
 			return false;
 	return true;
 }
 
-static td_binding *binding_for(td_session *s, td_ctx *c, const td_shape *feeds)
+/* FEED as the graph's value lies, or NULL: C has the error. */
+static td_value *accept_feed(td_session *s, td_ctx *c, const td_feed *feed)
 {
-	td_binding *oldest = s->bindings;
+	const td_value *v = feed->placeholder;
+	const td_shape *fed = feed->tensor ? &feed->tensor->shape : NULL;
+	const char *what = v && v->placeholder ? "placeholder" : "value";
+	char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
 
-	for (td_binding *b = s->bindings; b < s->bindings + TD_BINDINGS_MOST; b++) {
-		if (b->used && same_feeds(b->feeds, feeds, s->n_placeholders)) {
-			b->used = s->runs;
-			return b;
-		}
-		if (b->used < oldest->used)
-			oldest = b;
+	TD_ASSERT(v);
+	if (v->id < 0 || v->id >= s->graph->n_values || s->graph->values[v->id] != v)
+		return td_fail(c, TD_INVALID, "what is fed (\"%s\") is no value of the session's graph", td_name_of(v));
+	if (!fed)
+		return td_fail(c, TD_INVALID, "the %s \"%s\" is fed nothing", what, td_graph_name_of(s->graph, v));
+	if (fed->dtype != v->shape.dtype)
+		return td_fail(c, TD_DTYPE, "the %s \"%s\" takes %s, not %s", what, td_graph_name_of(s->graph, v),
+			td_dtype_name(v->shape.dtype), td_dtype_name(fed->dtype));
+	if (!fits(v, fed))
+		return td_fail(c, TD_SHAPE, "the %s \"%s\" is %s and is fed %s%s", what, td_graph_name_of(s->graph, v),
+			td__declared_text(v, want), td_shape_text(fed, got),
+			v->placeholder ? "; a size that may differ is declared by TD_UNKNOWN" : "");
+	return fed->order == v->shape.order ? feed->tensor : td_reorder(c, feed->tensor, v->shape.order);
+}
+
+/* TENSORS[i] is what feed i gives; which of them are computed otherwise is asked for in R. */
+static bool accept_feeds(td_session *s, td_ctx *c, const td_feed *feeds, int n_feeds, td_value **tensors, td_request *r)
+{
+	for (int i = 0; i < n_feeds; i++) {
+		const td_value *v = feeds[i].placeholder;
+		int at;
+
+		tensors[i] = accept_feed(s, c, &feeds[i]);
+		if (!tensors[i])
+			return false;
+		for (int k = 0; k < i; k++)
+			if (feeds[k].placeholder == v)
+				return td_fail(c, TD_INVALID, "\"%s\" is fed twice", td_graph_name_of(s->graph, v)),
+				       false;
+		if (v->placeholder)
+			continue;
+		MEM_GROW(r->computed, r->n_computed, r->computed_room);
+		for (at = r->n_computed++; at && r->computed[at - 1] > v->id; at--)
+			r->computed[at] = r->computed[at - 1];
+		r->computed[at] = v->id;
 	}
-	binding_release(&s->plan, oldest);
-	if (!binding_init(s, c, oldest, feeds)) {
-		binding_release(&s->plan, oldest);
-		return NULL;
+	return true;
+}
+
+/* The bytes of every value that does not lie in the arena, by id: fed tensors and captured ones; and the inputs'
+ * shapes. */
+static bool outside_bytes(const td_prepared *p, td_ctx *c, const td_feed *feeds, int n_feeds, td_value *const *tensors,
+	void **bytes, td_shape *shapes)
+{
+	for (int i = 0; i < p->plan.n_recorded; i++)
+		if (p->plan.graph->values[i]->captured)
+			bytes[i] = td_data(p->plan.graph->values[i]->captured);
+	for (int i = 0; i < p->n_inputs; i++) {
+		const td_value *v = td__plan_value(&p->plan, p->inputs[i]);
+		int k = 0;
+
+		while (k < n_feeds && feeds[k].placeholder != v)
+			k++;
+		if (k == n_feeds)
+			return td_fail(c, TD_INVALID, "the placeholder \"%s\" is not fed", td_name_of(v)), false;
+		bytes[p->inputs[i]] = td_data(tensors[k]);
+		shapes[i] = tensors[k]->shape;
 	}
-	oldest->used = s->runs;
-	return oldest;
+	return true;
+}
+
+static bool variables_initialised(const td_prepared *p, td_ctx *c)
+{
+	for (int i = 0; i < p->n_reads; i++) {
+		const td_value *v = p->plan.graph->values[p->reads[i]];
+		if (!v->captured->storage->version)
+			return td_fail(c, TD_CONFLICT,
+				       "the variable \"%s\" is read before it has a value; run the operation of "
+				       "td_initialise_variables, or restore it",
+				       td_name_of(v)),
+			       false;
+	}
+	return true;
 }
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
-
-/* The bytes of every value that does not lie in the arena, by id: fed tensors and captured ones, and views of these. */
-static bool outside_bytes(td_session *s, td_ctx *c, const td_feed *feeds, int n_feeds, void **bytes, td_shape *shapes)
-{
-	for (int i = 0; i < s->graph->n_values; i++)
-		if (s->graph->values[i]->captured)
-			bytes[i] = td_data(s->graph->values[i]->captured);
-	for (int i = 0; i < n_feeds; i++) {
-		TD_ASSERT(feeds[i].placeholder && feeds[i].placeholder->placeholder);
-		if (!feeds[i].tensor)
-			return td_fail(c, TD_INVALID, "the placeholder \"%s\" is fed nothing",
-				       td_name_of(feeds[i].placeholder)),
-			       false;
-		if (feeds[i].tensor->shape.dtype != feeds[i].placeholder->shape.dtype)
-			return td_fail(c, TD_DTYPE, "the placeholder \"%s\" takes %s, not %s",
-				       td_name_of(feeds[i].placeholder),
-				       td_dtype_name(feeds[i].placeholder->shape.dtype),
-				       td_dtype_name(feeds[i].tensor->shape.dtype)),
-			       false;
-		bytes[feeds[i].placeholder->id] = td_data(feeds[i].tensor);
-	}
-	for (int i = 0; i < s->n_placeholders; i++) {
-		const td_value *tensor = NULL;
-		for (int k = 0; k < n_feeds; k++)
-			if (feeds[k].placeholder->id == s->placeholders[i])
-				tensor = feeds[k].tensor;
-		if (!tensor)
-			return td_fail(c, TD_INVALID, "the placeholder \"%s\" is not fed",
-				       td_name_of(s->graph->values[s->placeholders[i]])),
-			       false;
-		shapes[i] = tensor->shape;
-	}
-	return true;
-}
 
 /* Paranoia: what a step is about to write, and its scratch, hold NaN before; a kernel that reads them too early shows.
  */
@@ -321,12 +223,12 @@ static void poison(const td_plan *p, const td_layout *l, int k, const td_call *c
 	}
 }
 
-static void run_steps(td_session *s, td_ctx *c, td_binding *b, void **bytes)
+static void run_steps(const td_session *s, const td_prepared *p, td_ctx *c, td_binding *b, void **bytes)
 {
 	const td_layout *l = &b->layout;
 
-	for (int k = 0; k < s->plan.n_steps; k++) {
-		const td_step_plan *step = &s->plan.steps[k];
+	for (int k = 0; k < p->plan.n_steps; k++) {
+		const td_step_plan *step = &p->plan.steps[k];
 		const td_op *op = step->node->op;
 		td_call *call = &b->calls[k];
 
@@ -334,8 +236,11 @@ static void run_steps(td_session *s, td_ctx *c, td_binding *b, void **bytes)
 			int v = step->in[i];
 			if (v >= 0 && l->offsets[v] < 0)
 				call->in[i].data = bytes[l->base[v]];
-			if (v >= 0 && (op->writes >> i & 1))
-				s->graph->values[l->base[v]]->captured->storage->version++;
+			if (v >= 0 && (op->writes >> i & 1)) {
+				td_storage *written = td__plan_value(&p->plan, l->base[v])->captured->storage;
+				written->version++;
+				written->writer = op->name;
+			}
 		}
 		if (op->view)
 			continue;
@@ -344,7 +249,7 @@ static void run_steps(td_session *s, td_ctx *c, td_binding *b, void **bytes)
 		call->seed = c->seed;
 		call->step = (uint32_t)c->step;
 		if (s->flags & TD_SESSION_PARANOID)
-			poison(&s->plan, l, k, call);
+			poison(&p->plan, l, k, call);
 		op->forward[TD_CPU](call);
 		if (c->err.status) {
 			if (*step->node->layer)
@@ -352,64 +257,166 @@ static void run_steps(td_session *s, td_ctx *c, td_binding *b, void **bytes)
 			return;
 		}
 	}
-	c->counters.replayed += s->plan.n_steps;
+	c->counters.replayed += p->plan.n_steps;
+}
+
+/* A new tensor for each fetch, held by the step. */
+static void copy_results(const td_prepared *p, td_ctx *c, const td_binding *b, void *const *bytes, td_value **results)
+{
+	for (int i = 0; i < p->plan.n_fetches && !c->err.status; i++) {
+		int v = p->plan.fetches[i];
+		td_value *r = td_tensor(c, &b->layout.shapes[v], NULL);
+
+		results[i] = r;
+		if (!r)
+			return;
+		c->device->copy(r->storage->bytes,
+			b->layout.offsets[v] >= 0 ? p->arena + b->layout.offsets[v] : bytes[b->layout.base[v]],
+			td_shape_bytes(&r->shape));
+		MEM_GROW(c->made, c->n_made, c->made_room);
+		c->made[c->n_made++] = r;
+	}
+}
+
+/* Run what R asks for; R is released. */
+static td_status run(td_session *s, td_ctx *c, td_request *r, const td_feed *feeds, int n_feeds, td_value **results)
+{
+	td_value **tensors = MEM_NEW_N(td_value *, n_feeds + 1);
+	td_prepared *p = NULL;
+	td_binding *b = NULL;
+	void **bytes = NULL;
+	td_shape *shapes = NULL;
+
+	s->runs++;
+	if (!accept_feeds(s, c, feeds, n_feeds, tensors, r))
+		goto out;
+	p = prepared_for(s, c, r);
+	p->used = s->runs;
+	bytes = MEM_NEW_N(void *, p->plan.n_values + 1);
+	shapes = MEM_NEW_N(td_shape, p->n_inputs + 1);
+	if (!outside_bytes(p, c, feeds, n_feeds, tensors, bytes, shapes) || !variables_initialised(p, c))
+		goto out;
+	b = td__binding_for(p, c, shapes, s->flags, s->runs);
+	if (!b)
+		goto out;
+	run_steps(s, p, c, b, bytes);
+	copy_results(p, c, b, bytes, results);
+out:
+	td__request_release(r);
+	mem_free(shapes);
+	mem_free(bytes);
+	mem_free(tensors);
+	return c->err.status;
 }
 
 td_status td_session_run(td_session *s, td_ctx *c, const td_feed *feeds, int n_feeds, td_value **results)
 {
-	void **bytes;
-	td_shape *shapes;
-	td_binding *b = NULL;
+	td_request r = { 0 };
+
+	if (c->err.status)
+		return c->err.status;
+	TD_ASSERT(!c->graph && s->fixed);
+	for (int i = 0; i < s->request.n_fetches; i++)
+		ask_for_value(&r, s->graph->values[s->request.fetches[i]]);
+	return run(s, c, &r, feeds, n_feeds, results);
+}
+
+/* ---- Nested fetches ---------------------------------------------------------------------------------------------- */
+
+static bool ask_for(td_session *s, td_ctx *c, td_request *r, td_fetch *fetches, int n, int depth)
+{
+	const td_graph *g = s->graph;
+
+	if (depth > TD_FETCH_DEPTH_MOST)
+		return td_fail(c, TD_INVALID, "lists to fetch are nested deeper than %d", TD_FETCH_DEPTH_MOST), false;
+	for (int i = 0; i < n; i++) {
+		td_fetch *f = &fetches[i];
+
+		f->result = NULL;
+		if (f->value &&
+			(f->value->id < 0 || f->value->id >= g->n_values || g->values[f->value->id] != f->value))
+			return td_fail(c, TD_INVALID, "what is fetched (\"%s\") is no value of the session's graph",
+				       td_name_of(f->value)),
+			       false;
+		if (f->value)
+			ask_for_value(r, f->value);
+		if (f->operation && (f->operation->id >= g->n_nodes || g->nodes[f->operation->id] != f->operation))
+			return td_fail(c, TD_INVALID, "what is to run (%s) is no operation of the session's graph",
+				       f->operation->op->name),
+			       false;
+		if (f->operation) {
+			MEM_GROW(r->operations, r->n_operations, r->operations_room);
+			r->operations[r->n_operations++] = f->operation->id;
+		}
+		if (!f->value && !f->operation && !f->list)
+			return td_fail(c, TD_INVALID, "item %d of what is fetched is nothing", i), false;
+		if (f->list && !ask_for(s, c, r, f->list, f->n, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+static td_value **hand_out(td_fetch *fetches, int n, td_value **results)
+{
+	for (int i = 0; i < n; i++) {
+		if (fetches[i].value)
+			fetches[i].result = *results++;
+		if (fetches[i].list)
+			results = hand_out(fetches[i].list, fetches[i].n, results);
+	}
+	return results;
+}
+
+td_status td_session_fetch(
+	td_session *s, td_ctx *c, td_fetch *fetches, int n_fetches, const td_feed *feeds, int n_feeds)
+{
+	td_request r = { 0 };
+	td_value **results;
 
 	if (c->err.status)
 		return c->err.status;
 	TD_ASSERT(!c->graph);
-	finish_plan(s, c);
-	s->runs++;
-	bytes = MEM_NEW_N(void *, s->graph->n_values + 1);
-	shapes = MEM_NEW_N(td_shape, s->n_placeholders + 1);
-	if (outside_bytes(s, c, feeds, n_feeds, bytes, shapes))
-		b = binding_for(s, c, shapes);
-	if (b) {
-		run_steps(s, c, b, bytes);
-		for (int i = 0; i < s->plan.n_fetches && !c->err.status; i++) {
-			int v = s->plan.fetches[i];
-			td_value *r = td_tensor(c, &b->layout.shapes[v], NULL);
-
-			results[i] = r;
-			if (!r)
-				break;
-			c->device->copy(r->storage->bytes,
-				b->layout.offsets[v] >= 0 ? s->arena + b->layout.offsets[v] : bytes[b->layout.base[v]],
-				td_shape_bytes(&r->shape));
-			MEM_GROW(c->made, c->n_made, c->made_room);
-			c->made[c->n_made++] = r;
-		}
+	if (!ask_for(s, c, &r, fetches, n_fetches, 0)) {
+		td__request_release(&r);
+		return c->err.status;
 	}
-	mem_free(shapes);
-	mem_free(bytes);
+	results = MEM_NEW_N(td_value *, r.n_fetches + 1);
+	if (!run(s, c, &r, feeds, n_feeds, results))
+		hand_out(fetches, n_fetches, results);
+	mem_free(results);
 	return c->err.status;
 }
 
-void td_session_free(td_session *s)
-{
-	if (!s)
-		return;
-	for (int i = 0; i < TD_BINDINGS_MOST; i++)
-		binding_release(&s->plan, &s->bindings[i]);
-	s->graph->n_sessions--;
-	plan_release(&s->plan);
-	mem_free(s->placeholders);
-	mem_free(s->arena);
-	mem_free(s);
-}
+/* ---- Looking at a session ---------------------------------------------------------------------------------------- */
 
+/* What the last run ran; before the first, everything. */
 void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_node_view *node), void *arg)
 {
-	td_node **nodes = MEM_NEW_N(td_node *, s->plan.n_steps + 1);
+	const td_prepared *last = NULL;
+	td_node **nodes;
 
-	for (int k = 0; k < s->plan.n_steps; k++)
-		nodes[k] = s->plan.steps[k].node;
-	td__show_nodes(s->graph, nodes, s->plan.n_steps, each, arg);
+	for (int i = 0; i < TD_PLANS_MOST; i++)
+		if (s->prepared[i] && (!last || s->prepared[i]->used > last->used))
+			last = s->prepared[i];
+	if (!last) {
+		td_graph_each_node(s->graph, each, arg);
+		return;
+	}
+	nodes = MEM_NEW_N(td_node *, last->plan.n_steps + 1);
+	for (int k = 0; k < last->plan.n_steps; k++)
+		nodes[k] = last->plan.steps[k].node;
+	td__show_nodes(s->graph, nodes, last->plan.n_steps, each, arg);
+	mem_free(nodes);
+}
+
+void td_session_each_unused(const td_session *s, void (*each)(void *arg, const td_node_view *node), void *arg)
+{
+	td_node **nodes = MEM_NEW_N(td_node *, s->graph->n_nodes + 1);
+	int n = 0;
+
+	for (int k = 0; k < s->graph->n_nodes; k++)
+		if (k >= s->n_used || !s->used[k])
+			nodes[n++] = s->graph->nodes[k];
+	td__show_nodes(s->graph, nodes, n, each, arg);
 	mem_free(nodes);
 }

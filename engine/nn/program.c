@@ -3,10 +3,16 @@
 
 #include <string.h>
 
+/* Batches differ in how many samples they have and in how long these are: every size may differ between runs. */
 static void place_inputs(struct nn_program *p, td_ctx *c, td_value *const *in, td_value **placeholder)
 {
-	for (int i = 0; i < p->n_in; i++)
-		placeholder[i] = in[i] ? td_placeholder(c, p->in_names[i], td_shape_of(in[i])) : NULL;
+	for (int i = 0; i < p->n_in; i++) {
+		td_shape any = in[i] ? *td_shape_of(in[i]) : (td_shape){ 0 };
+
+		for (int k = 0; k < any.rank; k++)
+			any.dim[k] = TD_UNKNOWN(any.dim[k]);
+		placeholder[i] = in[i] ? td_placeholder(c, p->in_names[i], &any) : NULL;
+	}
 }
 
 static td_status trace(struct nn_program *p, td_value *const *in)

@@ -48,7 +48,7 @@ static bool assign_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(assign, .n_in = 2, .n_out = 0, .writes = 1, .infer = assign_infer, .forward = { assign_forward },
+TD_OP(assign, .n_in = 2, .n_out = 0, .writes = 1, .overwrites = 1, .infer = assign_infer, .forward = { assign_forward },
 	.backward = td_nodiff, .sample = assign_sample)
 
 /* Returns VARIABLE. */

@@ -18,7 +18,7 @@ struct block {
 /* The last step that reads a value, for every value; fetches live on. */
 static void find_uses(const td_plan *p, td_layout *l)
 {
-	for (int v = 0; v < p->graph->n_values; v++) {
+	for (int v = 0; v < p->n_values; v++) {
 		l->base[v] = v;
 		l->first[v] = -1;
 		l->last[v] = p->fetched[v] ? p->n_steps : -1;
@@ -37,11 +37,6 @@ static void find_uses(const td_plan *p, td_layout *l)
 	}
 }
 
-static bool outside(const td_plan *p, int v)
-{
-	return p->graph->values[v]->captured || p->graph->values[v]->placeholder;
-}
-
 /* The input that the output of step K may lie on, or -1. */
 static int overwritable(const td_plan *p, const td_layout *l, int k)
 {
@@ -51,7 +46,7 @@ static int overwritable(const td_plan *p, const td_layout *l, int k)
 		int v = s->in[i], b = v >= 0 ? l->base[v] : -1;
 		bool shared = false;
 
-		if (!(s->node->op->inplace >> i & 1) || v < 0 || outside(p, b) || l->last[b] != k)
+		if (!(s->node->op->inplace >> i & 1) || v < 0 || td__plan_outside(p, b) || l->last[b] != k)
 			continue;
 		for (int j = 0; j < s->node->op->n_in; j++)
 			shared |= j != i && s->in[j] >= 0 && l->base[s->in[j]] == b;
@@ -80,7 +75,7 @@ static void join_blocks(const td_plan *p, td_layout *l)
 		if (out < 0 || (b = overwritable(p, l, k)) < 0)
 			continue;
 		l->last[b] = TD_MAX(l->last[b], l->last[out]);
-		for (int v = 0; v < p->graph->n_values; v++)
+		for (int v = 0; v < p->n_values; v++)
 			if (l->base[v] == out)
 				l->base[v] = b;
 	}
@@ -130,13 +125,13 @@ static int64_t rounded(size_t n_bytes)
 
 void td__layout_places(const td_plan *p, td_layout *l)
 {
-	struct block *blocks = MEM_NEW_N(struct block, p->graph->n_values + p->n_steps + 1);
-	const struct block **alive = MEM_NEW_N(const struct block *, p->graph->n_values + p->n_steps + 1);
+	struct block *blocks = MEM_NEW_N(struct block, p->n_values + p->n_steps + 1);
+	const struct block **alive = MEM_NEW_N(const struct block *, p->n_values + p->n_steps + 1);
 	int n = 0, whole = p->n_steps;
 
 	find_uses(p, l);
 	join_blocks(p, l);
-	for (int v = 0; v < p->graph->n_values; v++)
+	for (int v = 0; v < p->n_values; v++)
 		if (l->first[v] >= 0 && l->base[v] == v)
 			blocks[n++] = (struct block){ .bytes = rounded(td_shape_bytes(&l->shapes[v])),
 				.first = p->in_place ? l->first[v] : 0,
@@ -154,7 +149,7 @@ void td__layout_places(const td_plan *p, td_layout *l)
 		blocks[i].offset = *blocks[i].offset_out = best_fit(&blocks[i], blocks, i, alive);
 		l->arena_bytes = TD_MAX(l->arena_bytes, (size_t)(blocks[i].offset + blocks[i].bytes));
 	}
-	for (int v = 0; v < p->graph->n_values; v++)
+	for (int v = 0; v < p->n_values; v++)
 		l->offsets[v] = l->offsets[l->base[v]];
 	mem_free(alive);
 	mem_free(blocks);

@@ -13,11 +13,11 @@ static _Noreturn void refuse(const td_plan *p, const char *after, int k, const c
 
 void td__verify_plan(const td_plan *p, const char *after)
 {
-	bool *made = MEM_NEW_N(bool, p->graph->n_values + 1);
+	bool *made = MEM_NEW_N(bool, p->n_values + 1), *ran = MEM_NEW_N(bool, p->graph->n_nodes + 1);
 	uint64_t seq = 0;
 
-	for (int i = 0; i < p->graph->n_values; i++)
-		made[i] = !p->graph->values[i]->producer;
+	for (int i = 0; i < p->n_values; i++)
+		made[i] = i >= p->n_recorded || !p->graph->values[i]->producer;
 	for (int k = 0; k < p->n_steps; k++) {
 		const td_step_plan *s = &p->steps[k];
 		const td_op *op = s->node->op;
@@ -25,12 +25,16 @@ void td__verify_plan(const td_plan *p, const char *after)
 		if (s->node->seq <= seq)
 			refuse(p, after, k, "out of its recorded order", -1);
 		seq = s->node->seq;
+		for (int i = 0; i < s->node->n_after; i++)
+			if (!ran[s->node->after[i]->id])
+				refuse(p, after, k, "runs without what must run before it", i);
+		ran[s->node->id] = true;
 		for (int i = 0; i < op->n_in; i++) {
 			if (s->in[i] < 0 && !(op->optional >> i & 1))
 				refuse(p, after, k, "an input is missing", i);
 			if (s->in[i] >= 0 && !made[s->in[i]])
 				refuse(p, after, k, "read before it is made", s->in[i]);
-			if (s->in[i] >= 0 && (op->writes >> i & 1) && !p->graph->values[s->in[i]]->captured)
+			if (s->in[i] >= 0 && (op->writes >> i & 1) && !td__plan_value(p, s->in[i])->captured)
 				refuse(p, after, k, "written, but not a variable", s->in[i]);
 		}
 		for (int i = 0; i < op->n_out + op->n_hidden; i++) {
@@ -45,6 +49,10 @@ void td__verify_plan(const td_plan *p, const char *after)
 	for (int i = 0; i < p->n_fetches; i++)
 		if (!made[p->fetches[i]])
 			refuse(p, after, p->n_steps - 1, "fetched, but never made", p->fetches[i]);
+	for (int i = 0; i < p->n_operations; i++)
+		if (!ran[p->operations[i]])
+			refuse(p, after, p->n_steps - 1, "an operation that was asked for does not run", -1);
+	mem_free(ran);
 	mem_free(made);
 }
 
@@ -52,7 +60,7 @@ void td__verify_plan(const td_plan *p, const char *after)
  * the view, and the view itself is not looked at. */
 static void live_ranges(const td_plan *p, int *root, int *first, int *last)
 {
-	for (int v = 0; v < p->graph->n_values; v++) {
+	for (int v = 0; v < p->n_values; v++) {
 		root[v] = v;
 		first[v] = -1;
 		last[v] = -1;
@@ -93,7 +101,7 @@ static bool in_place(const td_plan *p, const td_layout *l, const int *root, int 
 
 void td__verify_layout(const td_plan *p, const td_layout *l)
 {
-	int n = p->graph->n_values;
+	int n = p->n_values;
 	int *root = MEM_NEW_N(int, n + 1), *first = MEM_NEW_N(int, n + 1), *last = MEM_NEW_N(int, n + 1);
 
 	live_ranges(p, root, first, last);

@@ -179,7 +179,10 @@ static void run_steps(bool graph, float *losses, float *weights, td_counters *co
 		td_step_begin(c);
 		if (graph && !s) {
 			td_trace_begin(c, g);
-			symbols[0] = td_placeholder(c, "x", td_shape_of(x));
+			td_shape any = *td_shape_of(x);
+
+			any.dim[0] = TD_UNKNOWN(any.dim[0]);
+			symbols[0] = td_placeholder(c, "x", &any);
 			for (int i = 1; i < 4; i++)
 				symbols[i] = td_placeholder(c, "scalar", &scalar);
 			loss = train_step(c, symbols[0], w, symbols[1], symbols[2], symbols[3]);
@@ -275,7 +278,7 @@ static void a_session_keeps_a_bounded_number_of_bindings_and_stays_right(void **
 {
 	td_ctx *c = context();
 	td_graph *g = td_graph_create();
-	td_shape s = td_shape_make(TD_F32, 1, 3);
+	td_shape s = td_shape_make(TD_F32, 1, TD_UNKNOWN(3));
 	td_value *x, *y;
 	td_session *session;
 
@@ -379,7 +382,7 @@ static void a_binding_owns_its_handles(void **state)
 {
 	td_ctx *c = context();
 	td_graph *g = td_graph_create();
-	td_shape s = td_shape_make(TD_F32, 1, 3);
+	td_shape s = td_shape_make(TD_F32, 1, TD_UNKNOWN(3));
 	td_value *x, *y;
 	td_session *session;
 
@@ -437,6 +440,8 @@ static void make_plan(td_ctx *c, td_graph *g)
 	y = td_add(c, td_mul(c, td_exp(c, x), td_log(c, x)), x);
 	td_trace_end(c);
 	plan = (td_plan){ .graph = g,
+		.n_recorded = g->n_values,
+		.n_values = g->n_values,
 		.steps = MEM_NEW_N(td_step_plan, g->n_nodes),
 		.fetches = MEM_NEW(int),
 		.n_fetches = 1,

@@ -60,6 +60,32 @@ static const struct row rows[] = {
 		"nn.Conv2d(3, 6, (3, 3), stride=(1, 1), padding=(0, 0), dilation=(2, 2), groups=3)" },
 	{ "{\"type\":\"conv1d\",\"out_channels\":4,\"kernel_size\":5,\"stride\":2,\"padding\":2}", SEQUENCE(2, 3, 9),
 		"float32[2, 4, 5]", 64, "nn.Conv1d(3, 4, 5, stride=2, padding=2)" },
+	{ "{\"type\":\"conv_transpose2d\",\"out_channels\":4,\"kernel_size\":4,\"stride\":2,\"padding\":1}",
+		IMAGE(2, 3, 5, 7), "float32[2, 4, 10, 14]", 196,
+		"nn.ConvTranspose2d(3, 4, (4, 4), stride=(2, 2), padding=(1, 1))" },
+	{ "{\"type\":\"conv_transpose2d\",\"out_channels\":6,\"kernel_size\":[3,2],\"stride\":[3,1],"
+	  "\"output_padding\":[2,0],\"dilation\":[1,2],\"groups\":3,\"bias\":false}",
+		IMAGE(2, 3, 4, 5), "float32[2, 6, 14, 7]", 36,
+		"nn.ConvTranspose2d(3, 6, (3, 2), stride=(3, 1), output_padding=(2, 0), dilation=(1, 2), groups=3, "
+		"bias=False)" },
+	{ "{\"type\":\"conv_transpose1d\",\"out_channels\":4,\"kernel_size\":3,\"stride\":2,\"output_padding\":1}",
+		SEQUENCE(2, 3, 5), "float32[2, 4, 12]", 40,
+		"nn.ConvTranspose1d(3, 4, 3, stride=2, output_padding=1)" },
+	{ "{\"type\":\"max_pool2d\",\"kernel_size\":[2,3],\"stride\":1,\"dilation\":[3,2],\"padding\":[2,0]}",
+		IMAGE(2, 3, 9, 7), "float32[2, 3, 10, 3]", 0,
+		"nn.MaxPool2d((2, 3), stride=(1, 1), padding=(2, 0), dilation=(3, 2))" },
+	{ "{\"type\":\"max_pool1d\",\"kernel_size\":2,\"dilation\":3}", SEQUENCE(2, 3, 9), "float32[2, 3, 3]", 0,
+		"nn.MaxPool1d(2, stride=2, padding=0, dilation=3)" },
+	{ "{\"type\":\"avg_pool2d\",\"kernel_size\":2,\"divisor_override\":3}", IMAGE(2, 3, 8, 8),
+		"float32[2, 3, 4, 4]", 0, "nn.AvgPool2d((2, 2), stride=(2, 2), padding=(0, 0), divisor_override=3)" },
+	{ "{\"type\":\"adaptive_max_pool2d\",\"output_size\":[2,3]}", IMAGE(2, 3, 9, 7), "float32[2, 3, 2, 3]", 0,
+		"nn.AdaptiveMaxPool2d((2, 3))" },
+	{ "{\"type\":\"adaptive_avg_pool1d\",\"output_size\":4}", SEQUENCE(2, 3, 9), "float32[2, 3, 4]", 0,
+		"nn.AdaptiveAvgPool1d(4)" },
+	{ "{\"type\":\"adaptive_max_pool1d\",\"output_size\":4}", SEQUENCE(2, 3, 9), "float32[2, 3, 4]", 0,
+		"nn.AdaptiveMaxPool1d(4)" },
+	{ "\"global_max_pool\"", IMAGE(2, 3, 9, 7), "float32[2, 3]", 0, NULL },
+	{ "\"global_max_pool\"", SEQUENCE(2, 3, 9), "float32[2, 3]", 0, NULL },
 	{ "{\"type\":\"max_pool2d\",\"kernel_size\":2}", IMAGE(2, 3, 9, 7), "float32[2, 3, 4, 3]", 0,
 		"nn.MaxPool2d((2, 2), stride=(2, 2), padding=(0, 0))" },
 	{ "{\"type\":\"max_pool2d\",\"kernel_size\":3,\"stride\":2,\"ceil_mode\":true}", IMAGE(2, 3, 8, 8),
@@ -278,6 +304,7 @@ static void assert_same_in_both_modes(struct bench *b, const char *layer, bool t
 	td_value *first = b->model->n_parameters ? b->model->params[0].value : NULL, *eager[2] = { 0 },
 		 *fetch[2] = { 0 }, *replayed[2] = { 0 }, *loss, *in;
 	float **kept = MEM_NEW_N(float *, TD_MAX(b->model->n_params, 1));
+	td_shape any_batch = *td_shape_of(example);
 	td_graph *g = td_graph_create();
 	td_session *session;
 
@@ -295,7 +322,8 @@ static void assert_same_in_both_modes(struct bench *b, const char *layer, bool t
 	swap_buffers(b->model, kept); /* again as before; what the step left is kept */
 
 	td_trace_begin(b->c, g);
-	in = td_placeholder(b->c, "x", td_shape_of(example));
+	any_batch.dim[0] = TD_UNKNOWN(any_batch.dim[0]);
+	in = td_placeholder(b->c, "x", &any_batch);
 	fetch[0] = nn_forward(b->model, &pass, in);
 	loss = td_sum_squares(b->c, fetch[0]);
 	if (first)
@@ -457,6 +485,18 @@ static void a_layer_says_what_does_not_fit_and_what_to_do(void **state)
 			"more than half of kernel_size" },
 		{ "{\"type\":\"avg_pool2d\",\"kernel_size\":8}", IMAGE(2, 3, 9, 7), "/model/layers/0",
 			"at most 7 here" },
+		{ "{\"type\":\"max_pool2d\",\"kernel_size\":3,\"dilation\":4}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"kernel_size 3 with its dilation is larger than the padded input, 7" },
+		{ "{\"type\":\"adaptive_max_pool1d\",\"output_size\":4}", IMAGE(2, 3, 9, 7), "/model/layers/0",
+			"adaptive_max_pool1d takes [N, C, L]" },
+		{ "{\"type\":\"conv_transpose2d\",\"out_channels\":4,\"kernel_size\":3}", FLAT(2, 12), "/model/layers/0",
+			"put a \"reshape\" before it" },
+		{ "{\"type\":\"conv_transpose2d\",\"out_channels\":4,\"kernel_size\":3,\"output_padding\":1}",
+			IMAGE(2, 3, 9, 7), "/model/layers/0", "must be less than the stride, 1" },
+		{ "{\"type\":\"conv_transpose2d\",\"out_channels\":4,\"kernel_size\":3,\"padding\":6}",
+			IMAGE(2, 3, 9, 7), "/model/layers/0", "leaves nothing of an output of 11" },
+		{ "{\"type\":\"conv_transpose1d\",\"out_channels\":4,\"kernel_size\":3,\"groups\":2}",
+			SEQUENCE(2, 3, 9), "/model/layers/0", "groups 2 does not divide the 3 channels" },
 		{ "\"global_avg_pool\"", FLAT(2, 3), "/model/layers/0", "takes images [N, C, H, W] or rows" },
 		{ "\"batch_norm2d\"", FLAT(2, 3), "/model/layers/0", "batch_norm2d takes images" },
 		{ "{\"type\":\"layer_norm\",\"axes\":2}", FLAT(2, 3), "/model/layers/0", "at most 1 here" },

@@ -1,0 +1,154 @@
+/* Bindings: a plan laid out for one set of feed sizes: shapes inferred, every value's place in the arena, handles
+ * prepared, calls filled in. */
+#include "core/session.h"
+
+#include <string.h>
+
+void td__binding_release(const td_plan *p, td_binding *b)
+{
+	for (int k = 0; b->calls && k < p->n_steps; k++)
+		if (b->calls[k].handle)
+			p->steps[k].node->op->release(b->calls[k].handle);
+	mem_free(b->feeds);
+	mem_free(b->calls);
+	mem_free(b->layout.shapes);
+	mem_free(b->layout.offsets);
+	mem_free(b->layout.workspace);
+	mem_free(b->layout.workspace_at);
+	mem_free(b->layout.first);
+	mem_free(b->layout.last);
+	mem_free(b->layout.base);
+	*b = (td_binding){ 0 };
+}
+
+/* Shapes of everything, from the feeds'. */
+static bool infer_all(const td_plan *p, td_ctx *c, td_layout *l)
+{
+	for (int i = 0; i < p->n_recorded; i++)
+		if (p->graph->values[i]->captured)
+			l->shapes[i] = p->graph->values[i]->captured->shape;
+	for (int k = 0; k < p->n_steps; k++) {
+		const td_step_plan *step = &p->steps[k];
+		const td_shape *in[TD_MOST_IN];
+		td_shape out[TD_MOST_OUT] = { 0 };
+		td_infer q = { .ctx = c, .attrs = step->node->attrs, .in = in, .n_in = step->node->n_in, .out = out };
+		const char *layer = c->layer;
+
+		for (int i = 0; i < TD_MOST_IN; i++)
+			in[i] = step->in[i] >= 0 ? &l->shapes[step->in[i]] : NULL;
+		c->layer = step->node->layer;
+		step->node->op->infer(&q);
+		for (int i = 0; i < step->node->n_out && !c->err.status; i++) {
+			char text[TD_SHAPE_TEXT];
+			if (!td__shape_sane(&out[i]))
+				td_fail(c, TD_TOO_LARGE, "%s would make %s, which is larger than any memory",
+					step->node->op->name, td_shape_text(&out[i], text));
+			else if (step->out[i] >= 0)
+				l->shapes[step->out[i]] = out[i];
+		}
+		c->layer = layer;
+		if (c->err.status)
+			return false;
+		l->workspace[k] = q.workspace;
+	}
+	return true;
+}
+
+/* Fill what does not change between runs: attributes, shapes, places in the arena. */
+static void fill_calls(td_prepared *p, td_binding *b)
+{
+	const td_layout *l = &b->layout;
+
+	for (int k = 0; k < p->plan.n_steps; k++) {
+		const td_step_plan *step = &p->plan.steps[k];
+		td_call *call = &b->calls[k];
+
+		call->attrs = step->node->attrs;
+		call->workspace = l->workspace[k] ? p->arena + l->workspace_at[k] : NULL;
+		for (int i = 0; i < TD_MOST_IN; i++) {
+			int v = step->in[i];
+			call->in[i] = v < 0 ? (td_view){ 0 }
+					    : (td_view){ &l->shapes[v],
+						      l->offsets[v] >= 0 ? p->arena + l->offsets[v] : NULL };
+		}
+		for (int i = 0; i < TD_MOST_OUT; i++) {
+			int v = step->out[i];
+			call->out[i] = v < 0 ? (td_view){ 0 }
+					     : (td_view){ &l->shapes[v],
+						       l->offsets[v] >= 0 ? p->arena + l->offsets[v] : NULL };
+		}
+	}
+}
+
+static bool binding_init(td_prepared *p, td_ctx *c, td_binding *b, const td_shape *feeds, unsigned flags)
+{
+	size_t n = (size_t)p->plan.n_values + 1, n_steps = (size_t)p->plan.n_steps + 1;
+	td_layout *l = &b->layout;
+
+	b->feeds = MEM_NEW_N(td_shape, p->n_inputs + 1);
+	memcpy(b->feeds, feeds, sizeof *feeds * (size_t)p->n_inputs);
+	b->calls = MEM_NEW_N(td_call, n_steps);
+	*l = (td_layout){ .shapes = MEM_NEW_N(td_shape, n),
+		.offsets = MEM_NEW_N(int64_t, n),
+		.workspace = MEM_NEW_N(size_t, n_steps),
+		.workspace_at = MEM_NEW_N(int64_t, n_steps),
+		.first = MEM_NEW_N(int, n),
+		.last = MEM_NEW_N(int, n),
+		.base = MEM_NEW_N(int, n) };
+	for (int i = 0; i < p->n_inputs; i++)
+		l->shapes[p->inputs[i]] = feeds[i];
+	if (!infer_all(&p->plan, c, l))
+		return false;
+	td__layout_places(&p->plan, l);
+	if (flags & TD_SESSION_PARANOID)
+		td__verify_layout(&p->plan, l);
+	if (l->arena_bytes > p->arena_bytes) {
+		char *arena = mem_try_alloc(l->arena_bytes);
+		if (!arena) {
+			td_fail(c, TD_NO_MEMORY, "no memory for a plan's arena of %zu bytes", l->arena_bytes);
+			return false;
+		}
+		mem_free(p->arena);
+		p->arena = arena;
+		p->arena_bytes = l->arena_bytes;
+		for (int i = 0; i < TD_BINDINGS_MOST; i++) /* the older ones point into the arena that is gone */
+			if (p->bindings[i].used)
+				fill_calls(p, &p->bindings[i]);
+	}
+	fill_calls(p, b);
+	for (int k = 0; k < p->plan.n_steps; k++)
+		if (p->plan.steps[k].node->op->prepare)
+			b->calls[k].handle = p->plan.steps[k].node->op->prepare(&b->calls[k]);
+	c->counters.bindings++;
+	c->counters.arena_bytes = TD_MAX(c->counters.arena_bytes, (int64_t)p->arena_bytes);
+	return true;
+}
+
+static bool same_feeds(const td_shape *a, const td_shape *b, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!td_shape_same(&a[i], &b[i]) || a[i].order != b[i].order)
+			return false;
+	return true;
+}
+
+td_binding *td__binding_for(td_prepared *p, td_ctx *c, const td_shape *feeds, unsigned flags, uint64_t run)
+{
+	td_binding *oldest = p->bindings;
+
+	for (td_binding *b = p->bindings; b < p->bindings + TD_BINDINGS_MOST; b++) {
+		if (b->used && same_feeds(b->feeds, feeds, p->n_inputs)) {
+			b->used = run;
+			return b;
+		}
+		if (b->used < oldest->used)
+			oldest = b;
+	}
+	td__binding_release(&p->plan, oldest);
+	if (!binding_init(p, c, oldest, feeds, flags)) {
+		td__binding_release(&p->plan, oldest);
+		return NULL;
+	}
+	oldest->used = run;
+	return oldest;
+}

@@ -1,0 +1,159 @@
+/* Variables of a graph: found by name in scopes.  A variable is a captured tensor with an entry in the graph's list; it
+ * has no struct of its own among values. */
+#include "core/core.h"
+
+#include <string.h>
+
+#include "td_ops.h"
+
+/* ---- Scopes ------------------------------------------------------------------------------------------------------ */
+
+static enum td_reuse reuse_now(const td_graph *g)
+{
+	return g->n_scopes ? g->scopes[g->n_scopes - 1].reuse : TD_REUSE_INHERIT;
+}
+
+void td_scope_begin(td_ctx *c, const char *name, enum td_reuse reuse)
+{
+	td_graph *g = c->graph;
+
+	TD_ASSERT(g);
+	if (reuse == TD_REUSE_INHERIT || reuse_now(g) == TD_REUSE_ALWAYS)
+		reuse = reuse_now(g);
+	MEM_GROW(g->scopes, g->n_scopes, g->scopes_room);
+	g->scopes[g->n_scopes++] = (td_scope){ .outside = c->layer, .reuse = reuse };
+	td_name_push(c, name);
+}
+
+void td_scope_end(td_ctx *c)
+{
+	td_graph *g = c->graph;
+
+	TD_ASSERT(g && g->n_scopes);
+	c->layer = g->scopes[--g->n_scopes].outside; /* also when the scope's name has dots */
+}
+
+/* ---- Variables --------------------------------------------------------------------------------------------------- */
+
+static td_variable *find_variable(const td_graph *g, const char *name)
+{
+	for (int i = 0; i < g->n_variables; i++)
+		if (!strcmp(g->variables[i].name, name))
+			return &g->variables[i];
+	return NULL;
+}
+
+td_value *td__variable_add(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable)
+{
+	td_graph *g = c->graph;
+	td_value *tensor = td_tensor(c, shape, NULL), *symbol;
+
+	if (!tensor)
+		return NULL;
+	td_set_name(tensor, name);
+	td_require_grad(tensor, trainable && td__is_float(shape->dtype));
+	symbol = td__graph_capture(g, tensor);
+	td_unref(tensor); /* the graph holds it now */
+	MEM_GROW(g->variables, g->n_variables, g->variables_room);
+	g->variables[g->n_variables++] = (td_variable){
+		.name = arena_strdup(&g->arena, name), .symbol = symbol, .init = *init, .trainable = trainable
+	};
+	return symbol;
+}
+
+/* The variable NAME as a reuse: it must be what is asked for. */
+static td_value *reuse(td_ctx *c, const td_variable *v, const td_shape *shape)
+{
+	char want[TD_SHAPE_TEXT], is[TD_SHAPE_TEXT];
+
+	if (td_shape_same(&v->symbol->shape, shape))
+		return v->symbol;
+	return td_fail(c, TD_SHAPE, "the variable \"%s\" is %s and is asked for again as %s", v->name,
+		td_shape_text(&v->symbol->shape, is), td_shape_text(shape, want));
+}
+
+static td_value *get_variable(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable)
+{
+	enum td_reuse mode = reuse_now(c->graph);
+	const td_variable *old = find_variable(c->graph, name);
+
+	if (old && mode == TD_REUSE_INHERIT)
+		return td_fail(c, TD_CONFLICT,
+			"there is a variable \"%s\" already; open its scope with TD_REUSE_ALWAYS or TD_REUSE_AUTO to "
+			"share it",
+			name);
+	if (old)
+		return reuse(c, old, shape);
+	if (mode == TD_REUSE_ALWAYS)
+		return td_fail(c, TD_NOT_FOUND,
+			"there is no variable \"%s\" to reuse; make it first, or open its scope with TD_REUSE_AUTO",
+			name);
+	if (!td__graph_open(c, name) || !td__shape_sane(shape))
+		return td_fail(
+			c, TD_INVALID, "the variable \"%s\" cannot have this shape: every size is a number", name);
+	return td__variable_add(c, name, shape, init, trainable);
+}
+
+td_value *td_get_variable(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable)
+{
+	td_value *v;
+	char *path;
+
+	if (c->err.status)
+		return NULL;
+	TD_ASSERT(c->graph);
+	path = mem_printf("%s%s%s", c->layer, *c->layer ? "." : "", name);
+	v = get_variable(c, path, shape, init ? init : &TD_GLOROT_UNIFORM, trainable);
+	mem_free(path);
+	return v;
+}
+
+td_value *td_variable_tensor(const td_value *variable)
+{
+	TD_ASSERT(variable->captured);
+	return variable->captured;
+}
+
+static bool within(const char *name, const char *scope)
+{
+	size_t n = scope ? strlen(scope) : 0;
+
+	return !n || (!strncmp(name, scope, n) && name[n] == '.');
+}
+
+int td_variables(const td_graph *g, const char *scope, enum td_which which, td_value **out, int most)
+{
+	int n = 0;
+
+	for (int i = 0; i < g->n_variables; i++) {
+		const td_variable *v = &g->variables[i];
+
+		if (!(which & (v->trainable ? TD_TRAINABLE : TD_NOT_TRAINABLE)) || !within(v->name, scope))
+			continue;
+		if (n < most)
+			out[n] = v->symbol;
+		n++;
+	}
+	return n;
+}
+
+td_node *td_initialise_variables(td_ctx *c)
+{
+	td_graph *g = c->graph;
+
+	TD_ASSERT(g);
+	td_group_begin(c);
+	for (int i = 0; i < g->n_variables; i++)
+		td_initialise(c, g->variables[i].symbol, &g->variables[i].init, g->variables[i].name);
+	return td_group_end(c, "initialise_variables");
+}
+
+td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta)
+{
+	return td_assign(c, variable, td_add(c, variable, delta));
+}
+
+td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta)
+{
+	return td_assign(c, variable, td_sub(c, variable, delta));
+}
