@@ -375,8 +375,8 @@ bool td_apply_all(
 
 	if (c->err.status || (op->writes && !may_write(c, op, in, n_in)) ||
 		(c->visiting && !reads_unchanged(c, op, in, n_in)))
-	if (c->graph && !td__graph_open(c, op->name))
 		return false;
+	if (c->graph && !td__graph_open(c, op->name))
 		return false;
 	if (!infer(c, op, attrs, in, n_in, &q, shapes))
 		return false;
