@@ -29,7 +29,7 @@ BLAS_DIR    := $(firstword $(wildcard /usr/lib/*/openblas-pthread))
 # This OpenBLAS by its own path, whichever the machine prefers: the serial build is not safe to call from two threads (seen), and the
 # engine tells this one to use a single thread a call, so that bits do not depend on the number of threads.
 BLAS_PATH    = -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR)
-LIBS_ENGINE  = $(if $(BLAS_DIR),$(BLAS_PATH)) -lopenblas -larchive -ljpeg -lpng
+LIBS_ENGINE  = $(if $(BLAS_DIR),$(BLAS_PATH)) -lopenblas -ldnnl -l:libgomp.so.1 -larchive -ljpeg -lpng
 LIBS_DAEMON  = -lmicrohttpd -lsqlite3 -lcurl
 
 objects = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))

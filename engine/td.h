@@ -435,9 +435,11 @@ typedef struct td_resize_attrs {
 
 /* height, width */
 typedef struct td_conv2d_attrs {
-	int64_t stride[2], padding[2];
-	int64_t dilation[2]; /* 0 means 1 */
-	int64_t groups;      /* likewise */
+	int64_t stride[2], padding[2]; /* zeros on both sides */
+	int64_t dilation[2];           /* 0 means 1 */
+	int64_t groups;                /* likewise */
+	int64_t padding_more[2];       /* at the bottom and right, beyond PADDING; may be negative */
+	bool same; /* pad to ceil(size / stride) windows, one more at the end if the sum is odd; PADDING is not read */
 } td_conv2d_attrs;
 
 typedef struct td_pool2d_attrs {

@@ -13,6 +13,7 @@ build   libsqlite3-dev             deb                   the store
 build   libcurl4-openssl-dev       deb                   fetching datasets
 build   nettle-dev                 deb                   SHA-256 of weights, files and tokens
 build   libopenblas-pthread-dev    deb                   matrix products in tandem-worker
+build   libdnnl-dev                deb                   convolutions in tandem-worker (oneDNN)
 build   libarchive-dev             deb                   datasets in tar and zip files, compressed files
 build   libjpeg62-turbo-dev        deb                   JPEG pictures of datasets
 build   libpng-dev                 deb                   PNG pictures of datasets, and those of reports

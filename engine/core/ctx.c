@@ -1,5 +1,6 @@
 /* The context: mode, step, sticky error, and what the present step has made. */
 #include "core/core.h"
+#include "kernels/dnn.h"
 #include "kernels/kernels.h"
 
 #include <stdio.h>
@@ -86,7 +87,8 @@ const char *td_fingerprint(void)
 		const char *isa = __builtin_cpu_supports("avx512f") ? "avx512"
 				  : __builtin_cpu_supports("avx2")  ? "avx2"
 								    : "sse2";
-		snprintf(text, sizeof text, "%s openblas-%s tandem-%s", isa, k_gemm_core(), TD_VERSION);
+		snprintf(text, sizeof text, "%s openblas-%s onednn-%s tandem-%s", isa, k_gemm_core(), dnn_name(),
+			TD_VERSION);
 	}
 	return text;
 }

@@ -119,6 +119,14 @@ struct k_window {
 TD_KERNEL(k_im2col, (void *patches, const void *image, const struct k_window *w))
 /* The reverse: add every patch to its place in an image that holds zeros. */
 TD_KERNEL(k_col2im, (void *image, const void *patches, const struct k_window *w))
+/* The convolution of one image by plain loops, and its gradients by the image and by the weights [O, kh, kw, C]; FILTERS:
+ * O; RESULT: elements from one pixel of y to the next.  BIAS may be NULL; ADD: to what DW holds. */
+TD_KERNEL(k_convolve, (void *y, const void *image, const void *weight, const void *bias, const struct k_window *w,
+			      int64_t filters, int64_t result))
+TD_KERNEL(k_convolve_dx, (void *image, const void *dy, const void *weight, const struct k_window *w, int64_t filters,
+				 int64_t result))
+TD_KERNEL(k_convolve_dw, (void *dw, const void *dy, const void *image, const struct k_window *w, int64_t filters,
+				 int64_t result, bool add))
 /* rows of y = bias (or 0 when NULL), m rows of n */
 TD_KERNEL(k_fill_rows, (void *y, const void *bias, int64_t m, int64_t n))
 

@@ -1,11 +1,15 @@
-/* 2-d convolution (cross-correlation, as torch.nn.functional.conv2d), through patches and a matrix product per image.
+/* 2-d convolution (cross-correlation, as torch.nn.functional.conv2d).
  *
- * Images lie channels-last, [N, H, W, C] in memory, and so do weights, [O, kh, kw, I]: a patch (of one group of
- * channels) is then a row, and a
- * result pixel too.  Images are independent, so the work is cut by image; the weights' gradient is a sum over images
- * and is cut into a fixed number of slices whose partial sums are added in order. */
+ * Images lie channels-last, [N, H, W, C] in memory, and so do weights, [O, kh, kw, I].  Images are independent, so the
+ * work is cut by image, into a number of slices that follows from the batch alone; the weights' gradient is a sum over
+ * images, and the slices' partial sums are added in order.  A slice goes one of three ways, by its sizes alone:
+ *
+ *   oneDNN     float32 where its table says so (kernels/dnn.h)
+ *   patches    all else: an image becomes patches, [pixels, kh kw I], and a matrix product does the rest
+ *   plain      loops, where the table says oneDNN and it has nothing for this processor */
 #include "ops/ops.h"
 
+#include "kernels/dnn.h"
 #include "td_ops.h"
 
 #define SLICES_MOST 8 /* of a batch; each has a patch buffer of its own */
@@ -15,12 +19,22 @@ struct conv {
 	int64_t batch, out_channels, pixels, patch; /* pixels of one result, elements of one patch of one group */
 	int64_t groups, out_group;                  /* result channels of a group */
 	int n_slices;
-	int64_t per_slice; /* images */
+	int64_t per_slice;      /* images; the last slice may have fewer */
+	int64_t padding_end[2]; /* at the bottom and right; the top's and left's are the window's */
 	td_dtype dtype;
 	size_t size;
+	struct dnn_conv *dnn; /* borrowed; the way is oneDNN's */
+	bool plain;           /* the way is the loops' */
 	const char *x, *weight, *bias, *dy;
-	char *y, *dx, *scratch; /* scratch: [n_slices, pixels * patch], then partial sums */
+	char *y, *dx, *dw;
+	char *scratch;   /* patches, [n_slices, pixels * patch]; of oneDNN the weights in its order */
+	char *partials;  /* of the weights' gradient: one for each slice, ... */
+	int64_t partial; /* ... of so many elements, */
 };
+
+static const td_field conv2d_fields[] = { TD_FIELDS(td_conv2d_attrs, stride), TD_FIELDS(td_conv2d_attrs, padding),
+	TD_FIELDS(td_conv2d_attrs, padding_more), TD_FIELDS(td_conv2d_attrs, dilation),
+	TD_FIELD(td_conv2d_attrs, groups), TD_FIELD(td_conv2d_attrs, same), { 0 } };
 
 /* Pixels from the first to the last that a window touches along axis I. */
 static int64_t reach(const td_conv2d_attrs *a, const td_shape *weight, int i)
@@ -28,8 +42,25 @@ static int64_t reach(const td_conv2d_attrs *a, const td_shape *weight, int i)
 	return TD_MAX(a->dilation[i], 1) * (weight->dim[2 + i] - 1) + 1;
 }
 
+/* Zeros before and after axis I.  "same" gives ceil(size / stride) windows, and the odd zero comes last. */
+static void conv_padding(
+	const td_conv2d_attrs *a, const td_shape *x, const td_shape *weight, int i, int64_t *begin, int64_t *end)
+{
+	int64_t size = x->dim[2 + i], windows = (size + a->stride[i] - 1) / a->stride[i], total;
+
+	*begin = a->padding[i];
+	*end = a->padding[i] + a->padding_more[i];
+	if (!a->same)
+		return;
+	total = TD_MAX((windows - 1) * a->stride[i] + reach(a, weight, i) - size, 0);
+	*begin = total / 2;
+	*end = total - total / 2;
+}
+
 static void conv_init(struct conv *v, const td_conv2d_attrs *a, const td_shape *x, const td_shape *weight)
 {
+	int64_t out[2];
+
 	*v = (struct conv){
 		.batch = x->dim[0], .out_channels = weight->dim[0], .dtype = x->dtype, .size = td_dtype_size(x->dtype)
 	};
@@ -41,15 +72,16 @@ static void conv_init(struct conv *v, const td_conv2d_attrs *a, const td_shape *
 	for (int i = 0; i < 2; i++) {
 		v->w.kernel[i] = weight->dim[2 + i];
 		v->w.stride[i] = a->stride[i];
-		v->w.padding[i] = a->padding[i];
 		v->w.dilation[i] = TD_MAX(a->dilation[i], 1);
+		conv_padding(a, x, weight, i, &v->w.padding[i], &v->padding_end[i]);
+		out[i] = (x->dim[2 + i] + v->w.padding[i] + v->padding_end[i] - reach(a, weight, i)) / a->stride[i] + 1;
 	}
-	v->w.out_height = (v->w.height + 2 * a->padding[0] - reach(a, weight, 0)) / a->stride[0] + 1;
-	v->w.out_width = (v->w.width + 2 * a->padding[1] - reach(a, weight, 1)) / a->stride[1] + 1;
+	v->w.out_height = out[0];
+	v->w.out_width = out[1];
 	v->pixels = v->w.out_height * v->w.out_width;
 	v->patch = v->w.kernel[0] * v->w.kernel[1] * v->w.channels;
-	v->n_slices = (int)TD_MAX(1, TD_MIN(SLICES_MOST, v->batch));
-	v->per_slice = (v->batch + v->n_slices - 1) / v->n_slices;
+	v->per_slice = TD_MAX(1, (v->batch + SLICES_MOST - 1) / SLICES_MOST);
+	v->n_slices = (int)TD_MAX(1, (v->batch + v->per_slice - 1) / v->per_slice);
 }
 
 static size_t patch_bytes(const struct conv *v)
@@ -57,11 +89,116 @@ static size_t patch_bytes(const struct conv *v)
 	return (size_t)(v->pixels * v->patch) * v->size;
 }
 
+static size_t weight_bytes(const struct conv *v)
+{
+	return (size_t)(v->out_channels * v->patch) * v->size;
+}
+
+/* ---- Through oneDNN ---------------------------------------------------------------------------------------------- */
+
+static struct dnn_sizes dnn_sizes_of(const struct conv *v, bool bias)
+{
+	struct dnn_sizes s = { .channels = v->w.pixel,
+		.filters = v->out_channels,
+		.groups = v->groups,
+		.image = { v->w.height, v->w.width },
+		.result = { v->w.out_height, v->w.out_width },
+		.bias = bias };
+
+	memcpy(s.kernel, v->w.kernel, sizeof s.kernel);
+	memcpy(s.stride, v->w.stride, sizeof s.stride);
+	memcpy(s.dilation, v->w.dilation, sizeof s.dilation);
+	memcpy(s.padding, v->w.padding, sizeof s.padding);
+	memcpy(s.padding_end, v->padding_end, sizeof s.padding_end);
+	return s;
+}
+
+static bool through_dnn(const struct conv *v, enum dnn_pass pass)
+{
+	struct dnn_sizes s = dnn_sizes_of(v, false);
+
+	return v->dtype == TD_F32 && v->batch && dnn_takes(pass, &s);
+}
+
+/* Scratch of a pass, whichever way it goes. */
+static size_t conv_workspace(const struct conv *v, enum dnn_pass pass)
+{
+	struct dnn_sizes s = dnn_sizes_of(v, false);
+	size_t n_slices = (size_t)v->n_slices;
+
+	if (through_dnn(v, pass))
+		return dnn_weights_bytes(&s) * (pass == DNN_BY_WEIGHTS ? n_slices : 1);
+	return (patch_bytes(v) + (pass == DNN_BY_WEIGHTS ? weight_bytes(v) : 0)) * n_slices;
+}
+
+static void *conv_prepare(const struct conv *v, enum dnn_pass pass, bool bias)
+{
+	struct dnn_sizes s = dnn_sizes_of(v, bias);
+
+	return through_dnn(v, pass) ? dnn_conv_create(pass, &s, v->n_slices, v->per_slice,
+					      v->batch - (v->n_slices - 1) * v->per_slice)
+				    : NULL;
+}
+
+/* Add the slices' partial sums up, the first to the last, into the weights' gradient. */
+static void add_partials(const struct conv *v)
+{
+	for (int s = 1; s < v->n_slices; s++)
+		TD_PICK(v->dtype, k_add)
+	(v->partials, v->partials, at(v->partials, s * v->partial, v->size), v->partial, 1, 1);
+	if (v->dnn)
+		dnn_weights_out(v->dnn, v->dw, v->partials);
+	else
+		memcpy(v->dw, v->partials, weight_bytes(v));
+}
+
+static void conv_run(struct conv *v, const td_call *call, enum dnn_pass pass, void (*slice)(void *arg, int slice))
+{
+	if (!td_shape_count(call->out[0].shape))
+		return;
+	if (!v->batch) {
+		memset(call->out[0].data, 0, td_shape_bytes(call->out[0].shape));
+		return;
+	}
+	v->dnn = call->handle;
+	v->plain = !v->dnn && through_dnn(v, pass);
+	v->scratch = v->partials = call->workspace;
+	if (v->dnn && pass != DNN_BY_WEIGHTS)
+		dnn_weights_in(v->dnn, v->scratch, v->weight);
+	v->partial = v->dnn ? dnn_weights_count(v->dnn) : v->out_channels * v->patch;
+	if (!v->dnn && !v->plain)
+		v->partials += patch_bytes(v) * (size_t)v->n_slices;
+	threads_run(call->threads, v->n_slices, slice, v);
+	if (pass == DNN_BY_WEIGHTS)
+		add_partials(v);
+}
+
+static void conv_release(void *handle)
+{
+	dnn_conv_free(handle);
+}
+
+/* Where slice I begins in an array with COUNT elements for each image. */
+static void *slice_of(const struct conv *v, const char *images, int64_t count, int i)
+{
+	return at((char *)images, i * v->per_slice * count, v->size);
+}
+
+static int64_t image_elements(const struct conv *v)
+{
+	return v->w.pixel * v->w.height * v->w.width;
+}
+
+static int64_t result_elements(const struct conv *v)
+{
+	return v->pixels * v->out_channels;
+}
+
 /* Whether the attributes make sense for an image X and a weight W; complains otherwise. */
 static bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x, const td_shape *w)
 {
 	char tx[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
-	int64_t groups;
+	int64_t groups, begin[2], end[2];
 
 	td_shape_text(x, tx);
 	td_shape_text(w, tw);
@@ -80,20 +217,22 @@ static bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x,
 		return false;
 	}
 	for (int i = 0; i < 2; i++) {
-		if (a->stride[i] < 1 || a->padding[i] < 0 || w->dim[2 + i] < 1 || a->dilation[i] < 0) {
+		if (a->stride[i] < 1 || a->padding[i] < 0 || a->padding[i] + a->padding_more[i] < 0 ||
+			w->dim[2 + i] < 1 || a->dilation[i] < 0) {
 			td_fail(q->ctx, TD_INVALID,
 				"conv2d needs a kernel, a stride and a dilation of at least 1 and a padding of at "
 				"least 0");
 			return false;
 		}
-		if (reach(a, w, i) > x->dim[2 + i] + 2 * a->padding[i]) {
+		conv_padding(a, x, w, i, &begin[i], &end[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (reach(a, w, i) > x->dim[2 + i] + begin[i] + end[i]) {
 			td_fail(q->ctx, TD_SHAPE,
 				"conv2d: the kernel, which reaches over %lldx%lld, is larger than the image %lldx%lld "
-				"with its padding "
-				"%lldx%lld; "
-				"use a smaller kernel or more padding",
+				"with its padding of %lldx%lld in all; use a smaller kernel or more padding",
 				(long long)reach(a, w, 0), (long long)reach(a, w, 1), (long long)x->dim[2],
-				(long long)x->dim[3], (long long)a->padding[0], (long long)a->padding[1]);
+				(long long)x->dim[3], (long long)(begin[0] + end[0]), (long long)(begin[1] + end[1]));
 			return false;
 		}
 	}
@@ -123,13 +262,7 @@ static void conv2d_infer(td_infer *q)
 		return;
 	}
 	result_shape(&v, &q->out[0]);
-	q->workspace = patch_bytes(&v) * (size_t)v.n_slices;
-}
-
-/* Image N of IMAGES, from the first channel of group G on; and that group's weights. */
-static const void *image_of(const struct conv *v, const char *images, int64_t n, int64_t g)
-{
-	return at_const(images, n * v->w.pixel * v->w.height * v->w.width + g * v->w.channels, v->size);
+	q->workspace = conv_workspace(&v, DNN_FORWARD);
 }
 
 static const void *weight_of(const struct conv *v, int64_t g)
@@ -137,23 +270,68 @@ static const void *weight_of(const struct conv *v, int64_t g)
 	return at_const(v->weight, g * v->out_group * v->patch, v->size);
 }
 
+/* Image N of IMAGES, or of results, from the first channel of group G on. */
+static void *image_of(const struct conv *v, const char *images, int64_t n, int64_t g)
+{
+	return at((char *)images, n * image_elements(v) + g * v->w.channels, v->size);
+}
+
+static void *result_of(const struct conv *v, const char *results, int64_t n, int64_t g)
+{
+	return at((char *)results, n * result_elements(v) + g * v->out_group, v->size);
+}
+
+/* Call FN for every image of SLICE and every group. */
+static void each_image(
+	const struct conv *v, int slice, void (*fn)(const struct conv *v, int slice, int64_t n, int64_t g))
+{
+	int64_t from = slice * v->per_slice, to = TD_MIN(from + v->per_slice, v->batch);
+
+	for (int64_t n = from; n < to; n++)
+		for (int64_t g = 0; g < v->groups; g++)
+			fn(v, slice, n, g);
+}
+
+static char *patches_of(const struct conv *v, int slice)
+{
+	return v->scratch + (size_t)slice * patch_bytes(v);
+}
+
+static void conv2d_plain(const struct conv *v, int slice, int64_t n, int64_t g)
+{
+	(void)slice;
+	TD_PICK(v->dtype, k_convolve)
+	(result_of(v, v->y, n, g), image_of(v, v->x, n, g), weight_of(v, g),
+		at_const(v->bias, g * v->out_group, v->size), &v->w, v->out_group, v->out_channels);
+}
+
+static void conv2d_patches(const struct conv *v, int slice, int64_t n, int64_t g)
+{
+	if (!g)
+		TD_PICK(v->dtype, k_fill_rows)(result_of(v, v->y, n, 0), v->bias, v->pixels, v->out_channels);
+	TD_PICK(v->dtype, k_im2col)(patches_of(v, slice), image_of(v, v->x, n, g), &v->w);
+	TD_PICK(v->dtype, k_gemm)
+	(false, true, v->pixels, v->out_group, v->patch, patches_of(v, slice), v->patch, weight_of(v, g), v->patch, 1,
+		result_of(v, v->y, n, g), v->out_channels);
+}
+
 static void conv2d_slice(void *arg, int slice)
 {
 	const struct conv *v = arg;
-	char *patches = v->scratch + (size_t)slice * patch_bytes(v);
-	int64_t from = slice * v->per_slice, to = TD_MIN(from + v->per_slice, v->batch);
 
-	for (int64_t n = from; n < to; n++) {
-		char *y = v->y + (size_t)(n * v->pixels * v->out_channels) * v->size;
+	if (v->dnn)
+		dnn_conv_slice(v->dnn, slice, slice_of(v, v->x, image_elements(v), slice), v->scratch, (void *)v->bias,
+			slice_of(v, v->y, result_elements(v), slice));
+	else
+		each_image(v, slice, v->plain ? conv2d_plain : conv2d_patches);
+}
 
-		TD_PICK(v->dtype, k_fill_rows)(y, v->bias, v->pixels, v->out_channels);
-		for (int64_t g = 0; g < v->groups; g++) {
-			TD_PICK(v->dtype, k_im2col)(patches, image_of(v, v->x, n, g), &v->w);
-			TD_PICK(v->dtype, k_gemm)
-			(false, true, v->pixels, v->out_group, v->patch, patches, v->patch, weight_of(v, g), v->patch,
-				1, at(y, g * v->out_group, v->size), v->out_channels);
-		}
-	}
+static void *conv2d_prepare(const td_call *call)
+{
+	struct conv v;
+
+	conv_init(&v, call->attrs, call->in[0].shape, call->in[1].shape);
+	return conv_prepare(&v, DNN_FORWARD, call->in[2].shape);
 }
 
 static void conv2d_forward(const td_call *call)
@@ -165,9 +343,7 @@ static void conv2d_forward(const td_call *call)
 	v.weight = call->in[1].data;
 	v.bias = call->in[2].data;
 	v.y = call->out[0].data;
-	v.scratch = call->workspace;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, v.n_slices, conv2d_slice, &v);
+	conv_run(&v, call, DNN_FORWARD, conv2d_slice);
 }
 
 static void conv2d_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -184,13 +360,19 @@ static const struct {
 	int64_t x[4], w[4];
 	td_conv2d_attrs attrs;
 } conv_samples[] = {
-	{ { 2, 3, 6, 5 }, { 4, 3, 3, 3 }, { { 1, 1 }, { 1, 1 }, { 1, 1 }, 1 } },
-	{ { 2, 1, 7, 7 }, { 3, 1, 3, 2 }, { { 2, 1 }, { 0, 1 }, { 0, 0 }, 0 } },
-	{ { 3, 2, 5, 4 }, { 5, 2, 1, 1 }, { { 2, 2 }, { 0, 0 }, { 1, 1 }, 1 } },
-	{ { 1, 1, 3, 3 }, { 1, 1, 5, 5 }, { { 1, 1 }, { 2, 2 }, { 1, 1 }, 1 } },
-	{ { 19, 2, 6, 6 }, { 3, 2, 2, 3 }, { { 3, 2 }, { 2, 0 }, { 1, 1 }, 1 } },
-	{ { 2, 4, 7, 6 }, { 6, 2, 3, 2 }, { { 1, 2 }, { 1, 1 }, { 2, 3 }, 2 } },
-	{ { 3, 3, 5, 5 }, { 3, 1, 3, 3 }, { { 1, 1 }, { 1, 1 }, { 1, 1 }, 3 } },
+	{ { 2, 3, 6, 5 }, { 4, 3, 3, 3 },
+		{ .stride = { 1, 1 }, .padding = { 1, 1 }, .dilation = { 1, 1 }, .groups = 1 } },
+	{ { 2, 1, 7, 7 }, { 3, 1, 3, 2 }, { .stride = { 2, 1 }, .padding = { 0, 1 } } },
+	{ { 3, 2, 5, 4 }, { 5, 2, 1, 1 }, { .stride = { 2, 2 } } },
+	{ { 1, 1, 3, 3 }, { 1, 1, 5, 5 }, { .stride = { 1, 1 }, .padding = { 2, 2 } } },
+	{ { 19, 2, 6, 6 }, { 3, 2, 2, 3 }, { .stride = { 3, 2 }, .padding = { 2, 0 } } },
+	{ { 2, 4, 7, 6 }, { 6, 2, 3, 2 },
+		{ .stride = { 1, 2 }, .padding = { 1, 1 }, .dilation = { 2, 3 }, .groups = 2 } },
+	{ { 3, 3, 5, 5 }, { 3, 1, 3, 3 }, { .stride = { 1, 1 }, .groups = 3 } },
+	{ { 2, 2, 5, 4 }, { 3, 2, 2, 3 }, { .stride = { 1, 1 }, .padding = { 1, 2 }, .padding_more = { 1, -2 } } },
+	{ { 2, 2, 5, 7 }, { 2, 2, 2, 4 }, { .stride = { 1, 2 }, .same = true } },
+	{ { 9, 3, 9, 8 }, { 10, 3, 3, 2 }, { .stride = { 1, 1 }, .same = true } }, /* all three passes through oneDNN */
+	{ { 0, 2, 4, 4 }, { 3, 2, 3, 3 }, { .stride = { 1, 1 } } },
 };
 
 #define CONV_APPLY(k)                                                                                                  \
@@ -213,13 +395,19 @@ CONV_APPLY(3)
 CONV_APPLY(4)
 CONV_APPLY(5)
 CONV_APPLY(6)
-static td_value *(*const conv2d_applies[3][7])(td_ctx *, td_value *const *) = {
+CONV_APPLY(7)
+CONV_APPLY(8)
+CONV_APPLY(9)
+CONV_APPLY(10)
+static td_value *(*const conv2d_applies[3][TD_COUNT(conv_samples)])(td_ctx *, td_value *const *) = {
 	{ conv2d_apply_0, conv2d_apply_1, conv2d_apply_2, conv2d_apply_3, conv2d_apply_4, conv2d_apply_5,
-		conv2d_apply_6 },
+		conv2d_apply_6, conv2d_apply_7, conv2d_apply_8, conv2d_apply_9, conv2d_apply_10 },
 	{ conv2d_dx_apply_0, conv2d_dx_apply_1, conv2d_dx_apply_2, conv2d_dx_apply_3, conv2d_dx_apply_4,
-		conv2d_dx_apply_5, conv2d_dx_apply_6 },
+		conv2d_dx_apply_5, conv2d_dx_apply_6, conv2d_dx_apply_7, conv2d_dx_apply_8, conv2d_dx_apply_9,
+		conv2d_dx_apply_10 },
 	{ conv2d_dw_apply_0, conv2d_dw_apply_1, conv2d_dw_apply_2, conv2d_dw_apply_3, conv2d_dw_apply_4,
-		conv2d_dw_apply_5, conv2d_dw_apply_6 },
+		conv2d_dw_apply_5, conv2d_dw_apply_6, conv2d_dw_apply_7, conv2d_dw_apply_8, conv2d_dw_apply_9,
+		conv2d_dw_apply_10 },
 };
 
 static bool conv2d_sample(int i, td_sample *s)
@@ -240,7 +428,8 @@ static bool conv2d_sample(int i, td_sample *s)
 }
 
 TD_OP(conv2d, .n_in = 3, .n_out = 1, .optional = 4, .attrs_size = sizeof(td_conv2d_attrs), .infer = conv2d_infer,
-	.forward = { conv2d_forward }, .backward = conv2d_backward, .sample = conv2d_sample)
+	.fields = conv2d_fields, .prepare = conv2d_prepare, .release = conv_release, .forward = { conv2d_forward },
+	.backward = conv2d_backward, .sample = conv2d_sample)
 
 /* x [N, I, H, W], w [O, I / groups, kh, kw], bias [O] or NULL -> [N, O, (H + 2 padding - dilation (kh - 1) - 1) /
  * stride + 1, ...], channels-last.
@@ -268,27 +457,43 @@ static void conv2d_dx_infer(td_infer *q)
 	}
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;
-	q->workspace = patch_bytes(&v) * (size_t)v.n_slices;
+	q->workspace = conv_workspace(&v, DNN_BY_DATA);
+}
+
+static void conv2d_dx_plain(const struct conv *v, int slice, int64_t n, int64_t g)
+{
+	(void)slice;
+	TD_PICK(v->dtype, k_convolve_dx)
+	(image_of(v, v->dx, n, g), result_of(v, v->dy, n, g), weight_of(v, g), &v->w, v->out_group, v->out_channels);
+}
+
+static void conv2d_dx_patches(const struct conv *v, int slice, int64_t n, int64_t g)
+{
+	if (!g)
+		memset(image_of(v, v->dx, n, 0), 0, (size_t)image_elements(v) * v->size);
+	TD_PICK(v->dtype, k_gemm)
+	(false, false, v->pixels, v->patch, v->out_group, result_of(v, v->dy, n, g), v->out_channels, weight_of(v, g),
+		v->patch, 0, patches_of(v, slice), v->patch);
+	TD_PICK(v->dtype, k_col2im)(image_of(v, v->dx, n, g), patches_of(v, slice), &v->w);
 }
 
 static void conv2d_dx_slice(void *arg, int slice)
 {
 	const struct conv *v = arg;
-	char *patches = v->scratch + (size_t)slice * patch_bytes(v);
-	size_t image = (size_t)(v->w.pixel * v->w.height * v->w.width) * v->size;
-	int64_t from = slice * v->per_slice, to = TD_MIN(from + v->per_slice, v->batch);
 
-	for (int64_t n = from; n < to; n++) {
-		memset(v->dx + (size_t)n * image, 0, image);
-		for (int64_t g = 0; g < v->groups; g++) {
-			TD_PICK(v->dtype, k_gemm)
-			(false, false, v->pixels, v->patch, v->out_group,
-				at_const(v->dy, n * v->pixels * v->out_channels + g * v->out_group, v->size),
-				v->out_channels, weight_of(v, g), v->patch, 0, patches, v->patch);
-			TD_PICK(v->dtype, k_col2im)
-			(at(v->dx + (size_t)n * image, g * v->w.channels, v->size), patches, &v->w);
-		}
-	}
+	if (v->dnn)
+		dnn_conv_slice(v->dnn, slice, slice_of(v, v->dx, image_elements(v), slice), v->scratch, NULL,
+			slice_of(v, v->dy, result_elements(v), slice));
+	else
+		each_image(v, slice, v->plain ? conv2d_dx_plain : conv2d_dx_patches);
+}
+
+static void *conv2d_dx_prepare(const td_call *call)
+{
+	struct conv v;
+
+	conv_init(&v, call->attrs, call->in[2].shape, call->in[1].shape);
+	return conv_prepare(&v, DNN_BY_DATA, false);
 }
 
 static void conv2d_dx_forward(const td_call *call)
@@ -299,9 +504,7 @@ static void conv2d_dx_forward(const td_call *call)
 	v.dy = call->in[0].data;
 	v.weight = call->in[1].data;
 	v.dx = call->out[0].data;
-	v.scratch = call->workspace;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, v.n_slices, conv2d_dx_slice, &v);
+	conv_run(&v, call, DNN_BY_DATA, conv2d_dx_slice);
 }
 
 /* Linear in dy and in w: with g the gradient of dx, d(dy) = conv2d(g, w) and d(w) = conv2d_dw(dy, g). */
@@ -341,8 +544,8 @@ static bool conv2d_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(conv2d_dx, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_conv2d_attrs),
-	.infer = conv2d_dx_infer, .forward = { conv2d_dx_forward }, .backward = conv2d_dx_backward,
-	.sample = conv2d_dx_sample)
+	.infer = conv2d_dx_infer, .fields = conv2d_fields, .prepare = conv2d_dx_prepare, .release = conv_release,
+	.forward = { conv2d_dx_forward }, .backward = conv2d_dx_backward, .sample = conv2d_dx_sample)
 
 TD_API td_value *td_conv2d_dx(td_ctx *c, td_value *dy, td_value *w, td_value *x, const td_conv2d_attrs *attrs)
 {
@@ -351,11 +554,6 @@ TD_API td_value *td_conv2d_dx(td_ctx *c, td_value *dy, td_value *w, td_value *x,
 }
 
 /* ---- conv2d_dw: the gradient of conv2d by its weight, from dy and x; only the shape of w is read ----------------- */
-
-static size_t weight_bytes(const struct conv *v)
-{
-	return (size_t)(v->out_channels * v->patch) * v->size;
-}
 
 static void conv2d_dw_infer(td_infer *q)
 {
@@ -373,44 +571,58 @@ static void conv2d_dw_infer(td_infer *q)
 	}
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;
-	q->workspace = (patch_bytes(&v) + weight_bytes(&v)) * (size_t)v.n_slices;
+	q->workspace = conv_workspace(&v, DNN_BY_WEIGHTS);
+}
+
+/* The partial sum of SLICE, from group G on. */
+static void *partial_of(const struct conv *v, int slice, int64_t g)
+{
+	return at(v->partials, slice * v->partial + g * v->out_group * v->patch, v->size);
+}
+
+static void conv2d_dw_plain(const struct conv *v, int slice, int64_t n, int64_t g)
+{
+	TD_PICK(v->dtype, k_convolve_dw)
+	(partial_of(v, slice, g), result_of(v, v->dy, n, g), image_of(v, v->x, n, g), &v->w, v->out_group,
+		v->out_channels, n > slice * v->per_slice);
+}
+
+static void conv2d_dw_patches(const struct conv *v, int slice, int64_t n, int64_t g)
+{
+	TD_PICK(v->dtype, k_im2col)(patches_of(v, slice), image_of(v, v->x, n, g), &v->w);
+	TD_PICK(v->dtype, k_gemm)
+	(true, false, v->out_group, v->patch, v->pixels, result_of(v, v->dy, n, g), v->out_channels,
+		patches_of(v, slice), v->patch, n > slice * v->per_slice, partial_of(v, slice, g), v->patch);
 }
 
 static void conv2d_dw_slice(void *arg, int slice)
 {
 	const struct conv *v = arg;
-	char *patches = v->scratch + (size_t)slice * patch_bytes(v);
-	char *partial = v->scratch + (size_t)v->n_slices * patch_bytes(v) + (size_t)slice * weight_bytes(v);
-	int64_t from = slice * v->per_slice, to = TD_MIN(from + v->per_slice, v->batch);
 
-	if (from >= to)
-		memset(partial, 0, weight_bytes(v));
-	for (int64_t n = from; n < to; n++)
-		for (int64_t g = 0; g < v->groups; g++) {
-			TD_PICK(v->dtype, k_im2col)(patches, image_of(v, v->x, n, g), &v->w);
-			TD_PICK(v->dtype, k_gemm)
-			(true, false, v->out_group, v->patch, v->pixels,
-				at_const(v->dy, n * v->pixels * v->out_channels + g * v->out_group, v->size),
-				v->out_channels, patches, v->patch, n > from,
-				at(partial, g * v->out_group * v->patch, v->size), v->patch);
-		}
+	if (v->dnn)
+		dnn_conv_slice(v->dnn, slice, slice_of(v, v->x, image_elements(v), slice), partial_of(v, slice, 0),
+			NULL, slice_of(v, v->dy, result_elements(v), slice));
+	else
+		each_image(v, slice, v->plain ? conv2d_dw_plain : conv2d_dw_patches);
+}
+
+static void *conv2d_dw_prepare(const td_call *call)
+{
+	struct conv v;
+
+	conv_init(&v, call->attrs, call->in[1].shape, call->in[2].shape);
+	return conv_prepare(&v, DNN_BY_WEIGHTS, false);
 }
 
 static void conv2d_dw_forward(const td_call *call)
 {
 	struct conv v;
-	char *partials;
 
 	conv_init(&v, call->attrs, call->in[1].shape, call->in[2].shape);
 	v.dy = call->in[0].data;
 	v.x = call->in[1].data;
-	v.scratch = call->workspace;
-	partials = v.scratch + (size_t)v.n_slices * patch_bytes(&v);
-	threads_run(call->threads, v.n_slices, conv2d_dw_slice, &v);
-	memcpy(call->out[0].data, partials, weight_bytes(&v));
-	for (int s = 1; s < v.n_slices; s++)
-		TD_PICK(v.dtype, k_add)
-	(call->out[0].data, call->out[0].data, partials + (size_t)s * weight_bytes(&v), v.out_channels * v.patch, 1, 1);
+	v.dw = call->out[0].data;
+	conv_run(&v, call, DNN_BY_WEIGHTS, conv2d_dw_slice);
 }
 
 static void conv2d_dw_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -431,8 +643,8 @@ static bool conv2d_dw_sample(int i, td_sample *s)
 }
 
 TD_OP(conv2d_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(td_conv2d_attrs),
-	.infer = conv2d_dw_infer, .forward = { conv2d_dw_forward }, .backward = conv2d_dw_backward,
-	.sample = conv2d_dw_sample)
+	.infer = conv2d_dw_infer, .fields = conv2d_fields, .prepare = conv2d_dw_prepare, .release = conv_release,
+	.forward = { conv2d_dw_forward }, .backward = conv2d_dw_backward, .sample = conv2d_dw_sample)
 
 TD_API td_value *td_conv2d_dw(td_ctx *c, td_value *dy, td_value *x, td_value *w, const td_conv2d_attrs *attrs)
 {
