@@ -20,6 +20,7 @@ struct nn_loss_type {
 	td_value *(*each)(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight);
 	/* What the output says, as people read it: probabilities with the classes on the last axis, or values. */
 	td_value *(*answer)(td_ctx *c, const void *options, td_value *output);
+	int64_t (*ignores)(const void *options); /* a label that does not count, besides the data's; NULL: none */
 };
 
 extern const struct opt_family nn_losses;

@@ -1,41 +1,14 @@
-/* Losses of values: how far each output is from its target.  Definitions are those of torch.nn. */
+/* Losses of values, and of shares: how far each output is from its target.  Definitions are those of torch.nn. */
 #include "nn/loss.h"
 
-static bool check_values(const char *name, const td_shape *out, const struct data_facts *f, struct err *why)
-{
-	char text[TD_SHAPE_TEXT];
-	long long n = f->y.rank == 1 ? f->y.dim[0] : 1;
-
-	if (f->target == DATA_CLASS || f->target == DATA_TOKENS) {
-		err_set(why, TD_INVALID,
-			"%s compares numbers, but the target of %s is a class; take \"cross_entropy\"%s", name,
-			f->dataset,
-			f->target == DATA_CLASS ? ", or {\"type\": \"one_hot\"} among /data/transforms" : "");
-		return false;
-	}
-	if (out->rank != 2 || out->dim[1] != n) {
-		err_set(why, TD_SHAPE,
-			"the model's output is %s, but %s takes [N, %lld], one value for each of the targets of %s; %s"
-			"{\"type\": \"linear\", \"out_features\": %lld} must come last",
-			td_shape_text(out, text), name, n, f->dataset, out->rank == 2 ? "" : "\"flatten\" and ", n);
-		return false;
-	}
-	return true;
-}
-
-static td_value *itself(td_ctx *c, const void *options, td_value *output)
-{
-	(void)c;
-	(void)options;
-	return output;
-}
+#include <float.h>
 
 /* ---- mse: (output - target)^2 ------------------------------------------------------------------------------------ */
 
 static bool mse_check(const void *options, const td_shape *out, const struct data_facts *f, struct err *why)
 {
 	(void)options;
-	return check_values("mse", out, f, why);
+	return loss_fits_values("mse", out, f, why);
 }
 
 static td_value *mse_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
@@ -49,7 +22,7 @@ const struct nn_loss_type nn_loss_mse = {
 	.type = { .name = "mse", .doc = "Mean squared error, as torch.nn.MSELoss." },
 	.check = mse_check,
 	.each = mse_each,
-	.answer = itself,
+	.answer = loss_itself,
 };
 
 /* ---- l1: |output - target| --------------------------------------------------------------------------------------- */
@@ -57,7 +30,7 @@ const struct nn_loss_type nn_loss_mse = {
 static bool l1_check(const void *options, const td_shape *out, const struct data_facts *f, struct err *why)
 {
 	(void)options;
-	return check_values("l1", out, f, why);
+	return loss_fits_values("l1", out, f, why);
 }
 
 static td_value *l1_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
@@ -71,7 +44,7 @@ const struct nn_loss_type nn_loss_l1 = {
 	.type = { .name = "l1", .doc = "Mean absolute error, as torch.nn.L1Loss." },
 	.check = l1_check,
 	.each = l1_each,
-	.answer = itself,
+	.answer = loss_itself,
 };
 
 /* ---- huber: d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), d = output - target.
@@ -95,7 +68,7 @@ static const struct opt huber_opts[] = {
 static bool huber_check(const void *options, const td_shape *out, const struct data_facts *f, struct err *why)
 {
 	(void)options;
-	return check_values("huber", out, f, why);
+	return loss_fits_values("huber", out, f, why);
 }
 
 static td_value *huber_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
@@ -112,7 +85,7 @@ const struct nn_loss_type nn_loss_huber = {
 		.n_bytes = sizeof(struct bend_options) },
 	.check = huber_check,
 	.each = huber_each,
-	.answer = itself,
+	.answer = loss_itself,
 };
 
 static const struct opt smooth_l1_opts[] = {
@@ -128,7 +101,7 @@ static const struct opt smooth_l1_opts[] = {
 static bool smooth_l1_check(const void *options, const td_shape *out, const struct data_facts *f, struct err *why)
 {
 	(void)options;
-	return check_values("smooth_l1", out, f, why);
+	return loss_fits_values("smooth_l1", out, f, why);
 }
 
 static td_value *smooth_l1_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
@@ -149,5 +122,52 @@ const struct nn_loss_type nn_loss_smooth_l1 = {
 		.n_bytes = sizeof(struct bend_options) },
 	.check = smooth_l1_check,
 	.each = smooth_l1_each,
-	.answer = itself,
+	.answer = loss_itself,
+};
+
+/* ---- kl_div: the sum over classes of t (log t - output), of outputs that are logarithms of probabilities, targets t
+ *      shares, or their logarithms; one for each sample, so its mean is torch's "batchmean" ------------------------ */
+
+struct kl_div_options {
+	bool log_target;
+};
+
+static const struct opt kl_div_opts[] = {
+	{ .name = "log_target",
+		.kind = OPT_BOOL,
+		.at = offsetof(struct kl_div_options, log_target),
+		.value = "false",
+		.doc = "Targets are logarithms of probabilities, too." },
+};
+
+static bool kl_div_check(const void *options, const td_shape *out, const struct data_facts *f, struct err *why)
+{
+	(void)options;
+	return loss_fits_values("kl_div", out, f, why);
+}
+
+static td_value *kl_div_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
+{
+	td_value *share = y, *log_share = y;
+
+	(void)weight;
+	if (((const struct kl_div_options *)options)->log_target)
+		share = td_exp(c, y);
+	else
+		log_share = td_log(c, td_clamp(c, y, (double)FLT_MIN, FLT_MAX)); /* 0 log 0 is 0 */
+	return td_sum(c, td_mul(c, share, td_sub(c, log_share, output)), 1u << 1, false);
+}
+
+static td_value *kl_div_answer(td_ctx *c, const void *options, td_value *output)
+{
+	(void)options;
+	return td_exp(c, output);
+}
+
+const struct nn_loss_type nn_loss_kl_div = {
+	LOSS_TYPE(kl_div, "Kullback-Leibler divergence of shares from outputs that are logarithms of probabilities "
+			  "(\"log_softmax\" comes last), as torch.nn.KLDivLoss with reduction \"batchmean\"."),
+	.check = kl_div_check,
+	.each = kl_div_each,
+	.answer = kl_div_answer,
 };

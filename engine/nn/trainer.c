@@ -216,15 +216,16 @@ static int64_t count_targets(const struct nn_trainer *t, const struct nn_batch *
 {
 	const td_shape *y = td_shape_of(batch->y);
 	const int64_t *labels = td_data(batch->y);
+	const struct nn_loss_type *loss = trainer_loss(t);
+	int64_t n = 0, ignored = loss->ignores ? loss->ignores(t->loss.options) : DATA_IGNORE;
 	td_shape each = t->each;
-	int64_t n = 0;
 
 	if (y->dtype != TD_I64) {
 		each.dim[0] = y->dim[0];
 		return td_shape_count(&each);
 	}
 	for (int64_t i = 0; i < td_shape_count(y); i++)
-		n += labels[i] != DATA_IGNORE;
+		n += labels[i] != DATA_IGNORE && labels[i] != ignored;
 	return n;
 }
 
