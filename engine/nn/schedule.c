@@ -13,10 +13,23 @@ enum unit { UNIT_EPOCH, UNIT_STEP };
 
 static const char *const unit_names[] = { "epoch", "step", NULL };
 
-#define UNIT_OPTION(type)                                                                                              \
+#define UNIT_OPTION_OR(type, otherwise)                                                                                \
 	{                                                                                                              \
-		.name = "unit", .kind = OPT_ENUM, .at = offsetof(struct type, unit), .value = "\"epoch\"",             \
+		.name = "unit", .kind = OPT_ENUM, .at = offsetof(struct type, unit), .value = (otherwise),             \
 		.names = unit_names, .doc = "What the schedule counts."                                                \
+	}
+#define UNIT_OPTION(type) UNIT_OPTION_OR(type, "\"epoch\"")
+
+#define FLOAT_OPTION(type, field, otherwise, least, most, text)                                                        \
+	{                                                                                                              \
+		.name = #field, .kind = OPT_FLOAT, .at = offsetof(struct type, field), .value = (otherwise),           \
+		.low = (least), .high = (most), .doc = (text)                                                          \
+	}
+
+#define TOTAL_OPTION(type, field, text)                                                                                \
+	{                                                                                                              \
+		.name = #field, .kind = OPT_INT, .at = offsetof(struct type, field), .value = "0", .low = 0,           \
+		.high = COUNT_MOST, .doc = (text)                                                                      \
 	}
 
 /* What is done before STEP (from 1). */
@@ -31,19 +44,34 @@ static double whole(int unit, int64_t n_epoch, int64_t n_steps)
 	return (double)(unit == UNIT_STEP ? n_steps : (n_steps + n_epoch - 1) / n_epoch);
 }
 
-/* ---- constant -------------------------------------------------------------------------------------------------- */
+/* ---- constant: factor until T reaches total_iters, then 1 ------------------------------------------------------- */
+
+struct constant_options {
+	double factor;
+	int64_t total_iters;
+	int unit; /* enum unit */
+};
+
+static const struct opt constant_opts[] = {
+	FLOAT_OPTION(constant_options, factor, "1", 0, 1, "Part of the full learning rate at the start."),
+	TOTAL_OPTION(constant_options, total_iters, "Epochs (or steps) that it holds for; 0: none."),
+	UNIT_OPTION(constant_options),
+};
 
 static double constant_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
 {
-	(void)options;
-	(void)step;
-	(void)n_epoch;
+	const struct constant_options *o = options;
+
 	(void)n_steps;
-	return 1;
+	return clock_of(o->unit, step, n_epoch) < (double)o->total_iters ? o->factor : 1;
 }
 
 static const struct nn_schedule_type constant = {
-	.type = { .name = "constant", .doc = "The same learning rate throughout, after the warm-up." },
+	.type = { .name = "constant",
+		.doc = "The same learning rate throughout, but for a part of it at the start, as ConstantLR.",
+		.options = constant_opts,
+		.n_options = TD_COUNT(constant_opts),
+		.n_bytes = sizeof(struct constant_options) },
 	.factor = constant_factor,
 };
 
@@ -259,6 +287,110 @@ static const struct nn_schedule_type linear = {
 	.after_warmup = true,
 };
 
+/* ---- polynomial: (1 - min(T, total) / total)^power --------------------------------------------------------------- */
+
+struct polynomial_options {
+	int64_t total_iters; /* 0: to the end */
+	double power;
+	int unit; /* enum unit */
+};
+
+static const struct opt polynomial_opts[] = {
+	TOTAL_OPTION(polynomial_options, total_iters,
+		"Epochs (or steps) until the learning rate is 0; 0: those of the training."),
+	FLOAT_OPTION(polynomial_options, power, "1", 0, 100, "Exponent; 1: a straight line."),
+	UNIT_OPTION(polynomial_options),
+};
+
+static double polynomial_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct polynomial_options *o = options;
+	double total = o->total_iters ? (double)o->total_iters : whole(o->unit, n_epoch, n_steps);
+
+	return pow(1 - fmin(clock_of(o->unit, step, n_epoch) / fmax(total, 1), 1), o->power);
+}
+
+static const struct nn_schedule_type polynomial = {
+	.type = { .name = "polynomial",
+		.doc = "To 0 by a power of what is left, as PolynomialLR.",
+		.options = polynomial_opts,
+		.n_options = TD_COUNT(polynomial_opts),
+		.n_bytes = sizeof(struct polynomial_options) },
+	.factor = polynomial_factor,
+	.after_warmup = true,
+};
+
+/* ---- one_cycle: up from 1 / div_factor to 1, and down to 1 / (div_factor final_div_factor), or with three phases
+ * first down to where it began (Smith and Topin, arXiv:1708.07120).  The optimizer's lr is the highest; the momentum is
+ *      left alone -----------------------------------------------------------------------------------------------------
+ */
+
+enum anneal { ANNEAL_COS, ANNEAL_LINEAR };
+
+static const char *const anneal_names[] = { "cos", "linear", NULL };
+
+struct one_cycle_options {
+	int64_t total_steps; /* 0: all */
+	double pct_start, div_factor, final_div_factor;
+	int anneal_strategy; /* enum anneal */
+	bool three_phase;
+	int unit; /* enum unit */
+};
+
+static const struct opt one_cycle_opts[] = {
+	TOTAL_OPTION(one_cycle_options, total_steps, "Steps (or epochs) of the cycle; 0: those of the training."),
+	FLOAT_OPTION(one_cycle_options, pct_start, "0.3", 0, 1, "Part of the cycle in which the learning rate rises."),
+	{ .name = "anneal_strategy",
+		.kind = OPT_ENUM,
+		.at = offsetof(struct one_cycle_options, anneal_strategy),
+		.value = "\"cos\"",
+		.names = anneal_names,
+		.doc = "Along half a cosine, or in a straight line." },
+	FLOAT_OPTION(one_cycle_options, div_factor, "25", 1, 1e9,
+		"The cycle begins with this part of the highest learning rate: the highest over div_factor."),
+	FLOAT_OPTION(one_cycle_options, final_div_factor, "10000", 1, 1e15,
+		"It ends with this part of the first learning rate: the first over final_div_factor."),
+	{ .name = "three_phase",
+		.kind = OPT_BOOL,
+		.at = offsetof(struct one_cycle_options, three_phase),
+		.value = "false",
+		.doc = "Down to the first learning rate as it went up, and from there to the last." },
+	UNIT_OPTION_OR(one_cycle_options, "\"step\""),
+};
+
+static double anneal(int strategy, double from, double to, double part)
+{
+	return strategy == ANNEAL_COS ? to + (from - to) / 2 * (1 + cos(M_PI * part)) : from + (to - from) * part;
+}
+
+static double one_cycle_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct one_cycle_options *o = options;
+	double total = o->total_steps ? (double)o->total_steps : whole(o->unit, n_epoch, n_steps);
+	double first = 1 / o->div_factor, last = first / o->final_div_factor, rise = o->pct_start * total - 1;
+	const struct {
+		double end, from, to;
+	} phases[] = { { rise, first, 1 }, { 2 * rise, 1, first }, { total - 1, o->three_phase ? first : 1, last } };
+	double now = clock_of(o->unit, step, n_epoch), start = 0;
+	int i = 0;
+
+	while (i < 2 && now > phases[i].end) {
+		start = phases[i].end;
+		i += o->three_phase ? 1 : 2;
+	}
+	return anneal(o->anneal_strategy, phases[i].from, phases[i].to,
+		phases[i].end > start ? fmin((now - start) / (phases[i].end - start), 1) : 1);
+}
+
+static const struct nn_schedule_type one_cycle = {
+	.type = { .name = "one_cycle",
+		.doc = "Up to the full learning rate and down to almost nothing, as OneCycleLR without its momentum.",
+		.options = one_cycle_opts,
+		.n_options = TD_COUNT(one_cycle_opts),
+		.n_bytes = sizeof(struct one_cycle_options) },
+	.factor = one_cycle_factor,
+};
+
 /* ---- plateau: multiplied by factor whenever PATIENCE validations more were no better --------------------------- */
 
 struct plateau_options {
@@ -361,7 +493,7 @@ static const struct opt_type warmup_type = { .name = "warmup",
 	.n_bytes = sizeof(struct nn_warmup) };
 
 static const struct opt_type *const types[] = { &constant.type, &step_schedule.type, &multi_step.type,
-	&exponential.type, &cosine.type, &linear.type, &plateau.type };
+	&exponential.type, &polynomial.type, &cosine.type, &linear.type, &one_cycle.type, &plateau.type };
 
 const struct opt_family nn_schedules = {
 	.name = "schedule", .types = types, .n_types = TD_COUNT(types), .common = &warmup_type
