@@ -245,8 +245,6 @@ typedef void td_gather_fn(void *y, const void *x, const int64_t *index, int64_t 
 td_gather_fn k_gather_1, k_gather_4, k_gather_8;
 /* x[index[i] along + i sx] += y[i] */
 TD_KERNEL(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx))
-/* y[i] = start + i step */
-TD_KERNEL(k_arange, (void *y, int64_t n, double start, double step))
 /* Conversion of one row; tables by element type in convert.c. */
 void k_convert(int to, int from, void *y, const void *x, int64_t n, int64_t sx);
 td_row_fn k_equal_i64;

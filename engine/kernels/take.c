@@ -74,11 +74,3 @@ void K(k_scatter_add)(void *xv, const void *yv, const int64_t *index, int64_t n,
 	for (int64_t i = 0; i < n; i++)
 		x[index[i] * along + i * sx] += y[i];
 }
-
-void K(k_arange)(void *yv, int64_t n, double start, double step)
-{
-	real *y = yv;
-
-	for (int64_t i = 0; i < n; i++)
-		y[i] = (real)(start + (double)i * step);
-}

@@ -10,6 +10,8 @@ typedef struct reshape_attrs {
 	int64_t dim[TD_MAX_RANK]; /* a size, -1 (what is left), or TD_SIZE_OF(i): the size of axis i of the input */
 } reshape_attrs;
 
+static const td_field reshape_fields[] = { TD_FIELD(reshape_attrs, rank), TD_FIELDS(reshape_attrs, dim), { 0 } };
+
 /* A reshape that was recorded at one batch size must fit any other, so sizes of the input stand here by axis, never by
  * number. */
 static void reshape_infer(td_infer *q)
@@ -57,19 +59,35 @@ static td_value *reshape_apply_split(td_ctx *c, td_value *const *in)
 	return td_reshape(c, in[0], (int64_t[]){ TD_SIZE_OF(0), 2, -1 }, 3);
 }
 
+static td_value *reshape_apply_axes(td_ctx *c, td_value *const *in)
+{
+	return td_squeeze(c, td_unsqueeze(c, td_unflatten(c, in[0], 1, (int64_t[]){ 2, -1 }, 2), -1), 5);
+}
+static td_value *reshape_apply_shuffle(td_ctx *c, td_value *const *in)
+{
+	return td_pixel_shuffle(c, in[0], 2);
+}
+static td_value *reshape_apply_unshuffle(td_ctx *c, td_value *const *in)
+{
+	return td_pixel_unshuffle(c, in[0], 2);
+}
+
+static td_value *(*const reshape_applies[])(td_ctx *, td_value *const *) = { reshape_apply_flat, reshape_apply_split,
+	reshape_apply_axes, reshape_apply_shuffle, reshape_apply_unshuffle };
+
 static bool reshape_sample(int i, td_sample *s)
 {
-	if (i >= 4)
+	if (i >= 2 * (int)TD_COUNT(reshape_applies))
 		return false;
-	s->apply = i / 2 ? reshape_apply_split : reshape_apply_flat;
-	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5, 6);
+	s->apply = reshape_applies[i / 2];
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 6, 2);
 	s->in[0].shape.order = i % 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
 	s->in[0].batched = true;
 	return true;
 }
 
-TD_OP(reshape, .n_in = 1, .n_out = 1, .view = true, .attrs_size = sizeof(reshape_attrs), .infer = reshape_infer,
-	.forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_sample)
+TD_OP(reshape, .n_in = 1, .n_out = 1, .view = true, .attrs_size = sizeof(reshape_attrs), .fields = reshape_fields,
+	.infer = reshape_infer, .forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_sample)
 
 /* DIMS: RANK entries, each a size, at most one -1, or TD_SIZE_OF(i). */
 TD_API td_value *td_reshape(td_ctx *c, td_value *x, const int64_t *dims, int rank)
@@ -105,6 +123,93 @@ TD_API td_value *td_flatten(td_ctx *c, td_value *x, int start_axis)
 		dims[i] = TD_SIZE_OF(i);
 	dims[start_axis] = -1;
 	return td_reshape(c, x, dims, start_axis + 1);
+}
+
+/* torch.squeeze of one axis, which must have the size 1 (a plan would change its axes with its sizes otherwise). */
+TD_API td_value *td_squeeze(td_ctx *c, td_value *x, int axis)
+{
+	int64_t dims[TD_MAX_RANK];
+	char text[TD_SHAPE_TEXT];
+	int n = 0;
+
+	if (!x || !ops_axis(c, "squeeze", x, &axis))
+		return NULL;
+	if (x->shape.dim[axis] != 1)
+		return td_fail(
+			c, TD_SHAPE, "squeeze: axis %d of %s has not the size 1", axis, td_shape_text(&x->shape, text));
+	for (int i = 0; i < x->shape.rank; i++)
+		if (i != axis)
+			dims[n++] = TD_SIZE_OF(i);
+	return td_reshape(c, x, dims, n);
+}
+
+/* torch.unsqueeze: a new axis of size 1, which stands at AXIS of y (-1: last). */
+TD_API td_value *td_unsqueeze(td_ctx *c, td_value *x, int axis)
+{
+	int64_t dims[TD_MAX_RANK];
+	int rank;
+
+	if (!x)
+		return NULL;
+	rank = x->shape.rank + 1;
+	if (axis < -rank || axis >= rank || rank > TD_MAX_RANK)
+		return td_fail(c, TD_SHAPE, "unsqueeze: no axis %d can be added to a value of %d axes (at most %d)",
+			axis, x->shape.rank, TD_MAX_RANK);
+	axis += axis < 0 ? rank : 0;
+	for (int i = 0; i < rank; i++)
+		dims[i] = i == axis ? 1 : TD_SIZE_OF(i - (i > axis));
+	return td_reshape(c, x, dims, rank);
+}
+
+/* torch.unflatten: AXIS becomes N axes of the sizes DIMS, one of which may be -1. */
+TD_API td_value *td_unflatten(td_ctx *c, td_value *x, int axis, const int64_t *dims, int n)
+{
+	int64_t all[TD_MAX_RANK];
+	int rank;
+
+	if (!x || !ops_axis(c, "unflatten", x, &axis))
+		return NULL;
+	rank = x->shape.rank - 1 + n;
+	if (n < 1 || rank > TD_MAX_RANK)
+		return td_fail(
+			c, TD_SHAPE, "unflatten makes 1 to %d axes of one, not %d", TD_MAX_RANK - x->shape.rank + 1, n);
+	for (int i = 0; i < rank; i++)
+		all[i] = i < axis ? TD_SIZE_OF(i) : i < axis + n ? dims[i - axis] : TD_SIZE_OF(i - n + 1);
+	return td_reshape(c, x, all, rank);
+}
+
+/* [N, C r r, H, W] -> [N, C, H r, W r] by torch.pixel_shuffle, in x's order. */
+TD_API td_value *td_pixel_shuffle(td_ctx *c, td_value *x, int64_t r)
+{
+	td_value *y = x;
+
+	if (!x)
+		return NULL;
+	if (x->shape.rank != 4 || r < 1 || x->shape.dim[1] % (r * r))
+		return td_fail(c, TD_SHAPE, "pixel_shuffle by %lld needs images [N, C, H, W] with C a multiple of %lld",
+			(long long)r, (long long)(r * r));
+	y = td_unflatten(c, y, 1, (int64_t[]){ -1, r, r }, 3);
+	y = td_transpose(c, y, (int[]){ 0, 1, 4, 2, 5, 3 }, 6); /* [N, C, H, r, W, r] */
+	y = td_flatten(c, y, 4);
+	y = td_reshape(c, y, (int64_t[]){ TD_SIZE_OF(0), TD_SIZE_OF(1), -1, TD_SIZE_OF(4) }, 4);
+	return y ? ops_in_order(c, y, x) : NULL;
+}
+
+/* The reverse: [N, C, H r, W r] -> [N, C r r, H, W]. */
+TD_API td_value *td_pixel_unshuffle(td_ctx *c, td_value *x, int64_t r)
+{
+	td_value *y = x;
+
+	if (!x)
+		return NULL;
+	if (x->shape.rank != 4 || r < 1 || x->shape.dim[2] % r || x->shape.dim[3] % r)
+		return td_fail(c, TD_SHAPE,
+			"pixel_unshuffle by %lld needs images [N, C, H, W] with H and W multiples of it", (long long)r);
+	y = td_unflatten(c, y, 3, (int64_t[]){ -1, r }, 2);
+	y = td_unflatten(c, y, 2, (int64_t[]){ -1, r }, 2);
+	y = td_transpose(c, y, (int[]){ 0, 1, 3, 5, 2, 4 }, 6); /* [N, C, r, r, H, W] */
+	y = td_reshape(c, y, (int64_t[]){ TD_SIZE_OF(0), -1, TD_SIZE_OF(4), TD_SIZE_OF(5) }, 4);
+	return y ? ops_in_order(c, y, x) : NULL;
 }
 
 /* ---- reshape_like: x's elements in the shape of y, whose shape alone is read ------------------------------------- */
@@ -151,6 +256,8 @@ TD_API td_value *td_reshape_like(td_ctx *c, td_value *x, td_value *y)
 typedef struct transpose_attrs {
 	int perm[TD_MAX_RANK];
 } transpose_attrs;
+
+static const td_field transpose_fields[] = { TD_FIELDS(transpose_attrs, perm), { 0 } };
 
 static void transpose_infer(td_infer *q)
 {
@@ -207,25 +314,39 @@ static bool transpose_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(transpose, .n_in = 1, .n_out = 1, .attrs_size = sizeof(transpose_attrs), .infer = transpose_infer,
-	.forward = { transpose_forward }, .backward = transpose_backward, .sample = transpose_sample)
+TD_OP(transpose, .n_in = 1, .n_out = 1, .attrs_size = sizeof(transpose_attrs), .fields = transpose_fields,
+	.infer = transpose_infer, .forward = { transpose_forward }, .backward = transpose_backward,
+	.sample = transpose_sample)
 
-/* PERM: RANK entries, as many as X has axes, each axis once. */
+/* torch.permute: axis i of y is axis PERM[i] of x; RANK entries, each axis once, negative ones from the last. */
 TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm, int rank)
 {
-	transpose_attrs a;
+	transpose_attrs a = { 0 };
 	uint32_t seen = 0;
 
 	if (!x)
 		return NULL;
-	memset(&a, 0, sizeof a);
-	for (int i = 0; i < TD_MIN(rank, x->shape.rank); i++) {
+	for (int i = 0; i < rank && i < x->shape.rank; i++) {
 		a.perm[i] = perm[i];
-		seen |= perm[i] >= 0 && perm[i] < x->shape.rank ? 1u << perm[i] : 0;
+		if (!ops_axis(c, "transpose", x, &a.perm[i]))
+			return NULL;
+		seen |= 1u << a.perm[i];
 	}
 	if (rank != x->shape.rank || seen != (1u << rank) - 1)
 		return td_fail(c, TD_SHAPE, "transpose needs each of the %d axes once", x->shape.rank);
 	return TD_APPLY(c, transpose, &a, x);
+}
+
+/* torch.swapaxes: axes A and B change places. */
+TD_API td_value *td_swap_axes(td_ctx *c, td_value *x, int a, int b)
+{
+	int perm[TD_MAX_RANK];
+
+	if (!x || !ops_axis(c, "swap_axes", x, &a) || !ops_axis(c, "swap_axes", x, &b))
+		return NULL;
+	for (int i = 0; i < x->shape.rank; i++)
+		perm[i] = i == a ? b : i == b ? a : i;
+	return td_transpose(c, x, perm, x->shape.rank);
 }
 
 /* ---- reorder: the same value, lying otherwise -------------------------------------------------------------------- */
@@ -233,6 +354,8 @@ TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm, int rank)
 typedef struct reorder_attrs {
 	td_order order;
 } reorder_attrs;
+
+static const td_field reorder_fields[] = { TD_FIELD(reorder_attrs, order), { 0 } };
 
 static void reorder_infer(td_infer *q)
 {
@@ -282,8 +405,8 @@ static bool reorder_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(reorder, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reorder_attrs), .infer = reorder_infer,
-	.forward = { reorder_forward }, .backward = reorder_backward, .sample = reorder_sample)
+TD_OP(reorder, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reorder_attrs), .fields = reorder_fields,
+	.infer = reorder_infer, .forward = { reorder_forward }, .backward = reorder_backward, .sample = reorder_sample)
 
 TD_API td_value *td_reorder(td_ctx *c, td_value *x, td_order order)
 {
@@ -295,6 +418,8 @@ TD_API td_value *td_reorder(td_ctx *c, td_value *x, td_order order)
 typedef struct fill_like_attrs {
 	double value;
 } fill_like_attrs;
+
+static const td_field fill_like_fields[] = { TD_FIELD(fill_like_attrs, value), { 0 } };
 
 static void fill_like_forward(const td_call *call)
 {
@@ -325,7 +450,8 @@ static bool fill_like_sample(int i, td_sample *s)
 }
 
 TD_OP(fill_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(fill_like_attrs),
-	.infer = fill_like_infer, .forward = { fill_like_forward }, .backward = td_nodiff, .sample = fill_like_sample)
+	.fields = fill_like_fields, .infer = fill_like_infer, .forward = { fill_like_forward }, .backward = td_nodiff,
+	.sample = fill_like_sample)
 
 TD_API td_value *td_ones_like(td_ctx *c, td_value *x)
 {
