@@ -23,9 +23,10 @@ static const struct opt_type common = { .name = "layer",
 	.n_options = TD_COUNT(common_opts),
 	.n_bytes = sizeof(struct nn_common) };
 
-static const struct opt_type *const types[] = { &nn_linear.type, &nn_conv2d.type, &nn_conv1d.type, &nn_max_pool2d.type,
-	&nn_avg_pool2d.type, &nn_max_pool1d.type, &nn_avg_pool1d.type, &nn_adaptive_avg_pool2d.type,
-	&nn_global_avg_pool.type, &nn_batch_norm.type, &nn_batch_norm1d.type, &nn_batch_norm2d.type,
+static const struct opt_type *const types[] = { &nn_linear.type, &nn_conv2d.type, &nn_conv1d.type,
+	&nn_conv_transpose2d.type, &nn_conv_transpose1d.type, &nn_max_pool2d.type, &nn_avg_pool2d.type,
+	&nn_max_pool1d.type, &nn_avg_pool1d.type, &nn_adaptive_avg_pool2d.type, &nn_adaptive_max_pool2d.type,
+	&nn_adaptive_avg_pool1d.type, &nn_adaptive_max_pool1d.type, &nn_global_avg_pool.type, &nn_global_max_pool.type, &nn_batch_norm.type, &nn_batch_norm1d.type, &nn_batch_norm2d.type,
 	&nn_layer_norm.type, &nn_dropout.type, &nn_dropout1d.type, &nn_dropout2d.type, &nn_alpha_dropout.type,
 	&nn_embedding.type, &nn_rnn.type, &nn_lstm.type, &nn_gru.type, &nn_sequence_mean.type,
 	&nn_multihead_attention.type, &nn_transformer_encoder_layer.type, &nn_positional_embedding.type,

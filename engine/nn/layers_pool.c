@@ -5,13 +5,14 @@
 
 /* Options of all four; a layer reads those that its rows fill. */
 struct window_options {
-	int64_t kernel_size[2], stride[2], padding[2]; /* stride 0: the kernel size */
+	int64_t kernel_size[2], stride[2], padding[2], dilation[2]; /* stride 0: the kernel size; dilation 0: 1 */
+	int64_t divisor_override;                                   /* 0: none */
 	bool ceil_mode, count_include_pad;
 };
 
 /* The one-dimensional ones; made a window of height 1 by window_of. */
 struct row_options {
-	int64_t kernel_size, stride, padding;
+	int64_t kernel_size, stride, padding, dilation;
 	bool ceil_mode, count_include_pad;
 };
 
@@ -29,6 +30,7 @@ struct row_options {
 #define STRIDE_DOC "Step from one window to the next; the kernel size where it is not given."
 #define CEIL_DOC   "Also take a last window that begins inside and ends beyond the input."
 #define COUNT_DOC  "Divide by the whole window, padding included."
+#define SPREAD_DOC "Step from one of a window's elements to the next."
 
 #define WINDOW_ROWS(padding_doc)                                                                                       \
 	{ NN_ROW(window_options, kernel_size), .kind = OPT_PAIR, .low = 1, .high = NN_SIZE_MOST, .required = true,     \
@@ -46,10 +48,12 @@ struct row_options {
 #define MAX_PADDING_DOC "Minus infinity added on each side; at most half of the kernel size."
 #define AVG_PADDING_DOC "Zeros added on each side; at most half of the kernel size."
 
-static const struct opt max_pool2d_opts[] = { WINDOW_ROWS(MAX_PADDING_DOC) };
+static const struct opt max_pool2d_opts[] = { WINDOW_ROWS(MAX_PADDING_DOC), PAIR_ROW(dilation, 1, "1", SPREAD_DOC) };
 static const struct opt avg_pool2d_opts[] = { WINDOW_ROWS(AVG_PADDING_DOC),
-	NN_FLAG_ROW(window_options, count_include_pad, "true", COUNT_DOC) };
-static const struct opt max_pool1d_opts[] = { ROW_ROWS(MAX_PADDING_DOC) };
+	NN_FLAG_ROW(window_options, count_include_pad, "true", COUNT_DOC),
+	{ NN_ROW(window_options, divisor_override), .kind = OPT_INT, .low = 1, .high = NN_FEATURES_MOST,
+		.doc = "Divide by this, whatever the window holds." } };
+static const struct opt max_pool1d_opts[] = { ROW_ROWS(MAX_PADDING_DOC), SIZE_ROW(dilation, 1, "1", SPREAD_DOC) };
 static const struct opt avg_pool1d_opts[] = { ROW_ROWS(AVG_PADDING_DOC),
 	NN_FLAG_ROW(row_options, count_include_pad, "true", COUNT_DOC) };
 
@@ -73,13 +77,16 @@ static struct window_options window_of(const struct nn_layer *l)
 		w = (struct window_options){ .kernel_size = { 1, o->kernel_size },
 			.stride = { 1, o->stride },
 			.padding = { 0, o->padding },
+			.dilation = { 1, o->dilation },
 			.ceil_mode = o->ceil_mode,
 			.count_include_pad = o->count_include_pad };
 	} else {
 		w = *(const struct window_options *)l->options;
 	}
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		w.stride[i] = w.stride[i] ? w.stride[i] : w.kernel_size[i];
+		w.dilation[i] = TD_MAX(w.dilation[i], 1);
+	}
 	return w;
 }
 
@@ -95,33 +102,37 @@ static bool pool_build(struct nn_builder *b, struct nn_layer *l)
 		return nn_refuse(b, l, "%s takes %s, but gets %s from %s; put it before \"flatten\" and \"linear\"", op,
 			axes == 1 ? "[N, C, L]" : "images [N, C, H, W]", in, nn_source(b, l, 0));
 	for (int i = 2 - axes; i < 2; i++) {
-		int64_t size = l->in[0].dim[axes + i] + 2 * w.padding[i];
+		int64_t size = l->in[0].dim[axes + i] + 2 * w.padding[i],
+			reach = (w.kernel_size[i] - 1) * w.dilation[i] + 1;
 
-		if (w.padding[i] > w.kernel_size[i] / 2)
+		if (w.padding[i] > reach / 2)
 			return nn_refuse(b, l,
 				"%s: padding %lld is more than half of kernel_size %lld; some windows would be empty",
 				op, (long long)w.padding[i], (long long)w.kernel_size[i]);
-		if (w.kernel_size[i] > size)
+		if (reach > size)
 			return nn_refuse(b, l,
-				"%s: kernel_size %lld is larger than the padded input, %lld (%s from %s); use a kernel "
-				"of at most "
-				"%lld here, more padding, or less pooling before it",
-				op, (long long)w.kernel_size[i], (long long)size, in, nn_source(b, l, 0),
-				(long long)size);
+				"%s: kernel_size %lld%s is larger than the padded input, %lld (%s from %s); use a "
+				"kernel of at most %lld here, more padding, or less pooling before it",
+				op, (long long)w.kernel_size[i], w.dilation[i] > 1 ? " with its dilation" : "",
+				(long long)size, in, nn_source(b, l, 0), (long long)((size - 1) / w.dilation[i] + 1));
 	}
 	return true;
 }
 
+/* A row as an image, and back. */
+static const int64_t image[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), 1, TD_SIZE_OF(2) },
+		     row[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), TD_SIZE_OF(3) };
+
 static td_value *pool_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
-	static const int64_t image[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), 1, TD_SIZE_OF(2) },
-			     row[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), TD_SIZE_OF(3) };
 	struct window_options w = window_of(l);
 	td_pool2d_attrs attrs = { .kernel = { w.kernel_size[0], w.kernel_size[1] },
 		.stride = { w.stride[0], w.stride[1] },
 		.padding = { w.padding[0], w.padding[1] },
+		.dilation = { w.dilation[0], w.dilation[1] },
 		.ceil_mode = w.ceil_mode,
-		.count_include_pad = w.count_include_pad };
+		.count_include_pad = w.count_include_pad,
+		.divisor_override = w.divisor_override };
 	td_value *in = is_row(l) ? td_reshape(p->c, x[0], image, 4) : x[0], *y;
 
 	y = is_average(l) ? td_avg_pool2d(p->c, in, &attrs) : td_max_pool2d(p->c, in, &attrs);
@@ -147,10 +158,16 @@ static void pool_torch(const struct nn_layer *l, struct buf *out)
 		buf_printf(out, "nn.%sPool2d((%lld, %lld), stride=(%lld, %lld), padding=(%lld, %lld)", kind,
 			(long long)w.kernel_size[0], (long long)w.kernel_size[1], (long long)w.stride[0],
 			(long long)w.stride[1], (long long)w.padding[0], (long long)w.padding[1]);
+	if (is_row(l) && w.dilation[1] > 1)
+		buf_printf(out, ", dilation=%lld", (long long)w.dilation[1]);
+	else if (w.dilation[0] > 1 || w.dilation[1] > 1)
+		buf_printf(out, ", dilation=(%lld, %lld)", (long long)w.dilation[0], (long long)w.dilation[1]);
 	if (w.ceil_mode)
 		buf_puts(out, ", ceil_mode=True");
 	if (is_average(l) && !w.count_include_pad)
 		buf_puts(out, ", count_include_pad=False");
+	if (w.divisor_override)
+		buf_printf(out, ", divisor_override=%lld", (long long)w.divisor_override);
 	buf_puts(out, ")");
 }
 
@@ -172,31 +189,53 @@ POOL(avg_pool2d, window_options, "Mean of each window, as torch.nn.AvgPool2d.");
 POOL(max_pool1d, row_options, "Largest value of each window of [N, C, L], as torch.nn.MaxPool1d.");
 POOL(avg_pool1d, row_options, "Mean of each window of [N, C, L], as torch.nn.AvgPool1d.");
 
-/* ---- adaptive_avg_pool2d: means of as many windows as are asked for ---------------------------------------------- */
+/* ---- Adaptive pools: as many windows as are asked for ------------------------------------------------------------ */
 
-struct adaptive_avg_pool2d_options {
+struct cells_options {
 	int64_t output_size[2];
 };
 
-static const struct opt adaptive_avg_pool2d_opts[] = { { NN_ROW(adaptive_avg_pool2d_options, output_size),
-	.kind = OPT_PAIR, .low = 1, .high = NN_SIZE_MOST, .required = true,
-	.doc = "Height and width of the output, whatever those of the input are." } };
+struct row_cells_options {
+	int64_t output_size;
+};
 
-static bool image_build(struct nn_builder *b, struct nn_layer *l)
+static const struct opt cells_opts[] = { { NN_ROW(cells_options, output_size), .kind = OPT_PAIR, .low = 1,
+	.high = NN_SIZE_MOST, .required = true,
+	.doc = "Height and width of the output, whatever those of the input are." } };
+static const struct opt row_cells_opts[] = { { NN_ROW(row_cells_options, output_size), .kind = OPT_INT, .low = 1,
+	.high = NN_SIZE_MOST, .required = true, .doc = "Length of the output, whatever that of the input is." } };
+
+static bool has_row_cells(const struct nn_layer *l)
+{
+	return l->type == &nn_adaptive_avg_pool1d || l->type == &nn_adaptive_max_pool1d;
+}
+
+static bool means_cells(const struct nn_layer *l)
+{
+	return l->type == &nn_adaptive_avg_pool1d || l->type == &nn_adaptive_avg_pool2d;
+}
+
+static bool adaptive_build(struct nn_builder *b, struct nn_layer *l)
 {
 	char in[TD_SHAPE_TEXT];
 
-	return l->in[0].rank == 4 ||
-	       nn_refuse(b, l,
-		       "%s takes images [N, C, H, W], but gets %s from %s; put it before \"flatten\" and \"linear\"",
-		       l->type->type.name, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	return l->in[0].rank == (has_row_cells(l) ? 3 : 4) ||
+	       nn_refuse(b, l, "%s takes %s, but gets %s from %s; put it before \"flatten\" and \"linear\"",
+		       l->type->type.name, has_row_cells(l) ? "[N, C, L]" : "images [N, C, H, W]",
+		       td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 }
 
-static td_value *adaptive_avg_pool2d_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+static td_value *adaptive_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
-	const struct adaptive_avg_pool2d_options *o = l->options;
+	const struct row_cells_options *r = l->options;
+	const struct cells_options *o = l->options;
+	td_value *y = has_row_cells(l) ? td_reshape(p->c, x[0], image, 4) : x[0];
+	int64_t height = has_row_cells(l) ? 1 : o->output_size[0],
+		width = has_row_cells(l) ? r->output_size : o->output_size[1];
 
-	return td_adaptive_avg_pool2d(p->c, x[0], o->output_size[0], o->output_size[1]);
+	y = means_cells(l) ? td_adaptive_avg_pool2d(p->c, y, height, width)
+			   : td_adaptive_max_pool2d(p->c, y, height, width);
+	return has_row_cells(l) ? td_reshape(p->c, y, row, 3) : y;
 }
 
 static double whole_input_flops(const struct nn_layer *l)
@@ -204,31 +243,47 @@ static double whole_input_flops(const struct nn_layer *l)
 	return (double)td_shape_count(&l->in[0]);
 }
 
-static void adaptive_avg_pool2d_torch(const struct nn_layer *l, struct buf *out)
+static void adaptive_torch(const struct nn_layer *l, struct buf *out)
 {
-	const struct adaptive_avg_pool2d_options *o = l->options;
+	const struct row_cells_options *r = l->options;
+	const struct cells_options *o = l->options;
 
-	buf_printf(
-		out, "nn.AdaptiveAvgPool2d((%lld, %lld))", (long long)o->output_size[0], (long long)o->output_size[1]);
+	buf_printf(out, "nn.Adaptive%sPool%s(", means_cells(l) ? "Avg" : "Max", has_row_cells(l) ? "1d" : "2d");
+	if (has_row_cells(l))
+		buf_printf(out, "%lld)", (long long)r->output_size);
+	else
+		buf_printf(out, "(%lld, %lld))", (long long)o->output_size[0], (long long)o->output_size[1]);
 }
 
-const struct nn_layer_type nn_adaptive_avg_pool2d = {
-	NN_TYPE(adaptive_avg_pool2d, "Means of a given number of windows, as torch.nn.AdaptiveAvgPool2d."),
-	.build = image_build,
-	.forward = adaptive_avg_pool2d_forward,
-	.flops = whole_input_flops,
-	.torch = adaptive_avg_pool2d_torch,
-};
+#define ADAPTIVE(layer, rows, text)                                                                                    \
+	const struct nn_layer_type nn_##layer = {                                                                      \
+		.type = { .name = #layer,                                                                              \
+			.doc = (text),                                                                                 \
+			.options = rows##_opts,                                                                        \
+			.n_options = TD_COUNT(rows##_opts),                                                            \
+			.n_bytes = sizeof(struct rows##_options) },                                                    \
+		.build = adaptive_build,                                                                               \
+		.forward = adaptive_forward,                                                                           \
+		.flops = whole_input_flops,                                                                            \
+		.torch = adaptive_torch,                                                                               \
+	}
 
-/* ---- global_avg_pool: [N, C, H, W] or [N, C, L] becomes [N, C] --------------------------------------------------- */
+ADAPTIVE(adaptive_avg_pool2d, cells, "Means of a given number of windows, as torch.nn.AdaptiveAvgPool2d.");
+ADAPTIVE(adaptive_max_pool2d, cells, "Largest values of a given number of windows, as torch.nn.AdaptiveMaxPool2d.");
+ADAPTIVE(adaptive_avg_pool1d, row_cells,
+	"Means of a given number of windows of [N, C, L], as torch.nn.AdaptiveAvgPool1d.");
+ADAPTIVE(adaptive_max_pool1d, row_cells,
+	"Largest values of a given number of windows of [N, C, L], as torch.nn.AdaptiveMaxPool1d.");
 
-static bool global_avg_pool_build(struct nn_builder *b, struct nn_layer *l)
+/* ---- global_avg_pool, global_max_pool: [N, C, H, W] or [N, C, L] becomes [N, C] ---------------------------------- */
+
+static bool global_build(struct nn_builder *b, struct nn_layer *l)
 {
 	char in[TD_SHAPE_TEXT];
 
 	return l->in[0].rank == 3 || l->in[0].rank == 4 ||
-	       nn_refuse(b, l, "global_avg_pool takes images [N, C, H, W] or rows [N, C, L], but gets %s from %s",
-		       td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	       nn_refuse(b, l, "%s takes images [N, C, H, W] or rows [N, C, L], but gets %s from %s",
+		       l->type->type.name, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 }
 
 static td_value *global_avg_pool_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -236,17 +291,34 @@ static td_value *global_avg_pool_forward(const struct nn_pass *p, const struct n
 	return td_mean(p->c, x[0], l->in[0].rank == 4 ? 1u << 2 | 1u << 3 : 1u << 2, false);
 }
 
-static void global_avg_pool_call(
-	const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+static td_value *global_max_pool_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	static const int64_t channels[] = { TD_SIZE_OF(0), TD_SIZE_OF(1) };
+	td_value *in = l->in[0].rank == 3 ? td_reshape(p->c, x[0], image, 4) : x[0];
+
+	return td_reshape(p->c, td_adaptive_max_pool2d(p->c, in, 1, 1), channels, 2);
+}
+
+static void global_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
 {
 	(void)module;
-	buf_printf(out, "%s.mean(%s)", x[0], l->in[0].rank == 4 ? "(2, 3)" : "2");
+	buf_printf(out, "%s.%s(%s)", x[0], l->type == &nn_global_max_pool ? "amax" : "mean",
+		l->in[0].rank == 4 ? "(2, 3)" : "2");
 }
 
 const struct nn_layer_type nn_global_avg_pool = {
 	.type = { .name = "global_avg_pool", .doc = "Mean of each channel: [N, C, H, W] or [N, C, L] becomes [N, C]." },
-	.build = global_avg_pool_build,
+	.build = global_build,
 	.forward = global_avg_pool_forward,
 	.flops = whole_input_flops,
-	.call = global_avg_pool_call,
+	.call = global_call,
+};
+
+const struct nn_layer_type nn_global_max_pool = {
+	.type = { .name = "global_max_pool",
+		.doc = "Largest value of each channel: [N, C, H, W] or [N, C, L] becomes [N, C]." },
+	.build = global_build,
+	.forward = global_max_pool_forward,
+	.flops = whole_input_flops,
+	.call = global_call,
 };
