@@ -10,7 +10,10 @@
 
 struct known_model {
 	struct opt_type args;
-	void (*write)(const void *args, struct buf *out); /* members of a JSON array, each after a comma or the first */
+	/* Members of a JSON array, each after a comma or the first.  N_TOKENS: size of the data's vocabulary; 0: none.
+	 */
+	void (*write)(const void *args, int64_t n_tokens, struct buf *out);
+	bool of_tokens; /* it needs a vocabulary */
 };
 
 #define CLASSES_ROW(type) NN_COUNT_ROW(type, classes, "Outputs: one for each class, or each value.")
@@ -40,10 +43,11 @@ static const struct opt mlp_args[] = {
 	DROPOUT_ROW(mlp_args, "0", "Dropout behind each hidden layer."),
 };
 
-static void mlp_write(const void *args, struct buf *out)
+static void mlp_write(const void *args, int64_t n_tokens, struct buf *out)
 {
 	const struct mlp_args *a = args;
 
+	(void)n_tokens;
 	buf_puts(out, "\"flatten\"");
 	for (int i = 0; i < a->hidden.n; i++) {
 		buf_printf(out, ",{\"type\":\"linear\",\"out_features\":%lld},\"%s\"", (long long)a->hidden.items[i],
@@ -86,10 +90,11 @@ static void write_block(struct buf *out, int number, int channels, int stride)
 	buf_printf(out, "},{\"type\":\"relu\",\"name\":\"relu%d\"}", number);
 }
 
-static void resnet18_write(const void *args, struct buf *out)
+static void resnet18_write(const void *args, int64_t n_tokens, struct buf *out)
 {
 	const struct resnet_args *a = args;
 
+	(void)n_tokens;
 	buf_printf(out,
 		RESNET_CONV ",{\"type\":\"batch_norm2d\",\"name\":\"bn1\"},{\"type\":\"relu\",\"name\":\"relu\"}",
 		"conv1", 64, a->small ? 3 : 7, a->small ? 1 : 2, a->small ? 1 : 3);
@@ -138,12 +143,13 @@ static void write_fire(struct buf *out, int squeeze, int expand)
 	buf_puts(out, ",{\"type\":\"concat\",\"inputs\":[\"expand1x1_activation\",\"expand3x3_activation\"]}]}");
 }
 
-static void squeezenet1_1_write(const void *args, struct buf *out)
+static void squeezenet1_1_write(const void *args, int64_t n_tokens, struct buf *out)
 {
 	const struct squeezenet_args *a = args;
 	static const int fires[][2] = { { 16, 64 }, { 16, 64 }, { 0, 0 }, { 32, 128 }, { 32, 128 }, { 0, 0 },
 		{ 48, 192 }, { 48, 192 }, { 64, 256 }, { 64, 256 } };
 
+	(void)n_tokens;
 	buf_puts(out,
 		"{\"type\":\"sequential\",\"name\":\"features\",\"layers\":[{\"type\":\"conv2d\",\"out_channels\":64,"
 		"\"kernel_size\":3,\"stride\":2,\"init\":\"kaiming_uniform\",\"bias_init\":\"zeros\"},"
@@ -184,10 +190,11 @@ static const struct opt lstm_classifier_args[] = {
 	DROPOUT_ROW(lstm_args, "0", "Dropout between LSTMs and before the last layer."),
 };
 
-static void lstm_classifier_write(const void *args, struct buf *out)
+static void lstm_classifier_write(const void *args, int64_t n_tokens, struct buf *out)
 {
 	const struct lstm_args *a = args;
 
+	(void)n_tokens;
 	buf_printf(out, "{\"type\":\"embedding\",\"name\":\"embedding\",\"embedding_dim\":%lld,\"padding_idx\":0},",
 		(long long)a->embedding);
 	buf_printf(out,
@@ -199,29 +206,76 @@ static void lstm_classifier_write(const void *args, struct buf *out)
 	buf_printf(out, "{\"type\":\"linear\",\"name\":\"fc\",\"out_features\":%lld}", (long long)a->classes);
 }
 
+/* ---- gpt: Radford et al., "Language models are unsupervised multitask learners", 2019, its block and its initial
+ * weights ---------------------------------------------------------------------------------------------------------- */
+
+struct gpt_args {
+	int64_t layers, heads, width;
+	double dropout;
+};
+
+#define GPT_SIZE_ROW(field, most, otherwise, text)                                                                     \
+	{                                                                                                              \
+		NN_ROW(gpt_args, field), .kind = OPT_INT, .value = (otherwise), .low = 1, .high = (most),              \
+					 .doc = (text)                                                                 \
+	}
+
+static const struct opt gpt_args[] = {
+	GPT_SIZE_ROW(layers, 100, "4", "Transformer layers one upon the other."),
+	GPT_SIZE_ROW(heads, 1024, "4", "Heads of each; they share the width evenly."),
+	GPT_SIZE_ROW(width, NN_FEATURES_MOST, "128", "Numbers that stand for a token."),
+	DROPOUT_ROW(gpt_args, "0.1", "Dropout behind the embedding and in each layer."),
+};
+
+/* As long as the data's sequences, for as many tokens as its vocabulary has. */
+static void gpt_write(const void *args, int64_t n_tokens, struct buf *out)
+{
+	const struct gpt_args *a = args;
+
+	buf_printf(out,
+		"{\"type\":\"embedding\",\"name\":\"token\",\"embedding_dim\":%lld,\"init\":{\"type\":\"normal\","
+		"\"std\":0.02}},{\"type\":\"positional_embedding\",\"name\":\"position\",\"init\":{\"type\":"
+		"\"normal\",\"std\":0.02}}",
+		(long long)a->width);
+	if (a->dropout > 0)
+		buf_printf(out, ",{\"type\":\"dropout\",\"name\":\"dropout\",\"p\":%.17g}", a->dropout);
+	buf_printf(out, ",{\"type\":\"sequential\",\"name\":\"blocks\",\"layers\":[");
+	for (int64_t i = 0; i < a->layers; i++)
+		buf_printf(out,
+			"%s{\"type\":\"transformer_encoder_layer\",\"nhead\":%lld,\"dim_feedforward\":%lld,"
+			"\"dropout\":%.17g,\"activation\":\"gelu\",\"norm_first\":true,\"causal\":true}",
+			i ? "," : "", (long long)a->heads, (long long)(4 * a->width), a->dropout);
+	buf_printf(out,
+		"]},{\"type\":\"layer_norm\",\"name\":\"norm\"},{\"type\":\"linear\",\"name\":\"head\","
+		"\"out_features\":%lld,\"bias\":false,\"init\":{\"type\":\"normal\",\"std\":0.02}}",
+		(long long)n_tokens);
+}
+
 /* ---- All of them ------------------------------------------------------------------------------------------------- */
 
-/* X(model, its rows, their struct, what it is) */
+/* X(model, its rows, their struct, whether it needs a vocabulary, what it is) */
 #define KNOWN_MODELS(X)                                                                                                \
-	X(mlp, mlp_args, mlp_args, "A perceptron with hidden layers.")                                                 \
-	X(resnet18, resnet18_args, resnet_args, "A residual network of 18 layers for images.")                         \
-	X(squeezenet1_1, squeezenet1_1_args, squeezenet_args, "A small convolutional network for images.")             \
-	X(lstm_classifier, lstm_classifier_args, lstm_args, "An LSTM that says the class of a text.")
+	X(mlp, mlp_args, mlp_args, false, "A perceptron with hidden layers.")                                          \
+	X(resnet18, resnet18_args, resnet_args, false, "A residual network of 18 layers for images.")                  \
+	X(squeezenet1_1, squeezenet1_1_args, squeezenet_args, false, "A small convolutional network for images.")      \
+	X(lstm_classifier, lstm_classifier_args, lstm_args, false, "An LSTM that says the class of a text.")           \
+	X(gpt, gpt_args, gpt_args, true, "A transformer that says the next token of a text at each step.")
 
 static const struct known_model known[] = {
-#define X(model, rows, struct_of, text)                                                                                \
+#define X(model, rows, struct_of, tokens, text)                                                                        \
 	{ .args = { .name = #model,                                                                                    \
 		  .doc = (text),                                                                                       \
 		  .options = rows,                                                                                     \
 		  .n_options = TD_COUNT(rows),                                                                         \
 		  .n_bytes = sizeof(struct struct_of) },                                                               \
-		.write = model##_write },
+		.write = model##_write,                                                                                \
+		.of_tokens = (tokens) },
 	KNOWN_MODELS(X)
 #undef X
 };
 
 const char *const nn_known_names[] = {
-#define X(model, rows, struct_of, text) #model,
+#define X(model, rows, struct_of, tokens, text) #model,
 	KNOWN_MODELS(X)
 #undef X
 		NULL
@@ -261,8 +315,8 @@ static void read_layers(const char *document, struct arena *arena, struct opt_ch
 	cJSON_Delete(object);
 }
 
-bool nn_known_layers(
-	const char *name, const cJSON *args, struct arena *arena, struct opt_choices *layers, struct faults *faults)
+bool nn_known_layers(const char *name, const cJSON *args, int64_t n_tokens, struct arena *arena,
+	struct opt_choices *layers, struct faults *faults)
 {
 	const struct known_model *k = find_known(name);
 	size_t before = faults->n_found;
@@ -275,11 +329,16 @@ bool nn_known_layers(
 	read = arena_alloc(arena, k->args.n_bytes);
 	opt_read(&k->args, args, "/model/args", read, arena, faults);
 	cJSON_Delete(none);
+	if (k->of_tokens && !n_tokens)
+		faults_add(faults, "/model/name",
+			"%s says the next token of a text, but this data has no vocabulary; use "
+			"text with \"sequence_length\"",
+			name);
 	if (faults->n_found > before)
 		return false;
 	buf_init(&document, DOCUMENT_MOST);
 	buf_puts(&document, "{\"layers\":[");
-	k->write(read, &document);
+	k->write(read, n_tokens, &document);
 	buf_puts(&document, "]}");
 	read_layers(document.data, arena, layers);
 	buf_release(&document);

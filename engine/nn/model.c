@@ -404,8 +404,8 @@ static void forget_symbols(struct nn_model *m)
 		memset(m->layers[i].param, 0, sizeof m->layers[i].param);
 }
 
-static bool find_layers(
-	struct nn_model *m, const struct nn_model_options *o, struct opt_choices *layers, struct faults *faults)
+static bool find_layers(struct nn_model *m, const struct nn_model_options *o, int64_t n_tokens,
+	struct opt_choices *layers, struct faults *faults)
 {
 	size_t before = faults->n_found;
 
@@ -416,7 +416,7 @@ static bool find_layers(
 	else if (!o->name && o->args)
 		faults_add(faults, "/model/args", "these are for a known model: give its \"name\", or leave them out");
 	else if (o->name)
-		return nn_known_layers(o->name, o->args, &m->arena, layers, faults);
+		return nn_known_layers(o->name, o->args, n_tokens, &m->arena, layers, faults);
 	*layers = o->layers;
 	return faults->n_found == before;
 }
@@ -432,7 +432,7 @@ struct nn_model *nn_model_create(
 
 	arena_init(&m->arena);
 	m->in = *in;
-	if (!find_layers(m, o, &layers, faults)) {
+	if (!find_layers(m, o, n_tokens, &layers, faults)) {
 		nn_model_free(m);
 		return NULL;
 	}

@@ -73,8 +73,9 @@ int nn_find(const struct nn_builder *b, const struct nn_spot *spot, const char *
 
 extern const char *const nn_known_names[]; /* NULL-terminated */
 
-/* The layers of the known model NAME, one of them, with ARGS, read into ARENA.  False: FAULTS says why. */
-bool nn_known_layers(
-	const char *name, const cJSON *args, struct arena *arena, struct opt_choices *layers, struct faults *faults);
+/* The layers of the known model NAME, one of them, with ARGS, read into ARENA.  N_TOKENS: size of the data's
+ * vocabulary; 0: it has none.  False: FAULTS says why. */
+bool nn_known_layers(const char *name, const cJSON *args, int64_t n_tokens, struct arena *arena,
+	struct opt_choices *layers, struct faults *faults);
 
 #endif

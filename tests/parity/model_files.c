@@ -1,5 +1,5 @@
 /* One model as files, for pytorch_module.py to compare: FOLDER/model.json says which, and beside it are written its
- * weights, its Python source, and an input with the output for it. */
+ * weights, its Python source, an input with the output for it, and the gradients of the sum of the output's squares. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +120,22 @@ static void write_source(const char *folder, const struct nn_model *m)
 	mem_free(path);
 }
 
+static void write_gradients(const char *folder, const struct nn_model *m, td_ctx *c, td_value *y)
+{
+	struct named_tensor *gradients = MEM_NEW_N(struct named_tensor, TD_MAX(m->n_params, 1));
+	int n = 0;
+
+	td_backward(c, td_sum_squares(c, y));
+	for (int i = 0; i < m->n_params; i++)
+		if (!m->params[i].buffer)
+			gradients[n++] = (struct named_tensor){ m->params[i].name, td_grad_of(m->params[i].value) };
+	for (int i = 0; i < n; i++)
+		if (!gradients[i].value)
+			fail_with("a parameter has no gradient");
+	write_tensors(folder, "gradients.safetensors", gradients, n);
+	mem_free(gradients);
+}
+
 int main(int argc, char **argv)
 {
 	struct job j = { 0 };
@@ -153,6 +169,7 @@ int main(int argc, char **argv)
 		fail_with(td_error(c)->text);
 	write_tensors(argv[1], "values.safetensors",
 		(struct named_tensor[]){ { "x", x }, { "y", y }, { "lengths", lengths } }, lengths ? 3 : 2);
+	write_gradients(argv[1], m, c, y);
 	td_step_end(c);
 	mem_free(weights);
 	td_unref(x);

@@ -1,8 +1,8 @@
-"""The generated nn.Module against the engine: the same weights, the same input, the same output.
+"""The generated nn.Module against the engine: the same weights, the same input, the same output and gradients.
 
-    make build/tests/parity/model_files && .peers/bin/python tests/parity/pytorch_module.py [build]
+    make build/tests/parity/model_files && .parity/bin/python tests/parity/pytorch_module.py [build]
 
-Needs torch (make peers), so it is no part of make test.
+Needs torch (make parity), so it is no part of make test.
 """
 import importlib.util
 import json
@@ -18,13 +18,14 @@ warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
 
 import torch
 
-TOLERANCE = 1e-5  # of the largest output
+TOLERANCE = 1e-5  # of the largest output, of the largest gradient
+KINK = 1e-2  # of the largest gradient, where one of many values before a relu is so near 0 that its sign differs
 
 CONV = {"type": "conv2d", "out_channels": 6, "kernel_size": 3}
 MODELS = {
     "mlp": dict(model={"name": "mlp", "args": {"hidden": [20, 10], "classes": 3, "activation": "gelu"}}, input=[4, 1, 5, 5]),
-    "resnet18": dict(model={"name": "resnet18", "args": {"classes": 10}}, input=[2, 3, 64, 64]),
-    "resnet18 small": dict(model={"name": "resnet18", "args": {"classes": 10, "small": True}}, input=[2, 3, 32, 32]),
+    "resnet18": dict(model={"name": "resnet18", "args": {"classes": 10}}, input=[2, 3, 64, 64], gradients=KINK),
+    "resnet18 small": dict(model={"name": "resnet18", "args": {"classes": 10, "small": True}}, input=[2, 3, 32, 32], gradients=KINK),
     "squeezenet1_1": dict(model={"name": "squeezenet1_1", "args": {"classes": 10}}, input=[2, 3, 66, 66]),
     "lstm_classifier": dict(
         model={"name": "lstm_classifier", "args": {"classes": 4, "embedding": 9, "hidden": 7, "layers": 2, "bidirectional": True,
@@ -69,6 +70,38 @@ MODELS = {
     "bag of words": dict(
         model={"layers": [{"type": "embedding", "embedding_dim": 6, "padding_idx": 0}, "sequence_mean"]},
         input=[2, 3], tokens=5, lengths=[3, 3]),
+    "plain recurrence": dict(
+        model={"layers": [
+            {"type": "rnn", "hidden_size": 5, "bidirectional": True, "num_layers": 2, "dropout": 0.1},
+            {"type": "rnn", "hidden_size": 4, "nonlinearity": "relu", "bidirectional": True, "return": "last"}]},
+        input=[4, 6, 3], lengths=[6, 2, 1, 4]),
+    "attention": dict(
+        model={"layers": [
+            {"type": "linear", "out_features": 8, "name": "wide"},
+            {"type": "multihead_attention", "num_heads": 2, "dropout": 0.1, "inputs": "wide", "name": "self"},
+            {"type": "multihead_attention", "num_heads": 4, "causal": True, "bias": False, "inputs": ["self", "input", "wide"], "name": "mixed"},
+            {"type": "multihead_attention", "num_heads": 1, "inputs": ["self", "mixed"], "name": "both"},
+            {"type": "add", "inputs": ["both", "mixed"]}, "sequence_mean"]},
+        input=[3, 5, 6], lengths=[5, 1, 3]),
+    "transformer": dict(
+        model={"layers": [
+            {"type": "embedding", "embedding_dim": 12}, "positional_encoding",
+            {"type": "transformer_encoder_layer", "nhead": 3, "dim_feedforward": 20},
+            {"type": "transformer_encoder_layer", "nhead": 2, "dim_feedforward": 7, "norm_first": True, "activation": "gelu"},
+            {"type": "transformer_encoder_layer", "nhead": 1, "dim_feedforward": 9, "bias": False, "layer_norm_eps": 0.001},
+            "sequence_mean", {"type": "linear", "out_features": 3}]},
+        input=[4, 7], tokens=13, lengths=[7, 1, 5, 3]),
+    "gpt": dict(model={"name": "gpt", "args": {"layers": 2, "heads": 3, "width": 24}}, input=[2, 8], tokens=17),
+    "activations": dict(
+        model={"layers": [
+            {"type": "linear", "out_features": 24}, "softsign", "mish", {"type": "linear", "out_features": 24}, "log_sigmoid", "selu",
+            {"type": "linear", "out_features": 24}, {"type": "celu", "alpha": 0.5}, {"type": "hardtanh", "min_val": -0.3, "max_val": 0.9},
+            {"type": "linear", "out_features": 24, "init": "kaiming_normal"}, "relu6", {"type": "linear", "out_features": 24},
+            "hardswish", "hardsigmoid", {"type": "linear", "out_features": 24}, "prelu", "glu",
+            {"type": "unflatten", "unflattened_size": [3, 2, -1]}, {"type": "prelu", "num_parameters": 3, "init": 0.3},
+            {"type": "dropout2d", "p": 0.3}, {"type": "flatten", "end_dim": 2}, "identity", {"type": "dropout1d", "p": 0.3},
+            "alpha_dropout", "flatten", "softmin"]},
+        input=[5, 9]),
     "whole sequences": dict(
         model={"layers": [
             {"type": "gru", "hidden_size": 5, "num_layers": 2}, {"type": "lstm", "hidden_size": 4, "return": "last"}]},
@@ -105,16 +138,28 @@ def compare(program, description):
         with torch.no_grad():
             y = model(values["x"], values.get("lengths"))
         assert y.shape == values["y"].shape, f"shape {tuple(y.shape)}, expected {tuple(values['y'].shape)}"
-        return ((y - values["y"]).abs().max() / values["y"].abs().max()).item()
+        forward = ((y - values["y"]).abs().max() / values["y"].abs().max()).item()
+        model(values["x"], values.get("lengths")).square().sum().backward()
+        return forward, compare_gradients(model, read_tensors(folder / "gradients.safetensors"))
+
+
+def compare_gradients(model, ours):
+    """The largest difference, as a part of the largest gradient of all; of the sum of the outputs' squares."""
+    theirs = {name: p.grad for name, p in model.named_parameters()}
+    assert set(ours) == set(theirs), f"gradients differ: {sorted(set(ours) ^ set(theirs))}"
+    largest = max((g.abs().max().item() for g in theirs.values()), default=0)
+    return max(((ours[name] - g).abs().max().item() / largest for name, g in theirs.items()), default=0)
 
 
 def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build")
     failed = False
     for name, description in MODELS.items():
-        error = compare(build / "tests/parity/model_files", description)
-        failed |= not error <= TOLERANCE
-        print(f"{name:20} largest difference {error:.1e}{'' if error <= TOLERANCE else '  TOO LARGE'}")
+        most = description.pop("gradients", TOLERANCE)
+        output, gradients = compare(build / "tests/parity/model_files", description)
+        close = output <= TOLERANCE and gradients <= most
+        failed |= not close
+        print(f"{name:20} largest difference {output:.1e}, of gradients {gradients:.1e}{'' if close else '  TOO LARGE'}")
     sys.exit(failed)
 
 

@@ -285,6 +285,9 @@ static void known_models_have_the_parameters_of_torchvision(void **state)
 			{ TD_F32, TD_ROW_MAJOR, 2, { 2, 6 } }, 383, 6, "float32[2, 3]", "3.weight", "float32[10, 20]" },
 		{ "{\"name\":\"lstm_classifier\",\"args\":{\"classes\":4}}", { TD_I64, TD_ROW_MAJOR, 2, { 2, 9 } },
 			135172, 7, "float32[2, 4]", "lstm.weight_hh_l0", "float32[512, 128]" },
+		{ "{\"name\":\"gpt\",\"args\":{\"layers\":3,\"heads\":2,\"width\":8}}",
+			{ TD_I64, TD_ROW_MAJOR, 2, { 2, 9 } }, 3024, 41, "float32[2, 9, 20]",
+			"blocks.2.self_attn.in_proj_weight", "float32[24, 8]" },
 	};
 	char text[TD_SHAPE_TEXT];
 
@@ -309,10 +312,11 @@ static void known_models_say_what_is_wrong_with_their_arguments(void **state)
 	assert_refused(
 		"{\"name\":\"resnet\",\"args\":{\"classes\":10}}", IMAGE, "/model/name", "did you mean \"resnet18\"?");
 	assert_refused("{\"name\":\"zebra\"}", IMAGE, "/model/name",
-		"known: \"mlp\", \"resnet18\", \"squeezenet1_1\" or \"lstm_classifier\"");
+		"known: \"mlp\", \"resnet18\", \"squeezenet1_1\", \"lstm_classifier\" or \"gpt\"");
 	assert_refused("{\"name\":\"resnet18\",\"args\":{\"classes\":10,\"smal\":true}}", IMAGE, "/model/args/smal",
 		"did you mean \"small\"?");
 	assert_refused("{\"name\":\"resnet18\"}", IMAGE, "/model/args", "\"classes\" is missing from resnet18");
+	assert_refused("{\"name\":\"gpt\"}", IMAGE, "/model/name", "this data has no vocabulary");
 	assert_refused("{\"name\":\"resnet18\",\"args\":3}", IMAGE, "/model/args", "3 is not an object");
 	assert_refused("{\"name\":\"squeezenet1_1\",\"args\":{\"classes\":10}}", IMAGE, "/model/name",
 		"squeezenet1_1, layer features.");
