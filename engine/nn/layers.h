@@ -26,11 +26,14 @@
 	{                                                                                                              \
 		NN_ROW(type, field), .kind = OPT_BOOL, .value = (otherwise), .doc = (text)                             \
 	}
-#define NN_FLOAT_ROW(type, field, least, most, otherwise, text)                                                        \
+/* IN_KERAS: the default where the document says "defaults": "keras". */
+#define NN_FLOAT_ROW_OR(type, field, least, most, otherwise, in_keras, text)                                           \
 	{                                                                                                              \
 		NN_ROW(type, field), .kind = OPT_FLOAT, .low = (least), .high = (most), .value = (otherwise),          \
-				     .doc = (text)                                                                     \
+				     .keras = (in_keras), .doc = (text)                                                \
 	}
+#define NN_FLOAT_ROW(type, field, least, most, otherwise, text)                                                        \
+	NN_FLOAT_ROW_OR(type, field, least, most, otherwise, NULL, text)
 #define NN_AXIS_ROW(type, field, otherwise, text)                                                                      \
 	{                                                                                                              \
 		NN_ROW(type, field), .kind = OPT_INT, .low = -TD_MAX_RANK, .high = TD_MAX_RANK - 1,                    \
@@ -40,15 +43,20 @@
 /* torch's reset_parameters: kaiming_uniform with a = sqrt(5), which is uniform within 1 / sqrt(fan in). */
 #define NN_TORCH_INIT "{\"type\":\"kaiming_uniform\",\"a\":2.23606797749979,\"mode\":\"fan_in\"}"
 
-#define NN_INIT_ROW(type, field, otherwise, text)                                                                      \
+/* Keras' glorot_uniform. */
+#define NN_KERAS_INIT "\"xavier_uniform\""
+
+#define NN_INIT_ROW_OR(type, field, otherwise, in_keras, text)                                                         \
 	{                                                                                                              \
-		NN_ROW(type, field), .kind = OPT_CHOICE, .value = (otherwise), .family = &nn_inits, .doc = (text)      \
+		NN_ROW(type, field), .kind = OPT_CHOICE, .value = (otherwise), .keras = (in_keras),                    \
+				     .family = &nn_inits, .doc = (text)                                                \
 	}
+#define NN_INIT_ROW(type, field, otherwise, text) NN_INIT_ROW_OR(type, field, otherwise, NULL, text)
 #define NN_INIT_ROWS(type)                                                                                             \
 	NN_FLAG_ROW(type, bias, "true", "Add a learnt bias."),                                                         \
-		NN_INIT_ROW(type, init, NN_TORCH_INIT,                                                                 \
+		NN_INIT_ROW_OR(type, init, NN_TORCH_INIT, NN_KERAS_INIT,                                               \
 			"Initial weights; the default is torch's: kaiming_uniform with a = sqrt(5)."),                 \
-		NN_INIT_ROW(type, bias_init, "\"bias_uniform\"", "Initial biases.")
+		NN_INIT_ROW_OR(type, bias_init, "\"bias_uniform\"", "\"zeros\"", "Initial biases.")
 
 /* The part of a layer's record that says what it is: NAME is also that of its struct NAME_options and its rows. */
 #define NN_TYPE(layer, text)                                                                                           \

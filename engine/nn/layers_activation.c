@@ -82,8 +82,8 @@ struct leaky_relu_options {
 	double negative_slope;
 };
 
-static const struct opt leaky_relu_opts[] = { NN_FLOAT_ROW(
-	leaky_relu_options, negative_slope, 0, 1e6, "0.01", "Factor of negative values.") };
+static const struct opt leaky_relu_opts[] = { NN_FLOAT_ROW_OR(
+	leaky_relu_options, negative_slope, 0, 1e6, "0.01", "0.3", "Factor of negative values.") };
 
 static td_value *leaky_relu_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {

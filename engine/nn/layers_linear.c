@@ -80,7 +80,8 @@ static const struct opt embedding_opts[] = {
 	{ NN_ROW(embedding_options, padding_idx), .kind = OPT_INT_OR_WORD, .value = "\"none\"", .low = 0,
 		.high = NN_FEATURES_MOST, .names = padding_words,
 		.doc = "Token whose row is zero and stays so; the data's padding is token 0." },
-	NN_INIT_ROW(embedding_options, init, "\"normal\"", "Initial rows; the default is torch's: standard normal."),
+	NN_INIT_ROW_OR(embedding_options, init, "\"normal\"", "{\"type\":\"uniform\",\"a\":-0.05,\"b\":0.05}",
+		"Initial rows; the default is torch's: standard normal."),
 };
 
 static bool embedding_build(struct nn_builder *b, struct nn_layer *l)

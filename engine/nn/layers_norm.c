@@ -12,9 +12,9 @@ struct batch_norm_options {
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
 
 static const struct opt batch_norm_opts[] = {
-	NN_FLOAT_ROW(batch_norm_options, eps, 0, 1, "1e-5", "Added to the variance."),
-	NN_FLOAT_ROW(
-		batch_norm_options, momentum, 0, 1, "0.1", "How much of each batch goes into the running statistics."),
+	NN_FLOAT_ROW_OR(batch_norm_options, eps, 0, 1, "1e-5", "1e-3", "Added to the variance."),
+	NN_FLOAT_ROW_OR(batch_norm_options, momentum, 0, 1, "0.1", "0.01",
+		"How much of each batch goes into the running statistics; Keras' momentum is the rest."),
 	NN_FLAG_ROW(batch_norm_options, affine, "true", "Learn a scale and a shift for each channel."),
 };
 
@@ -112,7 +112,7 @@ struct layer_norm_options {
 static const struct opt layer_norm_opts[] = {
 	{ NN_ROW(layer_norm_options, axes), .kind = OPT_INT, .value = "1", .low = 1, .high = TD_MAX_RANK - 1,
 		.doc = "How many axes, counted from the last one, are normalised together." },
-	NN_FLOAT_ROW(layer_norm_options, eps, 0, 1, "1e-5", "Added to the variance."),
+	NN_FLOAT_ROW_OR(layer_norm_options, eps, 0, 1, "1e-5", "1e-3", "Added to the variance."),
 	NN_FLAG_ROW(layer_norm_options, elementwise_affine, "true", "Learn a scale and a shift for each element."),
 };
 

@@ -247,7 +247,7 @@ static void every_value_has_a_type_and_bounds(void **state)
 			"/optimizer/groups/0/params/0", "none.*" },
 		{ "\"metrics\":[\"mae\"]", "/metrics/0", "" },
 		{ "\"log\":{\"histograms_every\":-1}", "/log/histograms_every", "-1 is not" },
-		{ "\"defaults\":\"keras\"", "/defaults", "known: \"pytorch\"" },
+		{ "\"defaults\":\"jax\"", "/defaults", "known: \"pytorch\"" },
 	};
 
 	(void)state;
