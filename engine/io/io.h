@@ -61,6 +61,7 @@ const struct stored_tensor *safetensors_find(const struct safetensors *s, const 
 #define CHECKPOINT_VERSION      3
 #define CHECKPOINT_METRICS_MOST 16
 #define CHECKPOINT_MODEL        "model." /* how names of the model's own tensors begin */
+#define CHECKPOINT_AVERAGE      "ema."   /* and those of their averages, which a model is used with where there are any */
 
 /* Sums over counted elements, as metrics keep them. */
 struct checkpoint_figure {

@@ -244,6 +244,7 @@ struct nn_trainer_options {
 	struct opt_choice loss, optimizer; /* options borrowed */
 	const struct data_facts *facts;    /* borrowed */
 	double clip_norm;                  /* 0: none */
+	double ema_decay;                  /* averages of the weights are kept, and evaluated; 0: none */
 	int64_t accumulate;                /* batches of a step, at most; 0 or 1: no accumulation */
 	bool graph;                        /* mode */
 };
@@ -281,9 +282,12 @@ double nn_trainer_evaluated_weight(const struct nn_trainer *t);
 /* Shape of ANSWER and EACH for N samples as long as those that the model was built for. */
 void nn_trainer_answer_shape(const struct nn_trainer *t, int64_t n, td_shape *answer, td_shape *each);
 
-/* All that changes while training, for checkpoints: parameters and buffers ("model.0.weight"), then what the optimizer
- * keeps for each parameter that it updates ("optimizer.0.weight.exp_avg").  NAME is valid during the call. */
+/* All that changes while training, for checkpoints: parameters and buffers ("model.0.weight"), their averages
+ * ("ema.0.weight"), and what the optimizer keeps for each parameter that it updates ("optimizer.0.weight.exp_avg").
+ * NAME is valid during the call. */
 void nn_trainer_tensors(struct nn_trainer *t, void (*each)(void *arg, const char *name, td_value *v), void *arg);
+/* What evaluations use as the model's parameter P: its average where there is one.  Borrowed. */
+td_value *nn_trainer_weight(const struct nn_trainer *t, int p);
 /* Keep the gradients of the steps from here on (or no more), for histograms; no bit of the training depends on it. */
 td_status nn_trainer_keep_gradients(struct nn_trainer *t, bool on);
 /* The last step's gradient of the model's parameter P, before clipping, row-major.  TD_NOT_FOUND: it had none, or none

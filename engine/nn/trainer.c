@@ -1,5 +1,6 @@
 /* The trainer: runs the programs of trainer_programs.c, and keeps what lives from step to step. */
 #include "nn/trainer.h"
+#include "io/io.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,6 +48,22 @@ static bool create_state(struct nn_trainer *t, int p)
 	return true;
 }
 
+/* It begins as a copy, for evaluations before the first step. */
+static bool create_average(struct nn_trainer *t, int p)
+{
+	const struct nn_param *param = &t->model->params[p];
+	td_value *average = like_param(t, p);
+	char name[NN_NAME + 16];
+
+	t->slots[p].average = average;
+	if (!average)
+		return false;
+	memcpy(td_data(average), td_data(param->value), td_shape_bytes(&param->shape));
+	snprintf(name, sizeof name, "%s%s", CHECKPOINT_AVERAGE, param->name);
+	td_set_name(average, name);
+	return true;
+}
+
 static bool create_slot(struct nn_trainer *t, int p)
 {
 	const struct nn_param *param = &t->model->params[p];
@@ -56,6 +73,8 @@ static bool create_slot(struct nn_trainer *t, int p)
 	slot->learns = !param->buffer && !param->frozen;
 	slot->group = nn_optimizer_group(t->optimizer.options, param->name);
 	if (slot->learns && !create_state(t, p))
+		return false;
+	if (t->n_averaged && slot->learns && !create_average(t, p))
 		return false;
 	if (t->accumulate > 1 && slot->learns) {
 		slot->sum = like_param(t, p);
@@ -83,6 +102,12 @@ static bool create_scalars(struct nn_trainer *t)
 	t->t = td_scalar(t->c, TD_F32, 0);
 	t->gate = td_scalar(t->c, TD_F32, 1);
 	t->weight = td_scalar(t->c, TD_F32, 1);
+	if (t->ema_decay > 0) {
+		t->n_averaged = td_scalar(t->c, TD_F32, 0);
+		if (!t->n_averaged)
+			return false;
+		td_set_name(t->n_averaged, "n_averaged");
+	}
 	if (!t->t || !t->gate || !t->weight)
 		return false;
 	td_set_name(t->t, in_names[IN_T]);
@@ -146,6 +171,7 @@ struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o)
 	t->optimizer = o->optimizer;
 	t->accumulate = TD_MAX(o->accumulate, 1);
 	t->clip_norm = o->clip_norm;
+	t->ema_decay = o->ema_decay;
 	t->slots = MEM_NEW_N(struct trainer_slot, o->model->n_params + 1);
 	for (unsigned bits = 0; bits < VARIANTS; bits++) {
 		variant_init(&t->step[bits], t, bits, IN_GATE + 1, o->graph, trainer_write_step);
@@ -181,12 +207,14 @@ void nn_trainer_free(struct nn_trainer *t)
 		for (int k = 0; k < NN_STATE_MOST; k++)
 			td_unref(t->slots[p].state[k]);
 		td_unref(t->slots[p].sum);
+		td_unref(t->slots[p].average);
 		td_unref(t->slots[p].kept);
 	}
 	for (int g = 0; g < t->n_lr; g++)
 		td_unref(t->lr[g]);
 	td_unref(t->t);
 	td_unref(t->gate);
+	td_unref(t->n_averaged);
 	td_unref(t->weight);
 	mem_free(t->slots);
 	mem_free(t->lr);
@@ -399,11 +427,21 @@ void nn_trainer_tensors(struct nn_trainer *t, void (*each)(void *arg, const char
 		snprintf(name, sizeof name, "model.%s", t->model->params[p].name);
 		each(arg, name, t->model->params[p].value);
 	}
+	if (t->n_averaged)
+		each(arg, "n_averaged", t->n_averaged);
+	for (int p = 0; p < t->model->n_params; p++)
+		if (t->slots[p].average)
+			each(arg, td_name_of(t->slots[p].average), t->slots[p].average);
 	for (int p = 0; p < t->model->n_params; p++)
 		for (int k = 0; k < t->slots[p].n_state; k++) {
 			state_name(t, p, k, name);
 			each(arg, name, t->slots[p].state[k]);
 		}
+}
+
+td_value *nn_trainer_weight(const struct nn_trainer *t, int p)
+{
+	return t->slots[p].average ? t->slots[p].average : t->model->params[p].value;
 }
 
 td_status nn_trainer_keep_gradients(struct nn_trainer *t, bool on)

@@ -14,11 +14,12 @@ struct trainer_slot {
 	int group;                      /* of the optimizer; -1: none */
 	int n_state;                    /* 0: none, or it does not learn */
 	td_value *state[NN_STATE_MOST]; /* owned */
-	td_value *grad; /* borrowed from the step that is being written; NULL: the loss does not depend on it */
-	td_value *sum;  /* owned; of the batches' gradients; NULL unless steps accumulate */
-	bool summed;    /* SUM has met a gradient */
-	td_value *kept; /* owned; for nn_trainer_gradient; NULL until it is asked for */
-	bool has_kept;  /* KEPT is written by steps that keep gradients */
+	td_value *grad;    /* borrowed from the step that is being written; NULL: the loss does not depend on it */
+	td_value *sum;     /* owned; of the batches' gradients; NULL unless steps accumulate */
+	bool summed;       /* SUM has met a gradient */
+	td_value *kept;    /* owned; for nn_trainer_gradient; NULL until it is asked for */
+	td_value *average; /* owned; of its values; NULL: none is kept */
+	bool has_kept;     /* KEPT is written by steps that keep gradients */
 };
 
 /* A program comes in variants: with and without what not every step is asked for. */
@@ -37,8 +38,10 @@ struct nn_trainer {
 	struct opt_choice loss, optimizer; /* options borrowed */
 	int64_t accumulate;                /* at least 1 */
 	double clip_norm;                  /* 0: none */
-	struct trainer_slot *slots;        /* owned; one per parameter of the model */
-	td_value **lr;                     /* owned; of the optimizer, then of each group */
+	double ema_decay;                  /* of the averages; 0: there are none */
+	td_value *n_averaged;       /* owned; float32 scalar: updates that are in the averages; NULL: there are none */
+	struct trainer_slot *slots; /* owned; one per parameter of the model */
+	td_value **lr;              /* owned; of the optimizer, then of each group */
 	int n_lr;
 	td_value *t, *gate, *weight;             /* owned; float32 scalars that programs take */
 	double evaluated_weight;                 /* of the last evaluation; see nn_trainer_evaluated_weight */

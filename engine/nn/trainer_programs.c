@@ -113,6 +113,7 @@ static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, 
 			.lr = t->lr[1 + slot->group],
 			.t = in[IN_T],
 			.gate = gate,
+			.group = slot->group,
 			.weight_decay = nn_group_weight_decay(t->optimizer.options, slot->group) };
 
 		if (!slot->grad)
@@ -123,11 +124,39 @@ static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, 
 	td_name_pop(c);
 }
 
+/* Each average follows its parameter: a = d a + (1 - d) p, after the first update p itself, as
+ * torch.optim.swa_utils.AveragedModel with an EMA function. */
+static void write_averages(td_ctx *c, struct nn_trainer *t, td_value *gate)
+{
+	td_value *keep;
+
+	if (!t->n_averaged)
+		return;
+	td_name_push(c, "ema");
+	keep = td_scale_by(c, td_clamp(c, t->n_averaged, 0, 1), t->ema_decay);
+	for (int i = 0; i < t->model->n_params; i++)
+		td_lerp_update(c, t->slots[i].average, t->model->params[i].value, keep, gate);
+	td_assign(c, t->n_averaged, td_add(c, t->n_averaged, gate));
+	td_name_pop(c);
+}
+
+/* The layers' parameters are the averages, or again those that are trained. */
+static void use_averages(struct nn_trainer *t, bool averages)
+{
+	for (int i = 0; i < t->model->n_layers; i++) {
+		struct nn_layer *l = &t->model->layers[i];
+
+		for (int k = 0; k < l->n_params; k++)
+			l->param[k] = averages ? nn_trainer_weight(t, l->param_at[k])
+					       : t->model->params[l->param_at[k]].value;
+	}
+}
+
 /* LOSS: to be judged with the norm. */
-static void write_use(
-	td_ctx *c, const struct trainer_variant *v, td_value *const *in, td_value *loss, td_value **out)
+static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *const *in, td_value *loss, td_value **out)
 {
 	struct nn_trainer *t = v->t;
+	td_value *gate;
 
 	td_name_push(c, "metrics");
 	out[OUT_GRAD_NORM] = gradient_norm(c, t);
@@ -141,7 +170,9 @@ static void write_use(
 		write_clipping(c, t, out[OUT_GRAD_NORM]);
 		td_name_pop(c);
 	}
-	write_updates(c, t, in, finite_gate(c, in[IN_GATE], loss, out[OUT_GRAD_NORM]));
+	gate = finite_gate(c, in[IN_GATE], loss, out[OUT_GRAD_NORM]);
+	write_updates(c, t, in, gate);
+	write_averages(c, t, gate);
 }
 
 /* ---- The programs ---------------------------------------------------------------------------------------------- */
@@ -188,12 +219,14 @@ void trainer_write_update(td_ctx *c, void *arg, td_value *const *in, td_value **
 
 void trainer_write_evaluation(td_ctx *c, void *arg, td_value *const *in, td_value **out)
 {
-	const struct nn_trainer *t = ((const struct trainer_variant *)arg)->t;
+	struct nn_trainer *t = ((const struct trainer_variant *)arg)->t;
 	struct nn_pass pass = { .c = c, .training = false, .lengths = in[IN_LENGTHS] };
 	td_value *weight = NULL, *output;
 
 	td_no_grad_begin(c);
+	use_averages(t, true);
 	output = nn_forward(t->model, &pass, in[IN_X]);
+	use_averages(t, false);
 	out[OUT_EACH] = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &weight);
 	out[OUT_WEIGHT] = weight;
 	out[OUT_ANSWER] = trainer_loss(t)->answer(c, t->loss.options, output);

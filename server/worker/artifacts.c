@@ -23,21 +23,35 @@ static void announce(struct run *r, const char *file, const char *media_type, co
 
 /* ---- Weights ----------------------------------------------------------------------------------------------------- */
 
+/* The average of the model's tensor NAME in a checkpoint, or that tensor. */
+static struct stored_tensor averaged(const struct safetensors *file, const struct stored_tensor *model)
+{
+	char *name = mem_printf("%s%s", CHECKPOINT_AVERAGE, model->name + strlen(CHECKPOINT_MODEL));
+	const struct stored_tensor *average = safetensors_find(file, name);
+	struct stored_tensor t = average ? *average : *model;
+
+	mem_free(name);
+	t.name = model->name + strlen(CHECKPOINT_MODEL);
+	return t;
+}
+
 td_status weights_read(const char *path, int64_t bytes_most, struct safetensors *out, struct err *e)
 {
 	size_t prefix = strlen(CHECKPOINT_MODEL);
+	struct stored_tensor *own;
 	int n = 0;
 
 	if (safetensors_read(path, bytes_most, out, e))
 		return e->status;
 	if (strcmp(json_string(out->metadata, "format", ""), "tandem-checkpoint") != 0)
 		return TD_OK;
+	own = MEM_NEW_N(struct stored_tensor, TD_MAX(out->n, 1));
 	for (int i = 0; i < out->n; i++)
-		if (!strncmp(out->items[i].name, CHECKPOINT_MODEL, prefix)) {
-			out->items[n] = out->items[i];
-			out->items[n++].name += prefix;
-		}
+		if (!strncmp(out->items[i].name, CHECKPOINT_MODEL, prefix))
+			own[n++] = averaged(out, &out->items[i]);
+	memcpy(out->items, own, sizeof *own * (size_t)n);
 	out->n = n;
+	mem_free(own);
 	return TD_OK;
 }
 
@@ -62,7 +76,7 @@ static bool save_last(struct run *r)
 	bool ok;
 
 	for (int i = 0; i < r->model->n_params; i++)
-		list[i] = (struct named_tensor){ r->model->params[i].name, r->model->params[i].value };
+		list[i] = (struct named_tensor){ r->model->params[i].name, nn_trainer_weight(r->trainer, i) };
 	ok = write_weights(r, "model.safetensors", list, r->model->n_params);
 	mem_free(list);
 	return ok;

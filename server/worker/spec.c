@@ -244,9 +244,13 @@ void spec_meet_data(struct spec *s, const struct data_facts *facts, struct fault
 
 int64_t spec_bytes(const struct spec *s, const struct nn_model *m, const struct data_facts *facts, int64_t data_bytes)
 {
-	int64_t n_state = nn_optimizer_states(spec_optimizer(s), s->optimizer.options), size = (int64_t)td_dtype_size(TD_F32),
+	int64_t n_state = nn_optimizer_states(spec_optimizer(s), s->optimizer.options),
+		size = (int64_t)td_dtype_size(TD_F32),
 		n_evaluated = TD_MAX(facts->n[DATA_VALIDATION], facts->n[DATA_TEST]),
 		n_gradients = 1 + (s->train.accumulate > 1) + (s->log.histograms_every > 0);
+
+	if (s->train.ema.decay > 0)
+		n_state++; /* the average */
 
 	/* parameter, gradient (its sum over batches, its copy for histograms) and state; a checkpoint is put together
 	 * in memory; activations and their gradients; a batch's answers on the host; what an evaluation keeps of each

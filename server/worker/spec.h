@@ -40,6 +40,10 @@ struct spec_keep {
 	const char *best; /* a series, or "none" */
 };
 
+struct spec_ema {
+	double decay; /* 0: no averages */
+};
+
 struct spec_train {
 	int64_t epochs, steps;    /* one of them; the other is 0 */
 	int64_t validate_every;   /* steps, or one of the two above */
@@ -47,6 +51,7 @@ struct spec_train {
 	double clip_norm;         /* 0: none */
 	int64_t accumulate;       /* batches of a step */
 	int on_nonfinite;         /* enum spec_nonfinite: what a loss or norm that is not finite does */
+	struct spec_ema ema;
 	struct spec_early early_stopping;
 	struct spec_keep keep;
 };

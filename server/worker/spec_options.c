@@ -93,6 +93,24 @@ static const struct opt_type early_section = { .name = "early_stopping",
 	.n_options = TD_COUNT(early_opts) };
 
 #undef AT
+#define AT(member) offsetof(struct spec_ema, member)
+
+static const struct opt ema_opts[] = {
+	{ .name = "decay",
+		.kind = OPT_FLOAT,
+		.at = AT(decay),
+		.low = 0,
+		.above = true,
+		.high = 1,
+		.below = true,
+		.required = true,
+		.doc = "How much of the average each step keeps: 0.999, for example." },
+};
+static const struct opt_type ema_section = {
+	.name = "ema", .doc = "Running averages of the weights.", .options = ema_opts, .n_options = TD_COUNT(ema_opts)
+};
+
+#undef AT
 #define AT(member) offsetof(struct spec_keep, member)
 
 static const struct opt keep_opts[] = {
@@ -169,6 +187,12 @@ static const struct opt train_opts[] = {
 		.doc = "What a loss or gradient norm that is not finite does: the job stops before the update, and "
 		       "that "
 		       "step is replayed to find the op to blame; or it goes on without the update." },
+	{ .name = "ema",
+		.kind = OPT_SECTION,
+		.at = AT(ema),
+		.section = &ema_section,
+		.optional = true,
+		.doc = "Running averages of the weights: these are validated, tested and saved." },
 	{ .name = "early_stopping",
 		.kind = OPT_SECTION,
 		.at = AT(early_stopping),

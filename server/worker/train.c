@@ -96,6 +96,7 @@ static bool make_trainer(struct run *r)
 		.optimizer = r->spec.optimizer,
 		.facts = r->facts,
 		.clip_norm = r->spec.train.clip_norm,
+		.ema_decay = r->spec.train.ema.decay,
 		.accumulate = r->spec.train.accumulate,
 		.graph = r->spec.mode == SPEC_GRAPH };
 
