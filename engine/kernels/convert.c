@@ -17,15 +17,6 @@ COPY(k_copy_1, uint8_t)
 COPY(k_copy_4, uint32_t)
 COPY(k_copy_8, uint64_t)
 
-void k_equal_i64(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb)
-{
-	uint8_t *y = yv;
-	const int64_t *a = av, *b = bv;
-
-	for (int64_t i = 0; i < n; i++)
-		y[i] = a[i * sa] == b[i * sb];
-}
-
 /* In the order of td_dtype: float32 float64 int32 int64 uint8 bool.  A bool is whether the element differs from 0; a
  * float out of an integer's range, or NaN, becomes its smallest value. */
 #define TO_INTEGER(type, low, high) ((double)v >= (low) && (double)v <= (high) ? (type)v : (type)(low))

@@ -41,25 +41,64 @@ typedef float real;
 typedef void td_row_fn(void *y, const void *a, const void *b, int64_t n, int64_t sa, int64_t sb);
 #define TD_ROW (void *y, const void *a, const void *b, int64_t n, int64_t sa, int64_t sb)
 
-TD_KERNEL(k_add, TD_ROW)
-TD_KERNEL(k_sub, TD_ROW)
-TD_KERNEL(k_mul, TD_ROW)
+/* Of floating values and of integers; bool is one of the bytes. */
+#define TD_KERNEL_NUMBERS(name, args)                                                                                  \
+	TD_KERNEL(name, args)                                                                                          \
+	void name##_i32 args;                                                                                          \
+	void name##_i64 args;                                                                                          \
+	void name##_u8 args;
+#define TD_PICK_NUMBERS(dtype, name)                                                                                   \
+	((dtype) == TD_F32	  ? name##_f32                                                                         \
+		: (dtype) == TD_F64 ? name##_f64                                                                       \
+		: (dtype) == TD_I32 ? name##_i32                                                                       \
+		: (dtype) == TD_I64 ? name##_i64                                                                       \
+				    : name##_u8)
+
+TD_KERNEL_NUMBERS(k_add, TD_ROW) /* integers wrap around */
+TD_KERNEL_NUMBERS(k_sub, TD_ROW)
+TD_KERNEL_NUMBERS(k_mul, TD_ROW)
 TD_KERNEL(k_div, TD_ROW)
-TD_KERNEL(k_neg, TD_ROW)
-TD_KERNEL(k_exp, TD_ROW)
-TD_KERNEL(k_log, TD_ROW)
-TD_KERNEL(k_sqrt, TD_ROW)
-TD_KERNEL(k_square, TD_ROW)
+TD_KERNEL_NUMBERS(k_remainder, TD_ROW) /* with the sign of b; of integers 0 where b is 0 */
+TD_KERNEL_NUMBERS(k_neg, TD_ROW)
+TD_KERNEL_NUMBERS(k_square, TD_ROW)
+TD_KERNEL_NUMBERS(k_abs, TD_ROW)
+TD_KERNEL_NUMBERS(k_sign, TD_ROW)
+TD_KERNEL_NUMBERS(k_maximum, TD_ROW) /* NaN wins */
+TD_KERNEL_NUMBERS(k_minimum, TD_ROW)
+TD_KERNEL(k_maximum_slope, TD_ROW) /* 1 where a > b, 1/2 where they are equal, else 0 */
 TD_KERNEL(k_relu, TD_ROW)
 TD_KERNEL(k_relu_dx, TD_ROW) /* a: dy, b: y */
-TD_KERNEL(k_equal, TD_ROW)   /* y: one byte an element */
+/* y: one byte an element */
+TD_KERNEL_NUMBERS(k_equal, TD_ROW)
+TD_KERNEL_NUMBERS(k_not_equal, TD_ROW)
+TD_KERNEL_NUMBERS(k_less, TD_ROW)
+TD_KERNEL_NUMBERS(k_less_equal, TD_ROW)
+TD_KERNEL(k_is_finite, TD_ROW)
+td_row_fn k_and, k_or, k_not; /* of bytes */
+/* y = a where the byte b is not 0; other elements of y stay.  By the size of an element. */
+td_row_fn k_put_1, k_put_4, k_put_8;
+
+TD_KERNEL(k_exp, TD_ROW)
+TD_KERNEL(k_expm1, TD_ROW)
+TD_KERNEL(k_log, TD_ROW)
+TD_KERNEL(k_log1p, TD_ROW)
+TD_KERNEL(k_sqrt, TD_ROW)
+TD_KERNEL(k_rsqrt, TD_ROW)
+TD_KERNEL(k_reciprocal, TD_ROW)
+TD_KERNEL(k_sin, TD_ROW)
+TD_KERNEL(k_cos, TD_ROW)
+TD_KERNEL(k_erf, TD_ROW)
+TD_KERNEL(k_floor, TD_ROW)
+TD_KERNEL(k_ceil, TD_ROW)
+TD_KERNEL(k_round, TD_ROW) /* halves to even */
+TD_KERNEL(k_pow, TD_ROW)
+
 TD_KERNEL(k_mask, TD_ROW)    /* y = a where the byte b is not 0, else 0 */
 
 /* Activations of a, and their derivatives (_slope).  b points at the op's parameters and does not move. */
 TD_KERNEL(k_scale_by, TD_ROW) /* b[0] a */
 TD_KERNEL(k_shift_by, TD_ROW) /* a + b[0] */
-TD_KERNEL(k_abs, TD_ROW)
-TD_KERNEL(k_sign, TD_ROW)
+TD_KERNEL(k_pow_by, TD_ROW)   /* a^b[0] */
 TD_KERNEL(k_sigmoid, TD_ROW)
 TD_KERNEL(k_tanh, TD_ROW)
 TD_KERNEL(k_softplus, TD_ROW)
@@ -81,12 +120,35 @@ TD_KERNEL(k_fill, (void *y, int64_t n, double value))
 TD_KERNEL(k_dropout, (void *y, uint8_t *mask, const void *x, int64_t first, int64_t n, double p, uint64_t seed,
 			     uint32_t stream, uint32_t step))
 
-/* acc[j * so] += x[j * sx] for j < n; with SO == 0 the row's sum, in eight lanes of double. */
-TD_KERNEL(k_accumulate, (double *acc, const void *x, int64_t n, int64_t sx, int64_t so))
-/* the same of x squared, into acc[0] */
-TD_KERNEL(k_accumulate_squares, (double *acc, const void *x, int64_t n))
+/* Reductions: element j of X goes into acc[j * so], j < n; with SO == 0 the whole row into one, by way of eight lanes.
+ * ACC are doubles for floating X and int64 for integers; SHIFT, where it is read, are doubles that lie as ACC does. */
+typedef void td_reduce_fn(void *acc, const void *shift, const void *x, int64_t n, int64_t sx, int64_t so);
+#define TD_REDUCE (void *acc, const void *shift, const void *x, int64_t n, int64_t sx, int64_t so)
+TD_KERNEL_NUMBERS(k_reduce_sum, TD_REDUCE)
+TD_KERNEL_NUMBERS(k_reduce_prod, TD_REDUCE)
+TD_KERNEL_NUMBERS(k_reduce_max, TD_REDUCE) /* NaN wins */
+TD_KERNEL_NUMBERS(k_reduce_min, TD_REDUCE)
+TD_KERNEL_NUMBERS(k_reduce_any, TD_REDUCE) /* ACC are int64 for every X: whether it differs from 0 */
+TD_KERNEL_NUMBERS(k_reduce_all, TD_REDUCE)
+TD_KERNEL(k_reduce_squares, TD_REDUCE) /* the sum of (x - shift)^2; SHIFT may be NULL: 0 */
+TD_KERNEL(k_reduce_exp, TD_REDUCE)     /* the sum of e^(x - shift) */
 /* y[i] = acc[i] * scale */
 TD_KERNEL(k_store, (void *y, const double *acc, int64_t n, double scale))
+
+/* Running sums of N elements, STRIDE apart, in double (integers: int64, which y is then); from the end if REVERSE. */
+TD_KERNEL_NUMBERS(k_cumsum, (void *y, const void *x, int64_t n, int64_t stride, bool reverse))
+/* Numbers that are ordered as the N elements of X are, STRIDE apart: NaN is the largest, and -0 equals 0. */
+TD_KERNEL_NUMBERS(k_sort_keys, (int64_t * keys, const void *x, int64_t n, int64_t stride))
+/* ORDER becomes the numbers 0..n-1 by rising (falling) key, equal keys as they stood.  SCRATCH: n numbers. */
+void k_sort(int64_t *order, int64_t *scratch, const int64_t *keys, int64_t n, bool descending);
+
+/* Random numbers for the elements from FIRST on: uniform in [low, high); normal; 1 with probability P, else 0. */
+TD_KERNEL(k_uniform, (void *y, int64_t first, int64_t n, double low, double high, uint64_t seed, uint32_t stream,
+			     uint32_t step))
+TD_KERNEL(k_normal, (void *y, int64_t first, int64_t n, double mean, double std, uint64_t seed, uint32_t stream,
+			    uint32_t step))
+TD_KERNEL(k_bernoulli, (void *y, const void *p, int64_t first, int64_t n, uint64_t seed, uint32_t stream,
+			       uint32_t step))
 
 /* Rows of N classes: softmax and its logarithm; index of the first largest (NaN counts as larger than all); -log
  * softmax at the label, which is 0 for a label that does not count. */
@@ -149,6 +211,19 @@ TD_KERNEL(k_mean_pool, (void *y, const void *x, int64_t channels, int64_t width,
 			       int64_t n_rows, const struct k_span *columns, int64_t n_columns))
 TD_KERNEL(k_mean_pool_dx, (void *dx, const void *dy, int64_t channels, int64_t width, const struct k_span *rows,
 				  int64_t n_rows, const struct k_span *columns, int64_t n_columns))
+
+/* Resizing along one axis: output i is the sum of weight[t] times element place[t], t = first[i] .. first[i + 1] - 1. */
+struct k_taps {
+	int64_t n_out;
+	const int64_t *first; /* n_out + 1 */
+	const int64_t *place;
+	const double *weight;
+};
+/* One image [H, WIDTH, C] to [rows->n_out, columns->n_out, C]; and the gradient, added to DX. */
+TD_KERNEL(k_resample, (void *y, const void *x, int64_t channels, int64_t width, const struct k_taps *rows,
+			      const struct k_taps *columns))
+TD_KERNEL(k_resample_dx, (void *dx, const void *dy, int64_t channels, int64_t width, const struct k_taps *rows,
+				 const struct k_taps *columns))
 
 /* Normalisation.  M rows of N elements; a statistic for each column (batch norm), or for each row (layer norm). */
 TD_KERNEL(k_columns_sum, (double *acc, const void *x, int64_t m, int64_t n))
@@ -247,6 +322,5 @@ td_gather_fn k_gather_1, k_gather_4, k_gather_8;
 TD_KERNEL(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx))
 /* Conversion of one row; tables by element type in convert.c. */
 void k_convert(int to, int from, void *y, const void *x, int64_t n, int64_t sx);
-td_row_fn k_equal_i64;
 
 #endif

@@ -1,14 +1,21 @@
-/* Activations: elementwise ops of one input.  A derivative that nothing simpler expresses is an op of its own,
- * NAME_slope; it ends there: its own gradient is not defined, but for pieces of straight lines, where it is 0. */
+/* Activations: elementwise ops of one input, some with parameters.  A derivative that nothing simpler expresses is an
+ * op of its own, NAME_slope, so that the first gradient takes one pass; its own gradient is made of ops. */
 #include "ops/ops.h"
 
 #include "td_ops.h"
+
+#define NORMAL_TOP 0.39894228040143267794 /* 1 / sqrt(2 pi) */
+/* Hendrycks and Gimpel, "Gaussian error linear units", 2016 */
+#define TANH_SCALE 0.79788456080286535588 /* sqrt(2 / pi) */
+#define TANH_CUBE  0.044715
 
 /* ---- Shared by the family ---------------------------------------------------------------------------------------- */
 
 typedef struct activation_attrs {
 	double p[2]; /* what the kernels find at b */
 } activation_attrs;
+
+static const td_field activation_fields[] = { TD_FIELDS(activation_attrs, p), { 0 } };
 
 static void activation_infer(td_infer *q)
 {
@@ -74,8 +81,9 @@ static void scale_by_backward(td_ctx *c, const td_node *n, td_value *const *dy, 
 
 FORWARD(scale_by)
 SAMPLES(scale_by, -1.75)
-TD_OP(scale_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
-	.forward = { scale_by_forward }, .backward = scale_by_backward, .sample = scale_by_sample)
+TD_OP(scale_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
+	.fields = activation_fields, .infer = activation_infer, .forward = { scale_by_forward },
+	.backward = scale_by_backward, .sample = scale_by_sample)
 
 TD_API td_value *td_scale_by(td_ctx *c, td_value *x, double factor)
 {
@@ -93,41 +101,65 @@ static void shift_by_backward(td_ctx *c, const td_node *n, td_value *const *dy, 
 
 FORWARD(shift_by)
 SAMPLES(shift_by, 0.5)
-TD_OP(shift_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
-	.forward = { shift_by_forward }, .backward = shift_by_backward, .sample = shift_by_sample)
+TD_OP(shift_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
+	.fields = activation_fields, .infer = activation_infer, .forward = { shift_by_forward },
+	.backward = shift_by_backward, .sample = shift_by_sample)
 
 TD_API td_value *td_shift_by(td_ctx *c, td_value *x, double term)
 {
 	return x ? TD_APPLY(c, shift_by, (&(activation_attrs){ { term, 0 } }), x) : NULL;
 }
 
-/* ---- abs: y = |x|; dx = dy sign(x) */
+/* ---- pow_by: y = x^exponent, exactly 1 for an exponent of 0; dx = dy exponent x^(exponent - 1) */
 
-static void abs_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+static void pow_by_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	dx[0] = td_mul(c, dy[0], td_sign(c, n->in[0]));
+	double exponent = ((const activation_attrs *)n->attrs)->p[0];
+
+	dx[0] = td_mul(c, dy[0], td_scale_by(c, td_pow_by(c, n->in[0], exponent - 1), exponent));
 }
 
-FORWARD(abs)
-SAMPLES(abs)
-TD_OP(abs, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { abs_forward },
-	.backward = abs_backward, .sample = abs_sample)
-
-TD_API td_value *td_abs(td_ctx *c, td_value *x)
+static td_value *pow_by_apply_cube(td_ctx *c, td_value *const *in)
 {
-	return x ? TD_APPLY(c, abs, NULL, x) : NULL;
+	return td_pow_by(c, in[0], 3);
+}
+static td_value *pow_by_apply_part(td_ctx *c, td_value *const *in)
+{
+	return td_pow_by(c, in[0], -1.75);
 }
 
-/* ---- sign: y = -1, 0 or 1 */
-
-FORWARD(sign)
-SAMPLES(sign)
-TD_OP(sign, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { sign_forward },
-	.backward = td_nodiff, .sample = sign_sample)
-
-TD_API td_value *td_sign(td_ctx *c, td_value *x)
+/* A part of a power of what is below 0 is NaN. */
+static bool pow_by_sample(int i, td_sample *s)
 {
-	return x ? TD_APPLY(c, sign, NULL, x) : NULL;
+	s->apply = i % 2 ? pow_by_apply_part : pow_by_apply_cube;
+	if (!sample_activation(i / 2, s))
+		return false;
+	s->in[0].fill = i % 2 ? TD_FILL_POSITIVE : TD_FILL_NORMAL;
+	return true;
+}
+
+FORWARD(pow_by)
+TD_OP(pow_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .fields = activation_fields,
+	.infer = activation_infer, .forward = { pow_by_forward }, .backward = pow_by_backward, .sample = pow_by_sample)
+
+/* x to a power that is the same number in every step (torch.pow); what has an op of its own is done by that. */
+TD_API td_value *td_pow_by(td_ctx *c, td_value *x, double exponent)
+{
+	if (!x)
+		return NULL;
+	if (exponent == 0)
+		return td_ones_like(c, x);
+	if (exponent == 1)
+		return x;
+	if (exponent == 2)
+		return td_square(c, x);
+	if (exponent == -1)
+		return td_reciprocal(c, x);
+	if (exponent == 0.5)
+		return td_sqrt(c, x);
+	if (exponent == -0.5)
+		return td_rsqrt(c, x);
+	return TD_APPLY(c, pow_by, (&(activation_attrs){ { exponent, 0 } }), x);
 }
 
 /* ---- sigmoid: y = 1 / (1 + e^-x); dx = dy (y - y^2) */
@@ -222,10 +254,19 @@ TD_API td_value *td_gelu_tanh(td_ctx *c, td_value *x)
 
 /* ---- gelu_slope: the derivative of gelu */
 
+/* With the bell f(x) = e^(-x^2/2) / sqrt(2 pi): gelu'' = f(x) (2 - x^2). */
+static void gelu_slope_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	td_value *square = td_square(c, n->in[0]);
+	td_value *bell = td_scale_by(c, td_exp(c, td_scale_by(c, square, -0.5)), NORMAL_TOP);
+
+	dx[0] = td_mul(c, dy[0], td_mul(c, bell, td_shift_by(c, td_neg(c, square), 2)));
+}
+
 FORWARD(gelu_slope)
 SAMPLES(gelu_slope)
 TD_OP(gelu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_slope_forward },
-	.backward = td_once, .sample = gelu_slope_sample)
+	.backward = gelu_slope_backward, .sample = gelu_slope_sample)
 
 TD_API td_value *td_gelu_slope(td_ctx *c, td_value *x)
 {
@@ -234,10 +275,23 @@ TD_API td_value *td_gelu_slope(td_ctx *c, td_value *x)
 
 /* ---- gelu_tanh_slope: the derivative of gelu_tanh */
 
+/* With u = k (x + q x^3) and t = tanh u: (1 - t^2) (k (1 + 6 q x^2) - x t u'^2), u' = k (1 + 3 q x^2). */
+static void gelu_tanh_slope_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	const double k = TANH_SCALE, q = TANH_CUBE;
+	td_value *x = n->in[0], *square = td_square(c, x);
+	td_value *t = td_tanh(c, td_mul(c, x, td_shift_by(c, td_scale_by(c, square, k * q), k)));
+	td_value *du = td_shift_by(c, td_scale_by(c, square, 3 * k * q), k);
+	td_value *bend = td_shift_by(c, td_scale_by(c, square, 6 * k * q), k);
+	td_value *slope = td_sub(c, bend, td_mul(c, td_mul(c, x, t), td_square(c, du)));
+
+	dx[0] = td_mul(c, dy[0], td_mul(c, td_shift_by(c, td_neg(c, td_square(c, t)), 1), slope));
+}
+
 FORWARD(gelu_tanh_slope)
 SAMPLES(gelu_tanh_slope)
 TD_OP(gelu_tanh_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer,
-	.forward = { gelu_tanh_slope_forward }, .backward = td_once, .sample = gelu_tanh_slope_sample)
+	.forward = { gelu_tanh_slope_forward }, .backward = gelu_tanh_slope_backward, .sample = gelu_tanh_slope_sample)
 
 TD_API td_value *td_gelu_tanh_slope(td_ctx *c, td_value *x)
 {
@@ -254,8 +308,8 @@ static void leaky_relu_backward(td_ctx *c, const td_node *n, td_value *const *dy
 FORWARD(leaky_relu)
 SAMPLES(leaky_relu, 0.125)
 TD_OP(leaky_relu, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.infer = activation_infer, .forward = { leaky_relu_forward }, .backward = leaky_relu_backward,
-	.sample = leaky_relu_sample)
+	.fields = activation_fields, .infer = activation_infer, .forward = { leaky_relu_forward },
+	.backward = leaky_relu_backward, .sample = leaky_relu_sample)
 
 TD_API td_value *td_leaky_relu(td_ctx *c, td_value *x, double slope)
 {
@@ -267,8 +321,8 @@ TD_API td_value *td_leaky_relu(td_ctx *c, td_value *x, double slope)
 FORWARD(leaky_relu_slope)
 SAMPLES(leaky_relu_slope, 0.125)
 TD_OP(leaky_relu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.infer = activation_infer, .forward = { leaky_relu_slope_forward }, .backward = td_nodiff,
-	.sample = leaky_relu_slope_sample)
+	.fields = activation_fields, .infer = activation_infer, .forward = { leaky_relu_slope_forward },
+	.backward = td_nodiff, .sample = leaky_relu_slope_sample)
 
 TD_API td_value *td_leaky_relu_slope(td_ctx *c, td_value *x, double slope)
 {
@@ -284,8 +338,8 @@ static void elu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 
 FORWARD(elu)
 SAMPLES(elu, 0.75)
-TD_OP(elu, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
-	.forward = { elu_forward }, .backward = elu_backward, .sample = elu_sample)
+TD_OP(elu, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .fields = activation_fields,
+	.infer = activation_infer, .forward = { elu_forward }, .backward = elu_backward, .sample = elu_sample)
 
 TD_API td_value *td_elu(td_ctx *c, td_value *x, double alpha)
 {
@@ -294,17 +348,24 @@ TD_API td_value *td_elu(td_ctx *c, td_value *x, double alpha)
 
 /* ---- elu_slope: the derivative of elu */
 
+/* The slope itself below 0, and 0 above, where it is 1. */
+static void elu_slope_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	dx[0] = td_mul(c, dy[0], td_sub(c, n->out[0], td_leaky_relu_slope(c, n->in[0], 0)));
+}
+
 FORWARD(elu_slope)
 SAMPLES(elu_slope, 0.75)
-TD_OP(elu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
-	.forward = { elu_slope_forward }, .backward = td_once, .sample = elu_slope_sample)
+TD_OP(elu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
+	.fields = activation_fields, .infer = activation_infer, .forward = { elu_slope_forward },
+	.backward = elu_slope_backward, .sample = elu_slope_sample)
 
 TD_API td_value *td_elu_slope(td_ctx *c, td_value *x, double alpha)
 {
 	return x ? TD_APPLY(c, elu_slope, (&(activation_attrs){ { alpha, 0 } }), x) : NULL;
 }
 
-/* ---- clamp: y = low below low, high above high, x between; NaN stays */
+/* ---- clamp: y = low below low, high above high, x between; NaN stays.  With low above high, all is high */
 
 static void clamp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
@@ -315,12 +376,13 @@ static void clamp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 
 FORWARD(clamp)
 SAMPLES(clamp, -0.7, 0.9)
-TD_OP(clamp, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .infer = activation_infer,
-	.forward = { clamp_forward }, .backward = clamp_backward, .sample = clamp_sample)
+TD_OP(clamp, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .fields = activation_fields,
+	.infer = activation_infer, .forward = { clamp_forward }, .backward = clamp_backward, .sample = clamp_sample)
 
+/* A bound of -INFINITY, or INFINITY, is none. */
 TD_API td_value *td_clamp(td_ctx *c, td_value *x, double low, double high)
 {
-	return x ? TD_APPLY(c, clamp, (&(activation_attrs){ { low, high } }), x) : NULL;
+	return x ? TD_APPLY(c, clamp, (&(activation_attrs){ { TD_MIN(low, high), high } }), x) : NULL;
 }
 
 /* ---- clamp_slope: 0 outside of low..high, 1 within */
@@ -328,8 +390,8 @@ TD_API td_value *td_clamp(td_ctx *c, td_value *x, double low, double high)
 FORWARD(clamp_slope)
 SAMPLES(clamp_slope, -0.7, 0.9)
 TD_OP(clamp_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.infer = activation_infer, .forward = { clamp_slope_forward }, .backward = td_nodiff,
-	.sample = clamp_slope_sample)
+	.fields = activation_fields, .infer = activation_infer, .forward = { clamp_slope_forward },
+	.backward = td_nodiff, .sample = clamp_slope_sample)
 
 TD_API td_value *td_clamp_slope(td_ctx *c, td_value *x, double low, double high)
 {

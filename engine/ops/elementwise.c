@@ -1,43 +1,44 @@
-/* Elementwise ops.  Two inputs broadcast as in NumPy; what broadcasting repeated, sum_like adds up again in the
- * gradient. */
-#include "ops/ops.h"
+/* Arithmetic, element by element; and casts. */
+#include "ops/elementwise.h"
 
 #include "td_ops.h"
 
-/* ---- Shared by the family ---------------------------------------------------------------------------------------- */
+/* ---- Shared by the elementwise files ----------------------------------------------------------------------------- */
 
-static void infer_binary(td_infer *q)
+bool elementwise_infer(td_infer *q, const char *op, enum elementwise_types types)
 {
-	if (ops_need_float(q, "an elementwise op"))
-		ops_broadcast(q, q->in[0], q->in[1], "elementwise", &q->out[0]);
+	char text[TD_SHAPE_TEXT];
+
+	for (int i = 0; i < q->n_in; i++) {
+		td_dtype d = q->in[i]->dtype;
+
+		if (td__is_float(d) || types == ANYTHING || (types == NUMBERS && d != TD_BOOL))
+			continue;
+		td_fail(q->ctx, TD_DTYPE, "%s takes %s, not %s; cast it to %s with td_cast", op,
+			types == FLOATS ? "floating values" : "numbers", td_shape_text(q->in[i], text),
+			types == FLOATS ? "float32" : "int64");
+		return false;
+	}
+	if (q->n_in == 2)
+		return ops_broadcast(q, q->in[0], q->in[1], op, &q->out[0]);
+	ops_infer_same(q);
+	return true;
 }
 
-static void infer_unary(td_infer *q)
+void elementwise_forward(const td_call *call, td_row_fn *fn)
 {
-	if (ops_need_float(q, "an elementwise op"))
-		ops_infer_same(q);
+	const td_view *a = &call->in[0], *b = call->in[1].shape ? &call->in[1] : NULL;
+
+	ops_rows(call, fn, &call->out[0], a, b,
+		(size_t[]){ td_dtype_size(call->out[0].shape->dtype), td_dtype_size(a->shape->dtype),
+			b ? td_dtype_size(b->shape->dtype) : 0 });
 }
 
-#define FORWARD_BINARY(name)                                                                                           \
-	static void name##_forward(const td_call *call)                                                                \
-	{                                                                                                              \
-		td_dtype d = call->out[0].shape->dtype;                                                                \
-		size_t size = td_dtype_size(d);                                                                        \
-		ops_rows(call, TD_PICK(d, k_##name), &call->out[0], &call->in[0], &call->in[1],                        \
-			(size_t[]){ size, size, size });                                                               \
-	}
-#define FORWARD_UNARY(name)                                                                                            \
-	static void name##_forward(const td_call *call)                                                                \
-	{                                                                                                              \
-		td_dtype d = call->out[0].shape->dtype;                                                                \
-		size_t size = td_dtype_size(d);                                                                        \
-		ops_rows(call, TD_PICK(d, k_##name), &call->out[0], &call->in[0], NULL,                                \
-			(size_t[]){ size, size, size });                                                               \
-	}
-
-/* Pairs that broadcast in every way: equal, scalar, row, column, outer, image with a channel's row, nothing at all. */
-static bool sample_binary(int i, td_sample *s, enum td_fill fill)
+/* Equal sizes, scalar, row, column, outer, images with a channel's row, nothing at all; then integers. */
+bool elementwise_sample_binary(int i, td_sample *s, enum td_fill fill, enum elementwise_types types)
 {
+	static const td_dtype others[] = { TD_I64, TD_I32, TD_U8, TD_BOOL };
+
 	switch (i) {
 	case 0:
 		SAMPLE_INPUT(s, fill, TD_F32, 4, 5);
@@ -71,15 +72,22 @@ static bool sample_binary(int i, td_sample *s, enum td_fill fill)
 		ops_sample_input(s, fill, TD_F32, 0, NULL);
 		SAMPLE_INPUT(s, fill, TD_F32, 3);
 		return true;
-	default: return false;
+	default:
+		if (i - 7 >= (types == FLOATS ? 0 : types == NUMBERS ? 3 : 4))
+			return false;
+		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 7], 4, 5);
+		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 7], 5);
+		s->in[0].classes = s->in[1].classes = others[i - 7] == TD_BOOL ? 2 : 5;
 	}
 	s->in[0].batched = true;
 	s->in[1].batched = s->in[1].shape.rank == s->in[0].shape.rank;
 	return true;
 }
 
-static bool sample_unary(int i, td_sample *s, enum td_fill fill)
+bool elementwise_sample_unary(int i, td_sample *s, enum td_fill fill, enum elementwise_types types)
 {
+	static const td_dtype others[] = { TD_I64, TD_I32, TD_U8, TD_BOOL };
+
 	switch (i) {
 	case 0: SAMPLE_INPUT(s, fill, TD_F32, 6, 7); break;
 	case 1:
@@ -88,32 +96,15 @@ static bool sample_unary(int i, td_sample *s, enum td_fill fill)
 		break;
 	case 2: ops_sample_input(s, fill, TD_F32, 0, NULL); return true;
 	case 3: SAMPLE_INPUT(s, fill, TD_F32, 0, 3); return true;
-	default: return false;
+	default:
+		if (i - 4 >= (types == FLOATS ? 0 : types == NUMBERS ? 3 : 4))
+			return false;
+		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 4], 4, 5);
+		s->in[0].classes = others[i - 4] == TD_BOOL ? 2 : 5;
 	}
 	s->in[0].batched = true;
 	return true;
 }
-
-#define SAMPLES_BINARY(name, fill)                                                                                     \
-	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
-	{                                                                                                              \
-		return td_##name(c, in[0], in[1]);                                                                     \
-	}                                                                                                              \
-	static bool name##_sample(int i, td_sample *s)                                                                 \
-	{                                                                                                              \
-		s->apply = name##_apply;                                                                               \
-		return sample_binary(i, s, fill);                                                                      \
-	}
-#define SAMPLES_UNARY(name, fill)                                                                                      \
-	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
-	{                                                                                                              \
-		return td_##name(c, in[0]);                                                                            \
-	}                                                                                                              \
-	static bool name##_sample(int i, td_sample *s)                                                                 \
-	{                                                                                                              \
-		s->apply = name##_apply;                                                                               \
-		return sample_unary(i, s, fill);                                                                       \
-	}
 
 /* ---- add: y = a + b ---------------------------------------------------------------------------------------------- */
 
@@ -124,12 +115,12 @@ static void add_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 			dx[i] = td_sum_like(c, dy[0], n->in[i]);
 }
 
-FORWARD_BINARY(add)
-SAMPLES_BINARY(add, TD_FILL_NORMAL)
-TD_OP(add, .n_in = 2, .n_out = 1, .inplace = 3, .infer = infer_binary, .forward = { add_forward },
+ELEMENTWISE(add, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_BINARY(add, TD_FILL_NORMAL, NUMBERS)
+TD_OP(add, .n_in = 2, .n_out = 1, .inplace = 3, .infer = add_infer, .forward = { add_forward },
 	.backward = add_backward, .sample = add_sample)
 
-/* a, b: floating, broadcast; y in their common shape. */
+/* a, b: numbers of one type, broadcast; y in their common shape.  Integers wrap around. */
 TD_API td_value *td_add(td_ctx *c, td_value *a, td_value *b)
 {
 	return a && b ? TD_APPLY(c, add, NULL, a, b) : NULL;
@@ -145,9 +136,9 @@ static void sub_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 		dx[1] = td_sum_like(c, td_neg(c, dy[0]), n->in[1]);
 }
 
-FORWARD_BINARY(sub)
-SAMPLES_BINARY(sub, TD_FILL_NORMAL)
-TD_OP(sub, .n_in = 2, .n_out = 1, .inplace = 3, .infer = infer_binary, .forward = { sub_forward },
+ELEMENTWISE(sub, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_BINARY(sub, TD_FILL_NORMAL, NUMBERS)
+TD_OP(sub, .n_in = 2, .n_out = 1, .inplace = 3, .infer = sub_infer, .forward = { sub_forward },
 	.backward = sub_backward, .sample = sub_sample)
 
 TD_API td_value *td_sub(td_ctx *c, td_value *a, td_value *b)
@@ -164,9 +155,9 @@ static void mul_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 			dx[i] = td_sum_like(c, td_mul(c, dy[0], n->in[1 - i]), n->in[i]);
 }
 
-FORWARD_BINARY(mul)
-SAMPLES_BINARY(mul, TD_FILL_NORMAL)
-TD_OP(mul, .n_in = 2, .n_out = 1, .inplace = 3, .infer = infer_binary, .forward = { mul_forward },
+ELEMENTWISE(mul, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_BINARY(mul, TD_FILL_NORMAL, NUMBERS)
+TD_OP(mul, .n_in = 2, .n_out = 1, .inplace = 3, .infer = mul_infer, .forward = { mul_forward },
 	.backward = mul_backward, .sample = mul_sample)
 
 TD_API td_value *td_mul(td_ctx *c, td_value *a, td_value *b)
@@ -186,14 +177,107 @@ static void div_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 		dx[1] = td_sum_like(c, td_neg(c, td_mul(c, da, td_div(c, n->in[0], n->in[1]))), n->in[1]);
 }
 
-FORWARD_BINARY(div)
-SAMPLES_BINARY(div, TD_FILL_POSITIVE)
-TD_OP(div, .n_in = 2, .n_out = 1, .inplace = 3, .infer = infer_binary, .forward = { div_forward },
+ELEMENTWISE(div, FLOATS, TD_PICK)
+SAMPLES_BINARY(div, TD_FILL_POSITIVE, FLOATS)
+TD_OP(div, .n_in = 2, .n_out = 1, .inplace = 3, .infer = div_infer, .forward = { div_forward },
 	.backward = div_backward, .sample = div_sample)
 
 TD_API td_value *td_div(td_ctx *c, td_value *a, td_value *b)
 {
 	return a && b ? TD_APPLY(c, div, NULL, a, b) : NULL;
+}
+
+/* ---- remainder: y = a - b floor(a / b), with the sign of b (torch.remainder); db = -dy floor(a / b) -------------- */
+
+static void remainder_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	td_value *floors;
+
+	if (td_wants(n, 0))
+		dx[0] = td_sum_like(c, dy[0], n->in[0]);
+	if (!td_wants(n, 1))
+		return;
+	floors = td_floor(c, td_div(c, n->in[0], n->in[1]));
+	dx[1] = td_sum_like(c, td_neg(c, td_mul(c, dy[0], floors)), n->in[1]);
+}
+
+ELEMENTWISE(remainder, NUMBERS, TD_PICK_NUMBERS)
+
+static td_value *remainder_apply(td_ctx *c, td_value *const *in)
+{
+	return td_remainder(c, in[0], in[1]);
+}
+
+/* Nothing that divides evenly: there the remainder jumps. */
+static bool remainder_sample(int i, td_sample *s)
+{
+	s->apply = remainder_apply;
+	if (!elementwise_sample_binary(i, s, i % 2 ? TD_FILL_POSITIVE : TD_FILL_NORMAL, NUMBERS))
+		return false;
+	if (i < 7)
+		s->in[1].fill = TD_FILL_SMALL;
+	return true;
+}
+
+TD_OP(remainder, .n_in = 2, .n_out = 1, .inplace = 3, .infer = remainder_infer, .forward = { remainder_forward },
+	.backward = remainder_backward, .sample = remainder_sample)
+
+/* Of integers 0 where b is 0; of floating values NaN there. */
+TD_API td_value *td_remainder(td_ctx *c, td_value *a, td_value *b)
+{
+	return a && b ? TD_APPLY(c, remainder, NULL, a, b) : NULL;
+}
+
+/* ---- maximum: y = the larger; a NaN wins; equal elements share the gradient -------------------------------------- */
+
+static void maximum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	if (td_wants(n, 0))
+		dx[0] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[0], n->in[1])), n->in[0]);
+	if (td_wants(n, 1))
+		dx[1] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[1], n->in[0])), n->in[1]);
+}
+
+ELEMENTWISE(maximum, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_BINARY(maximum, TD_FILL_NORMAL, NUMBERS)
+TD_OP(maximum, .n_in = 2, .n_out = 1, .inplace = 3, .infer = maximum_infer, .forward = { maximum_forward },
+	.backward = maximum_backward, .sample = maximum_sample)
+
+TD_API td_value *td_maximum(td_ctx *c, td_value *a, td_value *b)
+{
+	return a && b ? TD_APPLY(c, maximum, NULL, a, b) : NULL;
+}
+
+/* ---- minimum: y = the smaller; a NaN wins; equal elements share the gradient ------------------------------------- */
+
+static void minimum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	if (td_wants(n, 0))
+		dx[0] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[1], n->in[0])), n->in[0]);
+	if (td_wants(n, 1))
+		dx[1] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[0], n->in[1])), n->in[1]);
+}
+
+ELEMENTWISE(minimum, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_BINARY(minimum, TD_FILL_NORMAL, NUMBERS)
+TD_OP(minimum, .n_in = 2, .n_out = 1, .inplace = 3, .infer = minimum_infer, .forward = { minimum_forward },
+	.backward = minimum_backward, .sample = minimum_sample)
+
+TD_API td_value *td_minimum(td_ctx *c, td_value *a, td_value *b)
+{
+	return a && b ? TD_APPLY(c, minimum, NULL, a, b) : NULL;
+}
+
+/* ---- maximum_slope: the derivative of maximum by a: 0 where a < b, 1/2 where they are equal, else 1 -------------- */
+
+ELEMENTWISE(maximum_slope, FLOATS, TD_PICK)
+SAMPLES_BINARY(maximum_slope, TD_FILL_NORMAL, FLOATS)
+TD_OP(maximum_slope, .n_in = 2, .n_out = 1, .inplace = 3, .infer = maximum_slope_infer,
+	.forward = { maximum_slope_forward }, .backward = td_nodiff, .sample = maximum_slope_sample)
+
+TD_API td_value *td_maximum_slope(td_ctx *c, td_value *a, td_value *b)
+{
+	return a && b ? TD_APPLY(c, maximum_slope, NULL, a, b) : NULL;
 }
 
 /* ---- neg: y = -x ------------------------------------------------------------------------------------------------- */
@@ -204,9 +288,9 @@ static void neg_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_neg(c, dy[0]);
 }
 
-FORWARD_UNARY(neg)
-SAMPLES_UNARY(neg, TD_FILL_NORMAL)
-TD_OP(neg, .n_in = 1, .n_out = 1, .inplace = 1, .infer = infer_unary, .forward = { neg_forward },
+ELEMENTWISE(neg, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_UNARY(neg, TD_FILL_NORMAL, NUMBERS)
+TD_OP(neg, .n_in = 1, .n_out = 1, .inplace = 1, .infer = neg_infer, .forward = { neg_forward },
 	.backward = neg_backward, .sample = neg_sample)
 
 TD_API td_value *td_neg(td_ctx *c, td_value *x)
@@ -214,55 +298,33 @@ TD_API td_value *td_neg(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, neg, NULL, x) : NULL;
 }
 
-/* ---- exp: y = e^x; dx = dy y ------------------------------------------------------------------------------------- */
+/* ---- abs: y = |x|; dx = dy sign(x) ------------------------------------------------------------------------------- */
 
-static void exp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+static void abs_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	dx[0] = td_mul(c, dy[0], n->out[0]);
+	dx[0] = td_mul(c, dy[0], td_sign(c, n->in[0]));
 }
 
-FORWARD_UNARY(exp)
-SAMPLES_UNARY(exp, TD_FILL_NORMAL)
-TD_OP(exp, .n_in = 1, .n_out = 1, .inplace = 1, .infer = infer_unary, .forward = { exp_forward },
-	.backward = exp_backward, .sample = exp_sample)
+ELEMENTWISE(abs, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_UNARY(abs, TD_FILL_NORMAL, NUMBERS)
+TD_OP(abs, .n_in = 1, .n_out = 1, .inplace = 1, .infer = abs_infer, .forward = { abs_forward },
+	.backward = abs_backward, .sample = abs_sample)
 
-TD_API td_value *td_exp(td_ctx *c, td_value *x)
+TD_API td_value *td_abs(td_ctx *c, td_value *x)
 {
-	return x ? TD_APPLY(c, exp, NULL, x) : NULL;
+	return x ? TD_APPLY(c, abs, NULL, x) : NULL;
 }
 
-/* ---- log: y = ln x; dx = dy / x ---------------------------------------------------------------------------------- */
+/* ---- sign: y = -1, 0 or 1; NaN stays ----------------------------------------------------------------------------- */
 
-static void log_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+ELEMENTWISE(sign, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_UNARY(sign, TD_FILL_NORMAL, NUMBERS)
+TD_OP(sign, .n_in = 1, .n_out = 1, .inplace = 1, .infer = sign_infer, .forward = { sign_forward },
+	.backward = td_nodiff, .sample = sign_sample)
+
+TD_API td_value *td_sign(td_ctx *c, td_value *x)
 {
-	dx[0] = td_div(c, dy[0], n->in[0]);
-}
-
-FORWARD_UNARY(log)
-SAMPLES_UNARY(log, TD_FILL_POSITIVE)
-TD_OP(log, .n_in = 1, .n_out = 1, .inplace = 1, .infer = infer_unary, .forward = { log_forward },
-	.backward = log_backward, .sample = log_sample)
-
-TD_API td_value *td_log(td_ctx *c, td_value *x)
-{
-	return x ? TD_APPLY(c, log, NULL, x) : NULL;
-}
-
-/* ---- sqrt: y = x^(1/2); dx = dy / (2 y) -------------------------------------------------------------------------- */
-
-static void sqrt_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
-{
-	dx[0] = td_div(c, dy[0], td_add(c, n->out[0], n->out[0]));
-}
-
-FORWARD_UNARY(sqrt)
-SAMPLES_UNARY(sqrt, TD_FILL_POSITIVE)
-TD_OP(sqrt, .n_in = 1, .n_out = 1, .inplace = 1, .infer = infer_unary, .forward = { sqrt_forward },
-	.backward = sqrt_backward, .sample = sqrt_sample)
-
-TD_API td_value *td_sqrt(td_ctx *c, td_value *x)
-{
-	return x ? TD_APPLY(c, sqrt, NULL, x) : NULL;
+	return x ? TD_APPLY(c, sign, NULL, x) : NULL;
 }
 
 /* ---- square: y = x^2; dx = 2 x dy -------------------------------------------------------------------------------- */
@@ -272,9 +334,9 @@ static void square_backward(td_ctx *c, const td_node *n, td_value *const *dy, td
 	dx[0] = td_mul(c, dy[0], td_add(c, n->in[0], n->in[0]));
 }
 
-FORWARD_UNARY(square)
-SAMPLES_UNARY(square, TD_FILL_NORMAL)
-TD_OP(square, .n_in = 1, .n_out = 1, .inplace = 1, .infer = infer_unary, .forward = { square_forward },
+ELEMENTWISE(square, NUMBERS, TD_PICK_NUMBERS)
+SAMPLES_UNARY(square, TD_FILL_NORMAL, NUMBERS)
+TD_OP(square, .n_in = 1, .n_out = 1, .inplace = 1, .infer = square_infer, .forward = { square_forward },
 	.backward = square_backward, .sample = square_sample)
 
 TD_API td_value *td_square(td_ctx *c, td_value *x)
@@ -289,9 +351,9 @@ static void relu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 	dx[0] = td_relu_dx(c, dy[0], n->out[0]);
 }
 
-FORWARD_UNARY(relu)
-SAMPLES_UNARY(relu, TD_FILL_NORMAL)
-TD_OP(relu, .n_in = 1, .n_out = 1, .inplace = 1, .infer = infer_unary, .forward = { relu_forward },
+ELEMENTWISE(relu, FLOATS, TD_PICK)
+SAMPLES_UNARY(relu, TD_FILL_NORMAL, FLOATS)
+TD_OP(relu, .n_in = 1, .n_out = 1, .inplace = 1, .infer = relu_infer, .forward = { relu_forward },
 	.backward = relu_backward, .sample = relu_sample)
 
 TD_API td_value *td_relu(td_ctx *c, td_value *x)
@@ -323,7 +385,11 @@ static void relu_dx_infer(td_infer *q)
 }
 
 static bool relu_dx_sample(int i, td_sample *s);
-FORWARD_BINARY(relu_dx)
+static void relu_dx_forward(const td_call *call)
+{
+	elementwise_forward(call, TD_PICK(call->out[0].shape->dtype, k_relu_dx));
+}
+
 TD_OP(relu_dx, .n_in = 2, .n_out = 1, .inplace = 3, .infer = relu_dx_infer, .forward = { relu_dx_forward },
 	.backward = relu_dx_backward, .sample = relu_dx_sample)
 
@@ -340,54 +406,17 @@ static td_value *relu_dx_apply(td_ctx *c, td_value *const *in)
 static bool relu_dx_sample(int i, td_sample *s)
 {
 	s->apply = relu_dx_apply;
-	return i < 2 && sample_binary(i ? 4 : 0, s, TD_FILL_NORMAL); /* equal shapes: in one order, and in two */
+	return i < 2 && elementwise_sample_binary(
+				i ? 4 : 0, s, TD_FILL_NORMAL, FLOATS); /* equal shapes: in one order, and in two */
 }
 
-/* ---- equal: y = (a == b), broadcast ------------------------------------------------------------------------------ */
+/* ---- lerp: a + weight (b - a), made of the ops ---------------------------------------------------------------------
+ */
 
-static void equal_infer(td_infer *q)
+/* a, b, weight: floating, broadcast (torch.lerp). */
+TD_API td_value *td_lerp(td_ctx *c, td_value *a, td_value *b, td_value *weight)
 {
-	char text[TD_SHAPE_TEXT];
-
-	if (!td__is_float(q->in[0]->dtype) && q->in[0]->dtype != TD_I64)
-		td_fail(q->ctx, TD_DTYPE, "equal compares floating values or int64, not %s",
-			td_shape_text(q->in[0], text));
-	if (ops_broadcast(q, q->in[0], q->in[1], "equal", &q->out[0]))
-		q->out[0].dtype = TD_BOOL;
-}
-
-static void equal_forward(const td_call *call)
-{
-	td_dtype d = call->in[0].shape->dtype;
-	size_t size = td_dtype_size(d);
-
-	ops_rows(call, d == TD_I64 ? k_equal_i64 : TD_PICK(d, k_equal), &call->out[0], &call->in[0], &call->in[1],
-		(size_t[]){ 1, size, size });
-}
-
-static td_value *equal_apply(td_ctx *c, td_value *const *in)
-{
-	return td_equal(c, in[0], in[1]);
-}
-
-static bool equal_sample(int i, td_sample *s)
-{
-	s->apply = equal_apply;
-	if (!sample_binary(i, s, TD_FILL_LABELS))
-		return false;
-	for (int k = 0; k < 2; k++) {
-		s->in[k].shape.dtype = i % 2 ? TD_F32 : TD_I64;
-		s->in[k].classes = 3;
-	}
-	return true;
-}
-
-TD_OP(equal, .n_in = 2, .n_out = 1, .infer = equal_infer, .forward = { equal_forward }, .backward = td_nodiff,
-	.sample = equal_sample)
-
-TD_API td_value *td_equal(td_ctx *c, td_value *a, td_value *b)
-{
-	return a && b ? TD_APPLY(c, equal, NULL, a, b) : NULL;
+	return td_add(c, a, td_mul(c, weight, td_sub(c, b, a)));
 }
 
 /* ---- cast: the same numbers in another type; the gradient is cast back ------------------------------------------- */
@@ -395,6 +424,8 @@ TD_API td_value *td_equal(td_ctx *c, td_value *a, td_value *b)
 typedef struct cast_attrs {
 	td_dtype to;
 } cast_attrs;
+
+static const td_field cast_fields[] = { TD_FIELD(cast_attrs, to), { 0 } };
 
 static void cast_infer(td_infer *q)
 {
@@ -444,11 +475,11 @@ static td_value *cast_apply_i32(td_ctx *c, td_value *const *in)
 static bool cast_sample(int i, td_sample *s)
 {
 	s->apply = i % 2 ? cast_apply_i32 : cast_apply_f64;
-	return sample_unary(i, s, TD_FILL_NORMAL);
+	return elementwise_sample_unary(i, s, TD_FILL_NORMAL, ANYTHING);
 }
 
-TD_OP(cast, .n_in = 1, .n_out = 1, .attrs_size = sizeof(cast_attrs), .infer = cast_infer, .forward = { cast_forward },
-	.backward = cast_backward, .sample = cast_sample)
+TD_OP(cast, .n_in = 1, .n_out = 1, .attrs_size = sizeof(cast_attrs), .fields = cast_fields, .infer = cast_infer,
+	.forward = { cast_forward }, .backward = cast_backward, .sample = cast_sample)
 
 /* X itself when it has the type already. */
 TD_API td_value *td_cast(td_ctx *c, td_value *x, td_dtype to)

@@ -1,183 +1,37 @@
-/* Sums over axes.
- *
- * One algorithm serves all of them: walk the input in its memory order and add each element, in double, to its result.
- * When the slowest axis is one that is summed, it is cut into a number of slices that follows from the shape; each has
- * results of its own in the workspace, which are added in order. */
-#include "ops/ops.h"
+/* Sums and means over axes, and their reverse. */
+#include "ops/reduction.h"
 
 #include "td_ops.h"
 
-#define PARTIALS_MOST 16
-#define PARTIAL_WORK  32768 /* elements worth a slice */
-
-struct reduction {
-	int rank; /* axes of the input in memory order, joined */
-	int64_t dim[TD_MAX_RANK];
-	int64_t in_stride[TD_MAX_RANK];
-	int64_t out_stride[TD_MAX_RANK]; /* 0: summed */
-	int64_t count, n_out;
-	int n_slices;
-	bool partial; /* slices have results of their own */
-	td_dtype dtype;
-	const char *x;
-	double *acc; /* [n_slices or 1, n_out] */
-	char *y;
-	double scale;
-};
-
-/* OUT_STRIDE: per logical axis of X, 0 where summed. */
-static void reduction_init(struct reduction *r, const td_shape *x, const int64_t *out_stride, int64_t n_out)
-{
-	int64_t strides[TD_MAX_RANK];
-
-	*r = (struct reduction){ .count = td_shape_count(x), .n_out = n_out, .dtype = x->dtype };
-	td_shape_strides(x, strides);
-	for (int i = 0; i < x->rank; i++) {
-		int axis = x->order == TD_CHANNELS_LAST && i ? (i == x->rank - 1 ? 1 : i + 1) : i, last = r->rank - 1;
-
-		if (x->dim[axis] == 1)
-			continue;
-		if (!r->rank || r->in_stride[last] != strides[axis] * x->dim[axis] ||
-			r->out_stride[last] != out_stride[axis] * x->dim[axis] ||
-			!r->out_stride[last] != !out_stride[axis]) {
-			last = r->rank++;
-			r->dim[last] = 1;
-		}
-		r->dim[last] *= x->dim[axis];
-		r->in_stride[last] = strides[axis];
-		r->out_stride[last] = out_stride[axis];
-	}
-	if (!r->rank) {
-		r->rank = 1;
-		r->dim[0] = 1;
-	}
-	r->partial = r->out_stride[0] == 0;
-	r->n_slices = (int)TD_MIN(TD_MIN(r->count / PARTIAL_WORK + 1, PARTIALS_MOST), TD_MAX(r->dim[0], 1));
-}
-
-static size_t reduction_workspace(const struct reduction *r)
-{
-	return sizeof(double) * (size_t)(r->n_out * (r->partial ? r->n_slices : 1));
-}
-
-/* Dimension 0 from FROM to TO, the others whole. */
-static void add_range(const struct reduction *r, double *acc, int64_t from, int64_t to)
-{
-	int last = r->rank - 1;
-	int64_t row = last ? r->dim[last] : to - from, n_rows = last ? to - from : 1;
-	size_t size = td_dtype_size(r->dtype);
-
-	for (int i = 1; i < last; i++)
-		n_rows *= r->dim[i];
-	for (int64_t k = 0; k < n_rows && row > 0; k++) {
-		int64_t rest = k, in = 0, out = 0;
-
-		for (int i = last - 1; i > 0; i--, rest /= r->dim[i + 1]) {
-			in += rest % r->dim[i] * r->in_stride[i];
-			out += rest % r->dim[i] * r->out_stride[i];
-		}
-		in += (last ? from + rest : from) * r->in_stride[0];
-		out += (last ? from + rest : from) * r->out_stride[0];
-		TD_PICK(r->dtype, k_accumulate)
-		(acc + out, r->x + in * (int64_t)size, row, r->in_stride[last], r->out_stride[last]);
-	}
-}
-
-static void reduce_slice(void *arg, int slice)
-{
-	const struct reduction *r = arg;
-	int64_t per = (r->dim[0] + r->n_slices - 1) / r->n_slices, from = slice * per;
-
-	add_range(r, r->acc + (r->partial ? slice * r->n_out : 0), from, TD_MIN(from + per, r->dim[0]));
-}
-
-static void reduce(const td_call *call, struct reduction *r, double scale)
-{
-	r->x = call->in[0].data;
-	r->acc = call->workspace;
-	for (size_t i = 0; i < reduction_workspace(r) / sizeof(double); i++)
-		r->acc[i] = 0;
-	if (r->count)
-		threads_run(call->threads, r->n_slices, reduce_slice, r);
-	for (int s = 1; r->partial && s < r->n_slices; s++)
-		for (int64_t i = 0; i < r->n_out; i++)
-			r->acc[i] += r->acc[s * r->n_out + i];
-	TD_PICK(r->dtype, k_store)(call->out[0].data, r->acc, r->n_out, scale);
-}
-
-/* ---- sum, mean: y = sum (mean) of x over the axes whose bits are set --------------------------------------------- */
-
-typedef struct sum_attrs {
-	uint32_t axes; /* bit i: axis i; TD_ALL_AXES: all */
-	bool keep;     /* summed axes stay, with size 1 */
-} sum_attrs;
-
-static void sum_shape(const sum_attrs *a, const td_shape *x, td_shape *y)
-{
-	*y = (td_shape){ .dtype = x->dtype };
-	for (int i = 0; i < x->rank; i++)
-		if (!(a->axes >> i & 1))
-			y->dim[y->rank++] = x->dim[i];
-		else if (a->keep)
-			y->dim[y->rank++] = 1;
-}
-
-static void sum_strides(const sum_attrs *a, const td_shape *x, int64_t *out_stride)
-{
-	int64_t n = 1;
-
-	for (int i = x->rank - 1; i >= 0; i--) {
-		out_stride[i] = a->axes >> i & 1 ? 0 : n;
-		n *= a->axes >> i & 1 ? 1 : x->dim[i];
-	}
-}
-
-static void sum_reduction(struct reduction *r, const sum_attrs *a, const td_shape *x, const td_shape *y)
-{
-	int64_t strides[TD_MAX_RANK] = { 0 };
-
-	sum_strides(a, x, strides);
-	reduction_init(r, x, strides, td_shape_count(y));
-}
+/* ---- sum: y = the sum of x over the axes whose bits are set; of integers and bools in int64 ---------------------- */
 
 static void sum_infer(td_infer *q)
 {
-	const sum_attrs *a = q->attrs;
 	struct reduction r;
 
-	if (!ops_need_float(q, "sum"))
-		return;
-	sum_shape(a, q->in[0], &q->out[0]);
-	sum_reduction(&r, a, q->in[0], &q->out[0]);
+	reduction_shape(q->attrs, q->in[0], &q->out[0]);
+	if (!td__is_float(q->in[0]->dtype))
+		q->out[0].dtype = TD_I64;
+	reduction_over(&r, q->attrs, q->in[0]);
 	q->workspace = reduction_workspace(&r);
 }
 
 static void sum_forward(const td_call *call)
 {
+	td_dtype d = call->out[0].shape->dtype;
 	struct reduction r;
 
-	sum_reduction(&r, call->attrs, call->in[0].shape, call->out[0].shape);
-	reduce(call, &r, 1);
+	reduction_over(&r, call->attrs, call->in[0].shape);
+	reduction_run(call, &r, REDUCE_SUM, call->in[0].data, NULL, call->workspace);
+	if (d == TD_I64)
+		memcpy(call->out[0].data, call->workspace, (size_t)r.n_out * sizeof(int64_t));
+	else
+		TD_PICK(d, k_store)(call->out[0].data, call->workspace, r.n_out, 1);
 }
-
-static void mean_forward(const td_call *call)
-{
-	struct reduction r;
-
-	sum_reduction(&r, call->attrs, call->in[0].shape, call->out[0].shape);
-	reduce(call, &r, (double)r.n_out / (double)r.count);
-}
-
-static td_value *spread(td_ctx *c, td_value *dy, td_value *x, const sum_attrs *a, bool mean);
 
 static void sum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	dx[0] = spread(c, dy[0], n->in[0], n->attrs, false);
-}
-
-static void mean_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
-{
-	dx[0] = spread(c, dy[0], n->in[0], n->attrs, true);
+	dx[0] = reduction_spread(c, dy[0], n->in[0], n->attrs, false, 0);
 }
 
 static td_value *sum_apply_all(td_ctx *c, td_value *const *in)
@@ -192,6 +46,76 @@ static td_value *sum_apply_rest(td_ctx *c, td_value *const *in)
 {
 	return td_sum(c, in[0], 2 | 8, true);
 }
+
+/* Images, integers, a scalar, nothing. */
+static bool sum_sample(int i, td_sample *s)
+{
+	static const td_dtype others[] = { TD_I32, TD_I64, TD_U8, TD_BOOL };
+
+	s->apply = i / 4 == 0 ? sum_apply_all : i / 4 == 1 ? sum_apply_first : sum_apply_rest;
+	if (i < 12)
+		return reduction_sample(i % 4, s);
+	if (i < 16) {
+		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 12], 5, 6);
+		s->in[0].classes = i == 15 ? 2 : 7;
+		s->in[0].batched = true;
+		s->apply = sum_apply_first;
+	} else if (i == 16) {
+		ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL);
+		s->apply = sum_apply_all;
+	} else if (i == 17) {
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 0, 3);
+		s->apply = sum_apply_first;
+	}
+	return i < 18;
+}
+
+TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = sum_infer,
+	.forward = { sum_forward }, .backward = sum_backward, .sample = sum_sample)
+
+TD_API td_value *td_sum(td_ctx *c, td_value *x, uint32_t axes, bool keep)
+{
+	reduce_attrs a;
+
+	return x ? TD_APPLY(c, sum, reduction_attrs(&a, x, axes, keep), x) : NULL;
+}
+
+/* ---- mean: y = the sum, divided by how many were added less the correction --------------------------------------- */
+
+typedef struct mean_attrs {
+	reduce_attrs of;
+	double correction;
+} mean_attrs;
+
+static const td_field mean_fields[] = { TD_FIELD(mean_attrs, of.axes), TD_FIELD(mean_attrs, of.keep),
+	TD_FIELD(mean_attrs, correction), { 0 } };
+
+static void mean_infer(td_infer *q)
+{
+	td_infer of = *q;
+
+	of.attrs = &((const mean_attrs *)q->attrs)->of;
+	reduction_infer(&of, "mean");
+	q->workspace = of.workspace;
+}
+
+static void mean_forward(const td_call *call)
+{
+	const mean_attrs *a = call->attrs;
+	struct reduction r;
+
+	reduction_over(&r, &a->of, call->in[0].shape);
+	reduction_run(call, &r, REDUCE_SUM, call->in[0].data, NULL, call->workspace);
+	TD_PICK(r.dtype, k_store)(call->out[0].data, call->workspace, r.n_out, 1 / reduction_each(&r, a->correction));
+}
+
+static void mean_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	const mean_attrs *a = n->attrs;
+
+	dx[0] = reduction_spread(c, dy[0], n->in[0], &a->of, true, a->correction);
+}
+
 static td_value *mean_apply_all(td_ctx *c, td_value *const *in)
 {
 	return td_mean(c, in[0], TD_ALL_AXES, false);
@@ -201,65 +125,50 @@ static td_value *mean_apply_pixels(td_ctx *c, td_value *const *in)
 	return td_mean(c, in[0], 1 | 4 | 8, false);
 }
 
-static bool sample_images(int i, td_sample *s)
-{
-	if (i > 3)
-		return false;
-	if (i < 2)
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5, 6);
-	else
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 40, 3, 17, 19); /* enough for several slices */
-	s->in[0].shape.order = i % 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
-	s->in[0].batched = true;
-	return true;
-}
-
-static bool sum_sample(int i, td_sample *s)
-{
-	s->apply = i / 4 == 0 ? sum_apply_all : i / 4 == 1 ? sum_apply_first : sum_apply_rest;
-	return i < 12 && sample_images(i % 4, s);
-}
-
 static bool mean_sample(int i, td_sample *s)
 {
 	s->apply = i / 4 == 0 ? mean_apply_all : mean_apply_pixels;
-	return i < 8 && sample_images(i % 4, s);
+	return i < 8 && reduction_sample(i % 4, s);
 }
 
-TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(sum_attrs), .infer = sum_infer, .forward = { sum_forward },
-	.backward = sum_backward, .sample = sum_sample)
-TD_OP(mean, .n_in = 1, .n_out = 1, .attrs_size = sizeof(sum_attrs), .infer = sum_infer, .forward = { mean_forward },
-	.backward = mean_backward, .sample = mean_sample)
+TD_OP(mean, .n_in = 1, .n_out = 1, .attrs_size = sizeof(mean_attrs), .fields = mean_fields, .infer = mean_infer,
+	.forward = { mean_forward }, .backward = mean_backward, .sample = mean_sample)
 
-static uint32_t axes_of(const td_value *x, uint32_t axes)
+static td_value *mean(td_ctx *c, td_value *x, uint32_t axes, bool keep, double correction)
 {
-	return axes & ((1u << x->shape.rank) - 1);
-}
+	mean_attrs a;
 
-TD_API td_value *td_sum(td_ctx *c, td_value *x, uint32_t axes, bool keep)
-{
-	return x ? TD_APPLY(c, sum, (&(sum_attrs){ axes_of(x, axes), keep }), x) : NULL;
+	if (!x)
+		return NULL;
+	memset(&a, 0, sizeof a);
+	reduction_attrs(&a.of, x, axes, keep);
+	a.correction = correction;
+	return TD_APPLY(c, mean, &a, x);
 }
 
 TD_API td_value *td_mean(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 {
-	return x ? TD_APPLY(c, mean, (&(sum_attrs){ axes_of(x, axes), keep }), x) : NULL;
+	return mean(c, x, axes, keep, 0);
 }
 
-/* ---- spread: the reverse of sum (mean): dy repeated over the summed axes of x, whose shape alone is read --------- */
+/* ---- spread: the reverse of sum (mean): dy repeated over the axes of x that were summed; only x's shape is read -- */
 
 typedef struct spread_attrs {
-	sum_attrs of;
+	reduce_attrs of;
 	bool mean;
+	double correction; /* of the mean */
 } spread_attrs;
+
+static const td_field spread_fields[] = { TD_FIELD(spread_attrs, of.axes), TD_FIELD(spread_attrs, of.keep),
+	TD_FIELD(spread_attrs, mean), TD_FIELD(spread_attrs, correction), { 0 } };
 
 static void spread_infer(td_infer *q)
 {
 	const spread_attrs *a = q->attrs;
 	td_shape y;
 
-	sum_shape(&a->of, q->in[1], &y);
-	if (!td_shape_same(&y, q->in[0])) {
+	reduction_shape(&a->of, q->in[1], &y);
+	if (!td_shape_same(&y, q->in[0]) || !td__is_float(y.dtype)) {
 		char got[TD_SHAPE_TEXT], want[TD_SHAPE_TEXT];
 		td_fail(q->ctx, TD_SHAPE, "spread needs %s, not %s", td_shape_text(&y, want),
 			td_shape_text(q->in[0], got));
@@ -271,15 +180,20 @@ static void spread_infer(td_infer *q)
 static void spread_forward(const td_call *call)
 {
 	const spread_attrs *a = call->attrs;
-	const td_shape *x = call->out[0].shape, *y = call->in[0].shape;
-	int64_t strides[TD_MAX_RANK] = { 0 }, n = td_shape_count(y);
+	const td_shape *x = call->out[0].shape;
+	int64_t strides[TD_MAX_RANK] = { 0 }, n = 1;
 	size_t size = td_dtype_size(x->dtype);
-	double scale = a->mean ? (double)n / (double)td_shape_count(x) : 1;
+	struct reduction r;
 
 	if (!td_shape_count(x))
 		return;
-	TD_PICK(x->dtype, k_scale)(call->workspace, call->in[0].data, n, scale);
-	sum_strides(&a->of, x, strides);
+	reduction_over(&r, &a->of, x);
+	TD_PICK(x->dtype, k_scale)
+	(call->workspace, call->in[0].data, r.n_out, a->mean ? 1 / reduction_each(&r, a->correction) : 1);
+	for (int i = x->rank - 1; i >= 0; i--) {
+		strides[i] = a->of.axes >> i & 1 ? 0 : n;
+		n *= a->of.axes >> i & 1 ? 1 : x->dim[i];
+	}
 	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->workspace, strides, NULL, NULL,
 		(size_t[]){ size, size, size });
 }
@@ -288,16 +202,17 @@ static void spread_backward(td_ctx *c, const td_node *n, td_value *const *dy, td
 {
 	const spread_attrs *a = n->attrs;
 
-	dx[0] = a->mean ? td_mean(c, dy[0], a->of.axes, a->of.keep) : td_sum(c, dy[0], a->of.axes, a->of.keep);
+	dx[0] = a->mean ? mean(c, dy[0], a->of.axes, a->of.keep, a->correction)
+			: td_sum(c, dy[0], a->of.axes, a->of.keep);
 }
 
 static td_value *spread_apply(td_ctx *c, td_value *const *in)
 {
-	return spread(c, in[0], in[1], &(sum_attrs){ 1 | 4, false }, false);
+	return reduction_spread(c, in[0], in[1], &(reduce_attrs){ 1 | 4, false }, false, 0);
 }
 static td_value *spread_apply_mean(td_ctx *c, td_value *const *in)
 {
-	return spread(c, in[0], in[1], &(sum_attrs){ 1 | 4, false }, true);
+	return reduction_spread(c, in[0], in[1], &(reduce_attrs){ 1 | 4, false }, true, 0.5);
 }
 
 static bool spread_sample(int i, td_sample *s)
@@ -312,18 +227,20 @@ static bool spread_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(spread, .n_in = 2, .n_out = 1, .shape_only = 2, .attrs_size = sizeof(spread_attrs), .infer = spread_infer,
-	.forward = { spread_forward }, .backward = spread_backward, .sample = spread_sample)
+TD_OP(spread, .n_in = 2, .n_out = 1, .shape_only = 2, .attrs_size = sizeof(spread_attrs), .fields = spread_fields,
+	.infer = spread_infer, .forward = { spread_forward }, .backward = spread_backward, .sample = spread_sample)
 
-/* The sum may come in any order; its rule reads it row by row. */
-static td_value *spread(td_ctx *c, td_value *dy, td_value *x, const sum_attrs *a, bool mean)
+/* The reduced value may come in any order; its rule reads it row by row. */
+td_value *reduction_spread(td_ctx *c, td_value *dy, td_value *x, const reduce_attrs *a, bool mean_of, double correction)
 {
 	spread_attrs attrs;
 
 	memset(&attrs, 0, sizeof attrs);
-	attrs.of = *a;
-	attrs.mean = mean;
-	return dy ? TD_APPLY(c, spread, &attrs, ops_row_major(c, dy), x) : NULL;
+	attrs.of.axes = a->axes;
+	attrs.of.keep = a->keep;
+	attrs.mean = mean_of;
+	attrs.correction = correction;
+	return dy && x ? TD_APPLY(c, spread, &attrs, ops_row_major(c, dy), x) : NULL;
 }
 
 /* ---- sum_like: y in the shape of x, summed over what broadcasting had repeated; only x's shape is read ----------- */
@@ -377,7 +294,8 @@ static void sum_like_forward(const td_call *call)
 	}
 	like_strides(g, x, strides);
 	reduction_init(&r, g, strides, td_shape_count(x));
-	reduce(call, &r, 1);
+	reduction_run(call, &r, REDUCE_SUM, call->in[0].data, NULL, call->workspace);
+	TD_PICK(x->dtype, k_store)(call->out[0].data, call->workspace, r.n_out, 1);
 }
 
 static void sum_like_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -416,9 +334,12 @@ TD_API td_value *td_sum_like(td_ctx *c, td_value *g, td_value *x)
 
 /* ---- sum_squares: y = sum of x^2, a scalar ----------------------------------------------------------------------- */
 
+#define SQUARES_MOST 16    /* slices */
+#define SQUARES_WORK 32768 /* elements worth one */
+
 static int squares_slices(const td_shape *x)
 {
-	return (int)TD_MIN(td_shape_count(x) / PARTIAL_WORK + 1, PARTIALS_MOST);
+	return (int)TD_MIN(td_shape_count(x) / SQUARES_WORK + 1, SQUARES_MOST);
 }
 
 static void sum_squares_infer(td_infer *q)
@@ -438,8 +359,8 @@ static void squares_slice(void *arg, int slice)
 
 	*acc = 0;
 	if (from < n)
-		TD_PICK(x->dtype, k_accumulate_squares)
-	(acc, at_const(call->in[0].data, from, td_dtype_size(x->dtype)), TD_MIN(per, n - from));
+		TD_PICK(x->dtype, k_reduce_squares)
+	(acc, NULL, at_const(call->in[0].data, from, td_dtype_size(x->dtype)), TD_MIN(per, n - from), 1, 0);
 }
 
 static void sum_squares_forward(const td_call *call)
@@ -466,7 +387,7 @@ static td_value *sum_squares_apply(td_ctx *c, td_value *const *in)
 static bool sum_squares_sample(int i, td_sample *s)
 {
 	s->apply = sum_squares_apply;
-	return sample_images(i, s);
+	return reduction_sample(i, s);
 }
 
 TD_OP(sum_squares, .n_in = 1, .n_out = 1, .infer = sum_squares_infer, .forward = { sum_squares_forward },

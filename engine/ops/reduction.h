@@ -1,0 +1,72 @@
+/* Reductions over axes: the one algorithm behind sums, products, extremes and spreads.
+ *
+ * Walk the input in its memory order and take each element, as a double or int64, into its result.  When the slowest
+ * axis is one that is reduced, it is cut into a number of slices that follows from the shape; each has results of its
+ * own in the workspace, which are joined in order. */
+#ifndef OPS_REDUCTION_H
+#define OPS_REDUCTION_H
+
+#include "ops/ops.h"
+
+/* Which axes go; the attributes of a plain reduction. */
+typedef struct reduce_attrs {
+	uint32_t axes; /* bit i: axis i */
+	bool keep;     /* reduced axes stay, with size 1 */
+} reduce_attrs;
+
+extern const td_field reduce_fields[];
+
+enum reduction_kind {
+	REDUCE_SUM,
+	REDUCE_PROD,
+	REDUCE_MAX,
+	REDUCE_MIN,
+	REDUCE_ANY,
+	REDUCE_ALL,
+	REDUCE_SQUARES, /* sum of (x - shift)^2 */
+	REDUCE_EXP,     /* sum of e^(x - shift) */
+};
+
+struct reduction {
+	int rank; /* axes of the input in memory order, joined */
+	int64_t dim[TD_MAX_RANK];
+	int64_t in_stride[TD_MAX_RANK];
+	int64_t out_stride[TD_MAX_RANK]; /* 0: reduced */
+	int64_t count, n_out;
+	int n_slices;
+	bool partial; /* slices have results of their own */
+	td_dtype dtype;
+	td_reduce_fn *fn;  /* set by reduction_run, like all that follows */
+	const char *x;     /* borrowed */
+	char *acc;         /* [n_slices or 1, n_out] */
+	const char *shift; /* borrowed; [n_out], or NULL */
+};
+
+/* OUT_STRIDE: per logical axis of X, 0 where reduced. */
+void reduction_init(struct reduction *r, const td_shape *x, const int64_t *out_stride, int64_t n_out);
+/* For the axes of A. */
+void reduction_over(struct reduction *r, const reduce_attrs *a, const td_shape *x);
+size_t reduction_workspace(const struct reduction *r);
+/* Reduce X into the first N_OUT numbers of ACC (reduction_workspace bytes), row by row of the result: doubles, or int64
+ * for integers and for any and all.  SHIFT: N_OUT doubles, or NULL. */
+void reduction_run(const td_call *call, struct reduction *r, enum reduction_kind kind, const void *x,
+	const double *shift, void *acc);
+/* What each result was made of, less the correction; not below 0. */
+double reduction_each(const struct reduction *r, double correction);
+
+/* The axes of X among AXES (TD_ALL_AXES: all), as attributes without loose bytes. */
+reduce_attrs *reduction_attrs(reduce_attrs *a, const td_value *x, uint32_t axes, bool keep);
+/* X's shape without the axes. */
+void reduction_shape(const reduce_attrs *a, const td_shape *x, td_shape *y);
+/* The shape rule of floating reductions that need no more workspace than the reduction itself. */
+bool reduction_infer(td_infer *q, const char *op);
+
+/* DY repeated over the axes of X that A took; with MEAN divided by how many there were, less the CORRECTION. */
+td_value *reduction_spread(td_ctx *c, td_value *dy, td_value *x, const reduce_attrs *a, bool mean, double correction);
+/* The values of Y, a reduction of X by A, beside the elements that they came from. */
+td_value *reduction_beside(td_ctx *c, td_value *y, td_value *x, const reduce_attrs *a);
+
+/* Images in both orders, small and large enough for several slices. */
+bool reduction_sample(int i, td_sample *s);
+
+#endif
