@@ -3,46 +3,105 @@
 
 #include "td_ops.h"
 
-/* ---- matmul: y = op(a) op(b), rank 2; op transposes when told ---------------------------------------------------- */
+/* ---- matmul: y = op(a) op(b) over the last two axes; the axes before broadcast; op transposes when told -----------
+ */
 
 typedef struct matmul_attrs {
 	bool ta, tb;
 } matmul_attrs;
+
+static const td_field matmul_fields[] = { TD_FIELD(matmul_attrs, ta), TD_FIELD(matmul_attrs, tb), { 0 } };
+
+/* The axes before the last two. */
+static td_shape batch_of(const td_shape *x)
+{
+	td_shape b = *x;
+
+	b.rank = TD_MAX(x->rank - 2, 0);
+	return b;
+}
 
 static void matmul_infer(td_infer *q)
 {
 	const matmul_attrs *t = q->attrs;
 	const td_shape *a = q->in[0], *b = q->in[1];
 	char text_a[TD_SHAPE_TEXT], text_b[TD_SHAPE_TEXT];
+	td_shape batch_a = batch_of(a), batch_b = batch_of(b), *y = &q->out[0];
 
-	if (!ops_need_float(q, "matmul") || !ops_need_rank(q, "matmul", 0, 2, "[rows, columns]") ||
-		!ops_need_rank(q, "matmul", 1, 2, "[rows, columns]"))
+	if (!ops_need_float(q, "matmul"))
 		return;
-	if (a->dim[t->ta ? 0 : 1] != b->dim[t->tb ? 1 : 0])
+	if (a->rank < 2 || b->rank < 2)
+		td_fail(q->ctx, TD_SHAPE, "matmul takes [.., rows, columns] twice, not %s and %s",
+			td_shape_text(a, text_a), td_shape_text(b, text_b));
+	else if (a->dim[a->rank - (t->ta ? 2 : 1)] != b->dim[b->rank - (t->tb ? 1 : 2)])
 		td_fail(q->ctx, TD_SHAPE, "matmul: the inner sizes of %s%s and %s%s differ", td_shape_text(a, text_a),
 			t->ta ? " (transposed)" : "", td_shape_text(b, text_b), t->tb ? " (transposed)" : "");
-	q->out[0] = (td_shape){ .dtype = a->dtype, .rank = 2, .dim = { a->dim[t->ta ? 1 : 0], b->dim[t->tb ? 0 : 1] } };
+	else if (ops_broadcast(q, &batch_a, &batch_b, "matmul, but for the last two axes", y)) {
+		y->dim[y->rank++] = a->dim[a->rank - (t->ta ? 1 : 2)];
+		y->dim[y->rank++] = b->dim[b->rank - (t->tb ? 2 : 1)];
+	}
 }
 
+/* One b for all rows of a is one product; otherwise each item of the batch is one, cut as it would be alone. */
 static void matmul_forward(const td_call *call)
 {
 	const matmul_attrs *t = call->attrs;
 	const td_shape *a = call->in[0].shape, *b = call->in[1].shape, *y = call->out[0].shape;
+	const td_shape batch_a = batch_of(a), batch_b = batch_of(b), batch = batch_of(y);
+	int64_t m = y->dim[y->rank - 2], n = y->dim[y->rank - 1], k = a->dim[a->rank - (t->ta ? 2 : 1)];
+	struct ops_gemm g = { .dtype = y->dtype,
+		.ta = t->ta,
+		.tb = t->tb,
+		.m = m,
+		.n = n,
+		.k = k,
+		.a = call->in[0].data,
+		.lda = a->dim[a->rank - 1],
+		.b = call->in[1].data,
+		.ldb = b->dim[b->rank - 1],
+		.c = call->out[0].data,
+		.ldc = n };
 
-	ops_gemm(call->threads, y->dtype, t->ta, t->tb, y->dim[0], y->dim[1], a->dim[t->ta ? 0 : 1], call->in[0].data,
-		a->dim[1], call->in[1].data, b->dim[1], 0, call->out[0].data, y->dim[1]);
+	if (!td_shape_count(y))
+		return;
+	if (b->rank == 2 && !t->ta)
+		g.m = td_shape_count(y) / n;
+	else
+		ops_gemm_batch(&g, &batch, &batch_a, &batch_b);
+	ops_gemm_run(call->threads, &g);
+}
+
+static td_value *as_rows(td_ctx *c, td_value *x);
+
+/* Whether the axes before the last can be told from the elements. */
+static bool has_rows(const td_value *x)
+{
+	return x && x->shape.dim[x->shape.rank - 1] > 0;
+}
+
+/* DX is the gradient of X as a product with OTHER made it; what broadcasting had repeated is added up. */
+static td_value *fitted(td_ctx *c, td_value *dx, td_value *x, const td_value *other)
+{
+	bool fits = dx && other->shape.rank == 2 && dx->shape.rank == x->shape.rank;
+
+	return fits ? dx : td_sum_like(c, dx, x);
 }
 
 /* Y = A B: dA = dY B^T, dB = A^T dY; a transposed input gets the transpose of that, by swapping the factors. */
 static void matmul_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
 	const matmul_attrs *t = n->attrs;
-	td_value *a = n->in[0], *b = n->in[1];
+	td_value *a = n->in[0], *b = n->in[1], *g = dy[0];
 
 	if (td_wants(n, 0))
-		dx[0] = t->ta ? td_matmul(c, b, dy[0], t->tb, true) : td_matmul(c, dy[0], b, false, !t->tb);
-	if (td_wants(n, 1))
-		dx[1] = t->tb ? td_matmul(c, dy[0], a, true, t->ta) : td_matmul(c, a, dy[0], !t->ta, false);
+		dx[0] = fitted(c, t->ta ? td_matmul(c, b, g, t->tb, true) : td_matmul(c, g, b, false, !t->tb), a, b);
+	if (!td_wants(n, 1))
+		return;
+	if (b->shape.rank == 2 && !t->ta && has_rows(a) && has_rows(g)) { /* all rows in one product */
+		a = as_rows(c, a);
+		g = as_rows(c, g);
+	}
+	dx[1] = fitted(c, t->tb ? td_matmul(c, g, a, true, t->ta) : td_matmul(c, a, g, !t->ta, false), b, a);
 }
 
 #define MATMUL_APPLY(name, ta, tb)                                                                                     \
@@ -59,31 +118,81 @@ static bool matmul_sample(int i, td_sample *s)
 {
 	static const struct {
 		td_value *(*apply)(td_ctx *, td_value *const *);
-		int64_t a[2], b[2];
-	} rows[] = { { matmul_nn, { 5, 7 }, { 7, 3 } }, { matmul_nt, { 5, 7 }, { 3, 7 } },
-		{ matmul_tn, { 7, 5 }, { 7, 3 } }, { matmul_tt, { 7, 5 }, { 3, 7 } },
-		{ matmul_nn, { 64, 40 }, { 40, 50 } }, { matmul_nn, { 3, 0 }, { 0, 4 } },
-		{ matmul_nn, { 0, 3 }, { 3, 2 } }, { matmul_nn, { 1, 1 }, { 1, 1 } },
-		{ matmul_tn, { 130, 33 }, { 130, 65 } } };
+		int rank_a, rank_b;
+		int64_t a[4], b[4];
+		bool batched_a, batched_b;
+	} rows[] = {
+		{ matmul_nn, 2, 2, { 5, 7 }, { 7, 3 }, true, false },
+		{ matmul_nt, 2, 2, { 5, 7 }, { 3, 7 }, true, false },
+		{ matmul_tn, 2, 2, { 7, 5 }, { 7, 3 }, true, true },
+		{ matmul_tt, 2, 2, { 7, 5 }, { 3, 7 }, false, false },
+		{ matmul_nn, 2, 2, { 64, 40 }, { 40, 50 }, true, false },
+		{ matmul_nn, 2, 2, { 3, 0 }, { 0, 4 }, true, false },
+		{ matmul_nn, 2, 2, { 0, 3 }, { 3, 2 }, false, false },
+		{ matmul_nn, 2, 2, { 1, 1 }, { 1, 1 }, true, false },
+		{ matmul_tn, 2, 2, { 130, 33 }, { 130, 65 }, true, true },
+		/* batches: alike, one b for all, one a for all, broadcast both ways, large items, none, of nothing */
+		{ matmul_nn, 3, 3, { 4, 5, 7 }, { 4, 7, 3 }, true, true },
+		{ matmul_tn, 3, 3, { 4, 7, 5 }, { 4, 7, 3 }, true, true },
+		{ matmul_nt, 3, 3, { 4, 5, 7 }, { 4, 3, 7 }, true, true },
+		{ matmul_tt, 3, 3, { 4, 7, 5 }, { 4, 3, 7 }, true, true },
+		{ matmul_nn, 3, 2, { 4, 5, 7 }, { 7, 3 }, true, false },
+		{ matmul_nt, 4, 2, { 2, 3, 5, 7 }, { 3, 7 }, true, false },
+		{ matmul_tn, 3, 2, { 4, 7, 5 }, { 7, 3 }, true, false },
+		{ matmul_nn, 2, 3, { 5, 7 }, { 4, 7, 3 }, false, true },
+		{ matmul_nn, 4, 4, { 2, 1, 5, 7 }, { 1, 3, 7, 2 }, true, false },
+		{ matmul_nt, 4, 3, { 2, 3, 5, 7 }, { 3, 4, 7 }, true, false },
+		{ matmul_nn, 3, 3, { 3, 40, 33 }, { 3, 33, 50 }, true, true },
+		{ matmul_nn, 3, 3, { 0, 5, 7 }, { 0, 7, 3 }, false, false },
+		{ matmul_nn, 3, 3, { 2, 5, 0 }, { 2, 0, 3 }, false, false },
+	};
 
 	if (i >= (int)TD_COUNT(rows))
 		return false;
 	s->apply = rows[i].apply;
-	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 2, rows[i].a);
-	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 2, rows[i].b);
-	s->in[0].batched = rows[i].apply != matmul_tt && i != 6;
-	s->in[1].batched = rows[i].apply == matmul_tn;
+	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, rows[i].rank_a, rows[i].a);
+	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, rows[i].rank_b, rows[i].b);
+	s->in[0].batched = rows[i].batched_a;
+	s->in[1].batched = rows[i].batched_b;
 	return true;
 }
 
-TD_OP(matmul, .n_in = 2, .n_out = 1, .attrs_size = sizeof(matmul_attrs), .infer = matmul_infer,
+TD_OP(matmul, .n_in = 2, .n_out = 1, .attrs_size = sizeof(matmul_attrs), .fields = matmul_fields, .infer = matmul_infer,
 	.forward = { matmul_forward }, .backward = matmul_backward, .sample = matmul_sample)
 
+/* a [.., m, k], b [.., k, n] -> [.., m, n]; what lies before broadcasts (torch.matmul).  A transposed input is given as
+ * [.., k, m], or [.., n, k]. */
 TD_API td_value *td_matmul(td_ctx *c, td_value *a, td_value *b, bool transpose_a, bool transpose_b)
 {
 	return a && b ? TD_APPLY(c, matmul, (&(matmul_attrs){ transpose_a, transpose_b }), ops_row_major(c, a),
 				ops_row_major(c, b))
 		      : NULL;
+}
+
+/* a [n], b [n] -> their inner product, a scalar. */
+TD_API td_value *td_dot(td_ctx *c, td_value *a, td_value *b)
+{
+	char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
+
+	if (!a || !b)
+		return NULL;
+	if (a->shape.rank != 1 || !td_shape_same(&a->shape, &b->shape))
+		return td_fail(c, TD_SHAPE, "dot takes two vectors of one size, not %s and %s",
+			td_shape_text(&a->shape, ta), td_shape_text(&b->shape, tb));
+	return td_sum(c, td_mul(c, a, b), TD_ALL_AXES, false);
+}
+
+/* a [m], b [n] -> [m, n], every product of an element of each. */
+TD_API td_value *td_outer(td_ctx *c, td_value *a, td_value *b)
+{
+	char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
+
+	if (!a || !b)
+		return NULL;
+	if (a->shape.rank != 1 || b->shape.rank != 1)
+		return td_fail(c, TD_SHAPE, "outer takes two vectors, not %s and %s", td_shape_text(&a->shape, ta),
+			td_shape_text(&b->shape, tb));
+	return td_mul(c, td_reshape(c, a, (int64_t[]){ TD_SIZE_OF(0), 1 }, 2), b);
 }
 
 /* ---- linear: y = x w^T + bias; x [.., in], w [out, in], bias [out] (torch.nn.functional.linear) ------------------ */

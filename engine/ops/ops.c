@@ -1,14 +1,24 @@
 /* What the families of ops share: see ops.h. */
 #include "ops/ops.h"
 
+/* The place of a type among those that hold what it holds: where two meet, the narrower is cast. */
+static int breadth(td_dtype d)
+{
+	static const int places[TD_N_DTYPES] = { [TD_U8] = 1, [TD_I32] = 2, [TD_I64] = 3, [TD_F32] = 4, [TD_F64] = 5 };
+
+	return places[d];
+}
+
 bool ops_broadcast(td_infer *q, const td_shape *a, const td_shape *b, const char *op, td_shape *y)
 {
 	const td_shape *longer = a->rank >= b->rank ? a : b;
 	char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
 
 	if (a->dtype != b->dtype) {
-		td_fail(q->ctx, TD_DTYPE, "%s takes two inputs of one type, not %s and %s; cast one", op,
-			td_shape_text(a, ta), td_shape_text(b, tb));
+		bool first = breadth(a->dtype) < breadth(b->dtype);
+		td_fail(q->ctx, TD_DTYPE, "%s takes inputs of one type, not %s and %s; cast %s to %s with td_cast", op,
+			td_shape_text(a, ta), td_shape_text(b, tb), first ? "the first" : "the second",
+			td_dtype_name(first ? b->dtype : a->dtype));
 		return false;
 	}
 	*y = *longer;
@@ -72,8 +82,10 @@ bool ops_need_float(td_infer *q, const char *op)
 		if (!q->in[i])
 			continue;
 		if (!td__is_float(q->in[i]->dtype) || q->in[i]->dtype != q->in[0]->dtype) {
-			td_fail(q->ctx, TD_DTYPE, "%s needs floating inputs of one type; input %d is %s", op, i,
-				td_shape_text(q->in[i], text));
+			td_fail(q->ctx, TD_DTYPE,
+				"%s needs floating inputs of one type; input %d is %s: cast it to %s with td_cast", op,
+				i, td_shape_text(q->in[i], text),
+				td_dtype_name(td__is_float(q->in[0]->dtype) ? q->in[0]->dtype : TD_F32));
 			return false;
 		}
 	}
@@ -197,48 +209,84 @@ td_row_fn *ops_copy_row(size_t size)
 #define GEMM_SLICES 4 /* along the longer side: measured never slower than OpenBLAS' own threads on training shapes */
 #define GEMM_SMALL  (1 << 15) /* multiplications below which one slice is quicker than handing work over */
 
-struct gemm {
-	td_dtype dtype;
-	bool ta, tb, by_rows;
-	int64_t m, n, k, lda, ldb, ldc, per_slice;
-	const void *a, *b;
-	void *c;
-	double beta;
-	size_t size;
-};
-
 static void gemm_slice(void *arg, int slice)
 {
-	const struct gemm *g = arg;
-	int64_t side = g->by_rows ? g->m : g->n, from = slice * g->per_slice, n = TD_MIN(g->per_slice, side - from);
+	const struct ops_gemm *g = arg;
+	bool by_rows = g->m >= g->n;
+	int64_t side = by_rows ? g->m : g->n, from = slice % g->n_slices * g->per_slice,
+		part = TD_MIN(g->per_slice, side - from), rest = slice / g->n_slices, at_a = 0, at_b = 0;
+	size_t size = td_dtype_size(g->dtype);
+	char *to = at(g->c, rest * g->m * g->n, size);
 
-	if (n <= 0)
+	if (part <= 0)
 		return;
-	if (g->by_rows)
+	for (int i = g->rank - 1; i >= 0; rest /= g->dim[i], i--) {
+		at_a += rest % g->dim[i] * g->stride_a[i];
+		at_b += rest % g->dim[i] * g->stride_b[i];
+	}
+	if (by_rows)
 		TD_PICK(g->dtype, k_gemm)
-	(g->ta, g->tb, n, g->n, g->k, at_const(g->a, g->ta ? from : from * g->lda, g->size), g->lda, g->b, g->ldb,
-		g->beta, at(g->c, from * g->ldc, g->size), g->ldc);
-	else TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, g->m, n, g->k, g->a, g->lda,
-		at_const(g->b, g->tb ? from * g->ldb : from, g->size), g->ldb, g->beta, at(g->c, from, g->size),
+	(g->ta, g->tb, part, g->n, g->k, at_const(g->a, at_a + (g->ta ? from : from * g->lda), size), g->lda,
+		at_const(g->b, at_b, size), g->ldb, g->beta, at(to, from * g->ldc, size), g->ldc);
+	else TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, g->m, part, g->k, at_const(g->a, at_a, size), g->lda,
+		at_const(g->b, at_b + (g->tb ? from * g->ldb : from), size), g->ldb, g->beta, at(to, from, size),
 		g->ldc);
+}
+
+/* Strides of one batch over Y's, in matrices; 0 where it is repeated. */
+static void batch_strides(const td_shape *y, const td_shape *x, int64_t each, int64_t *strides)
+{
+	int64_t own[TD_MAX_RANK];
+
+	broadcast_strides(y, x, own);
+	for (int i = 0; i < y->rank; i++)
+		strides[i] = own[i] * each;
+}
+
+void ops_gemm_batch(struct ops_gemm *g, const td_shape *y, const td_shape *a, const td_shape *b)
+{
+	g->rank = y->rank;
+	memcpy(g->dim, y->dim, sizeof g->dim);
+	batch_strides(y, a, g->m * g->k, g->stride_a);
+	batch_strides(y, b, g->k * g->n, g->stride_b);
+}
+
+void ops_gemm_run(struct threads *t, const struct ops_gemm *product)
+{
+	struct ops_gemm g = *product;
+	size_t size = td_dtype_size(g.dtype);
+	int64_t items = 1;
+
+	for (int i = 0; i < g.rank; i++)
+		items *= g.dim[i];
+	if (!g.m || !g.n || !items)
+		return;
+	if (!g.k) { /* an empty sum; BLAS would leave C alone */
+		for (int64_t i = 0; i < items * g.m && g.beta == 0; i++)
+			memset(at(g.c, i * g.ldc, size), 0, (size_t)g.n * size);
+		return;
+	}
+	g.n_slices = g.m * g.n * g.k < GEMM_SMALL ? 1 : GEMM_SLICES;
+	g.per_slice = (TD_MAX(g.m, g.n) + g.n_slices - 1) / g.n_slices;
+	threads_run(t, (int)(items * g.n_slices), gemm_slice, &g);
 }
 
 void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
 	int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc)
 {
-	struct gemm g = { dtype, ta, tb, m >= n, m, n, k, lda, ldb, ldc, 0, a, b, c, beta, td_dtype_size(dtype) };
-	int n_slices = m * n * k < GEMM_SMALL ? 1 : GEMM_SLICES;
-
-	if (!m || !n)
-		return;
-	if (!k) { /* an empty sum; BLAS would leave C alone */
-		if (beta == 0)
-			for (int64_t i = 0; i < m; i++)
-				memset(at(c, i * ldc, g.size), 0, (size_t)n * g.size);
-		return;
-	}
-	g.per_slice = (TD_MAX(m, n) + n_slices - 1) / n_slices;
-	threads_run(t, n_slices, gemm_slice, &g);
+	ops_gemm_run(t, &(struct ops_gemm){ .dtype = dtype,
+				.ta = ta,
+				.tb = tb,
+				.m = m,
+				.n = n,
+				.k = k,
+				.a = a,
+				.lda = lda,
+				.b = b,
+				.ldb = ldb,
+				.beta = beta,
+				.c = c,
+				.ldc = ldc });
 }
 
 int64_t ops_windows(int64_t size, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode)

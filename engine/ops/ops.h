@@ -26,7 +26,28 @@ void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, cons
 /* The row function that copies elements of SIZE bytes. */
 td_row_fn *ops_copy_row(size_t size);
 
-/* C = op(A) op(B) + beta C, cut by shape alone into slices along the longer side of C. */
+/* C = op(A) op(B) + beta C, cut by shape alone into slices along the longer side of C; for a batch (ops_gemm_batch) C
+ * holds one product after the other (ldc is n), and each is cut as it would be alone. */
+struct ops_gemm {
+	td_dtype dtype;
+	bool ta, tb;
+	int64_t m, n, k;
+	const void *a; /* borrowed, like b and c */
+	int64_t lda;
+	const void *b;
+	int64_t ldb;
+	double beta;
+	void *c;
+	int64_t ldc;
+	int rank; /* axes of the batch; 0: one product */
+	int64_t dim[TD_MAX_RANK], stride_a[TD_MAX_RANK], stride_b[TD_MAX_RANK];
+	int n_slices; /* of one product; set by ops_gemm_run, like per_slice */
+	int64_t per_slice;
+};
+/* Y: the axes of the batch; A and B, contiguous, have those that are broadcast to it. */
+void ops_gemm_batch(struct ops_gemm *g, const td_shape *y, const td_shape *a, const td_shape *b);
+void ops_gemm_run(struct threads *t, const struct ops_gemm *g);
+/* One product. */
 void ops_gemm(struct threads *t, td_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
 	int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
 
