@@ -1,0 +1,155 @@
+/* Order along an axis: one op finds it, the values are gathered by it, so their gradient is gather's. */
+#include "ops/ops.h"
+
+#include "td_ops.h"
+
+#define SORT_SLICES_MOST 16    /* each has scratch of its own */
+#define SORT_WORK        16384 /* elements worth a slice */
+
+/* ---- argsort: the indices that put x in order along an axis; equal elements stay as they stood, NaN is the largest */
+
+typedef struct argsort_attrs {
+	int axis;
+	int descending;
+} argsort_attrs;
+
+static const td_field argsort_fields[] = { TD_FIELD(argsort_attrs, axis), TD_FIELD(argsort_attrs, descending), { 0 } };
+
+/* X seen as [outer, n, inner] around the axis. */
+struct lines {
+	const td_call *call;
+	int64_t n, inner, count;
+	int n_slices;
+};
+
+static void lines_init(struct lines *l, const td_shape *x, const argsort_attrs *a)
+{
+	*l = (struct lines){ .n = 1, .inner = 1, .count = 1 };
+	for (int i = 0; i < x->rank; i++) {
+		*(i == a->axis ? &l->n : &l->count) *= x->dim[i];
+		l->inner *= i > a->axis ? x->dim[i] : 1;
+	}
+	l->n_slices = (int)TD_MIN(TD_MIN(l->count, SORT_SLICES_MOST), l->n * l->count / SORT_WORK + 1);
+}
+
+static void argsort_infer(td_infer *q)
+{
+	struct lines l;
+
+	ops_infer_same(q);
+	q->out[0].dtype = TD_I64;
+	lines_init(&l, q->in[0], q->attrs);
+	q->workspace = sizeof(int64_t) * 3 * (size_t)(l.n * l.n_slices); /* keys, order, scratch */
+}
+
+static void argsort_slice(void *arg, int slice)
+{
+	const struct lines *l = arg;
+	const td_view *x = &l->call->in[0];
+	int64_t *keys = (int64_t *)l->call->workspace + slice * 3 * l->n, *order = keys + l->n,
+		*y = l->call->out[0].data;
+	int64_t per = (l->count + l->n_slices - 1) / l->n_slices, from = slice * per;
+
+	for (int64_t i = from; i < TD_MIN(from + per, l->count); i++) {
+		int64_t first = i / l->inner * l->n * l->inner + i % l->inner;
+
+		TD_PICK_NUMBERS(x->shape->dtype, k_sort_keys)
+		(keys, at_const(x->data, first, td_dtype_size(x->shape->dtype)), l->n, l->inner);
+		k_sort(order, order + l->n, keys, l->n, ((const argsort_attrs *)l->call->attrs)->descending);
+		for (int64_t k = 0; k < l->n; k++)
+			y[first + k * l->inner] = order[k];
+	}
+}
+
+static void argsort_forward(const td_call *call)
+{
+	struct lines l;
+
+	lines_init(&l, call->in[0].shape, call->attrs);
+	l.call = call;
+	if (l.n && l.count)
+		threads_run(call->threads, l.n_slices, argsort_slice, &l);
+}
+
+static td_value *argsort_apply_first(td_ctx *c, td_value *const *in)
+{
+	return td_argsort(c, in[0], 0, false);
+}
+static td_value *argsort_apply_last(td_ctx *c, td_value *const *in)
+{
+	return td_argsort(c, in[0], -1, true);
+}
+
+/* Distinct numbers, then many equal ones, of each type; and enough for several slices. */
+static bool argsort_sample(int i, td_sample *s)
+{
+	static const td_dtype others[] = { TD_F32, TD_I32, TD_I64, TD_U8, TD_BOOL };
+
+	s->apply = i % 2 ? argsort_apply_last : argsort_apply_first;
+	switch (i) {
+	case 0:
+	case 1: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7); break;
+	case 2:
+	case 3:
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 3, 4, 5);
+		s->in[0].shape.order = i == 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+		break;
+	case 4: ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL); return true;
+	case 5: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 0); break;
+	case 6: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 33, 1500); break;
+	default:
+		if (i > 11)
+			return false;
+		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 7], 4, 9);
+		s->in[0].classes = i == 11 ? 2 : 4;
+	}
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(argsort, .n_in = 1, .n_out = 1, .attrs_size = sizeof(argsort_attrs), .fields = argsort_fields,
+	.infer = argsort_infer, .forward = { argsort_forward }, .backward = td_nodiff, .sample = argsort_sample)
+
+/* AXIS: from the last if negative -> int64, x's shape.  Always stable (torch.argsort(stable=True)). */
+TD_API td_value *td_argsort(td_ctx *c, td_value *x, int axis, bool descending)
+{
+	if (!x || (x->shape.rank && !ops_axis(c, "argsort", x, &axis)))
+		return NULL;
+	return TD_APPLY(c, argsort, (&(argsort_attrs){ x->shape.rank ? axis : 0, descending }), ops_row_major(c, x));
+}
+
+/* x in order along AXIS (torch.sort(stable=True)); its indices in *INDICES, which may be NULL. */
+TD_API td_value *td_sort(td_ctx *c, td_value *x, int axis, bool descending, td_value **indices)
+{
+	td_value *order = td_argsort(c, x, axis, descending);
+
+	if (indices)
+		*indices = order;
+	return order && x->shape.rank ? td_gather(c, x, axis, order) : order ? x : NULL;
+}
+
+/* The K largest (or smallest) along AXIS, the first of them first; of equal ones those that stand first (torch.topk).
+ * *INDICES as td_sort's. */
+TD_API td_value *td_topk(td_ctx *c, td_value *x, int64_t k, int axis, bool largest, td_value **indices)
+{
+	char text[TD_SHAPE_TEXT];
+	td_value *order;
+
+	if (indices)
+		*indices = NULL;
+	if (!x || !ops_axis(c, "topk", x, &axis))
+		return NULL;
+	if (k < 0 || k > x->shape.dim[axis])
+		return td_fail(c, TD_SHAPE, "topk: %s has no %lld elements along axis %d",
+			td_shape_text(&x->shape, text), (long long)k, axis);
+	order = td_slice(c, td_argsort(c, x, axis, largest), axis, 0, k);
+	if (indices)
+		*indices = order;
+	return td_gather(c, x, axis, order);
+}
+
+/* The index of the first smallest along AXIS, which goes; NaN counts as smallest (torch.argmin). */
+TD_API td_value *td_argmin(td_ctx *c, td_value *x, int axis)
+{
+	return x && ops_axis(c, "argmin", x, &axis) ? td_argmax(c, td_neg(c, x), axis) : NULL;
+}
