@@ -11,6 +11,8 @@ typedef struct dropout_attrs {
 	uint32_t stream;
 } dropout_attrs;
 
+static const td_field dropout_fields[] = { TD_FIELD(dropout_attrs, p), TD_FIELD(dropout_attrs, stream), { 0 } };
+
 static void dropout_infer(td_infer *q)
 {
 	const dropout_attrs *a = q->attrs;
@@ -72,7 +74,8 @@ static bool dropout_sample(int i, td_sample *s)
 }
 
 TD_OP(dropout, .n_in = 1, .n_out = 1, .n_hidden = 1, .inplace = 1, .attrs_size = sizeof(dropout_attrs),
-	.infer = dropout_infer, .forward = { dropout_forward }, .backward = dropout_backward, .sample = dropout_sample)
+	.fields = dropout_fields, .infer = dropout_infer, .forward = { dropout_forward }, .backward = dropout_backward,
+	.sample = dropout_sample)
 
 /* P: the share of elements that become 0 (torch.nn.functional.dropout in training). */
 TD_API td_value *td_dropout(td_ctx *c, td_value *x, float p)
@@ -138,8 +141,9 @@ static bool dropout_dx_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(dropout_dx, .n_in = 2, .n_out = 1, .inplace = 1, .attrs_size = sizeof(dropout_attrs), .infer = dropout_dx_infer,
-	.forward = { dropout_dx_forward }, .backward = dropout_dx_backward, .sample = dropout_dx_sample)
+TD_OP(dropout_dx, .n_in = 2, .n_out = 1, .inplace = 1, .attrs_size = sizeof(dropout_attrs), .fields = dropout_fields,
+	.infer = dropout_dx_infer, .forward = { dropout_dx_forward }, .backward = dropout_dx_backward,
+	.sample = dropout_dx_sample)
 
 TD_API td_value *td_dropout_dx(td_ctx *c, td_value *dy, td_value *mask, float p)
 {
@@ -148,4 +152,230 @@ TD_API td_value *td_dropout_dx(td_ctx *c, td_value *dy, td_value *mask, float p)
 	memset(&a, 0, sizeof a);
 	a.p = (double)p;
 	return dy && mask ? TD_APPLY(c, dropout_dx, &a, dy, mask) : NULL;
+}
+
+/* ---- uniform_like, normal_like: numbers in the shape, type and order of x, of which only the shape is read --------
+ */
+
+typedef struct draw_attrs {
+	double a, b; /* low and high, or mean and standard deviation */
+	uint32_t stream;
+} draw_attrs;
+
+static const td_field draw_fields[] = { TD_FIELD(draw_attrs, a), TD_FIELD(draw_attrs, b), TD_FIELD(draw_attrs, stream),
+	{ 0 } };
+
+static void draw_infer(td_infer *q)
+{
+	if (ops_need_float(q, "a random op"))
+		ops_infer_same(q);
+}
+
+static int n_draw_slices(const td_call *call)
+{
+	return (int)((td_shape_count(call->out[0].shape) + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS);
+}
+
+/* The elements of SLICE: from FIRST on, N. */
+static int64_t drawn(const td_call *call, int slice, int64_t *first)
+{
+	*first = (int64_t)slice * SLICE_ELEMENTS;
+	return TD_MIN(SLICE_ELEMENTS, td_shape_count(call->out[0].shape) - *first);
+}
+
+static void uniform_slice(void *arg, int slice)
+{
+	const td_call *call = arg;
+	const draw_attrs *a = call->attrs;
+	td_dtype d = call->out[0].shape->dtype;
+	int64_t first, n = drawn(call, slice, &first);
+
+	TD_PICK(d, k_uniform)
+	(at(call->out[0].data, first, td_dtype_size(d)), first, n, a->a, a->b, call->seed, a->stream, call->step);
+}
+
+static void uniform_like_forward(const td_call *call)
+{
+	threads_run(call->threads, n_draw_slices(call), uniform_slice, (void *)(uintptr_t)call);
+}
+
+static void normal_slice(void *arg, int slice)
+{
+	const td_call *call = arg;
+	const draw_attrs *a = call->attrs;
+	td_dtype d = call->out[0].shape->dtype;
+	int64_t first, n = drawn(call, slice, &first);
+
+	TD_PICK(d, k_normal)
+	(at(call->out[0].data, first, td_dtype_size(d)), first, n, a->a, a->b, call->seed, a->stream, call->step);
+}
+
+static void normal_like_forward(const td_call *call)
+{
+	threads_run(call->threads, n_draw_slices(call), normal_slice, (void *)(uintptr_t)call);
+}
+
+static td_value *uniform_like_apply(td_ctx *c, td_value *const *in)
+{
+	return td_uniform_like(c, in[0], -1, 3);
+}
+
+static bool uniform_like_sample(int i, td_sample *s)
+{
+	if (i < 3)
+		dropout_sample(i, s);
+	else if (i == 3)
+		ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL);
+	else
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 0, 3);
+	s->apply = uniform_like_apply;
+	return i < 5;
+}
+
+static td_value *normal_like_apply(td_ctx *c, td_value *const *in)
+{
+	return td_normal_like(c, in[0], 1, 0.5);
+}
+
+static bool normal_like_sample(int i, td_sample *s)
+{
+	bool more = uniform_like_sample(i, s);
+
+	s->apply = normal_like_apply;
+	return more;
+}
+
+TD_OP(uniform_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(draw_attrs), .fields = draw_fields,
+	.infer = draw_infer, .forward = { uniform_like_forward }, .backward = td_nodiff, .sample = uniform_like_sample)
+TD_OP(normal_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(draw_attrs), .fields = draw_fields,
+	.infer = draw_infer, .forward = { normal_like_forward }, .backward = td_nodiff, .sample = normal_like_sample)
+
+static const draw_attrs *draw_attrs_of(td_ctx *c, draw_attrs *attrs, double a, double b)
+{
+	memset(attrs, 0, sizeof *attrs);
+	attrs->a = a;
+	attrs->b = b;
+	attrs->stream = td__next_stream(c);
+	return attrs;
+}
+
+/* From [low, high), in steps of 2^-24 of it (torch.rand_like). */
+TD_API td_value *td_uniform_like(td_ctx *c, td_value *x, double low, double high)
+{
+	draw_attrs a;
+
+	if (!x)
+		return NULL;
+	if (!(low <= high))
+		return td_fail(c, TD_INVALID, "uniform_like draws from a lower to a higher bound, not from %g to %g",
+			low, high);
+	return TD_APPLY(c, uniform_like, draw_attrs_of(c, &a, low, high), x);
+}
+
+/* torch.randn_like, times std, plus mean. */
+TD_API td_value *td_normal_like(td_ctx *c, td_value *x, double mean, double std)
+{
+	draw_attrs a;
+
+	if (!x)
+		return NULL;
+	if (!(std >= 0))
+		return td_fail(
+			c, TD_INVALID, "normal_like needs a standard deviation that is not below 0, not %g", std);
+	return TD_APPLY(c, normal_like, draw_attrs_of(c, &a, mean, std), x);
+}
+
+/* ---- bernoulli: y = 1 with probability p, each element by its own; else 0 ---------------------------------------- */
+
+typedef struct stream_attrs {
+	uint32_t stream;
+} stream_attrs;
+
+static const td_field stream_fields[] = { TD_FIELD(stream_attrs, stream), { 0 } };
+
+static void bernoulli_slice(void *arg, int slice)
+{
+	const td_call *call = arg;
+	td_dtype d = call->out[0].shape->dtype;
+	int64_t first, n = drawn(call, slice, &first);
+
+	TD_PICK(d, k_bernoulli)
+	(at(call->out[0].data, first, td_dtype_size(d)), at_const(call->in[0].data, first, td_dtype_size(d)), first, n,
+		call->seed, ((const stream_attrs *)call->attrs)->stream, call->step);
+}
+
+static void bernoulli_forward(const td_call *call)
+{
+	threads_run(call->threads, n_draw_slices(call), bernoulli_slice, (void *)(uintptr_t)call);
+}
+
+static td_value *bernoulli_apply(td_ctx *c, td_value *const *in)
+{
+	return td_bernoulli(c, in[0]);
+}
+
+static bool bernoulli_sample(int i, td_sample *s)
+{
+	bool more = uniform_like_sample(i, s);
+
+	s->apply = bernoulli_apply;
+	s->in[0].fill = TD_FILL_SMALL;
+	return more;
+}
+
+TD_OP(bernoulli, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(stream_attrs), .fields = stream_fields,
+	.infer = draw_infer, .forward = { bernoulli_forward }, .backward = td_nodiff, .sample = bernoulli_sample)
+
+/* p: probabilities, floating -> zeros and ones of p's type (torch.bernoulli). */
+TD_API td_value *td_bernoulli(td_ctx *c, td_value *p)
+{
+	return p ? TD_APPLY(c, bernoulli, (&(stream_attrs){ td__next_stream(c) }), p) : NULL;
+}
+
+/* ---- randperm_like: 0 .. n-1 in any order, n being the size of x's first axis ------------------------------------ */
+
+static void randperm_like_infer(td_infer *q)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (q->in[0]->rank < 1) {
+		td_fail(q->ctx, TD_SHAPE, "randperm_like needs a value with an axis, not %s",
+			td_shape_text(q->in[0], text));
+		return;
+	}
+	q->out[0] = (td_shape){ .dtype = TD_I64, .rank = 1, .dim = { q->in[0]->dim[0] } };
+}
+
+static void randperm_like_forward(const td_call *call)
+{
+	const struct rng_key key = { call->seed, ((const stream_attrs *)call->attrs)->stream, call->step };
+
+	rng_permutation(&key, call->out[0].shape->dim[0], call->out[0].data);
+}
+
+static td_value *randperm_like_apply(td_ctx *c, td_value *const *in)
+{
+	return td_randperm_like(c, in[0]);
+}
+
+static bool randperm_like_sample(int i, td_sample *s)
+{
+	static const int64_t sizes[] = { 12, 1, 0 };
+
+	if (i > 2)
+		return false;
+	s->apply = randperm_like_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, sizes[i], 2);
+	s->in[0].batched = true;
+	return true;
+}
+
+TD_OP(randperm_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(stream_attrs),
+	.fields = stream_fields, .infer = randperm_like_infer, .forward = { randperm_like_forward },
+	.backward = td_nodiff, .sample = randperm_like_sample)
+
+/* x [n, ..] -> int64 [n] (torch.randperm). */
+TD_API td_value *td_randperm_like(td_ctx *c, td_value *x)
+{
+	return x ? TD_APPLY(c, randperm_like, (&(stream_attrs){ td__next_stream(c) }), x) : NULL;
 }
