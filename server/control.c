@@ -202,6 +202,7 @@ static void *run(void *arg)
 		control_data_step(c);
 		control_jobs_step(c);
 		control_sweeps_step(c);
+		control_replays_step(c);
 		control_queue_step(c);
 		publish(c);
 		if (drain_step(c))
@@ -225,6 +226,9 @@ void control_free(struct control *c)
 	}
 	control_jobs_free(c);
 	control_data_free(c);
+	if (c->replay)
+		replay_release(c->replay);
+	mem_free(c->replay);
 	if (c->reader)
 		store_reader_close(c->reader);
 	if (c->listener >= 0) {
@@ -248,6 +252,7 @@ static struct control *control_create(const struct config *config, struct store 
 	c->listener = -1;
 	c->now_ms = clock_monotonic_ms();
 	c->started_ms = clock_now_ms();
+	c->replays_reread = true;
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	map_init(&c->jobs);
 	map_init(&c->datasets);
@@ -269,6 +274,7 @@ td_status control_start(const struct config *config, struct store *store, struct
 	else if (!file_make_folder(jobs, e) && !store_reader_open(store, &c->reader, e) && control_listen(c, e) &&
 		 !control_data_init(c, e)) {
 		folder_sweep(c);
+		control_replays_sweep(c);
 		control_jobs_load(c, e);
 	}
 	mem_free(jobs);

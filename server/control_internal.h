@@ -12,6 +12,7 @@
  *   control_data.c    datasets: what each needs next, downloads
  *   control_want.c    datasets: how one fares, for jobs that name it
  *   control_prepare.c datasets: their files decoded into packs
+ *   control_replay.c  steps of jobs, done once more
  *
  * Everything belongs to the loop's thread, except what stands under its lock.  Decisions are made from
  * levels, never from edges: a step function looks at what is (a committed state, a process, a deadline) and does what
@@ -99,7 +100,7 @@ void control_strangers_step(struct control *c);
 
 /* ---- Workers --------------------------------------------------------------------------------------------------- */
 
-enum worker_role { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER };
+enum worker_role { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER, ROLE_REPLAYER };
 enum worker_state {
 	WORKER_BORN,     /* started, has not said hello */
 	WORKER_READY,    /* a spare, or the checker */
@@ -131,6 +132,7 @@ struct worker {
 	int64_t memory_bytes, memory_ms; /* resident, looked at then */
 	int64_t memory_most;             /* killed above it; 0: its job's, or none */
 	struct preparation *preparation; /* owned; what a preparer is at, or NULL */
+	struct replaying *replaying;     /* owned; what a replayer is at, or NULL */
 };
 
 /* Read exits, last words and deadlines; remove the dead; start what is missing. */
@@ -286,6 +288,17 @@ void control_preparer_said(struct control *c, struct worker *w, const struct pro
 void control_preparer_lost(struct control *c, struct worker *w, const char *how);
 void preparation_free(struct preparation *p);
 
+/* ---- Replays --------------------------------------------------------------------------------------------------- */
+
+void control_replays_step(struct control *c);
+int control_replayers_wanted(const struct control *c);
+void control_replayer_said(struct control *c, struct worker *w, const struct proto_msg *m);
+void control_replayer_lost(struct control *c, struct worker *w, const char *how);
+/* Remove the folders of replays of JOB that have no row; at the start, of all jobs. */
+void control_replays_tidy(struct control *c, const char *job);
+void control_replays_sweep(struct control *c);
+void replaying_free(struct replaying *r);
+
 /* ---- The loop -------------------------------------------------------------------------------------------------- */
 
 struct control {
@@ -317,6 +330,11 @@ struct control {
 	int64_t sweeps_seq;    /* sweeps were looked at up to this seq */
 	int64_t sweeps_after_ms;
 	bool sweep_pending; /* a command about a sweep is under way */
+
+	struct replay_row *replay; /* owned; the oldest that is not over, NULL: none */
+	int64_t replays_seq;       /* rows were read up to this seq */
+	bool replays_reread;       /* own commits have changed rows */
+	int replays_pending;       /* commands about replays that are under way */
 
 	struct action_list outbox; /* waiting for room in the writer's queue */
 	int n_actions;             /* posted or waiting */

@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const role_names[] = {
-	[ROLE_JOB] = "job", [ROLE_CHECKER] = "checker", [ROLE_PREDICTOR] = "predictor", [ROLE_PREPARER] = "preparer"
-};
+static const char *const role_names[] = { [ROLE_JOB] = "job",
+	[ROLE_CHECKER] = "checker",
+	[ROLE_PREDICTOR] = "predictor",
+	[ROLE_PREPARER] = "preparer",
+	[ROLE_REPLAYER] = "replayer" };
 
 const char *worker_role_name(enum worker_role role)
 {
@@ -107,6 +109,8 @@ static int wanted(struct control *c, enum worker_role role)
 		return TD_MIN(1 + c->spares_wanted, SPARES_MOST);
 	if (role == ROLE_PREPARER)
 		return control_preparers_wanted(c);
+	if (role == ROLE_REPLAYER)
+		return control_replayers_wanted(c);
 	return role == ROLE_CHECKER || (role == ROLE_PREDICTOR && control_questions_wait(c, role));
 }
 
@@ -121,7 +125,8 @@ static int missing(struct control *c, enum worker_role role)
 
 static void start_missing(struct control *c)
 {
-	static const enum worker_role roles[] = { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER };
+	static const enum worker_role roles[] = { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER,
+		ROLE_REPLAYER };
 
 	for (size_t i = 0; i < TD_COUNT(roles) && !c->draining; i++) {
 		int n = missing(c, roles[i]);
@@ -181,6 +186,7 @@ void worker_free(struct control *c, struct worker *w)
 	local_release(&w->process);
 	mem_free(w->broken);
 	preparation_free(w->preparation);
+	replaying_free(w->replaying);
 	mem_free(w);
 }
 
@@ -201,6 +207,8 @@ static void bury(struct control *c, struct worker *w)
 		start_failed(c, said);
 	if (w->role == ROLE_PREPARER)
 		control_preparer_lost(c, w, said);
+	else if (w->role == ROLE_REPLAYER)
+		control_replayer_lost(c, w, said);
 	else if (w->role != ROLE_JOB)
 		control_answerer_lost(c, w, x.known && !x.by_signal && !x.code, said);
 	if (w->job)
@@ -248,6 +256,8 @@ static void read_answers(struct control *c, struct worker *w)
 	while ((got = proto_decode(&w->peer->in, &m, &e)) == 1) {
 		if (w->role == ROLE_PREPARER) {
 			control_preparer_said(c, w, &m);
+		} else if (w->role == ROLE_REPLAYER) {
+			control_replayer_said(c, w, &m);
 		} else if (control_answer(c, w->role, m.kind, m.body)) {
 			w->memory_most = 0;
 			m.body = NULL;

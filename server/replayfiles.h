@@ -6,6 +6,5 @@
 #define REPLAY_VALUES     "values.bin"  /* the elements of all values, one after the other */
 #define REPLAY_SAMPLE     "sample-%d.png"
 #define REPLAY_STEPS_MOST 16
-#define REPLAYS_OF_JOB    8 /* that are kept; the oldest goes */
 
 #endif

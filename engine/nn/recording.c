@@ -1,5 +1,6 @@
 /* Recording: see recording.h. */
 #include "nn/recording.h"
+#include "io/npy.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -111,18 +112,31 @@ static void look_at(struct recording_value *v, const void *elements)
 /* False: nothing more can be recorded. */
 static bool keep(struct recording *r, struct recording_value *v, const void *elements)
 {
-	int64_t n_bytes = (int64_t)td_shape_bytes(&v->shape);
+	static const enum npy_type types[TD_N_DTYPES] = { [TD_F32] = NPY_F32,
+		[TD_F64] = NPY_F64,
+		[TD_I32] = NPY_I32,
+		[TD_I64] = NPY_I64,
+		[TD_U8] = NPY_U8,
+		[TD_BOOL] = NPY_BOOL };
+	size_t n_bytes = td_shape_bytes(&v->shape);
+	struct buf header;
+	bool kept;
 
-	if (r->n_bytes + n_bytes > RECORDING_BYTES_MOST) {
+	if (r->n_bytes + (int64_t)n_bytes > RECORDING_BYTES_MOST) {
 		r->truncated = true;
 		return true;
 	}
+	buf_init(&header, NPY_HEADER_MOST);
+	npy_write_header(&header, types[v->shape.dtype], v->shape.dim, v->shape.rank);
 	v->at = r->n_bytes;
-	r->n_bytes += n_bytes;
-	if (!n_bytes || fwrite(elements, (size_t)n_bytes, 1, r->file) == 1)
-		return true;
-	err_errno(&r->err, "writing the values of a step");
-	return false;
+	v->n_bytes = (int64_t)(header.len + n_bytes);
+	r->n_bytes += v->n_bytes;
+	kept = fwrite(header.data, header.len, 1, r->file) == 1 &&
+	       (!n_bytes || fwrite(elements, n_bytes, 1, r->file) == 1);
+	if (!kept)
+		err_errno(&r->err, "writing the values of a step");
+	buf_release(&header);
+	return kept;
 }
 
 /* V as it is now.  Returns its id; -1: nothing more can be recorded. */

@@ -1,8 +1,8 @@
 /* A recording: what one or more steps computed, op by op, while they ran eagerly.
  *
  * It watches a context (td_observe).  Of every value it keeps what it looked like (range, mean, zeros, histogram), who
- * made it and who read it, and its elements in a file, as far as that may grow.  A tensor that is written in place is a
- * new value from then on, so that what stood there before can still be seen. */
+ * made it and who read it, and its elements in a file of NPY files, as far as that may grow.  A tensor that is written
+ * in place is a new value from then on, so that what stood there before can still be seen. */
 #ifndef TD_NN_RECORDING_H
 #define TD_NN_RECORDING_H
 
@@ -48,7 +48,7 @@ struct recording_value {
 	bool by_sample;                    /* axis 0 is that of the batch's samples */
 	int64_t row[RECORDING_ROWS_MOST];  /* of those the first with non-finite elements */
 	int n_rows;
-	int64_t at; /* of its elements in the file, row-major; -1: not kept */
+	int64_t at, n_bytes; /* in the file: an NPY file of its own; AT -1: not kept */
 };
 
 struct recording_node {

@@ -139,7 +139,8 @@ static void print_value(struct buf *out, const struct recording_value *v, int id
 	put_number(out, "zeros", n ? (double)v->n_zero / (double)n : 0);
 	buf_printf(out, "\"non_finite\":%lld,", (long long)v->n_non_finite);
 	print_histogram(out, v);
-	buf_printf(out, "\"at\":%lld,\"kept\":%s}", (long long)v->at, v->at >= 0 ? "true" : "false");
+	buf_printf(out, "\"kept\":%s,\"at\":%lld,\"bytes\":%lld}", v->at >= 0 ? "true" : "false", (long long)v->at,
+		(long long)v->n_bytes);
 }
 
 void recording_print(const struct recording *r, struct buf *out)

@@ -225,6 +225,9 @@ td_status job_delete(struct request *q, struct response *r, struct err *e)
 		folder = job_folder(q->srv->config, q->param[0]);
 		file_remove_tree(folder, &ignored);
 		mem_free(folder);
+		folder = mem_printf("%s/replays/%s", q->srv->config->data_dir, q->param[0]);
+		file_remove_tree(folder, &ignored);
+		mem_free(folder);
 	}
 	respond_empty(r, 204);
 	return TD_OK;

@@ -29,7 +29,7 @@ struct request {
 	struct server *srv;
 	struct store_reader *reader; /* this thread's */
 	const char *method, *path;   /* borrowed */
-	const char *param[2];        /* what stood for {..} in the route's path, in order */
+	const char *param[3];        /* what stood for {..} in the route's path, in order */
 	const char *body;            /* zero-terminated; NULL: none */
 	size_t n_body;
 	cJSON *json;                   /* the parsed body when the route takes JSON; the router's */

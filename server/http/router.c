@@ -41,7 +41,7 @@ static bool match(struct connection *c, const char *pattern, const char *path, s
 	char text[PARAM_MOST];
 	int n_params = 0;
 
-	c->q.param[0] = c->q.param[1] = NULL;
+	c->q.param[0] = c->q.param[1] = c->q.param[2] = NULL;
 	while (*pattern) {
 		const char *slash;
 		size_t n_pattern, n;

@@ -4,6 +4,7 @@
  * that fit the same path the first wins, so /jobs/compare stands before /jobs/{id}. */
 #include "http/handlers.h"
 #include "proto.h"
+#include "replayfiles.h"
 
 #define API              "/api/v1"
 #define JOB_BODY_MOST    (1u << 20) /* a spec of a thousand layers has 100 kB */
@@ -46,6 +47,10 @@
 		"\"max_bytes\":{\"type\":\"integer\",\"minimum\":1},"                                                  \
 		LIST("files", DATASET_FILES_MOST, OBJECT(FILE_SCHEMA "," TEXT("name", DATASET_FILE_MOST), "\"url\"")), \
 		"\"name\"")
+#define REPLAY_SCHEMA                                                                                                  \
+	OBJECT("\"step\":{\"type\":\"integer\",\"minimum\":1},"                                                     \
+		"\"steps\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":" TD_TEXT(REPLAY_STEPS_MOST) ",\"default\":1}", \
+		"\"step\"")
 #define PREPARE_SCHEMA OBJECT(FORMAT_SCHEMA, "")
 #define MODEL_SCHEMA                                                                                                   \
 	OBJECT(TEXT("job", 40) ",\"checkpoint\":{\"enum\":[\"best\",\"last\"],\"default\":\"last\"}", "\"job\"")
@@ -153,6 +158,19 @@ const struct route routes[] = {
 	GET(API "/jobs/{id}/pytorch.py", job_pytorch, SCOPE_READ, "results", "The job's model as a torch.nn.Module that loads its weights", NULL, NULL),
 	GET(API "/jobs/{id}/histograms", job_histograms, SCOPE_READ, "results", "Histograms of weights and gradients: their names, or with name one in columns",
 		"name:string max:int", NULL),
+
+	{ .method = "POST", .path = API "/jobs/{id}/replay", .handler = job_replay, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = SMALL_BODY_MOST,
+		.body_schema = REPLAY_SCHEMA, .tag = "replays", .summary = "Do a step of a job again, eagerly, with all that it computes; "
+		"the one that there is of this step is given back", .success = 201, .response_schema = "Replay" },
+	GET(API "/jobs/{id}/replays", job_replays, SCOPE_READ, "replays", "The replays of a job, newest first", NULL, "List"),
+	GET(API "/jobs/{id}/replays/{step}", job_replay_get, SCOPE_READ, "replays",
+		"One replay: its verdict, every op and value of the step, and the batch's samples", NULL, "Replay"),
+	{ .method = "DELETE", .path = API "/jobs/{id}/replays/{step}", .handler = job_replay_delete, .scope = SCOPE_RUN, .tag = "replays",
+		.summary = "Remove a replay, or stop it", .success = 204 },
+	GET(API "/jobs/{id}/replays/{step}/values/{value}", job_replay_value, SCOPE_READ, "replays",
+		"The elements of a value as NPY; with format=json as JSON", "format:string", NULL),
+	GET(API "/jobs/{id}/replays/{step}/samples/{sample}", job_replay_sample, SCOPE_READ, "replays",
+		"A sample of the step's batch as the model saw it, as PNG", NULL, NULL),
 
 	GET(API, index_get, SCOPE_READ, "documents", "Where to begin: links to the other addresses", NULL, NULL),
 	GET(API "/", index_get, SCOPE_READ, "documents", "The same", NULL, NULL),

@@ -298,6 +298,7 @@ td_status store_artifact_get(
  * - artifact, checkpoint: {"name", "kind", "step", "sha256", "bytes", "media_type", "time"}
  * - rewind: {"step"}; forget the points after it
  * - histogram: {"name", "step"}
+ * - replay: {"step", "state", "phase", "done", "total"}; its states and "deleted"
  * - sweep: {"id", "state"}, of no job; read the sweep again
  * - job: {"changed": ["name", ...]}; read the job again
  * - deleted: {"purged"}
@@ -428,6 +429,45 @@ td_status store_dataset_each(struct store_reader *r, bool active, void (*each)(v
 	void *arg, struct err *e);
 td_status store_dataset_files(struct store_reader *r, const char *dataset,
 	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
+
+/* ---- Replays ---------------------------------------------------------------------------------------------------- */
+
+#define STORE_REPLAYS_MOST 8 /* of one job: then the oldest goes */
+
+enum replay_state { REPLAY_QUEUED, REPLAY_RUNNING, REPLAY_SUCCEEDED, REPLAY_FAILED, REPLAY_CANCELLED, REPLAY_N_STATES };
+const char *replay_state_name(enum replay_state s);
+
+struct replay_row {
+	char id[ULID_TEXT], job[ULID_TEXT];
+	int64_t step, steps;
+	enum replay_state state;
+	bool automatic;      /* made by itself, because the step was not finite */
+	char *detail;        /* owned, like the other texts; why it failed; NULL: it has not */
+	char *phase;         /* "" or NULL: it has not begun */
+	int64_t done, total; /* progress */
+	int attempts;        /* processes that were at it */
+	char *found;         /* JSON: from, verdict, culprit; NULL: nothing yet */
+	int64_t created_ms, finished_ms;
+};
+void replay_release(struct replay_row *r);
+/* New row in state queued; R's id, state and time are filled in. */
+td_status store_replay_insert(struct store_tx *tx, struct replay_row *r, struct err *e);
+/* R, which is over, is queued again for R->steps steps. */
+td_status store_replay_again(struct store_tx *tx, struct replay_row *r, struct err *e);
+/* State, detail, progress, attempts and findings of R, which is queued or runs, else TD_CONFLICT. */
+td_status store_replay_move(struct store_tx *tx, const struct replay_row *r, struct err *e);
+td_status store_replay_delete(struct store_tx *tx, const struct replay_row *r, struct err *e);
+td_status store_replay_get(
+	struct store_reader *r, const char *job, int64_t step, struct replay_row *out, struct err *e);
+td_status store_replay_read(struct store_tx *tx, const char *job, int64_t step, struct replay_row *out, struct err *e);
+/* Of a job, newest first. */
+td_status store_replays(struct store_reader *r, const char *job, void (*each)(void *arg, const struct replay_row *r),
+	void *arg, struct err *e);
+td_status store_replays_read(struct store_tx *tx, const char *job, void (*each)(void *arg, const struct replay_row *r),
+	void *arg, struct err *e);
+/* All that are queued or run, oldest first. */
+td_status store_replays_active(
+	struct store_reader *r, void (*each)(void *arg, const struct replay_row *r), void *arg, struct err *e);
 
 /* ---- Models ----------------------------------------------------------------------------------------------------- */
 
