@@ -306,6 +306,51 @@ static void known_models_have_the_parameters_of_torchvision(void **state)
 	}
 }
 
+/* The generators and discriminators of CS231n's exercise on adversarial networks, with its counts of parameters. */
+static void adversarial_networks_are_lists_of_layers(void **state)
+{
+	static const struct {
+		const char *layers;
+		td_shape in;
+		int64_t parameters;
+		const char *out;
+	} rows[] = {
+		{ "{\"type\":\"linear\",\"out_features\":256},\"leaky_relu\",{\"type\":\"linear\",\"out_features\":256}"
+		  ","
+		  "\"leaky_relu\",{\"type\":\"linear\",\"out_features\":1}",
+			{ TD_F32, TD_ROW_MAJOR, 2, { 2, 784 } }, 267009, "float32[2, 1]" },
+		{ "{\"type\":\"linear\",\"out_features\":1024},\"relu\",{\"type\":\"linear\",\"out_features\":1024},"
+		  "\"relu\",{\"type\":\"linear\",\"out_features\":784},\"tanh\"",
+			{ TD_F32, TD_ROW_MAJOR, 2, { 2, 4 } }, 1858320, "float32[2, 784]" },
+		{ "{\"type\":\"unflatten\",\"unflattened_size\":[1,28,28]},"
+		  "{\"type\":\"conv2d\",\"out_channels\":32,\"kernel_size\":5},\"leaky_relu\","
+		  "{\"type\":\"max_pool2d\",\"kernel_size\":2},"
+		  "{\"type\":\"conv2d\",\"out_channels\":64,\"kernel_size\":5},\"leaky_relu\","
+		  "{\"type\":\"max_pool2d\",\"kernel_size\":2},\"flatten\","
+		  "{\"type\":\"linear\",\"out_features\":1024},\"leaky_relu\",{\"type\":\"linear\",\"out_features\":1}",
+			{ TD_F32, TD_ROW_MAJOR, 2, { 2, 784 } }, 1102721, "float32[2, 1]" },
+		{ "{\"type\":\"linear\",\"out_features\":1024},\"relu\",\"batch_norm1d\","
+		  "{\"type\":\"linear\",\"out_features\":6272},\"relu\",\"batch_norm1d\","
+		  "{\"type\":\"unflatten\",\"unflattened_size\":[128,7,7]},"
+		  "{\"type\":\"conv_transpose2d\",\"out_channels\":64,\"kernel_size\":4,\"stride\":2,\"padding\":1},"
+		  "\"relu\",\"batch_norm2d\","
+		  "{\"type\":\"conv_transpose2d\",\"out_channels\":1,\"kernel_size\":4,\"stride\":2,\"padding\":1},"
+		  "\"tanh\",\"flatten\"",
+			{ TD_F32, TD_ROW_MAJOR, 2, { 2, 4 } }, 6580801, "float32[2, 784]" },
+	};
+	char text[TD_SHAPE_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct bench b;
+
+		bench_layers(&b, rows[i].layers, rows[i].in);
+		assert_int_equal(b.model->n_parameters, rows[i].parameters);
+		assert_string_equal(td_shape_text(&b.model->out, text), rows[i].out);
+		bench_release(&b);
+	}
+}
+
 static void known_models_say_what_is_wrong_with_their_arguments(void **state)
 {
 	(void)state;
@@ -400,6 +445,7 @@ int main(void)
 		cmocka_unit_test(a_path_that_is_too_long_is_refused),
 		cmocka_unit_test(sizes_beyond_any_memory_are_refused_and_not_allocated),
 		cmocka_unit_test(known_models_have_the_parameters_of_torchvision),
+		cmocka_unit_test(adversarial_networks_are_lists_of_layers),
 		cmocka_unit_test(known_models_say_what_is_wrong_with_their_arguments),
 		cmocka_unit_test(patterns_freeze_what_they_match),
 		cmocka_unit_test(a_graph_of_layers_computes_what_it_says),
