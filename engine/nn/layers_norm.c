@@ -14,7 +14,7 @@ enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
 static const struct opt batch_norm_opts[] = {
 	NN_FLOAT_ROW_OR(batch_norm_options, eps, 0, 1, "1e-5", "1e-3", "Added to the variance."),
 	NN_FLOAT_ROW_OR(batch_norm_options, momentum, 0, 1, "0.1", "0.01",
-		"How much of each batch goes into the running statistics; Keras' momentum is the rest."),
+		"How much of each batch goes into the running statistics."),
 	NN_FLAG_ROW(batch_norm_options, affine, "true", "Learn a scale and a shift for each channel."),
 };
 
@@ -129,16 +129,26 @@ static td_shape normalized(const struct nn_layer *l)
 	return s;
 }
 
+static bool axes_fit(struct nn_builder *b, const struct nn_layer *l)
+{
+	const struct layer_norm_options *o = l->options;
+	char in[TD_SHAPE_TEXT];
+
+	return o->axes < l->in[0].rank ||
+	       nn_refuse(b, l, "%s: axes %lld would take in the batch of %s from %s; at most %d here",
+		       l->type->type.name, (long long)o->axes, td_shape_text(&l->in[0], in), nn_source(b, l, 0),
+		       l->in[0].rank - 1);
+}
+
 static bool layer_norm_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct layer_norm_options *o = l->options;
 	struct nn_fans fans = { 1, 1 };
-	char in[TD_SHAPE_TEXT];
+	td_shape shape;
 
-	if (o->axes >= l->in[0].rank)
-		return nn_refuse(b, l, "layer_norm: axes %lld would take in the batch of %s from %s; at most %d here",
-			(long long)o->axes, td_shape_text(&l->in[0], in), nn_source(b, l, 0), l->in[0].rank - 1);
-	td_shape shape = normalized(l);
+	if (!axes_fit(b, l))
+		return false;
+	shape = normalized(l);
 	return !o->elementwise_affine || (nn_declare(b, l, "weight", &shape, fans, &nn_ones, NULL) &&
 						 nn_declare(b, l, "bias", &shape, fans, &nn_zeros, NULL));
 }
@@ -150,19 +160,25 @@ static td_value *layer_norm_forward(const struct nn_pass *p, const struct nn_lay
 	return td_layer_norm(p->c, x[0], l->param[0], l->param[1], (int)o->axes, o->eps);
 }
 
-static void layer_norm_torch(const struct nn_layer *l, struct buf *out)
+/* The module KIND, whose eps is EPS where none is given. */
+static void put_rows(const struct nn_layer *l, const char *kind, double eps, struct buf *out)
 {
 	const struct layer_norm_options *o = l->options;
 	td_shape shape = normalized(l);
 	char number[32];
 
-	buf_puts(out, "nn.LayerNorm((");
+	buf_printf(out, "nn.%s((", kind);
 	for (int i = 0; i < shape.rank; i++)
 		buf_printf(out, "%lld, ", (long long)shape.dim[i]);
 	buf_puts(out, ")");
-	if (o->eps != 1e-5)
+	if (o->eps != eps)
 		buf_printf(out, ", eps=%s", nn_number(o->eps, number));
 	buf_puts(out, o->elementwise_affine ? ")" : ", elementwise_affine=False)");
+}
+
+static void layer_norm_torch(const struct nn_layer *l, struct buf *out)
+{
+	put_rows(l, "LayerNorm", 1e-5, out);
 }
 
 const struct nn_layer_type nn_layer_norm = {
@@ -176,6 +192,54 @@ const struct nn_layer_type nn_layer_norm = {
 	.forward = layer_norm_forward,
 	.flops = norm_flops,
 	.torch = layer_norm_torch,
+};
+
+/* ---- rms_norm: each sample with a mean square of 1 over its last axes -------------------------------------------- */
+
+#define RMS_EPS "1.1920928955078125e-07" /* of float32, as torch has it where none is given */
+
+static const struct opt rms_norm_opts[] = {
+	{ NN_ROW(layer_norm_options, axes), .kind = OPT_INT, .value = "1", .low = 1, .high = TD_MAX_RANK - 1,
+		.doc = "How many axes, counted from the last one, are normalised together." },
+	NN_FLOAT_ROW(layer_norm_options, eps, 0, 1, RMS_EPS, "Added to the mean square."),
+	NN_FLAG_ROW(layer_norm_options, elementwise_affine, "true", "Learn a scale for each element."),
+};
+
+static bool rms_norm_build(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct layer_norm_options *o = l->options;
+	struct nn_fans fans = { 1, 1 };
+	td_shape shape;
+
+	if (!axes_fit(b, l))
+		return false;
+	shape = normalized(l);
+	return !o->elementwise_affine || nn_declare(b, l, "weight", &shape, fans, &nn_ones, NULL);
+}
+
+static td_value *rms_norm_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct layer_norm_options *o = l->options;
+
+	return td_rms_norm(p->c, x[0], l->param[0], (int)o->axes, o->eps);
+}
+
+static void rms_norm_torch(const struct nn_layer *l, struct buf *out)
+{
+	put_rows(l, "RMSNorm", strtod(RMS_EPS, NULL), out);
+}
+
+const struct nn_layer_type nn_rms_norm = {
+	.type = { .name = "rms_norm",
+		.doc = "Divide each sample by its size over its last axes, as torch.nn.RMSNorm.",
+		.options = rms_norm_opts,
+		.n_options = TD_COUNT(rms_norm_opts),
+		.n_bytes = sizeof(struct layer_norm_options),
+		.inferred = layer_norm_inferred },
+	.build = rms_norm_build,
+	.forward = rms_norm_forward,
+	.flops = norm_flops,
+	.torch = rms_norm_torch,
 };
 
 /* ---- dropout: zero with probability p while training, and scale the rest by 1/(1-p) ---------------------------- */

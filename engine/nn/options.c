@@ -7,7 +7,7 @@
 
 #define POINTER_BYTES 256 /* a longer JSON pointer is cut: it is for people to read */
 #define VALUE_SHOWN   60  /* bytes of a wrong value that a fault repeats */
-#define NAMES_MOST    64  /* names that a hint chooses from */
+#define NAMES_MOST    256 /* names that a hint chooses from */
 
 struct reading {
 	struct arena *arena;
@@ -167,6 +167,13 @@ static void ints_read(struct reading *r, const struct opt *o, const cJSON *v, co
 	const cJSON *item;
 	int i = 0;
 
+	if (o->alone && cJSON_IsNumber(v)) {
+		list->n = 1;
+		list->items = arena_alloc(r->arena, sizeof *list->items);
+		list->items[0] = 0;
+		int_read(r, o, v, pointer, &list->items[0]);
+		return;
+	}
 	if (!list_sized(r, v, pointer, o->least, o->most, "integers"))
 		return;
 	list->n = cJSON_GetArraySize(v);

@@ -17,7 +17,7 @@ enum opt_kind {
 	OPT_ENUM,          /* int: index into `names` */
 	OPT_PAIR,          /* int64_t[2]; a single integer stands for both, or where `alone`, leaves the second 0; words
 			    * of `names` (NULL: none) are -1, -2, ... for both */
-	OPT_INTS,          /* struct opt_ints, `least` to `most` of them */
+	OPT_INTS,          /* struct opt_ints, `least` to `most` of them; `alone`: or one integer */
 	OPT_FLOATS2,       /* double[2] */
 	OPT_FLOATS,        /* struct opt_floats, 1 to `most` of them */
 	OPT_STRINGS,       /* struct opt_strings, up to `most` of up to `high` characters; `alone`: or one string */
@@ -42,7 +42,7 @@ struct opt {
 	bool above;        /* LOW itself is not allowed */
 	bool below;        /* HIGH itself is not allowed */
 	bool required;
-	bool alone;               /* see OPT_PAIR, OPT_STRINGS */
+	bool alone;               /* see OPT_PAIR, OPT_INTS, OPT_STRINGS */
 	bool optional;            /* of OPT_SECTION: where it is absent the schema fills in nothing */
 	int least, most;          /* entries of a list */
 	const char *const *names; /* of OPT_STRING, OPT_ENUM, OPT_PAIR and OPT_INT_OR_WORD; NULL-terminated */

@@ -63,8 +63,10 @@ static cJSON *either_schema(cJSON *a, cJSON *b)
 
 static cJSON *ints_schema(const struct opt *o, cJSON *defs)
 {
+	cJSON *list = array_schema(number_schema(o, "integer"), o->least, o->most);
+
 	(void)defs;
-	return array_schema(number_schema(o, "integer"), o->least, o->most);
+	return o->alone ? either_schema(number_schema(o, "integer"), list) : list;
 }
 
 static cJSON *floats2_schema(const struct opt *o, cJSON *defs)
