@@ -331,7 +331,7 @@ static struct units slice_units(const slice_attrs *a, int64_t size, int64_t *cou
 	int64_t from = a->parts ? TD_MIN(a->start * per, size) : within(a->start, size);
 	int64_t to = a->parts ? TD_MIN(from + per, size) : within(a->end, size);
 
-	*count = to > from ? (to - from + a->step - 1) / a->step : 0;
+	*count = to > from ? (to - from - 1) / a->step + 1 : 0;
 	return (struct units){ from, a->step };
 }
 

@@ -4,6 +4,8 @@
 
 #include "td_ops.h"
 
+#define PAD_MOST ((int64_t)1 << 46) /* elements before or after an axis */
+
 typedef struct pad_attrs {
 	int64_t before[TD_MAX_RANK], after[TD_MAX_RANK]; /* elements, by axis; of a constant padding also negative */
 	int64_t mode;                                    /* td_pad_mode */
@@ -196,6 +198,10 @@ TD_API td_value *td_pad(td_ctx *c, td_value *x, const int64_t *pads, int n_pairs
 	if (n_pairs < 0 || n_pairs > x->shape.rank)
 		return td_fail(c, TD_SHAPE, "pad: %s does not have the %d axes that are to be padded",
 			td_shape_text(&x->shape, text), n_pairs);
+	for (int i = 0; i < 2 * n_pairs; i++)
+		if (pads[i] > PAD_MOST || pads[i] < -PAD_MOST)
+			return td_fail(c, TD_TOO_LARGE, "pad: %lld elements are more than any memory holds",
+				(long long)pads[i]);
 	for (int i = 0; i < n_pairs; i++) {
 		a.before[x->shape.rank - 1 - i] = pads[2 * i];
 		a.after[x->shape.rank - 1 - i] = pads[2 * i + 1];
