@@ -156,6 +156,7 @@ UNIT_TESTS     = $(UNIT_SOURCES:%.c=$(B)/%)
 
 $(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
 $(B)/tests/ops/test_ops: tests/ops/suite.c
+$(B)/tests/ops/test_random_graphs: tests/ops/random_graphs.c tests/ops/random_rows.c
 $(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
 	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka -lz $(LIBS_ALL)
@@ -206,9 +207,10 @@ fuzz-run: $(FUZZERS)
 # Those that decode datasets keep the columns in memory: tests/fuzz/columns.c comes before the library's.
 FUZZ_COLUMNS = $(patsubst %.c,$(B)/%,$(shell grep -l '"prepare.h"' tests/fuzz/fuzz_*.c))
 $(FUZZ_COLUMNS): tests/fuzz/columns.c
+$(B)/tests/fuzz/fuzz_programs: tests/ops/random_graphs.c tests/ops/random_rows.c
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libserver.a $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
-	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $(filter %.c,$^) $(filter %.a,$^) -lz $(LIBS_ALL)
+	$(call Q,cc)$(CC) $(CFLAGS) -Itests -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $(filter %.c,$^) $(filter %.a,$^) -lz $(LIBS_ALL)
 
 ## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it
 .PHONY: bench peers
