@@ -225,19 +225,6 @@ TD_KERNEL(k_resample, (void *y, const void *x, int64_t channels, int64_t width, 
 TD_KERNEL(k_resample_dx, (void *dx, const void *dy, int64_t channels, int64_t width, const struct k_taps *rows,
 				 const struct k_taps *columns))
 
-/* Resizing along one axis: output i is the sum of weight[t] times element place[t], t = first[i] .. first[i + 1] - 1. */
-struct k_taps {
-	int64_t n_out;
-	const int64_t *first; /* n_out + 1 */
-	const int64_t *place;
-	const double *weight;
-};
-/* One image [H, WIDTH, C] to [rows->n_out, columns->n_out, C]; and the gradient, added to DX. */
-TD_KERNEL(k_resample, (void *y, const void *x, int64_t channels, int64_t width, const struct k_taps *rows,
-			      const struct k_taps *columns))
-TD_KERNEL(k_resample_dx, (void *dx, const void *dy, int64_t channels, int64_t width, const struct k_taps *rows,
-				 const struct k_taps *columns))
-
 /* Normalisation.  M rows of N elements; a statistic for each column (batch norm), or for each row (layer norm). */
 TD_KERNEL(k_columns_sum, (double *acc, const void *x, int64_t m, int64_t n))
 TD_KERNEL(k_columns_squares, (double *acc, const void *x, const double *mean, int64_t m, int64_t n))
