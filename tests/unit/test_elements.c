@@ -1,0 +1,477 @@
+/* Elementwise ops, reductions, order and randomness where the values are special: NaN, infinities, ties, zeros,
+ * integers at their ends, mixed types.  The op suite checks everything else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "core/core.h"
+
+#define VECTOR(...) vector(c, (double[]){ __VA_ARGS__ }, (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)))
+#define ALL         TD_ALL_AXES
+
+static td_ctx *c;
+
+static int begin(void **state)
+{
+	(void)state;
+	c = td_ctx_create(&(td_ctx_options){ .threads = 2, .seed = 3 });
+	td_step_begin(c);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	td_step_end(c);
+	td_ctx_free(c);
+	return 0;
+}
+
+static td_value *held[64];
+static int n_held;
+
+/* Released by the next test. */
+static td_value *hold(td_value *v)
+{
+	assert_true(n_held < (int)TD_COUNT(held));
+	return held[n_held++] = v;
+}
+
+static int drop(void **state)
+{
+	for (int i = 0; i < n_held; i++)
+		td_unref(held[i]);
+	n_held = 0;
+	return end(state);
+}
+
+static td_value *vector(td_ctx *ctx, const double *data, int n)
+{
+	td_shape shape = td_shape_make(TD_F64, 1, n);
+
+	return hold(td_tensor(ctx, &shape, data));
+}
+
+static td_value *as(td_value *v, td_dtype d)
+{
+	return td_cast(c, v, d);
+}
+
+/* V holds exactly these numbers; NaN equals NaN, and 0 differs from -0. */
+#define HOLDS(v, ...) holds(v, (double[]){ __VA_ARGS__ }, (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)))
+
+static void holds(td_value *v, const double *want, int n)
+{
+	double got[64];
+
+	assert_int_equal(td_error(c)->status, TD_OK);
+	assert_non_null(v);
+	assert_int_equal(td_shape_count(td_shape_of(v)), n);
+	td_read(td_cast(c, v, TD_F64), got);
+	for (int i = 0; i < n; i++) {
+		if (isnan(want[i]) && isnan(got[i]))
+			continue;
+		if (fabs(got[i] - want[i]) > 1e-12 * fabs(want[i]) || isnan(got[i]) != isnan(want[i]) ||
+			isinf(got[i]) != isinf(want[i]) || signbit(got[i]) != signbit(want[i]))
+			fail_msg("element %d is %.17g, not %.17g", i, got[i], want[i]);
+	}
+}
+
+/* The gradient of sum(Y) by X. */
+static td_value *gradient(td_value *y, td_value *x)
+{
+	td_value *loss = td_sum(c, y, ALL, false), *g;
+
+	td_gradients(c, &loss, NULL, 1, &x, 1, 0, &g);
+	return g;
+}
+
+static td_value *leaf(td_value *v)
+{
+	td_require_grad(v, true);
+	return v;
+}
+
+static void refused(const char *words)
+{
+	assert_int_not_equal(td_error(c)->status, TD_OK);
+	if (!strstr(td_error(c)->text, words))
+		fail_msg("\"%s\" does not say \"%s\"", td_error(c)->text, words);
+	td_error_clear(c);
+}
+
+/* ---- Elements ---------------------------------------------------------------------------------------------------- */
+
+static void integers_wrap_around_and_keep_their_type(void **state)
+{
+	td_value *big = as(VECTOR(2147483647, -2147483648.0), TD_I32), *one = as(VECTOR(1), TD_I32);
+	td_value *bytes = as(VECTOR(250, 3), TD_U8), *ten = as(VECTOR(10), TD_U8);
+
+	(void)state;
+	HOLDS(td_add(c, big, one), -2147483648.0, -2147483647.0);
+	HOLDS(td_sub(c, big, one), 2147483646, 2147483647);
+	HOLDS(td_neg(c, big), -2147483647.0, -2147483648.0);
+	HOLDS(td_add(c, bytes, ten), 4, 13);
+	HOLDS(td_mul(c, bytes, ten), 196, 30);
+	assert_int_equal(td_shape_of(td_mul(c, bytes, ten))->dtype, TD_U8);
+	HOLDS(td_abs(c, as(VECTOR(-5, 0, 7), TD_I64)), 5, 0, 7);
+	HOLDS(td_sign(c, as(VECTOR(-5, 0, 7), TD_I32)), -1, 0, 1);
+}
+
+static void a_remainder_has_the_sign_of_the_divisor(void **state)
+{
+	td_value *smallest = as(VECTOR(-9223372036854775808.0, 4), TD_I64), *by = as(VECTOR(-1, 0), TD_I64);
+
+	(void)state;
+	HOLDS(td_remainder(c, VECTOR(-7, 7, -7, 7, 6), VECTOR(3, -3, -3, 3, 3)), 2, -2, -1, 1, 0);
+	HOLDS(td_remainder(c, VECTOR(1, INFINITY), VECTOR(0, 2)), NAN, NAN);
+	HOLDS(td_remainder(c, as(VECTOR(-7, 7), TD_I32), as(VECTOR(3, -3), TD_I32)), 2, -2);
+	HOLDS(td_remainder(c, smallest, by), 0, 0); /* neither of which the processor would survive */
+}
+
+static void the_larger_of_a_nan_is_the_nan_and_ties_share_the_gradient(void **state)
+{
+	td_value *a = leaf(VECTOR(1, 5, 2, NAN, 3)), *b = leaf(VECTOR(4, 5, 1, 0, NAN));
+
+	(void)state;
+	HOLDS(td_maximum(c, a, b), 4, 5, 2, NAN, NAN);
+	HOLDS(td_minimum(c, a, b), 1, 5, 1, NAN, NAN);
+	a = leaf(VECTOR(1, 5, 2));
+	b = leaf(VECTOR(4, 5, 1));
+	HOLDS(gradient(td_maximum(c, a, b), a), 0, 0.5, 1);
+	HOLDS(gradient(td_maximum(c, a, b), b), 1, 0.5, 0);
+	HOLDS(gradient(td_minimum(c, a, b), a), 1, 0.5, 0);
+}
+
+static void a_clamp_may_be_open_and_keeps_nan(void **state)
+{
+	td_value *x = VECTOR(-3, 0.5, 4, NAN);
+
+	(void)state;
+	HOLDS(td_clamp(c, x, -INFINITY, 1), -3, 0.5, 1, NAN);
+	HOLDS(td_clamp(c, x, 0, INFINITY), 0, 0.5, 4, NAN);
+	HOLDS(td_clamp(c, VECTOR(-3, 0.5, 4), 2, 1), 1, 1, 1); /* torch: the upper bound wins */
+	x = leaf(VECTOR(-1, 0, 0.5, 1, 2));
+	HOLDS(gradient(td_clamp(c, x, 0, 1), x), 0, 1, 1, 1, 0);
+}
+
+static void rounding_goes_to_even(void **state)
+{
+	td_value *x = VECTOR(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5);
+
+	(void)state;
+	HOLDS(td_round(c, x), -2, -2, -0.0, 0, 2, 2);
+	HOLDS(td_floor(c, x), -3, -2, -1, 0, 1, 2);
+	HOLDS(td_ceil(c, x), -2, -1, -0.0, 1, 2, 3);
+}
+
+static void powers_of_zero_have_the_slopes_of_torch(void **state)
+{
+	td_value *a = leaf(VECTOR(0, 0, 2, -2)), *b = leaf(VECTOR(0, 3, 0, 2));
+
+	(void)state;
+	HOLDS(td_pow(c, a, b), 1, 0, 1, 4);
+	HOLDS(gradient(td_pow(c, a, b), a), 0, 0, 0, -4);
+	a = leaf(VECTOR(0, 0, 2));
+	b = leaf(VECTOR(0, 3, 3));
+	HOLDS(gradient(td_pow(c, a, b), b), 0, 0, 8 * log(2));
+	a = leaf(VECTOR(-3, 0, 2));
+	HOLDS(td_pow_by(c, a, 3), -27, 0, 8);
+	HOLDS(gradient(td_pow_by(c, a, 3), a), 27, 0, 12);
+	HOLDS(td_pow_by(c, a, 0), 1, 1, 1);
+}
+
+static void a_nan_is_equal_to_nothing(void **state)
+{
+	td_value *a = VECTOR(NAN, INFINITY, -0.0, 1), *b = VECTOR(NAN, INFINITY, 0.0, 2);
+
+	(void)state;
+	HOLDS(td_equal(c, a, b), 0, 1, 1, 0);
+	HOLDS(td_not_equal(c, a, b), 1, 0, 0, 1);
+	HOLDS(td_less(c, a, b), 0, 0, 0, 1);
+	HOLDS(td_greater_equal(c, a, b), 0, 1, 1, 0);
+	HOLDS(td_greater(c, b, a), 0, 0, 0, 1);
+	HOLDS(td_isnan(c, a), 1, 0, 0, 0);
+	HOLDS(td_isfinite(c, a), 0, 0, 1, 1);
+	HOLDS(td_isfinite(c, as(VECTOR(1, 2), TD_I32)), 1, 1);
+	HOLDS(td_logical_and(c, a, VECTOR(1, 0, 1, 1)), 1, 0, 0, 1);
+	HOLDS(td_logical_or(c, VECTOR(0, 2), VECTOR(0, 0)), 0, 1);
+	HOLDS(td_logical_not(c, as(VECTOR(0, 2), TD_I64)), 1, 0);
+}
+
+static void what_where_does_not_choose_has_no_influence(void **state)
+{
+	td_value *x = leaf(VECTOR(-1, 0, 4)), *is_positive = td_less(c, VECTOR(0, 0, 0), x);
+	td_value *y = td_where(c, is_positive, td_log(c, x), x);
+
+	(void)state;
+	HOLDS(y, -1, 0, log(4));
+	HOLDS(td_where(c, is_positive, as(VECTOR(1, 2, 3), TD_I64), as(VECTOR(9), TD_I64)), 9, 9, 3);
+	y = td_where(c, is_positive, VECTOR(NAN, NAN, 5), x);
+	HOLDS(gradient(y, x), 1, 1, 0);
+	td_where(c, x, x, x);
+	refused("cast it to bool");
+}
+
+static void mixed_types_are_refused_with_the_cast_to_write(void **state)
+{
+	td_value *f = VECTOR(1, 2), *i = as(f, TD_I64), *b = as(f, TD_BOOL);
+
+	(void)state;
+	assert_null(td_add(c, f, i));
+	refused("add takes inputs of one type, not float64[2] and int64[2]; cast the second to float64");
+	assert_null(td_mul(c, as(f, TD_U8), i));
+	refused("cast the first to int64");
+	assert_null(td_exp(c, i));
+	refused("exp takes floating values, not int64[2]; cast it to float32");
+	assert_null(td_add(c, b, b));
+	refused("add takes numbers, not bool[2]; cast it to int64");
+	assert_null(td_mean(c, i, ALL, false));
+	refused("cast it to float32");
+}
+
+/* ---- Axes -------------------------------------------------------------------------------------------------------- */
+
+static void the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient(void **state)
+{
+	td_value *x = leaf(VECTOR(3, 1, 3, 2));
+
+	(void)state;
+	HOLDS(td_max(c, x, ALL, false), 3);
+	HOLDS(gradient(td_max(c, x, ALL, false), x), 0.5, 0, 0.5, 0);
+	HOLDS(gradient(td_min(c, x, ALL, false), x), 0, 1, 0, 0);
+	HOLDS(td_max(c, VECTOR(1, NAN, 2), ALL, false), NAN);
+	HOLDS(td_min(c, VECTOR(1, NAN, 2), ALL, false), NAN);
+	HOLDS(td_max(c, VECTOR(-INFINITY, -INFINITY), ALL, false), -INFINITY);
+	HOLDS(td_max(c, as(VECTOR(-9, -3), TD_I32), ALL, false), -3);
+	assert_null(td_max(c, hold(td_tensor(c, &(td_shape){ .dtype = TD_F32, .rank = 1 }, NULL)), ALL, false));
+	refused("no elements");
+}
+
+static void a_product_beside_zeros_has_its_gradient_at_the_zero(void **state)
+{
+	td_value *x = leaf(VECTOR(2, 3, 4));
+
+	(void)state;
+	HOLDS(gradient(td_prod(c, x, ALL, false), x), 12, 8, 6);
+	x = leaf(VECTOR(2, 0, 4));
+	HOLDS(gradient(td_prod(c, x, ALL, false), x), 0, 8, 0);
+	x = leaf(VECTOR(0, 0, 4));
+	HOLDS(gradient(td_prod(c, x, ALL, false), x), 0, 0, 0);
+	HOLDS(td_prod(c, as(VECTOR(3, 100, 7), TD_U8), ALL, false), 2100);
+}
+
+static void sums_of_integers_are_int64(void **state)
+{
+	td_value *bytes = as(VECTOR(200, 200, 200), TD_U8), *truths = as(VECTOR(1, 0, 5), TD_BOOL);
+
+	(void)state;
+	HOLDS(td_sum(c, bytes, ALL, false), 600);
+	HOLDS(td_sum(c, truths, ALL, false), 2);
+	assert_int_equal(td_shape_of(td_sum(c, truths, ALL, false))->dtype, TD_I64);
+	HOLDS(td_cumsum(c, bytes, 0, false), 200, 400, 600);
+	HOLDS(td_any(c, truths, ALL, false), 1);
+	HOLDS(td_all(c, truths, ALL, false), 0);
+	HOLDS(td_any(c, VECTOR(0, NAN), ALL, false), 1);
+}
+
+static void logsumexp_is_exact_at_infinities_and_does_not_overflow(void **state)
+{
+	td_value *x = leaf(VECTOR(-INFINITY, -INFINITY));
+
+	(void)state;
+	HOLDS(td_logsumexp(c, VECTOR(1000, 1000), ALL, false), 1000 + log(2));
+	HOLDS(td_logsumexp(c, VECTOR(-1000, -INFINITY), ALL, false), -1000);
+	HOLDS(td_logsumexp(c, VECTOR(0, INFINITY), ALL, false), INFINITY);
+	HOLDS(td_logsumexp(c, VECTOR(0, NAN), ALL, false), NAN);
+	HOLDS(td_logsumexp(c, x, ALL, false), -INFINITY);
+	HOLDS(gradient(td_logsumexp(c, x, ALL, false), x), 0, 0);
+}
+
+static void variances_are_corrected_as_in_torch(void **state)
+{
+	td_value *x = leaf(VECTOR(1, 2, 3, 6));
+
+	(void)state;
+	HOLDS(td_var(c, x, ALL, 1, false), 14.0 / 3);
+	HOLDS(td_var(c, x, ALL, 0, false), 14.0 / 4);
+	HOLDS(td_std(c, x, ALL, 1, true), sqrt(14.0 / 3));
+	HOLDS(td_var(c, VECTOR(5), ALL, 1, false), NAN);
+	HOLDS(td_var(c, VECTOR(1e8, 1e8 + 1, 1e8 + 2), ALL, 1, false), 1); /* no difference of large squares */
+}
+
+static void roots_at_zero_have_the_slope_zero(void **state)
+{
+	td_value *x = leaf(VECTOR(0, 0)), *same = leaf(VECTOR(4, 4));
+
+	(void)state;
+	HOLDS(td_norm(c, VECTOR(3, -4), 2, ALL, false), 5);
+	HOLDS(td_norm(c, VECTOR(3, -4), 1, ALL, false), 7);
+	HOLDS(td_norm(c, VECTOR(3, -4), INFINITY, ALL, false), 4);
+	HOLDS(gradient(td_norm(c, x, 2, ALL, false), x), 0, 0);
+	HOLDS(gradient(td_norm(c, x, 1, ALL, false), x), 0, 0);
+	HOLDS(gradient(td_norm(c, x, INFINITY, ALL, false), x), 0, 0);
+	HOLDS(gradient(td_std(c, same, ALL, 1, false), same), 0, 0);
+	assert_null(td_norm(c, x, 3, ALL, false));
+	refused("1, 2 or infinity");
+}
+
+/* ---- Order ------------------------------------------------------------------------------------------------------- */
+
+static void sorting_is_stable_and_nan_is_the_largest(void **state)
+{
+	td_value *x = leaf(VECTOR(2, NAN, -INFINITY, 2, -0.0, 0.0, INFINITY)), *i;
+
+	(void)state;
+	HOLDS(td_sort(c, x, 0, false, &i), -INFINITY, -0.0, 0.0, 2, 2, INFINITY, NAN);
+	HOLDS(i, 2, 4, 5, 0, 3, 6, 1);
+	HOLDS(td_sort(c, x, -1, true, &i), NAN, INFINITY, 2, 2, -0.0, 0.0, -INFINITY);
+	HOLDS(i, 1, 6, 0, 3, 4, 5, 2);
+	HOLDS(td_argsort(c, as(VECTOR(9223372036854774784.0, -9223372036854775808.0, 0), TD_I64), 0, true), 0, 2, 1);
+	HOLDS(td_argmin(c, VECTOR(3, 1, 1), 0), 1);
+	HOLDS(td_argmin(c, VECTOR(3, NAN, 1), 0), 1);
+}
+
+static void the_largest_k_come_with_their_places_and_gradients(void **state)
+{
+	td_value *x = leaf(VECTOR(1, 9, 4, 9, 2)), *i, *y = td_topk(c, x, 3, 0, true, &i);
+
+	(void)state;
+	HOLDS(y, 9, 9, 4);
+	HOLDS(i, 1, 3, 2);
+	HOLDS(gradient(td_mul(c, y, VECTOR(1, 2, 3)), x), 0, 1, 3, 2, 0);
+	HOLDS(td_topk(c, x, 2, 0, false, NULL), 1, 2);
+	assert_null(td_topk(c, x, 6, 0, true, &i));
+	assert_null(i);
+	refused("no 6 elements");
+}
+
+static void every_permutation_of_a_long_row_is_sorted(void **state)
+{
+	enum { N = 1000 };
+	double x[N], sorted[N];
+	int64_t order[N];
+	td_value *v, *i, *y;
+
+	(void)state;
+	for (int k = 0; k < N; k++)
+		x[k] = (double)((k * 7919 + 13) % 331);
+	v = vector(c, x, N);
+	y = td_sort(c, v, 0, false, &i);
+	td_read(y, sorted);
+	td_read(i, order);
+	for (int k = 0; k < N; k++) {
+		assert_true(sorted[k] == x[order[k]]);
+		if (k)
+			assert_true(
+				sorted[k - 1] < sorted[k] || (sorted[k - 1] == sorted[k] && order[k - 1] < order[k]));
+	}
+}
+
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
+
+static void a_batch_of_products_is_each_product(void **state)
+{
+	enum { B = 3, M = 70, K = 40, N = 50 };
+	td_shape sa = td_shape_make(TD_F32, 3, B, M, K), sb = td_shape_make(TD_F32, 3, B, K, N);
+	float *a = MEM_NEW_N(float, B *M *K), *b = MEM_NEW_N(float, B *K *N), *y = MEM_NEW_N(float, B *M *N),
+	      *each = MEM_NEW_N(float, M *N);
+
+	(void)state;
+	for (int i = 0; i < B * M * K; i++)
+		a[i] = (float)sin(i);
+	for (int i = 0; i < B * K * N; i++)
+		b[i] = (float)cos(i);
+	td_read(td_matmul(c, hold(td_tensor(c, &sa, a)), hold(td_tensor(c, &sb, b)), false, false), y);
+	sa = td_shape_make(TD_F32, 2, M, K);
+	sb = td_shape_make(TD_F32, 2, K, N);
+	for (int i = 0; i < B; i++) {
+		td_value *ai = hold(td_tensor(c, &sa, a + i * M * K)), *bi = hold(td_tensor(c, &sb, b + i * K * N));
+
+		td_read(td_matmul(c, ai, bi, false, false), each);
+		assert_memory_equal(each, y + i * M * N, sizeof(float) * M * N);
+	}
+	mem_free(a);
+	mem_free(b);
+	mem_free(y);
+	mem_free(each);
+}
+
+static void vectors_have_inner_and_outer_products(void **state)
+{
+	td_value *a = VECTOR(1, 2), *b = VECTOR(3, 4), *three = VECTOR(1, 2, 3);
+
+	(void)state;
+	HOLDS(td_dot(c, a, b), 11);
+	HOLDS(td_outer(c, a, three), 1, 2, 3, 2, 4, 6);
+	HOLDS(td_lerp(c, a, b, VECTOR(0.5)), 2, 3);
+	assert_null(td_dot(c, a, three));
+	refused("two vectors of one size");
+}
+
+/* ---- Randomness -------------------------------------------------------------------------------------------------- */
+
+static void random_numbers_have_their_moments(void **state)
+{
+	td_shape shape = td_shape_make(TD_F32, 1, 200000);
+	td_value *x = hold(td_tensor(c, &shape, NULL)), *u, *n, *b;
+
+	(void)state;
+	u = td_uniform_like(c, x, -1, 3);
+	n = td_normal_like(c, x, 2, 0.5);
+	b = td_bernoulli(c, td_uniform_like(c, x, 0.25, 0.25));
+	assert_true(fabs(td_item(td_mean(c, u, ALL, false)) - 1) < 0.01);
+	assert_true(fabs(td_item(td_var(c, u, ALL, 1, false)) - 16.0 / 12) < 0.01);
+	assert_true(td_item(td_min(c, u, ALL, false)) >= -1 && td_item(td_max(c, u, ALL, false)) < 3);
+	assert_true(fabs(td_item(td_mean(c, n, ALL, false)) - 2) < 0.01);
+	assert_true(fabs(td_item(td_std(c, n, ALL, 1, false)) - 0.5) < 0.005);
+	assert_true(fabs(td_item(td_mean(c, b, ALL, false)) - 0.25) < 0.005);
+	assert_true(
+		td_item(td_max(c, td_sub(c, td_uniform_like(c, x, -1, 3), u), ALL, false)) > 1); /* another stream */
+}
+
+static void a_random_order_holds_each_number_once(void **state)
+{
+	td_value *x = VECTOR(0, 0, 0, 0, 0, 0, 0, 0, 0, 0), *order = td_randperm_like(c, x);
+
+	(void)state;
+	HOLDS(td_sort(c, order, 0, false, NULL), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+	assert_true(td_item(td_sum(c, td_equal(c, order, td_sort(c, order, 0, false, NULL)), ALL, false)) < 10);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, drop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(integers_wrap_around_and_keep_their_type),
+		TEST(a_remainder_has_the_sign_of_the_divisor),
+		TEST(the_larger_of_a_nan_is_the_nan_and_ties_share_the_gradient),
+		TEST(a_clamp_may_be_open_and_keeps_nan),
+		TEST(rounding_goes_to_even),
+		TEST(powers_of_zero_have_the_slopes_of_torch),
+		TEST(a_nan_is_equal_to_nothing),
+		TEST(what_where_does_not_choose_has_no_influence),
+		TEST(mixed_types_are_refused_with_the_cast_to_write),
+		TEST(the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient),
+		TEST(a_product_beside_zeros_has_its_gradient_at_the_zero),
+		TEST(sums_of_integers_are_int64),
+		TEST(logsumexp_is_exact_at_infinities_and_does_not_overflow),
+		TEST(variances_are_corrected_as_in_torch),
+		TEST(roots_at_zero_have_the_slope_zero),
+		TEST(sorting_is_stable_and_nan_is_the_largest),
+		TEST(the_largest_k_come_with_their_places_and_gradients),
+		TEST(every_permutation_of_a_long_row_is_sorted),
+		TEST(a_batch_of_products_is_each_product),
+		TEST(vectors_have_inner_and_outer_products),
+		TEST(random_numbers_have_their_moments),
+		TEST(a_random_order_holds_each_number_once),
+	};
+
+	return cmocka_run_group_tests_name("elements", tests, NULL, NULL);
+}
