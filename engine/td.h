@@ -310,6 +310,19 @@ td_node *td_initialise_variables(td_ctx *c);
 td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta);
 td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta);
 
+/* ---- Graphs as text ---------------------------------------------------------------------------------------------- */
+
+struct buf;
+
+/* Append G to OUT as JSON that people can read; the elements of variables are not part of it (see
+ * io/io.h for files of tensors).  TD_UNSUPPORTED names an op that cannot be saved. */
+td_status td_graph_save(td_graph *g, struct buf *out, struct err *e);
+/* The reverse.  The text may be hostile: what it says is checked as what a program says, and its variables take at most
+ * VARIABLE_BYTES_MOST; they must be written before they are read.  NULL: C has the error, with the place in the text.
+ */
+#define TD_GRAPH_TEXT_MOST (64 << 20) /* bytes */
+td_graph *td_graph_load(td_ctx *c, const char *text, size_t length, int64_t variable_bytes_most);
+
 /* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
 /* A program that computes FETCHES and every recorded effect (assignments, updates).  Passes run here, once.

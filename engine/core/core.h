@@ -313,6 +313,7 @@ bool td__graph_open(td_ctx *c, const char *what);
 /* A new variable by its whole name. */
 td_value *td__variable_add(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable);
 void td__graph_index(td_graph *g); /* give every node and value without one its path */
+void td__name_node(td_graph *g, td_node *n, const char *path); /* N, added last, is called PATH, which is free */
 void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
 	void (*each)(void *arg, const td_node_view *node), void *arg);
 /* "float32[?, 784]": as a placeholder was declared. */

@@ -49,13 +49,19 @@ static void name_node(td_graph *g, td_node *n)
 	mem_free(path);
 }
 
+void td__name_node(td_graph *g, td_node *n, const char *path)
+{
+	n->path = claim(g, path, NULL, n);
+}
+
 void td__graph_index(td_graph *g)
 {
 	for (; g->n_named_values < g->n_values; g->n_named_values++)
 		if (!g->values[g->n_named_values]->producer)
 			name_source(g, g->values[g->n_named_values]);
 	for (; g->n_named_nodes < g->n_nodes; g->n_named_nodes++)
-		name_node(g, g->nodes[g->n_named_nodes]);
+		if (!g->nodes[g->n_named_nodes]->path)
+			name_node(g, g->nodes[g->n_named_nodes]);
 }
 
 static td_value *output(const td_named *named, int i)

@@ -143,17 +143,29 @@ td_node *td_initialise_variables(td_ctx *c)
 
 	TD_ASSERT(g);
 	td_group_begin(c);
+	td_no_grad_begin(c);
 	for (int i = 0; i < g->n_variables; i++)
 		td_initialise(c, g->variables[i].symbol, &g->variables[i].init, g->variables[i].name);
+	td_no_grad_end(c);
 	return td_group_end(c, "initialise_variables");
 }
 
 td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta)
 {
-	return td_assign(c, variable, td_add(c, variable, delta));
+	td_value *result;
+
+	td_no_grad_begin(c);
+	result = td_assign(c, variable, td_add(c, variable, delta));
+	td_no_grad_end(c);
+	return result;
 }
 
 td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta)
 {
-	return td_assign(c, variable, td_sub(c, variable, delta));
+	td_value *result;
+
+	td_no_grad_begin(c);
+	result = td_assign(c, variable, td_sub(c, variable, delta));
+	td_no_grad_end(c);
+	return result;
 }

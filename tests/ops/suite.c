@@ -1,6 +1,8 @@
 /* The op suite's checks: see suite.h. */
 #include "suite.h"
 
+#include "base/buf.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -206,14 +208,46 @@ static void run_eager(const td_op *op, const td_sample *s, int64_t batch, int th
 	td_ctx_free(c);
 }
 
-/* Record at the sample's own size, run at BATCH. */
+/* V of one graph in another that was saved from it. */
+static td_value *same_in(td_graph *to, td_graph *from, const td_value *v)
+{
+	return td_graph_find(to, td_graph_name_of(from, v));
+}
+
+/* G written down and read again, its variables filled as they are.  NULL: C's error, or an op that cannot be saved. */
+static td_graph *through_text(td_ctx *c, td_graph *g)
+{
+	td_graph *loaded = NULL;
+	struct err e = { 0 };
+	struct buf text;
+
+	buf_init(&text, 1 << 24);
+	if (!td_graph_save(g, &text, &e))
+		loaded = td_graph_load(c, text.data, text.len, 1 << 24);
+	else if (e.status != TD_UNSUPPORTED)
+		td_fail(c, e.status, "%s", e.text);
+	buf_release(&text);
+	for (int i = 0; loaded && i < g->n_values; i++) {
+		const td_value *tensor = g->values[i]->captured;
+		void *bytes = tensor ? mem_alloc(td_shape_bytes(&tensor->shape) + 1) : NULL;
+
+		if (tensor) {
+			td_read(tensor, bytes);
+			td_write(td_variable_tensor(same_in(loaded, g, g->values[i])), bytes);
+		}
+		mem_free(bytes);
+	}
+	return loaded;
+}
+
+/* Record at the sample's own size, run at BATCH; SAVED: what was saved and read again. */
 static const char *run_graph(
-	const td_op *op, const td_sample *s, int64_t batch, int threads, unsigned flags, struct outcome *o)
+	const td_op *op, const td_sample *s, int64_t batch, int threads, unsigned flags, bool saved, struct outcome *o)
 {
 	td_ctx *c = context(threads);
-	td_graph *g = td_graph_create();
+	td_graph *g = td_graph_create(), *loaded = NULL;
 	td_value *in[TD_MOST_IN] = { 0 }, *symbols[TD_MOST_IN] = { 0 }, *grads[TD_MOST_IN], *fetches[MOST_VALUES],
-		 *results[MOST_VALUES] = { 0 }, *y;
+		 *results[MOST_VALUES] = { 0 }, *written[TD_MOST_IN] = { 0 }, *y;
 	td_feed feeds[TD_MOST_IN];
 	int n_feeds = 0, n_fetches = 0, taken = 0;
 	const char *wrong = NULL;
@@ -240,7 +274,18 @@ static const char *run_graph(
 	for (int k = 0; k < s->n_in; k++)
 		if (grads[k])
 			fetches[n_fetches++] = grads[k];
-	session = td_session_create(c, g, fetches, n_fetches);
+	memcpy(written, in, sizeof written);
+	if (saved && !c->err.status)
+		loaded = through_text(c, g);
+	for (int k = 0; k < n_fetches && loaded; k++)
+		fetches[k] = same_in(loaded, g, fetches[k]);
+	for (int k = 0; k < n_feeds && loaded; k++)
+		feeds[k].placeholder = same_in(loaded, g, feeds[k].placeholder);
+	for (int k = 0; k < s->n_in && loaded; k++) {
+		const td_value *variable = s->in[k].variable ? same_in(loaded, g, td__graph_capture(g, in[k])) : NULL;
+		written[k] = variable ? td_variable_tensor(variable) : in[k]; /* not every op uses all of them */
+	}
+	session = td_session_create(c, loaded ? loaded : g, fetches, n_fetches);
 	if (session) {
 		td_session_set_flags(session, flags);
 		td_step_begin(c);
@@ -254,10 +299,11 @@ static const char *run_graph(
 			keep(o, grads[k] ? results[taken++] : NULL);
 		for (int k = 0; k < s->n_in; k++)
 			if (s->in[k].variable)
-				keep(o, in[k]);
+				keep(o, written[k]);
 	}
 	td_step_end(c);
 	td_session_free(session);
+	td_graph_free(loaded);
 	td_graph_free(g);
 	drop(in, s->n_in);
 	td_ctx_free(c);
@@ -298,9 +344,12 @@ const char *suite_same_bits(const td_op *op, const td_sample *s, int i)
 	static const struct {
 		int threads;
 		unsigned flags;
+		bool saved;
 		const char *name;
-	} runs[] = { { 1, TD_SESSION_UNOPTIMISED, "unoptimised graph" }, { 1, TD_SESSION_PARANOID, "planned graph" },
-		{ 2, TD_SESSION_PARANOID, "planned graph, 2 threads" } };
+	} runs[] = { { 1, TD_SESSION_UNOPTIMISED, false, "unoptimised graph" },
+		{ 1, TD_SESSION_PARANOID, false, "planned graph" },
+		{ 2, TD_SESSION_PARANOID, false, "planned graph, 2 threads" },
+		{ 1, TD_SESSION_PARANOID, true, "graph that was saved and read again" } };
 	bool batched = false;
 	const char *wrong = NULL;
 
@@ -316,7 +365,7 @@ const char *suite_same_bits(const td_op *op, const td_sample *s, int i)
 				(long long)batches[b]);
 		outcome_release(&other);
 		for (size_t r = 0; r < TD_COUNT(runs) && !wrong; r++) {
-			wrong = run_graph(op, s, batches[b], runs[r].threads, runs[r].flags, &other);
+			wrong = run_graph(op, s, batches[b], runs[r].threads, runs[r].flags, runs[r].saved, &other);
 			if (!wrong && !outcomes_equal(&eager, &other))
 				wrong = WRONG("%s sample %d, batch %lld: the %s gives other bits than eager mode",
 					op->name, i, (long long)batches[b], runs[r].name);

@@ -1,0 +1,562 @@
+/* A graph as a file that people can read: written here, read back through td_apply, so a file can say nothing that a
+ * program could not (see saved_graph.h for the words). */
+#include "core/saved_graph.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+
+static cJSON *add_new(cJSON *object, const char *name, cJSON *v)
+{
+	cJSON_AddItemToObject(object, name, v);
+	return v;
+}
+
+static void add_shape(cJSON *object, const td_value *v)
+{
+	cJSON *dims;
+
+	cJSON_AddStringToObject(object, "dtype", td_dtype_name(v->shape.dtype));
+	if (v->shape.order != TD_ROW_MAJOR)
+		cJSON_AddStringToObject(object, "order", td__saved_orders[v->shape.order]);
+	dims = add_new(object, "shape", cJSON_CreateArray());
+	for (int i = 0; i < v->shape.rank; i++) {
+		char text[SAVED_INTEGER_LETTERS];
+
+		snprintf(text, sizeof text, "?%lld", (long long)v->shape.dim[i]);
+		cJSON_AddItemToArray(dims,
+			v->unknown >> i & 1 ? cJSON_CreateString(text) : cJSON_CreateNumber((double)v->shape.dim[i]));
+	}
+}
+
+static const td_variable *variable_of(const td_graph *g, const td_value *v)
+{
+	for (int i = 0; i < g->n_variables; i++)
+		if (g->variables[i].symbol == v)
+			return &g->variables[i];
+	return NULL;
+}
+
+static void add_elements(cJSON *object, const td_value *tensor)
+{
+	int64_t n = td_shape_count(&tensor->shape);
+	void *bytes = mem_alloc(td_shape_bytes(&tensor->shape) + 1);
+	cJSON *data = add_new(object, "data", cJSON_CreateArray());
+
+	td_read(tensor, bytes);
+	for (int64_t i = 0; i < n; i++)
+		cJSON_AddItemToArray(data, td__saved_element(tensor->shape.dtype, bytes, i));
+	mem_free(bytes);
+}
+
+static cJSON *input_entry(const td_graph *g, const td_value *v)
+{
+	const td_variable *variable = variable_of(g, v);
+	bool constant = v->captured && !variable && !*td_name_of(v->captured) &&
+			td_shape_count(&v->shape) <= SAVED_CONSTANT_MOST;
+	int kind = v->placeholder ? SAVED_PLACEHOLDER : constant ? SAVED_CONSTANT : SAVED_VARIABLE;
+	cJSON *entry = cJSON_CreateObject(), *init;
+
+	cJSON_AddStringToObject(entry, "name", td_name_of(v));
+	cJSON_AddStringToObject(entry, "kind", td__saved_kinds[kind]);
+	add_shape(entry, v);
+	if (v->needs_grad)
+		cJSON_AddTrueToObject(entry, "gradient");
+	if (constant)
+		add_elements(entry, v->captured);
+	if (!variable)
+		return entry;
+	init = add_new(entry, "initial", cJSON_CreateObject());
+	cJSON_AddStringToObject(init, "kind", td__saved_inits[variable->init.kind]);
+	cJSON_AddStringToObject(init, "fan", td__saved_fans[variable->init.fan]);
+	cJSON_AddItemToObject(init, "a", json_number(variable->init.a));
+	cJSON_AddItemToObject(init, "b", json_number(variable->init.b));
+	return entry;
+}
+
+static void add_attributes(cJSON *entry, const td_node *n)
+{
+	cJSON *attributes = add_new(entry, "attributes", cJSON_CreateObject());
+
+	for (const td_field *f = n->op->fields; f && f->name; f++) {
+		const char *at = (const char *)n->attrs + f->at;
+		cJSON *list;
+
+		if (!f->count) {
+			cJSON_AddItemToObject(attributes, f->name, td__saved_field(f->kind, at, 0));
+			continue;
+		}
+		list = add_new(attributes, f->name, cJSON_CreateArray());
+		for (int i = 0; i < f->count; i++)
+			cJSON_AddItemToArray(list, td__saved_field(f->kind, at, i));
+	}
+}
+
+static cJSON *node_entry(td_graph *g, const td_node *n)
+{
+	cJSON *entry = cJSON_CreateObject(), *list;
+	bool gradient = false;
+
+	cJSON_AddStringToObject(entry, "name", n->path);
+	cJSON_AddStringToObject(entry, "op", n->op->name);
+	if (*n->layer)
+		cJSON_AddStringToObject(entry, "layer", n->layer);
+	if (n->op->attrs_size)
+		add_attributes(entry, n);
+	list = add_new(entry, "inputs", cJSON_CreateArray());
+	for (int i = 0; i < n->n_in; i++)
+		cJSON_AddItemToArray(
+			list, n->in[i] ? cJSON_CreateString(td_graph_name_of(g, n->in[i])) : cJSON_CreateNull());
+	if (n->n_after)
+		list = add_new(entry, "after", cJSON_CreateArray());
+	for (int i = 0; i < n->n_after; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(n->after[i]->path));
+	for (int i = 0; i < n->op->n_out; i++)
+		gradient |= n->out[i]->needs_grad;
+	if (gradient)
+		cJSON_AddTrueToObject(entry, "gradient");
+	if (n->backward)
+		cJSON_AddTrueToObject(entry, "backward");
+	return entry;
+}
+
+/* ENTRY, which is deleted, on a line of its own. */
+static void put_entry(struct buf *out, bool *first, cJSON *entry)
+{
+	char *text = json_print(entry);
+
+	buf_puts(out, *first ? "\n  " : ",\n  ");
+	buf_puts(out, text);
+	*first = false;
+	mem_free(text);
+	cJSON_Delete(entry);
+}
+
+static cJSON *collections(td_graph *g)
+{
+	cJSON *all = cJSON_CreateObject();
+
+	for (const td_named_list *l = g->collections; l; l = l->next) {
+		cJSON *list = add_new(all, l->name, cJSON_CreateArray());
+
+		for (int i = 0; i < l->n; i++)
+			cJSON_AddItemToArray(
+				list, cJSON_CreateString(l->items[i].value ? td_graph_name_of(g, l->items[i].value)
+									   : l->items[i].operation->path));
+	}
+	return all;
+}
+
+td_status td_graph_save(td_graph *g, struct buf *out, struct err *e)
+{
+	bool first = true;
+
+	td__graph_index(g);
+	for (int k = 0; k < g->n_nodes; k++)
+		if (g->nodes[k]->op->attrs_size && !g->nodes[k]->op->fields)
+			return err_set(e, TD_UNSUPPORTED,
+				"%s cannot be saved: the op %s does not describe its attributes", g->nodes[k]->path,
+				g->nodes[k]->op->name);
+	buf_printf(
+		out, "{\"tandem_graph\": %d, \"random\": %lld,\n \"inputs\": [", SAVED_VERSION, (long long)g->n_random);
+	for (int i = 0; i < g->n_values; i++)
+		if (!g->values[i]->producer)
+			put_entry(out, &first, input_entry(g, g->values[i]));
+	buf_puts(out, "],\n \"nodes\": [");
+	first = true;
+	for (int k = 0; k < g->n_nodes; k++)
+		put_entry(out, &first, node_entry(g, g->nodes[k]));
+	buf_puts(out, "],\n \"collections\": ");
+	first = true;
+	put_entry(out, &first, collections(g));
+	buf_puts(out, "}\n");
+	return out->full ? err_set(e, TD_TOO_LARGE, "the graph's text is larger than %zu bytes", out->cap) : TD_OK;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+struct reading {
+	td_ctx *c;
+	td_graph *g;
+	int64_t bytes_left; /* for variables and constants */
+};
+
+static int word(const char *const *words, int n, const char *w)
+{
+	for (int i = 0; i < n; i++)
+		if (w && !strcmp(words[i], w))
+			return i;
+	return -1;
+}
+
+static bool read_size(const cJSON *v, int64_t *size, bool *unknown)
+{
+	const char *text = cJSON_IsString(v) ? v->valuestring : NULL;
+	char *end;
+
+	*unknown = text != NULL;
+	if (!text) {
+		*size = json_is_integer(v) ? (int64_t)v->valuedouble : -1;
+		return *size >= 0;
+	}
+	if (text[0] != '?' || text[1] < '0' || text[1] > '9' || strlen(text) >= SAVED_INTEGER_LETTERS - 4)
+		return false;
+	*size = strtoll(text + 1, &end, 10);
+	return !*end;
+}
+
+/* UNKNOWN: sizes that feeds may change, by bit. */
+static bool read_shape(struct reading *r, const cJSON *entry, td_shape *s, uint32_t *unknown)
+{
+	const cJSON *dims = json_get(entry, "shape"), *dim;
+	const char *dtype = json_string(entry, "dtype", ""), *order = json_string(entry, "order", "row_major");
+	int which = word(td__saved_orders, 2, order);
+
+	*s = (td_shape){ .dtype = TD_N_DTYPES };
+	*unknown = 0;
+	for (int d = 0; d < TD_N_DTYPES; d++)
+		if (!strcmp(dtype, td_dtype_name((td_dtype)d)))
+			s->dtype = (td_dtype)d;
+	if (s->dtype == TD_N_DTYPES)
+		return td_fail(r->c, TD_INVALID, "there is no element type \"%.40s\"", dtype), false;
+	if (!cJSON_IsArray(dims) || cJSON_GetArraySize(dims) > TD_MAX_RANK)
+		return td_fail(r->c, TD_INVALID, "a shape is an array of at most %d sizes", TD_MAX_RANK), false;
+	cJSON_ArrayForEach(dim, dims)
+	{
+		bool may_differ;
+
+		if (!read_size(dim, &s->dim[s->rank], &may_differ))
+			return td_fail(r->c, TD_INVALID, "size %d of the shape is neither a number nor \"?number\"",
+				       s->rank),
+			       false;
+		*unknown |= (uint32_t)may_differ << s->rank++;
+	}
+	if (which < 0 || (which && s->rank < 3))
+		return td_fail(r->c, TD_INVALID, "%d sizes cannot lie in the order \"%.40s\"", s->rank, order), false;
+	s->order = (td_order)which;
+	if (!td__shape_sane(s))
+		return td_fail(r->c, TD_TOO_LARGE, "the shape is larger than any memory"), false;
+	return true;
+}
+
+/* The name of ENTRY, which nothing else has; NULL: C has the error. */
+static const char *read_name(struct reading *r, const cJSON *entry)
+{
+	const char *name = json_string(entry, "name", "");
+
+	if (!*name || strlen(name) > SAVED_NAME_MOST)
+		return td_fail(r->c, TD_INVALID, "an entry needs a name of 1 to %d bytes", SAVED_NAME_MOST), NULL;
+	if (td_graph_find(r->g, name) || td_graph_find_operation(r->g, name))
+		return td_fail(r->c, TD_INVALID, "the name \"%s\" stands there twice", name), NULL;
+	return name;
+}
+
+static td_init read_initial(const cJSON *entry)
+{
+	const cJSON *initial = json_get(entry, "initial"), *a = json_get(initial, "a"), *b = json_get(initial, "b");
+	int kind = word(td__saved_inits, TD_N_INIT_KINDS, json_string(initial, "kind", "constant"));
+	int fan = word(td__saved_fans, TD_N_FANS, json_string(initial, "fan", "none"));
+	td_init init = TD_ZEROS;
+
+	init.kind = kind < 0 ? TD_INIT_CONSTANT : (enum td_init_kind)kind;
+	init.fan = fan < 0 ? TD_FAN_NONE : (enum td_fan)fan;
+	if (a)
+		json_to_number(a, &init.a);
+	if (b)
+		json_to_number(b, &init.b);
+	return init;
+}
+
+static void fill_constant(struct reading *r, td_value *tensor, const cJSON *data)
+{
+	int64_t n = td_shape_count(&tensor->shape), i = 0;
+	void *bytes = mem_alloc(td_shape_bytes(&tensor->shape) + 1);
+	const cJSON *element;
+
+	if (!cJSON_IsArray(data) || cJSON_GetArraySize(data) != n)
+		td_fail(r->c, TD_INVALID, "a constant of this shape has %lld elements in \"data\"", (long long)n);
+	else
+		cJSON_ArrayForEach(element, data)
+		{
+			if (!td__saved_read_element(tensor->shape.dtype, element, bytes, i++))
+				td_fail(r->c, TD_INVALID, "element %lld is no %s", (long long)(i - 1),
+					td_dtype_name(tensor->shape.dtype));
+		}
+	if (!r->c->err.status)
+		td_write(tensor, bytes);
+	mem_free(bytes);
+}
+
+static void read_constant(struct reading *r, const cJSON *entry, const char *name, const td_shape *s)
+{
+	td_value *tensor, *symbol;
+
+	if (td_shape_count(s) > SAVED_CONSTANT_MOST) {
+		td_fail(r->c, TD_TOO_LARGE, "a constant has at most %d elements", SAVED_CONSTANT_MOST);
+		return;
+	}
+	tensor = td_tensor(r->c, s, NULL);
+	if (!tensor)
+		return;
+	fill_constant(r, tensor, json_get(entry, "data"));
+	symbol = td__graph_capture(r->g, tensor);
+	symbol->name = arena_strdup(&r->g->arena, name);
+	td_unref(tensor);
+}
+
+static void read_input(struct reading *r, const cJSON *entry)
+{
+	const char *name = read_name(r, entry);
+	int kind = word(td__saved_kinds, 3, json_string(entry, "kind", ""));
+	bool gradient = json_bool(entry, "gradient", false);
+	uint32_t unknown;
+	td_shape s;
+
+	if (!name || !read_shape(r, entry, &s, &unknown))
+		return;
+	if (gradient && !td__is_float(s.dtype)) {
+		td_fail(r->c, TD_DTYPE, "\"%s\" of type %s has no gradient", name, td_dtype_name(s.dtype));
+		return;
+	}
+	if (kind == SAVED_PLACEHOLDER) {
+		for (int i = 0; i < s.rank; i++)
+			s.dim[i] = unknown >> i & 1 ? TD_UNKNOWN(s.dim[i]) : s.dim[i];
+		td_placeholder(r->c, name, &s)->needs_grad = gradient;
+		return;
+	}
+	if (kind < 0 || unknown) {
+		td_fail(r->c, TD_INVALID, "\"%s\" is neither a placeholder nor a variable or constant of known sizes",
+			name);
+		return;
+	}
+	if ((int64_t)td_shape_bytes(&s) > r->bytes_left) {
+		td_fail(r->c, TD_TOO_LARGE, "with \"%s\" the variables take more memory than they may", name);
+		return;
+	}
+	r->bytes_left -= (int64_t)td_shape_bytes(&s);
+	if (kind == SAVED_CONSTANT)
+		read_constant(r, entry, name, &s);
+	else
+		td__variable_add(r->c, name, &s, &(td_init){ 0 }, gradient);
+	if (kind == SAVED_VARIABLE && !r->c->err.status)
+		r->g->variables[r->g->n_variables - 1].init = read_initial(entry);
+}
+
+/* N values or elements of one attribute. */
+static bool read_attribute(const td_field *f, const cJSON *v, char *attrs)
+{
+	const cJSON *element;
+	int i = 0;
+
+	if (!f->count)
+		return v && td__saved_read_field(f->kind, v, attrs + f->at, 0);
+	if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) != f->count)
+		return false;
+	cJSON_ArrayForEach(element, v)
+	{
+		if (!td__saved_read_field(f->kind, element, attrs + f->at, i++))
+			return false;
+	}
+	return true;
+}
+
+static bool read_attributes(struct reading *r, const td_op *op, const cJSON *entry, char *attrs)
+{
+	const cJSON *attributes = json_get(entry, "attributes");
+	int n = 0;
+
+	if (op->attrs_size && !op->fields)
+		return td_fail(r->c, TD_UNSUPPORTED, "the op %s cannot be read from a file", op->name), false;
+	for (const td_field *f = op->fields; f && f->name; f++, n++)
+		if (!read_attribute(f, json_get(attributes, f->name), attrs))
+			return td_fail(r->c, TD_INVALID, "the attribute \"%s\" of %s is missing or of another kind",
+				       f->name, op->name),
+			       false;
+	if (cJSON_GetArraySize(attributes) != n)
+		return td_fail(r->c, TD_INVALID, "%s has %d attributes, not %d", op->name, n,
+			       cJSON_GetArraySize(attributes)),
+		       false;
+	return true;
+}
+
+static bool read_operands(struct reading *r, const td_op *op, const cJSON *entry, td_value **in)
+{
+	const cJSON *inputs = json_get(entry, "inputs"), *name;
+	int i = 0;
+
+	if (!cJSON_IsArray(inputs) || cJSON_GetArraySize(inputs) != op->n_in)
+		return td_fail(r->c, TD_INVALID, "%s has %d inputs", op->name, op->n_in), false;
+	cJSON_ArrayForEach(name, inputs)
+	{
+		in[i] = cJSON_IsString(name) ? td_graph_find(r->g, name->valuestring) : NULL;
+		if (!in[i] && !(cJSON_IsNull(name) && (op->optional >> i & 1)))
+			return td_fail(r->c, TD_INVALID, "input %d of %s, \"%.100s\", is not there before it", i,
+				       op->name, cJSON_IsString(name) ? name->valuestring : "null"),
+			       false;
+		if ((op->writes >> i & 1) && in[i] && !in[i]->captured)
+			return td_fail(r->c, TD_INVALID, "input %d of %s, \"%.100s\", is written and is no variable", i,
+				       op->name, name->valuestring),
+			       false;
+		i++;
+	}
+	return true;
+}
+
+static bool read_after(struct reading *r, const cJSON *entry)
+{
+	const cJSON *after = json_get(entry, "after"), *name;
+	td_graph *g = r->g;
+
+	g->n_control = 0;
+	cJSON_ArrayForEach(name, after)
+	{
+		td_node *n = cJSON_IsString(name) ? td_graph_find_operation(g, name->valuestring) : NULL;
+
+		if (!n)
+			return td_fail(r->c, TD_INVALID,
+				       "\"%.100s\", which is to run before, is no operation before it",
+				       cJSON_IsString(name) ? name->valuestring : "?"),
+			       false;
+		MEM_GROW(g->control, g->n_control, g->control_room);
+		g->control[g->n_control++] = n;
+	}
+	return true;
+}
+
+static void read_node(struct reading *r, const cJSON *entry)
+{
+	td_ctx *c = r->c;
+	const char *name = read_name(r, entry), *op_name = json_string(entry, "op", ""), *layer = c->layer;
+	const td_op *op = td__op_find(op_name);
+	bool in_backward = c->in_backward;
+	td_value *in[TD_MOST_IN] = { 0 }, *out[TD_MOST_OUT];
+	char *attrs;
+
+	if (!name)
+		return;
+	if (!op) {
+		td_fail(c, TD_UNSUPPORTED, "there is no op \"%.60s\"", op_name);
+		return;
+	}
+	attrs = mem_alloc(op->attrs_size + 1);
+	if (read_attributes(r, op, entry, attrs) && read_operands(r, op, entry, in) && read_after(r, entry)) {
+		bool gradient = json_bool(entry, "gradient", false);
+
+		c->layer = json_string(entry, "layer", "");
+		c->in_backward = json_bool(entry, "backward", false);
+		c->no_grad += !gradient;
+		td_apply_all(c, op, attrs, in, op->n_in, out);
+		c->no_grad -= !gradient;
+		c->in_backward = in_backward;
+		c->layer = layer;
+	}
+	r->g->n_control = 0;
+	mem_free(attrs);
+	if (!c->err.status)
+		td__name_node(r->g, r->g->nodes[r->g->n_nodes - 1], name);
+}
+
+static bool holds(const td_graph *g, const char *collection, const td_value *v, const td_node *n)
+{
+	int count;
+	const td_fetch *items = td_collection(g, collection, &count);
+
+	for (int i = 0; i < count; i++)
+		if (items[i].value == v && items[i].operation == n)
+			return true;
+	return false;
+}
+
+static void read_collection(struct reading *r, const cJSON *list)
+{
+	const cJSON *name;
+
+	cJSON_ArrayForEach(name, list)
+	{
+		const char *text = cJSON_IsString(name) ? name->valuestring : "";
+		td_node *n = td_graph_find_operation(r->g, text);
+		td_value *v = n ? NULL : td_graph_find(r->g, text);
+
+		if (!n && !v)
+			td_fail(r->c, TD_INVALID, "\"%.100s\" of the collection \"%.60s\" is not in the graph", text,
+				list->string);
+		else if (!holds(r->g, list->string, v, n)) /* what is collected by itself is there already */
+			td__collect(r->g, list->string, (td_fetch){ .value = v, .operation = n });
+	}
+}
+
+static void read_list(
+	struct reading *r, const cJSON *root, const char *list, void (*read)(struct reading *, const cJSON *))
+{
+	const cJSON *entries = json_get(root, list), *entry;
+	int k = 0;
+
+	if (!cJSON_IsArray(entries) || cJSON_GetArraySize(entries) > SAVED_NODES_MOST) {
+		td_fail(r->c, TD_INVALID, "\"%s\" is a list of at most %d entries", list, SAVED_NODES_MOST);
+		return;
+	}
+	cJSON_ArrayForEach(entry, entries)
+	{
+		read(r, entry);
+		if (r->c->err.status) {
+			err_wrap(&r->c->err, "/%s/%d", list, k);
+			return;
+		}
+		k++;
+	}
+}
+
+static void read_graph(struct reading *r, const cJSON *root)
+{
+	int64_t version = json_int(root, "tandem_graph", -1), random = json_int(root, "random", 0);
+	const cJSON *list;
+
+	if (version != SAVED_VERSION) {
+		td_fail(r->c, version > SAVED_VERSION ? TD_UNSUPPORTED : TD_INVALID,
+			"this is no graph of version %d of the format: \"tandem_graph\" says %lld", SAVED_VERSION,
+			(long long)version);
+		return;
+	}
+	read_list(r, root, "inputs", read_input);
+	if (!r->c->err.status)
+		read_list(r, root, "nodes", read_node);
+	cJSON_ArrayForEach(list, json_get(root, "collections"))
+	{
+		if (!r->c->err.status)
+			read_collection(r, list);
+	}
+	if (random < 0 || random > INT32_MAX)
+		td_fail(r->c, TD_INVALID, "\"random\" is the number of random ops, not %lld", (long long)random);
+	else
+		r->c->n_random = (uint32_t)random;
+}
+
+td_graph *td_graph_load(td_ctx *c, const char *text, size_t length, int64_t variable_bytes_most)
+{
+	struct reading r = { .c = c, .bytes_left = variable_bytes_most };
+	struct err e = { 0 };
+	cJSON *root;
+
+	if (c->err.status)
+		return NULL;
+	if (length > TD_GRAPH_TEXT_MOST)
+		return td_fail(c, TD_TOO_LARGE, "a saved graph has at most %d bytes, not %zu", TD_GRAPH_TEXT_MOST,
+			       length),
+		       NULL;
+	root = json_parse(text, length, &e);
+	if (!root)
+		return td_fail(c, e.status, "a saved graph: %s", e.text), NULL;
+	r.g = td_graph_create();
+	td_trace_begin(c, r.g);
+	read_graph(&r, root);
+	td_trace_end(c);
+	cJSON_Delete(root);
+	if (!c->err.status)
+		return r.g;
+	td_graph_free(r.g);
+	return NULL;
+}
