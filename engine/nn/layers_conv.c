@@ -83,14 +83,16 @@ static double filter_flops(const struct nn_layer *l, const struct window *w)
 /* ---- conv2d: y[n,o] = b[o] + sum over c of the cross-correlation of x[n,c] and w[o,c] -------------------------- */
 
 struct conv2d_options {
-	int64_t out_channels;
+	int64_t in_channels, out_channels;
 	int64_t kernel_size[2], stride[2], padding[2], dilation[2];
 	int64_t groups;
 	bool bias;
 	struct opt_choice init, bias_init;
 };
 
-static const struct opt conv2d_opts[] = { NN_COUNT_ROW(conv2d_options, out_channels, "Number of filters."),
+static const struct opt conv2d_opts[] = { NN_GIVEN_ROW(conv2d_options, in_channels,
+						  "Channels of the input; they follow from the layer before."),
+	NN_COUNT_ROW(conv2d_options, out_channels, "Number of filters."),
 	{ NN_ROW(conv2d_options, kernel_size), .kind = OPT_PAIR, .low = 1, .high = NN_SIZE_MOST, .required = true,
 		.doc = "Height and width of the filters." },
 	{ NN_ROW(conv2d_options, stride), .kind = OPT_PAIR, .value = "1", .low = 1, .high = NN_SIZE_MOST,
@@ -104,8 +106,6 @@ static const struct opt conv2d_opts[] = { NN_COUNT_ROW(conv2d_options, out_chann
 		.doc = "Groups of channels that do not see each other; as many as there are channels is a depthwise "
 		       "convolution." },
 	NN_INIT_ROWS(conv2d_options) };
-
-static const char *const conv_inferred[] = { "in_channels", NULL };
 
 static struct window conv2d_window(const struct nn_layer *l)
 {
@@ -134,7 +134,7 @@ static bool conv2d_build(struct nn_builder *b, struct nn_layer *l)
 			"\"linear\"",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 	memcpy(w.padding, o->padding, sizeof w.padding);
-	if (!window_fits(b, l, &w, 2))
+	if (!nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) || !window_fits(b, l, &w, 2))
 		return false;
 	td_shape weight =
 		td_shape_make(TD_F32, 4, o->out_channels, w.channels / w.groups, o->kernel_size[0], o->kernel_size[1]);
@@ -173,12 +173,7 @@ static void conv2d_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_conv2d = {
-	.type = { .name = "conv2d",
-		.doc = "2-d convolution of images [N, C, H, W], as torch.nn.Conv2d.",
-		.options = conv2d_opts,
-		.n_options = TD_COUNT(conv2d_opts),
-		.n_bytes = sizeof(struct conv2d_options),
-		.inferred = conv_inferred },
+	NN_TYPE(conv2d, "2-d convolution of images [N, C, H, W], as torch.nn.Conv2d."),
 	.build = conv2d_build,
 	.forward = conv2d_forward,
 	.flops = conv2d_flops,
@@ -188,12 +183,14 @@ const struct nn_layer_type nn_conv2d = {
 /* ---- conv1d: the same along one axis ----------------------------------------------------------------------------- */
 
 struct conv1d_options {
-	int64_t out_channels, kernel_size, stride, padding, dilation, groups;
+	int64_t in_channels, out_channels, kernel_size, stride, padding, dilation, groups;
 	bool bias;
 	struct opt_choice init, bias_init;
 };
 
-static const struct opt conv1d_opts[] = { NN_COUNT_ROW(conv1d_options, out_channels, "Number of filters."),
+static const struct opt conv1d_opts[] = { NN_GIVEN_ROW(conv1d_options, in_channels,
+						  "Channels of the input; they follow from the layer before."),
+	NN_COUNT_ROW(conv1d_options, out_channels, "Number of filters."),
 	{ NN_ROW(conv1d_options, kernel_size), .kind = OPT_INT, .low = 1, .high = NN_SIZE_MOST, .required = true,
 		.doc = "Length of the filters." },
 	{ NN_ROW(conv1d_options, stride), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_SIZE_MOST,
@@ -234,7 +231,7 @@ static bool conv1d_build(struct nn_builder *b, struct nn_layer *l)
 			"\"dim1\": 2} before it",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 	w.padding[1] = o->padding;
-	if (!window_fits(b, l, &w, 1))
+	if (!nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) || !window_fits(b, l, &w, 1))
 		return false;
 	td_shape weight = td_shape_make(TD_F32, 3, o->out_channels, w.channels / w.groups, o->kernel_size);
 	return declare_filters(b, l, &w, &weight, o->bias, &o->init, &o->bias_init);
@@ -274,12 +271,7 @@ static void conv1d_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_conv1d = {
-	.type = { .name = "conv1d",
-		.doc = "1-d convolution of [N, C, L], as torch.nn.Conv1d.",
-		.options = conv1d_opts,
-		.n_options = TD_COUNT(conv1d_opts),
-		.n_bytes = sizeof(struct conv1d_options),
-		.inferred = conv_inferred },
+	NN_TYPE(conv1d, "1-d convolution of [N, C, L], as torch.nn.Conv1d."),
 	.build = conv1d_build,
 	.forward = conv1d_forward,
 	.flops = conv1d_flops,

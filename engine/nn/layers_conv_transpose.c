@@ -3,7 +3,7 @@
 
 /* Options of both; that of rows is made one of images by window_of. */
 struct conv_transpose2d_options {
-	int64_t out_channels;
+	int64_t in_channels, out_channels;
 	int64_t kernel_size[2], stride[2], padding[2], output_padding[2], dilation[2];
 	int64_t groups;
 	bool bias;
@@ -11,19 +11,20 @@ struct conv_transpose2d_options {
 };
 
 struct conv_transpose1d_options {
-	int64_t out_channels, kernel_size, stride, padding, output_padding, dilation, groups;
+	int64_t in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups;
 	bool bias;
 	struct opt_choice init, bias_init;
 };
 
-#define STEP_DOC    "Step in the output from one input to the next: how much larger it becomes."
-#define PADDING_DOC "What is cut off on each side of the output."
-#define MORE_DOC    "What is added on one side of the output; less than the stride."
-#define SPREAD_DOC  "Step from one of a filter's elements to the next."
-#define GROUPS_DOC  "Groups of channels that do not see each other."
+#define CHANNELS_DOC "Channels of the input; they follow from the layer before."
+#define STEP_DOC     "Step in the output from one input to the next: how much larger it becomes."
+#define PADDING_DOC  "What is cut off on each side of the output."
+#define MORE_DOC     "What is added on one side of the output; less than the stride."
+#define SPREAD_DOC   "Step from one of a filter's elements to the next."
+#define GROUPS_DOC   "Groups of channels that do not see each other."
 
-static const struct opt conv_transpose2d_opts[] = { NN_COUNT_ROW(conv_transpose2d_options, out_channels,
-							    "Number of filters."),
+static const struct opt conv_transpose2d_opts[] = { NN_GIVEN_ROW(conv_transpose2d_options, in_channels, CHANNELS_DOC),
+	NN_COUNT_ROW(conv_transpose2d_options, out_channels, "Number of filters."),
 	{ NN_ROW(conv_transpose2d_options, kernel_size), .kind = OPT_PAIR, .low = 1, .high = NN_SIZE_MOST,
 		.required = true, .doc = "Height and width of the filters." },
 	{ NN_ROW(conv_transpose2d_options, stride), .kind = OPT_PAIR, .value = "1", .low = 1, .high = NN_SIZE_MOST,
@@ -38,8 +39,8 @@ static const struct opt conv_transpose2d_opts[] = { NN_COUNT_ROW(conv_transpose2
 		.doc = GROUPS_DOC },
 	NN_INIT_ROWS(conv_transpose2d_options) };
 
-static const struct opt conv_transpose1d_opts[] = { NN_COUNT_ROW(conv_transpose1d_options, out_channels,
-							    "Number of filters."),
+static const struct opt conv_transpose1d_opts[] = { NN_GIVEN_ROW(conv_transpose1d_options, in_channels, CHANNELS_DOC),
+	NN_COUNT_ROW(conv_transpose1d_options, out_channels, "Number of filters."),
 	{ NN_ROW(conv_transpose1d_options, kernel_size), .kind = OPT_INT, .low = 1, .high = NN_SIZE_MOST,
 		.required = true, .doc = "Length of the filters." },
 	{ NN_ROW(conv_transpose1d_options, stride), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_SIZE_MOST,
@@ -54,8 +55,6 @@ static const struct opt conv_transpose1d_opts[] = { NN_COUNT_ROW(conv_transpose1
 		.doc = GROUPS_DOC },
 	NN_INIT_ROWS(conv_transpose1d_options) };
 
-static const char *const conv_transpose_inferred[] = { "in_channels", NULL };
-
 static bool is_row(const struct nn_layer *l)
 {
 	return l->type == &nn_conv_transpose1d;
@@ -67,7 +66,8 @@ static struct conv_transpose2d_options window_of(const struct nn_layer *l)
 
 	if (!is_row(l))
 		return *(const struct conv_transpose2d_options *)l->options;
-	return (struct conv_transpose2d_options){ .out_channels = o->out_channels,
+	return (struct conv_transpose2d_options){ .in_channels = o->in_channels,
+		.out_channels = o->out_channels,
 		.kernel_size = { 1, o->kernel_size },
 		.stride = { 1, o->stride },
 		.padding = { 0, o->padding },
@@ -106,6 +106,8 @@ static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 	if (l->in[0].rank != 2 + axes)
 		return nn_refuse(b, l, "%s takes %s, but gets %s from %s; put a \"reshape\" before it", op,
 			axes == 1 ? "[N, C, L]" : "images [N, C, H, W]", in, nn_source(b, l, 0));
+	if (!nn_expect(b, l, 0, "in_channels", o.in_channels, l->in[0].dim[1]))
+		return false;
 	if (l->in[0].dim[1] % o.groups || o.out_channels % o.groups)
 		return nn_refuse(b, l,
 			"%s: groups %lld does not divide the %lld channels of the input %s from %s and the %lld "
@@ -191,8 +193,7 @@ static void conv_transpose_torch(const struct nn_layer *l, struct buf *out)
 			.doc = (text),                                                                                 \
 			.options = layer##_opts,                                                                       \
 			.n_options = TD_COUNT(layer##_opts),                                                           \
-			.n_bytes = sizeof(struct layer##_options),                                                     \
-			.inferred = conv_transpose_inferred },                                                         \
+			.n_bytes = sizeof(struct layer##_options) },                                                   \
 		.build = conv_transpose_build,                                                                         \
 		.forward = conv_transpose_forward,                                                                     \
 		.flops = conv_transpose_flops,                                                                         \

@@ -4,6 +4,7 @@
 /* ---- batch_norm: each channel with mean 0 and variance 1 over the batch, then a learnt scale and shift ----------- */
 
 struct batch_norm_options {
+	int64_t num_features;
 	double eps, momentum;
 	bool affine;
 };
@@ -12,13 +13,12 @@ struct batch_norm_options {
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
 
 static const struct opt batch_norm_opts[] = {
+	NN_GIVEN_ROW(batch_norm_options, num_features, "Channels of the input; they follow from the layer before."),
 	NN_FLOAT_ROW_OR(batch_norm_options, eps, 0, 1, "1e-5", "1e-3", "Added to the variance."),
 	NN_FLOAT_ROW_OR(batch_norm_options, momentum, 0, 1, "0.1", "0.01",
 		"How much of each batch goes into the running statistics."),
 	NN_FLAG_ROW(batch_norm_options, affine, "true", "Learn a scale and a shift for each channel."),
 };
-
-static const char *const batch_norm_inferred[] = { "num_features", NULL };
 
 static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
 {
@@ -36,7 +36,8 @@ static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
 	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
 	struct nn_fans fans = { 1, 1 };
 
-	return (!o->affine || (nn_declare(b, l, "weight", &channels, fans, &nn_ones, NULL) &&
+	return nn_expect(b, l, 0, "num_features", o->num_features, l->in[0].dim[1]) &&
+	       (!o->affine || (nn_declare(b, l, "weight", &channels, fans, &nn_ones, NULL) &&
 				      nn_declare(b, l, "bias", &channels, fans, &nn_zeros, NULL))) &&
 	       nn_declare_buffer(b, l, "running_mean", &channels, &nn_zeros) &&
 	       nn_declare_buffer(b, l, "running_var", &channels, &nn_ones);
@@ -77,8 +78,7 @@ static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 			.doc = (text),                                                                                 \
 			.options = batch_norm_opts,                                                                    \
 			.n_options = TD_COUNT(batch_norm_opts),                                                        \
-			.n_bytes = sizeof(struct batch_norm_options),                                                  \
-			.inferred = batch_norm_inferred },                                                             \
+			.n_bytes = sizeof(struct batch_norm_options) },                                                \
 		.over_batch = true,                                                                                    \
 		.build = batch_norm_build,                                                                             \
 		.forward = batch_norm_forward,                                                                         \

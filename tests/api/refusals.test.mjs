@@ -46,7 +46,7 @@ const specs = [
 	[`${L}/0/kernel_size`, GONE, /kernel_size/, `${L}/0`], [`${L}/0/kernel_size`, 0], [`${L}/0/kernel_size`, -3], [`${L}/0/kernel_size`, "3"],
 	[`${L}/0/kernel_size`, [3]], [`${L}/0/kernel_size`, [3, 3, 3]], [`${L}/0/kernel_size`, [3, "3"]], [`${L}/0/kernel_size`, 2.5],
 	[`${L}/0/kernel_size`, 99, /28|99/, L], [`${L}/0/kernel_size`, [3, 64], /64|28/, L], [`${L}/2/kernel_size`, 64, /64|28/, L],
-	[`${L}/0/kernel_sise`, 3, /kernel_size/], [`${L}/0/filters`, 3], [`${L}/0/in_channels`, 1, /leave "in_channels" out/], [`${L}/6/in_features`, 784, /leave "in_features" out/],
+	[`${L}/0/kernel_sise`, 3, /kernel_size/], [`${L}/0/filters`, 3], [`${L}/0/in_channels`, 3, /leave "in_channels" out/], [`${L}/6/in_features`, 784, /leave "in_features" out/],
 	[`${L}/0/stride`, 0], [`${L}/0/stride`, -1], [`${L}/0/stride`, "2"],
 	[`${L}/0/padding`, -1], [`${L}/0/padding`, 1.5], [`${L}/0/padding`, {}],
 	[`${L}/0/bias`, "yes"], [`${L}/0/bias`, 1],
