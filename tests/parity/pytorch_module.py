@@ -102,6 +102,30 @@ MODELS = {
             {"type": "dropout2d", "p": 0.3}, {"type": "flatten", "end_dim": 2}, "identity", {"type": "dropout1d", "p": 0.3},
             "alpha_dropout", "flatten", "softmin"]},
         input=[5, 9]),
+    "images and back": dict(
+        model={"layers": [
+            {"type": "zero_pad2d", "padding": [1, 0, 2, 1]}, CONV | {"stride": 2}, {"type": "group_norm", "num_groups": 3}, "tanh",
+            {"type": "conv_transpose2d", "out_channels": 8, "kernel_size": 4, "stride": 2, "padding": 1}, "instance_norm2d", "silu",
+            {"type": "conv_transpose2d", "out_channels": 6, "kernel_size": [3, 2], "stride": [3, 1], "output_padding": [2, 0],
+             "dilation": [1, 2], "groups": 2, "bias": False},
+            {"type": "instance_norm2d", "affine": True, "track_running_stats": True, "momentum": 0.3},
+            {"type": "local_response_norm", "size": 4, "alpha": 0.5, "beta": 0.6, "k": 1.5},
+            {"type": "reflection_pad2d", "padding": [2, 1, 0, 3]}, CONV | {"groups": 6, "out_channels": 6},
+            {"type": "max_pool2d", "kernel_size": [2, 3], "stride": 1, "dilation": [2, 1], "padding": [1, 0]},
+            {"type": "avg_pool2d", "kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "divisor_override": 7},
+            {"type": "replication_pad2d", "padding": 1}, {"type": "rms_norm", "axes": 2},
+            {"type": "adaptive_max_pool2d", "output_size": [5, 4]}, {"type": "group_norm", "num_groups": 1, "affine": False, "eps": 0.1},
+            "flatten", {"type": "rms_norm", "eps": 0.01, "elementwise_affine": False}, {"type": "linear", "out_features": 4}]},
+        input=[3, 3, 8, 9]),
+    "rows and back": dict(
+        model={"layers": [
+            {"type": "conv_transpose1d", "out_channels": 6, "kernel_size": 3, "stride": 2, "output_padding": 1, "groups": 2},
+            {"type": "instance_norm1d", "affine": True}, "tanh", {"type": "max_pool1d", "kernel_size": 2, "dilation": 3, "stride": 1},
+            {"type": "branches", "paths": [[{"type": "adaptive_avg_pool1d", "output_size": 5}],
+                                           [{"type": "adaptive_max_pool1d", "output_size": 5}]]},
+            {"type": "group_norm", "num_groups": 4}, {"type": "linear", "out_features": 7}, "rms_norm", "global_max_pool",
+            {"type": "linear", "out_features": 3}]},
+        input=[4, 4, 11]),
     "whole sequences": dict(
         model={"layers": [
             {"type": "gru", "hidden_size": 5, "num_layers": 2}, {"type": "lstm", "hidden_size": 4, "return": "last"}]},
