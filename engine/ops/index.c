@@ -1,5 +1,5 @@
 /* Rows by number: embedding tables, and the last valid step of sequences. */
-#include "ops/ops.h"
+#include "ops/axis_map.h"
 
 #include "td_ops.h"
 
@@ -10,6 +10,8 @@
 typedef struct embedding_attrs {
 	int64_t padding; /* the id whose row gets no gradient; -1: none */
 } embedding_attrs;
+
+static const td_field embedding_fields[] = { TD_FIELD(embedding_attrs, padding), { 0 } };
 
 static void embedding_infer(td_infer *q)
 {
@@ -47,7 +49,10 @@ static int n_row_slices(const td_shape *ids)
 
 static void embedding_forward(const td_call *call)
 {
-	threads_run(call->threads, n_row_slices(call->in[1].shape), embedding_slice, (void *)(uintptr_t)call);
+	const td_shape *ids = call->in[1].shape;
+
+	if (index_in_range(call, "embedding", call->in[1].data, td_shape_count(ids), call->in[0].shape->dim[0]))
+		threads_run(call->threads, n_row_slices(ids), embedding_slice, (void *)(uintptr_t)call);
 }
 
 static void embedding_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -76,10 +81,12 @@ static bool embedding_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(embedding, .n_in = 2, .n_out = 1, .attrs_size = sizeof(embedding_attrs), .infer = embedding_infer,
-	.forward = { embedding_forward }, .backward = embedding_backward, .sample = embedding_sample)
+TD_OP(embedding, .n_in = 2, .n_out = 1, .attrs_size = sizeof(embedding_attrs), .fields = embedding_fields,
+	.infer = embedding_infer, .forward = { embedding_forward }, .backward = embedding_backward,
+	.sample = embedding_sample)
 
-/* table [rows, size], ids int64 [..] -> [.., size]; an id that is no row gives NaN.  PADDING: see embedding_dw; -1. */
+/* table [rows, size], ids int64 [..] -> [.., size]; an id that is no row is an error.  PADDING: see embedding_dw; -1.
+ */
 TD_API td_value *td_embedding(td_ctx *c, td_value *table, td_value *ids, int64_t padding)
 {
 	return table && ids ? TD_APPLY(c, embedding, (&(embedding_attrs){ padding }), ops_row_major(c, table), ids)
@@ -157,8 +164,8 @@ static bool embedding_dw_sample(int i, td_sample *s)
 }
 
 TD_OP(embedding_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof(embedding_attrs),
-	.infer = embedding_dw_infer, .forward = { embedding_dw_forward }, .backward = embedding_dw_backward,
-	.sample = embedding_dw_sample)
+	.fields = embedding_fields, .infer = embedding_dw_infer, .forward = { embedding_dw_forward },
+	.backward = embedding_dw_backward, .sample = embedding_dw_sample)
 
 TD_API td_value *td_embedding_dw(td_ctx *c, td_value *dy, td_value *ids, td_value *table, int64_t padding)
 {
@@ -172,6 +179,8 @@ TD_API td_value *td_embedding_dw(td_ctx *c, td_value *dy, td_value *ids, td_valu
 typedef struct step_attrs {
 	int64_t first;
 } step_attrs;
+
+static const td_field step_fields[] = { TD_FIELD(step_attrs, first), { 0 } };
 
 static bool steps_legal(td_infer *q, const char *op, const td_shape *x, const td_shape *lengths)
 {
@@ -240,8 +249,9 @@ static bool last_step_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(last_step, .n_in = 2, .n_out = 1, .optional = 2, .attrs_size = sizeof(step_attrs), .infer = last_step_infer,
-	.forward = { last_step_forward }, .backward = last_step_backward, .sample = last_step_sample)
+TD_OP(last_step, .n_in = 2, .n_out = 1, .optional = 2, .attrs_size = sizeof(step_attrs), .fields = step_fields,
+	.infer = last_step_infer, .forward = { last_step_forward }, .backward = last_step_backward,
+	.sample = last_step_sample)
 
 /* x [N, T, H], lengths int64 [N] (1..T) or NULL: all steps are valid -> [N, H]. */
 TD_API td_value *td_last_step(td_ctx *c, td_value *x, td_value *lengths, bool first)
@@ -297,8 +307,8 @@ static bool last_step_dx_sample(int i, td_sample *s)
 }
 
 TD_OP(last_step_dx, .n_in = 3, .n_out = 1, .optional = 4, .shape_only = 2, .attrs_size = sizeof(step_attrs),
-	.infer = last_step_dx_infer, .forward = { last_step_dx_forward }, .backward = last_step_dx_backward,
-	.sample = last_step_dx_sample)
+	.fields = step_fields, .infer = last_step_dx_infer, .forward = { last_step_dx_forward },
+	.backward = last_step_dx_backward, .sample = last_step_dx_sample)
 
 TD_API td_value *td_last_step_dx(td_ctx *c, td_value *dy, td_value *x, td_value *lengths, bool first)
 {
