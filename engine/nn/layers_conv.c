@@ -3,7 +3,9 @@
 
 /* What a convolution's options come to. */
 struct window {
-	int64_t kernel[2], stride[2], padding[2], dilation[2];
+	int64_t kernel[2], stride[2], dilation[2];
+	int64_t padding[2], padding_end[2]; /* zeros at the top and left, at the bottom and right */
+	bool same;                          /* the word: they follow from the sizes */
 	int64_t channels, filters, groups;
 };
 
@@ -13,7 +15,31 @@ static const char *const padding_words[] = { "same", "valid", NULL };
 
 /* ---- What both check and declare alike --------------------------------------------------------------------------- */
 
-/* Make numbers of "same" and "valid", and see whether the window fits.  AXES: 2, or 1 where the height is no axis. */
+/* Make zeros of PADDING, numbers or a word, for an input of IMAGE; "same" as tensorflow.nn.conv2d, the odd zero last.
+ */
+static void window_pad(struct window *w, const int64_t padding[2], const int64_t image[2])
+{
+	w->same = padding[1] == PADDING_SAME;
+	for (int i = 0; i < 2; i++) {
+		int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
+		int64_t last = (image[i] + w->stride[i] - 1) / w->stride[i] * w->stride[i] - w->stride[i];
+		int64_t all = w->same ? TD_MAX(last + reach - image[i], 0) : 2 * TD_MAX(padding[i], 0);
+
+		w->padding[i] = all / 2;
+		w->padding_end[i] = all - all / 2;
+	}
+}
+
+/* Whether torch's modules have no word or number for the padding, whatever the sizes. */
+static bool padded_apart(const struct window *w)
+{
+	for (int i = 0; i < 2; i++)
+		if (w->same && (w->stride[i] > 1 || (w->kernel[i] - 1) * w->dilation[i] % 2))
+			return true;
+	return false;
+}
+
+/* See whether the window fits.  AXES: 2, or 1 where the height is no axis. */
 static bool window_fits(struct nn_builder *b, const struct nn_layer *l, struct window *w, int axes)
 {
 	const char *op = l->type->type.name;
@@ -28,26 +54,16 @@ static bool window_fits(struct nn_builder *b, const struct nn_layer *l, struct w
 			(long long)w->filters);
 	for (int i = 2 - axes; i < 2; i++) {
 		int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1, size = l->in[0].dim[l->in[0].rank - 2 + i];
+		int64_t padded = size + w->padding[i] + w->padding_end[i];
 
-		if (w->padding[i] == PADDING_SAME && w->stride[i] != 1)
-			return nn_refuse(b, l, "%s: padding \"same\" needs a stride of 1, not %lld; give numbers", op,
-				(long long)w->stride[i]);
-		if (w->padding[i] == PADDING_SAME && reach % 2 == 0)
-			return nn_refuse(b, l,
-				"%s: padding \"same\" would be one more on one side than on the other for a "
-				"kernel_size of %lld; "
-				"use an odd one",
-				op, (long long)w->kernel[i]);
-		if (w->padding[i] < 0)
-			w->padding[i] = w->padding[i] == PADDING_SAME ? reach / 2 : 0;
-		if (reach > size + 2 * w->padding[i])
+		if (reach > padded)
 			return nn_refuse(b, l,
 				"%s: kernel_size %lld%s is larger than the padded input, %lld (%s from %s); use a "
 				"kernel of at most "
 				"%lld here, more padding, or less pooling before it",
 				op, (long long)w->kernel[i], w->dilation[i] > 1 ? " with its dilation" : "",
-				(long long)(size + 2 * w->padding[i]), in, nn_source(b, l, 0),
-				(long long)((size + 2 * w->padding[i] - 1) / w->dilation[i] + 1));
+				(long long)padded, in, nn_source(b, l, 0),
+				(long long)((padded - 1) / w->dilation[i] + 1));
 	}
 	return true;
 }
@@ -67,7 +83,8 @@ static bool declare_filters(struct nn_builder *b, struct nn_layer *l, const stru
 static td_conv2d_attrs attrs_of(const struct window *w)
 {
 	return (td_conv2d_attrs){ .stride = { w->stride[0], w->stride[1] },
-		.padding = { w->padding[0], w->padding[1] },
+		.padding = { w->same ? 0 : w->padding[0], w->same ? 0 : w->padding[1] },
+		.same = w->same,
 		.dilation = { w->dilation[0], w->dilation[1] },
 		.groups = w->groups };
 }
@@ -99,7 +116,8 @@ static const struct opt conv2d_opts[] = { NN_GIVEN_ROW(conv2d_options, in_channe
 		.doc = "Step from one window to the next." },
 	{ NN_ROW(conv2d_options, padding), .kind = OPT_PAIR, .value = "0", .low = 0, .high = NN_SIZE_MOST,
 		.names = padding_words,
-		.doc = "Zeros added on each side; \"same\" keeps height and width, \"valid\" adds none." },
+		.doc = "Zeros added on each side; \"same\" adds what makes height and width those of the input divided "
+		       "by the stride, \"valid\" none." },
 	{ NN_ROW(conv2d_options, dilation), .kind = OPT_PAIR, .value = "1", .low = 1, .high = NN_SIZE_MOST,
 		.doc = "Step from one of a filter's elements to the next." },
 	{ NN_ROW(conv2d_options, groups), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_FEATURES_MOST,
@@ -116,9 +134,8 @@ static struct window conv2d_window(const struct nn_layer *l)
 		w.kernel[i] = o->kernel_size[i];
 		w.stride[i] = o->stride[i];
 		w.dilation[i] = o->dilation[i];
-		w.padding[i] = o->padding[i] == PADDING_SAME ? (o->kernel_size[i] - 1) * o->dilation[i] / 2
-							     : TD_MAX(o->padding[i], 0);
 	}
+	window_pad(&w, o->padding, &l->in[0].dim[2]);
 	return w;
 }
 
@@ -133,7 +150,6 @@ static bool conv2d_build(struct nn_builder *b, struct nn_layer *l)
 			"conv2d takes images [N, C, H, W], but gets %s from %s; put it before \"flatten\" and "
 			"\"linear\"",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	memcpy(w.padding, o->padding, sizeof w.padding);
 	if (!nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) || !window_fits(b, l, &w, 2))
 		return false;
 	td_shape weight =
@@ -162,14 +178,29 @@ static void conv2d_torch(const struct nn_layer *l, struct buf *out)
 	const struct conv2d_options *o = l->options;
 	struct window w = conv2d_window(l);
 
+	bool apart = padded_apart(&w);
+
 	buf_printf(out, "nn.Conv2d(%lld, %lld, (%lld, %lld), stride=(%lld, %lld), padding=(%lld, %lld)",
 		(long long)w.channels, (long long)w.filters, (long long)w.kernel[0], (long long)w.kernel[1],
-		(long long)w.stride[0], (long long)w.stride[1], (long long)w.padding[0], (long long)w.padding[1]);
+		(long long)w.stride[0], (long long)w.stride[1], apart ? 0 : (long long)w.padding[0],
+		apart ? 0 : (long long)w.padding[1]);
 	if (w.dilation[0] > 1 || w.dilation[1] > 1)
 		buf_printf(out, ", dilation=(%lld, %lld)", (long long)w.dilation[0], (long long)w.dilation[1]);
 	if (w.groups > 1)
 		buf_printf(out, ", groups=%lld", (long long)w.groups);
 	buf_puts(out, o->bias ? ")" : ", bias=False)");
+}
+
+static void conv2d_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	struct window w = conv2d_window(l);
+
+	if (padded_apart(&w))
+		buf_printf(out, "%s(nn.functional.pad(%s, (%lld, %lld, %lld, %lld)))", module, x[0],
+			(long long)w.padding[1], (long long)w.padding_end[1], (long long)w.padding[0],
+			(long long)w.padding_end[0]);
+	else
+		buf_printf(out, "%s(%s)", module, x[0]);
 }
 
 const struct nn_layer_type nn_conv2d = {
@@ -178,6 +209,7 @@ const struct nn_layer_type nn_conv2d = {
 	.forward = conv2d_forward,
 	.flops = conv2d_flops,
 	.torch = conv2d_torch,
+	.call = conv2d_call,
 };
 
 /* ---- conv1d: the same along one axis ----------------------------------------------------------------------------- */
@@ -197,7 +229,8 @@ static const struct opt conv1d_opts[] = { NN_GIVEN_ROW(conv1d_options, in_channe
 		.doc = "Step from one window to the next." },
 	{ NN_ROW(conv1d_options, padding), .kind = OPT_INT_OR_WORD, .value = "0", .low = 0, .high = NN_SIZE_MOST,
 		.names = padding_words,
-		.doc = "Zeros added on each side; \"same\" keeps the length, \"valid\" adds none." },
+		.doc = "Zeros added on each side; \"same\" adds what makes the length that of the input divided by the "
+		       "stride, \"valid\" none." },
 	{ NN_ROW(conv1d_options, dilation), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_SIZE_MOST,
 		.doc = "Step from one of a filter's elements to the next." },
 	{ NN_ROW(conv1d_options, groups), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_FEATURES_MOST,
@@ -208,14 +241,15 @@ static struct window conv1d_window(const struct nn_layer *l)
 {
 	const struct conv1d_options *o = l->options;
 
-	return (struct window){ .kernel = { 1, o->kernel_size },
+	struct window w = { .kernel = { 1, o->kernel_size },
 		.stride = { 1, o->stride },
-		.padding = { 0,
-			o->padding == PADDING_SAME ? (o->kernel_size - 1) * o->dilation / 2 : TD_MAX(o->padding, 0) },
 		.dilation = { 1, o->dilation },
 		.channels = l->in[0].dim[1],
 		.filters = o->out_channels,
 		.groups = o->groups };
+
+	window_pad(&w, (int64_t[]){ 0, o->padding }, (int64_t[]){ 1, l->in[0].dim[2] });
+	return w;
 }
 
 static bool conv1d_build(struct nn_builder *b, struct nn_layer *l)
@@ -230,7 +264,6 @@ static bool conv1d_build(struct nn_builder *b, struct nn_layer *l)
 			"\"transpose\", \"dim0\": 1, "
 			"\"dim1\": 2} before it",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	w.padding[1] = o->padding;
 	if (!nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) || !window_fits(b, l, &w, 1))
 		return false;
 	td_shape weight = td_shape_make(TD_F32, 3, o->out_channels, w.channels / w.groups, o->kernel_size);
@@ -262,12 +295,24 @@ static void conv1d_torch(const struct nn_layer *l, struct buf *out)
 	struct window w = conv1d_window(l);
 
 	buf_printf(out, "nn.Conv1d(%lld, %lld, %lld, stride=%lld, padding=%lld", (long long)w.channels,
-		(long long)w.filters, (long long)w.kernel[1], (long long)w.stride[1], (long long)w.padding[1]);
+		(long long)w.filters, (long long)w.kernel[1], (long long)w.stride[1],
+		padded_apart(&w) ? 0 : (long long)w.padding[1]);
 	if (w.dilation[1] > 1)
 		buf_printf(out, ", dilation=%lld", (long long)w.dilation[1]);
 	if (w.groups > 1)
 		buf_printf(out, ", groups=%lld", (long long)w.groups);
 	buf_puts(out, o->bias ? ")" : ", bias=False)");
+}
+
+static void conv1d_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	struct window w = conv1d_window(l);
+
+	if (padded_apart(&w))
+		buf_printf(out, "%s(nn.functional.pad(%s, (%lld, %lld)))", module, x[0], (long long)w.padding[1],
+			(long long)w.padding_end[1]);
+	else
+		buf_printf(out, "%s(%s)", module, x[0]);
 }
 
 const struct nn_layer_type nn_conv1d = {
@@ -276,4 +321,5 @@ const struct nn_layer_type nn_conv1d = {
 	.forward = conv1d_forward,
 	.flops = conv1d_flops,
 	.torch = conv1d_torch,
+	.call = conv1d_call,
 };
