@@ -70,17 +70,46 @@ static td_shape sample_shape(const struct prediction *p)
 	return x;
 }
 
-static bool load_model(struct prediction *p)
+/* Elements of each of N, which have COUNT together. */
+static int64_t each_of(int64_t count, int64_t n)
+{
+	return count / TD_MAX(n, 1);
+}
+
+/* The model for samples of shape X. */
+static struct nn_model *make_model(struct prediction *p, const td_shape *x)
 {
 	const struct data_facts *facts = loader_facts(p->loader);
-	td_shape sample = sample_shape(p), in = spec_batch_shape(&sample, TD_MIN(p->spec.data.batch_size, p->input.n));
+	td_shape in = spec_batch_shape(x, TD_MIN(p->spec.data.batch_size, p->input.n));
+
+	return nn_model_create(&p->spec.model, &in, facts->n_tokens, facts->has_lengths, &p->faults);
+}
+
+/* The layers say what does not fit of a sample that is longer or shorter than the training's, but the model is the
+ * training's: as many positions have a row as there were. */
+static bool make_trained_model(struct prediction *p)
+{
+	td_shape trained = loader_facts(p->loader)->x, sample = sample_shape(p);
+	struct nn_model *sent = td_shape_same(&trained, &sample) ? NULL : make_model(p, &sample);
+
+	p->model = p->faults.n_found ? NULL : make_model(p, &trained);
+	if (p->model) {
+		const td_shape *out = sent ? &sent->out : &p->model->out;
+
+		p->n_outputs = each_of(td_shape_count(out), out->dim[0]);
+	}
+	nn_model_free(sent);
+	return p->model != NULL;
+}
+
+static bool load_model(struct prediction *p)
+{
 	struct safetensors file;
 	struct buf notes;
 	struct err e = { 0 };
 	bool ok;
 
-	p->model = nn_model_create(&p->spec.model, &in, facts->n_tokens, facts->has_lengths, &p->faults);
-	if (!p->model)
+	if (!make_trained_model(p))
 		return false;
 	p->c = td_ctx_create(&(td_ctx_options){ .threads = (int)json_int(p->question, "threads", 1), .seed = 1 });
 	if (nn_model_allocate(p->model, p->c, 0))
@@ -133,12 +162,6 @@ void answered_release(struct answered *a)
 	mem_free(a->answer);
 	mem_free(a->output);
 	*a = (struct answered){ 0 };
-}
-
-/* Elements of each of N, which have COUNT together. */
-static int64_t each_of(int64_t count, int64_t n)
-{
-	return count / TD_MAX(n, 1);
 }
 
 /* ---- In words ---------------------------------------------------------------------------------------------------- */
@@ -222,8 +245,7 @@ static cJSON *output_json(const struct answered *a, int64_t i)
 static bool fits(struct prediction *p, bool outputs)
 {
 	int64_t n_classes = loader_facts(p->loader)->n_classes,
-		out = each_of(td_shape_count(&p->model->out), p->model->out.dim[0]);
-	int64_t entries = 1 + TD_MIN(p->top, n_classes) + (outputs ? out : 0);
+		entries = 1 + TD_MIN(p->top, n_classes) + (outputs ? p->n_outputs : 0);
 
 	if (loader_facts(p->loader)->target == DATA_TOKENS)
 		entries += p->input.steps;

@@ -13,6 +13,7 @@ struct prediction {
 	struct data_input input; /* owned; the body as a batch */
 	td_ctx *c;               /* owned */
 	struct nn_model *model;  /* owned */
+	int64_t n_outputs;       /* numbers that it gives for one sample as it was sent */
 	int top;                 /* classes named for each input */
 	struct faults faults;    /* owned */
 };
