@@ -34,7 +34,7 @@ INTEGERS_UNARY(k_neg, 0 - a)
 NUMBERS_UNARY(k_square, a *a)
 UNARY(k_abs, R(fabs)(a))
 SIGNED_UNARY(k_abs, a > 0 ? (uint64_t)a : 0 - (uint64_t)a)
-UNARY(k_sign, a > 0 ? 1 : a < 0 ? -1 : a)
+UNARY(k_sign, (a > 0) - (a < 0)) /* of a NaN 0, as in torch */
 SIGNED_UNARY(k_sign, a > 0 ? 1 : a == 0 ? 0 : -1)
 
 /* NaN wins. */

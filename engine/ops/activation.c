@@ -385,7 +385,7 @@ TD_API td_value *td_clamp(td_ctx *c, td_value *x, double low, double high)
 	return x ? TD_APPLY(c, clamp, (&(activation_attrs){ { TD_MIN(low, high), high } }), x) : NULL;
 }
 
-/* ---- clamp_slope: 0 outside of low..high, 1 within */
+/* ---- clamp_slope: 1 from low to high, else 0, of a NaN too */
 
 FORWARD(clamp_slope)
 SAMPLES(clamp_slope, -0.7, 0.9)

@@ -315,7 +315,7 @@ TD_API td_value *td_abs(td_ctx *c, td_value *x)
 	return x ? TD_APPLY(c, abs, NULL, x) : NULL;
 }
 
-/* ---- sign: y = -1, 0 or 1; NaN stays ----------------------------------------------------------------------------- */
+/* ---- sign: y = -1, 0 or 1; of a NaN 0, as in torch --------------------------------------------------------------- */
 
 ELEMENTWISE(sign, NUMBERS, TD_PICK_NUMBERS)
 SAMPLES_UNARY(sign, TD_FILL_NORMAL, NUMBERS)

@@ -61,15 +61,19 @@ static td_value *dropout_apply(td_ctx *c, td_value *const *in)
 
 static bool dropout_sample(int i, td_sample *s)
 {
-	if (i >= 3)
+	if (i >= 5)
 		return false;
 	s->apply = dropout_apply;
 	if (i < 2)
 		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5, 7);
-	else
+	else if (i == 2)
 		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 200, 170); /* several slices */
+	else if (i == 3)
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 0, 3);
+	else
+		ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL);
 	s->in[0].shape.order = i == 1 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
-	s->in[0].batched = true;
+	s->in[0].batched = i != 4;
 	return true;
 }
 
@@ -222,14 +226,10 @@ static td_value *uniform_like_apply(td_ctx *c, td_value *const *in)
 
 static bool uniform_like_sample(int i, td_sample *s)
 {
-	if (i < 3)
-		dropout_sample(i, s);
-	else if (i == 3)
-		ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL);
-	else
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 0, 3);
+	bool more = dropout_sample(i, s);
+
 	s->apply = uniform_like_apply;
-	return i < 5;
+	return more;
 }
 
 static td_value *normal_like_apply(td_ctx *c, td_value *const *in)

@@ -121,6 +121,7 @@ static void integers_wrap_around_and_keep_their_type(void **state)
 	assert_int_equal(td_shape_of(td_mul(c, bytes, ten))->dtype, TD_U8);
 	HOLDS(td_abs(c, as(VECTOR(-5, 0, 7), TD_I64)), 5, 0, 7);
 	HOLDS(td_sign(c, as(VECTOR(-5, 0, 7), TD_I32)), -1, 0, 1);
+	HOLDS(td_sign(c, VECTOR(-5, -0.0, 7, NAN)), -1, 0, 1, 0);
 }
 
 static void a_remainder_has_the_sign_of_the_divisor(void **state)
@@ -158,6 +159,8 @@ static void a_clamp_may_be_open_and_keeps_nan(void **state)
 	HOLDS(td_clamp(c, VECTOR(-3, 0.5, 4), 2, 1), 1, 1, 1); /* torch: the upper bound wins */
 	x = leaf(VECTOR(-1, 0, 0.5, 1, 2));
 	HOLDS(gradient(td_clamp(c, x, 0, 1), x), 0, 1, 1, 1, 0);
+	x = leaf(VECTOR(NAN));
+	HOLDS(gradient(td_clamp(c, x, 0, 1), x), 0);
 }
 
 static void rounding_goes_to_even(void **state)
@@ -321,6 +324,119 @@ static void roots_at_zero_have_the_slope_zero(void **state)
 	refused("1, 2 or infinity");
 }
 
+enum { SUM, MEAN, MAX, MIN, PROD, NORM, VAR, LOGSUMEXP, N_KINDS };
+
+static td_value *reduced(td_value *x, int kind, uint32_t axes)
+{
+	switch (kind) {
+	case SUM: return td_sum(c, x, axes, false);
+	case MEAN: return td_mean(c, x, axes, false);
+	case MAX: return td_max(c, x, axes, false);
+	case MIN: return td_min(c, x, axes, false);
+	case PROD: return td_prod(c, x, axes, false);
+	case NORM: return td_norm(c, x, 2, axes, false);
+	case VAR: return td_var(c, x, axes, 0, false);
+	default: return td_logsumexp(c, x, axes, false);
+	}
+}
+
+/* The same of N numbers in a row. */
+static double reduced_plainly(const double *x, int n, int kind)
+{
+	double sum = 0, squares = 0, largest = -INFINITY, smallest = INFINITY, product = 1, exps = 0, variance = 0;
+
+	for (int i = 0; i < n; i++) {
+		sum += x[i];
+		squares += x[i] * x[i];
+		largest = TD_MAX(largest, x[i]);
+		smallest = TD_MIN(smallest, x[i]);
+		product *= x[i];
+		exps += exp(x[i]);
+	}
+	for (int i = 0; i < n; i++)
+		variance += (x[i] - sum / n) * (x[i] - sum / n) / n;
+	return (double[]){ sum, sum / n, largest, smallest, product, sqrt(squares), variance, log(exps) }[kind];
+}
+
+/* X's elements of result O, when the axes go; how many there are. */
+static int taken_by(const double *x, const int64_t *dim, uint32_t axes, int64_t o, double *row)
+{
+	int n = 0;
+
+	for (int64_t e = 0; e < dim[0] * dim[1] * dim[2] * dim[3]; e++) {
+		int64_t rest = e, place[4], result = 0;
+
+		for (int i = 3; i >= 0; rest /= dim[i], i--)
+			place[i] = rest % dim[i];
+		for (int i = 0; i < 4; i++)
+			result = axes >> i & 1 ? result : result * dim[i] + place[i];
+		if (result == o)
+			row[n++] = x[e];
+	}
+	return n;
+}
+
+static void reductions_agree_with_plain_loops_over_every_set_of_axes(void **state)
+{
+	enum { N = 3 * 4 * 5 * 6 };
+	td_shape shape = td_shape_make(TD_F64, 4, 3, 4, 5, 6);
+	double x[N], row[N], got[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		x[i] = 1 + 0.5 * sin(i * 1.3);
+	for (int order = 0; order < 2; order++) {
+		td_value *v = td_reorder(c, hold(td_tensor(c, &shape, x)), order ? TD_CHANNELS_LAST : TD_ROW_MAJOR);
+
+		for (int kind = 0; kind < N_KINDS; kind++)
+			for (uint32_t axes = 0; axes < 16; axes++) {
+				td_value *y = reduced(v, kind, axes);
+
+				assert_int_equal(td_error(c)->status, TD_OK);
+				td_read(y, got);
+				for (int64_t o = 0; o < td_shape_count(td_shape_of(y)); o++) {
+					int n = taken_by(x, shape.dim, axes, o, row);
+					double want = reduced_plainly(row, n, kind);
+
+					if (fabs(got[o] - want) > 1e-12 * TD_MAX(fabs(want), 1))
+						fail_msg("kind %d, axes %u, order %d, result %lld: %.17g, not %.17g",
+							kind, axes, order, (long long)o, got[o], want);
+				}
+			}
+	}
+}
+
+static void many_slices_give_what_one_row_gives(void **state)
+{
+	enum { N = 200001 };
+	td_shape shape = td_shape_make(TD_F64, 1, N);
+	double *x = MEM_NEW_N(double, N);
+	td_value *v;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		x[i] = sin(i * 0.7) * 1e-3;
+	v = hold(td_tensor(c, &shape, x));
+	for (int kind = 0; kind < N_KINDS; kind++) {
+		double got = td_item(reduced(v, kind, ALL)), want = reduced_plainly(x, N, kind);
+
+		assert_true(fabs(got - want) <= 1e-9 * TD_MAX(fabs(want), 1e-3));
+	}
+	mem_free(x);
+}
+
+static void running_sums_go_along_their_axis_in_both_directions(void **state)
+{
+	td_shape shape = td_shape_make(TD_F32, 2, 2, 3);
+	td_value *x = hold(td_tensor(c, &shape, (float[]){ 1, 2, 3, 4, 5, 6 }));
+
+	(void)state;
+	HOLDS(td_cumsum(c, x, 1, false), 1, 3, 6, 4, 9, 15);
+	HOLDS(td_cumsum(c, x, 0, false), 1, 2, 3, 5, 7, 9);
+	HOLDS(td_cumsum(c, x, -1, true), 6, 5, 3, 15, 11, 6);
+	HOLDS(gradient(td_mul(c, td_cumsum(c, leaf(x), 1, false), x), x), 7, 8, 9, 19, 20, 21);
+}
+
 /* ---- Order ------------------------------------------------------------------------------------------------------- */
 
 static void sorting_is_stable_and_nan_is_the_largest(void **state)
@@ -402,6 +518,31 @@ static void a_batch_of_products_is_each_product(void **state)
 	mem_free(each);
 }
 
+static void what_lies_before_matrices_broadcasts(void **state)
+{
+	td_shape sa = td_shape_make(TD_F64, 4, 2, 1, 2, 3), sb = td_shape_make(TD_F64, 3, 3, 3, 2);
+	double a[12], b[18], y[24];
+	td_value *product;
+
+	(void)state;
+	for (int i = 0; i < 18; i++) {
+		a[i % 12] = sin(i);
+		b[i] = cos(i);
+	}
+	product = td_matmul(c, hold(td_tensor(c, &sa, a)), hold(td_tensor(c, &sb, b)), false, false);
+	assert_int_equal(td_error(c)->status, TD_OK);
+	assert_int_equal(td_shape_count(td_shape_of(product)), 24); /* [2, 3, 2, 2] */
+	td_read(product, y);
+	for (int e = 0; e < 24; e++) {
+		const double *row = a + e / 12 * 6 + e / 2 % 2 * 3, *column = b + e / 4 % 3 * 6 + e % 2;
+		double want = row[0] * column[0] + row[1] * column[2] + row[2] * column[4];
+
+		assert_true(fabs(y[e] - want) < 1e-14);
+	}
+	assert_null(td_matmul(c, product, hold(td_tensor(c, &sb, b)), false, false));
+	refused("inner sizes");
+}
+
 static void vectors_have_inner_and_outer_products(void **state)
 {
 	td_value *a = VECTOR(1, 2), *b = VECTOR(3, 4), *three = VECTOR(1, 2, 3);
@@ -464,10 +605,14 @@ int main(void)
 		TEST(logsumexp_is_exact_at_infinities_and_does_not_overflow),
 		TEST(variances_are_corrected_as_in_torch),
 		TEST(roots_at_zero_have_the_slope_zero),
+		TEST(reductions_agree_with_plain_loops_over_every_set_of_axes),
+		TEST(many_slices_give_what_one_row_gives),
+		TEST(running_sums_go_along_their_axis_in_both_directions),
 		TEST(sorting_is_stable_and_nan_is_the_largest),
 		TEST(the_largest_k_come_with_their_places_and_gradients),
 		TEST(every_permutation_of_a_long_row_is_sorted),
 		TEST(a_batch_of_products_is_each_product),
+		TEST(what_lies_before_matrices_broadcasts),
 		TEST(vectors_have_inner_and_outer_products),
 		TEST(random_numbers_have_their_moments),
 		TEST(a_random_order_holds_each_number_once),
