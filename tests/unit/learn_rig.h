@@ -19,28 +19,55 @@ struct chosen {
 	struct opt_choice choice;
 };
 
-/* TEXT is a name or an object; what is wrong with it stays in FAULTS. */
-static inline void chosen_read(struct chosen *c, const struct opt_family *family, const char *text)
+/* TEXT is a name or an object, in a document with such DEFAULTS ("pytorch", "keras"); what is wrong with it stays in
+ * FAULTS. */
+static inline void chosen_read_as(
+	struct chosen *c, const struct opt_family *family, const char *text, const char *defaults)
 {
-	struct opt row = { .name = "it", .kind = OPT_CHOICE, .family = family, .doc = "" };
-	struct opt_type type = { .name = "test", .options = &row, .n_options = 1, .n_bytes = sizeof c->choice };
-	char *document = mem_printf("{\"it\":%s}", text);
+	static const char *const names[] = { "pytorch", "keras", NULL };
+	struct test_document {
+		struct opt_choice it;
+		int defaults;
+	} read;
+	const struct opt rows[] = {
+		{ .name = "it", .kind = OPT_CHOICE, .family = family, .doc = "" },
+		{ .name = "defaults",
+			.kind = OPT_ENUM,
+			.at = offsetof(struct test_document, defaults),
+			.names = names,
+			.doc = "" },
+	};
+	struct opt_type type = { .name = "test", .options = rows, .n_options = 2, .n_bytes = sizeof read };
+	char *document = mem_printf("{\"it\":%s,\"defaults\":\"%s\"}", text, defaults);
 	cJSON *object = cJSON_Parse(document);
 
 	assert_non_null(object);
 	memset(c, 0, sizeof *c);
 	arena_init(&c->arena);
 	faults_init(&c->faults);
-	opt_read(&type, object, "", &c->choice, &c->arena, &c->faults);
+	memset(&read, 0, sizeof read);
+	opt_read(&type, object, "", &read, &c->arena, &c->faults);
+	c->choice = read.it;
 	cJSON_Delete(object);
 	mem_free(document);
 }
 
-static inline void chosen_init(struct chosen *c, const struct opt_family *family, const char *text)
+static inline void chosen_read(struct chosen *c, const struct opt_family *family, const char *text)
 {
-	chosen_read(c, family, text);
+	chosen_read_as(c, family, text, "pytorch");
+}
+
+static inline void chosen_init_as(
+	struct chosen *c, const struct opt_family *family, const char *text, const char *defaults)
+{
+	chosen_read_as(c, family, text, defaults);
 	if (c->faults.n_found)
 		fail_msg("%s: %s", text, c->faults.items[0].detail);
+}
+
+static inline void chosen_init(struct chosen *c, const struct opt_family *family, const char *text)
+{
+	chosen_init_as(c, family, text, "pytorch");
 }
 
 static inline void chosen_release(struct chosen *c)

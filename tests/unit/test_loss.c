@@ -1,28 +1,43 @@
 /* Losses against PyTorch's numbers, and what is said of models that do not fit them. */
 #include "learn_rig.h"
 #include "learn_golden.h"
+#include "keras_golden.h"
 
-enum target { LABELS, TOKENS, SHARES, BINARY, VALUES };
+/* What the targets are; P_: the outputs are probabilities. */
+enum target { LABELS, TOKENS, SHARES, BINARY, VALUES, P_LABELS, P_SHARES, P_BINARY };
 
 static const float output[12] = { 0.5f, -1, 2, 1.5f, 0.25f, -0.75f, -2, 1, 1, 0.125f, 3, -1 };
 static const float single[4] = { 0.5f, -1.5f, 2, 30 };
 static const int64_t labels[4] = { 0, 2, 1, 2 }, tokens[4] = { 0, 2, DATA_IGNORE, 1 }, binary[4] = { 0, 1, 1, 0 };
 static const float shares[12] = { 0.2f, 0.3f, 0.5f, 1, 0, 0, 0, 0.25f, 0.75f, 0.1f, 0.8f, 0.1f };
 static const float values[12] = { 0.75f, -1, -3, 1, 2.5f, -0.5f, -2.25f, 1.5f, 5, 0, 3, 1 };
+static const float probabilities[12] = { 0.25f, 0.125f, 0.625f, 0.5f, 0.375f, 0.125f, 0.0625f, 0.3125f, 0.625f, 0.75f,
+	0.125f, 0.125f };
+static const float chances[4] = { 0.25f, 0.75f, 0.5f, 0.875f };
 
 static const struct golden {
 	const char *spec;
 	enum target target;
 	double mean, gradient[12];
-} golden[] = { GOLDEN_LOSSES };
+	double second[12]; /* of Keras: not given */
+} golden[] = { GOLDEN_LOSSES }, golden_keras[] = { GOLDEN_KERAS_LOSSES };
+
+static bool is_single(enum target target)
+{
+	return target == BINARY || target == P_BINARY;
+}
 
 static td_value *make_output(td_ctx *c, enum target target)
 {
-	td_shape shape = target == TOKENS   ? td_shape_make(TD_F32, 3, (int64_t)2, (int64_t)2, (int64_t)3)
-			 : target == BINARY ? td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)1)
-					    : td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)3);
+	td_shape shape = target == TOKENS    ? td_shape_make(TD_F32, 3, (int64_t)2, (int64_t)2, (int64_t)3)
+			 : is_single(target) ? td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)1)
+					     : td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)3);
 
-	return td_tensor(c, &shape, target == BINARY ? single : output);
+	return td_tensor(c, &shape,
+		target == P_BINARY                         ? chances
+		: target == BINARY                         ? single
+		: target == P_LABELS || target == P_SHARES ? probabilities
+							   : output);
 }
 
 static td_value *make_target(td_ctx *c, enum target target)
@@ -31,46 +46,111 @@ static td_value *make_target(td_ctx *c, enum target target)
 	td_shape wide = td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)3);
 
 	switch (target) {
-	case LABELS: return td_tensor(c, &flat, labels);
-	case BINARY: return td_tensor(c, &flat, binary);
+	case LABELS:
+	case P_LABELS: return td_tensor(c, &flat, labels);
+	case BINARY:
+	case P_BINARY: return td_tensor(c, &flat, binary);
 	case TOKENS: return td_tensor(c, &steps, tokens);
-	case SHARES: return td_tensor(c, &wide, shares);
+	case SHARES:
+	case P_SHARES: return td_tensor(c, &wide, shares);
 	case VALUES: return td_tensor(c, &wide, values);
 	}
 	return NULL;
+}
+
+/* V as float64, the caller's; integers as they are.  Shares are written in decimals that float32 does not hold. */
+static td_value *widen(td_ctx *c, td_value *v, enum target target, bool is_target)
+{
+	static const double exact[12] = { 0.2, 0.3, 0.5, 1, 0, 0, 0, 0.25, 0.75, 0.1, 0.8, 0.1 };
+	td_shape shape = *td_shape_of(v);
+	float narrow[12];
+	double wide[12];
+
+	if (shape.dtype != TD_F32)
+		return v;
+	td_read(v, narrow);
+	for (int64_t i = 0; i < td_shape_count(&shape); i++)
+		wide[i] = is_target && (target == SHARES || target == P_SHARES) ? exact[i] : (double)narrow[i];
+	td_unref(v);
+	shape.dtype = TD_F64;
+	return td_tensor(c, &shape, wide);
+}
+
+static void read(const td_value *v, double out[12])
+{
+	float narrow[12] = { 0 };
+
+	memset(out, 0, sizeof *out * 12);
+	if (!v)
+		return; /* no gradient: zeros */
+	td_read(v, td_shape_of(v)->dtype == TD_F64 ? (void *)out : narrow);
+	for (int64_t i = 0; i < td_shape_count(td_shape_of(v)) && td_shape_of(v)->dtype == TD_F32; i++)
+		out[i] = (double)narrow[i];
+}
+
+static void assert_all_near(const td_value *got, const double *want, double tolerance, const char *what)
+{
+	double x[12];
+
+	read(got, x);
+	for (int k = 0; k < 12; k++)
+		assert_near(x[k], want[k], tolerance, what);
+}
+
+/* Mean, gradient, and the gradient of the gradient's squares, as a penalty takes it. */
+static void check(const struct golden *g, const char *defaults, bool wide, bool twice)
+{
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	td_value *x = make_output(c, g->target), *y = make_target(c, g->target);
+	td_value *weight = NULL, *each, *mean, *first = NULL, *second = NULL, *squares;
+	const struct nn_loss_type *type;
+	struct chosen loss;
+	double tolerance = wide ? 1e-12 : 1e-6;
+
+	if (wide) {
+		x = widen(c, x, g->target, false);
+		y = widen(c, y, g->target, true);
+	}
+	chosen_init_as(&loss, &nn_losses, g->spec, defaults);
+	type = (const struct nn_loss_type *)loss.choice.type;
+	td_require_grad(x, true);
+	td_step_begin(c);
+	each = type->each(c, loss.choice.options, x, y, &weight);
+	mean = nn_loss_mean(c, each, weight);
+	td_gradients(c, &mean, NULL, 1, &x, 1, TD_CREATE_GRAPH, &first);
+	squares = td_sum_squares(c, first);
+	if (squares && twice)
+		td_gradients(c, &squares, NULL, 1, &x, 1, 0, &second);
+	if (td_error(c)->status)
+		fail_msg("%s: %s", g->spec, td_error(c)->text);
+	assert_near(td_item(mean), g->mean, tolerance, g->spec);
+	if (td_shape_of(y)->dtype == TD_I64) /* of shares and values some losses make one, some one for each class */
+		assert_int_equal(td_shape_of(each)->rank, td_shape_of(y)->rank);
+	assert_all_near(first, g->gradient, tolerance, g->spec);
+	if (twice)
+		assert_all_near(second, g->second, 10 * tolerance, g->spec);
+	td_step_end(c);
+	td_unref(x);
+	td_unref(y);
+	chosen_release(&loss);
+	td_ctx_free(c);
 }
 
 static void means_and_gradients_are_pytorchs(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < TD_COUNT(golden); i++) {
-		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
-		td_value *x = make_output(c, golden[i].target), *y = make_target(c, golden[i].target);
-		td_value *weight = NULL, *each, *mean;
-		const struct nn_loss_type *type;
-		float gradient[12] = { 0 };
-		struct chosen loss;
+		check(&golden[i], "pytorch", true, true);
+		check(&golden[i], "pytorch", false, true);
+	}
+}
 
-		chosen_init(&loss, &nn_losses, golden[i].spec);
-		type = (const struct nn_loss_type *)loss.choice.type;
-		td_require_grad(x, true);
-		td_step_begin(c);
-		each = type->each(c, loss.choice.options, x, y, &weight);
-		mean = nn_loss_mean(c, each, weight);
-		td_backward(c, mean);
-		if (td_error(c)->status)
-			fail_msg("%s: %s", golden[i].spec, td_error(c)->text);
-		assert_near(td_item(mean), golden[i].mean, 1e-6, golden[i].spec);
-		if (golden[i].target != SHARES) /* of shares cross-entropy makes one, BCE one for each class */
-			assert_int_equal(td_shape_of(each)->rank, td_shape_of(y)->rank);
-		td_read(td_grad_of(x), gradient);
-		for (int k = 0; k < (golden[i].target == BINARY ? 4 : 12); k++)
-			assert_near((double)gradient[k], golden[i].gradient[k], 1e-6, golden[i].spec);
-		td_step_end(c);
-		td_unref(x);
-		td_unref(y);
-		chosen_release(&loss);
-		td_ctx_free(c);
+static void means_and_gradients_from_probabilities_are_kerass(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(golden_keras); i++) {
+		check(&golden_keras[i], "keras", true, false);
+		check(&golden_keras[i], "keras", false, false);
 	}
 }
 
@@ -204,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(means_and_gradients_are_pytorchs),
+		cmocka_unit_test(means_and_gradients_from_probabilities_are_kerass),
 		cmocka_unit_test(what_does_not_count_has_no_loss),
 		cmocka_unit_test(answers_are_probabilities_or_values),
 		cmocka_unit_test(a_model_that_does_not_fit_is_told_what_to_change),

@@ -1,76 +1,192 @@
-/* Optimizers against PyTorch's numbers, and groups of parameters. */
+/* Optimizers against the numbers of PyTorch and Keras, and groups of parameters. */
 #include "learn_rig.h"
 #include "learn_golden.h"
+#include "keras_golden.h"
 
-#define N_PARAM   4
-#define N_UPDATES 5
+#define N_PARAM   6
+#define N_UPDATES 10
 
-static const struct golden {
+struct golden {
 	const char *spec;
+	int64_t columns; /* of the matrix that is updated */
 	double end[N_PARAM];
-} golden[] = { GOLDEN_OPTIMIZERS };
+};
 
-static void gradient(int step, float out[N_PARAM])
+static const struct golden golden[] = { GOLDEN_OPTIMIZERS }, golden_keras[] = { GOLDEN_KERAS_OPTIMIZERS };
+static const double start[N_PARAM] = { 0.5, -0.25, 1, 2, -1.5, 0.125 };
+
+static void gradient(int step, double out[N_PARAM])
 {
-	out[0] = (float)(0.1 * step);
-	out[1] = (float)(-1.0 / step);
-	out[2] = 0.5f;
-	out[3] = (float)(0.3 - 0.2 * step);
+	out[0] = 0.1 * step;
+	out[1] = -1.0 / step;
+	out[2] = 0.5;
+	out[3] = 0.3 - 0.2 * step;
+	out[4] = 1.5 - 0.25 * step;
+	out[5] = -0.75;
 }
 
-/* Five updates of one parameter. */
-static void train(td_ctx *c, const struct opt_choice *optimizer, double gate, float out[N_PARAM])
+static void write(td_value *v, const double *x, int n)
 {
-	static const float start[N_PARAM] = { 0.5f, -0.25f, 1, 2 };
-	const struct nn_optimizer_type *type = (const struct nn_optimizer_type *)optimizer->type;
-	td_shape shape = td_shape_make(TD_F32, 1, (int64_t)N_PARAM);
-	struct nn_update u = { .param = td_tensor(c, &shape, start),
-		.grad = td_tensor(c, &shape, NULL),
-		.lr = td_scalar(c, TD_F32, nn_group_lr(optimizer->options, -1)),
-		.t = td_scalar(c, TD_F32, 0),
-		.gate = td_scalar(c, TD_F32, gate),
-		.weight_decay = nn_group_weight_decay(optimizer->options, -1) };
+	float narrow[N_PARAM];
 
-	for (int k = 0; k < type->n_state(optimizer->options, -1); k++)
+	for (int i = 0; i < n; i++)
+		narrow[i] = (float)x[i];
+	td_write(v, td_shape_of(v)->dtype == TD_F64 ? (const void *)x : narrow);
+}
+
+static void read(const td_value *v, double out[N_PARAM])
+{
+	float narrow[N_PARAM];
+
+	td_read(v, td_shape_of(v)->dtype == TD_F64 ? (void *)out : narrow);
+	for (int i = 0; i < N_PARAM && td_shape_of(v)->dtype == TD_F32; i++)
+		out[i] = (double)narrow[i];
+}
+
+static void set_scalar(td_value *v, double x)
+{
+	write(v, &x, 1);
+}
+
+/* A parameter with all that its update takes; the group is the one that matches its name, "0.weight". */
+static struct nn_update prepare(td_ctx *c, const struct opt_choice *optimizer, td_dtype type, int64_t columns)
+{
+	const struct nn_optimizer_type *t = (const struct nn_optimizer_type *)optimizer->type;
+	td_shape shape = td_shape_make(type, 2, N_PARAM / columns, columns);
+	int group = nn_optimizer_group(optimizer->options, "0.weight");
+	struct nn_update u = { .param = td_tensor(c, &shape, NULL),
+		.grad = td_tensor(c, &shape, NULL),
+		.lr = td_scalar(c, type, nn_group_lr(optimizer->options, group)),
+		.t = td_scalar(c, type, 0),
+		.gate = td_scalar(c, type, 1),
+		.group = group,
+		.weight_decay = nn_group_weight_decay(optimizer->options, group) };
+	double first[N_PARAM];
+
+	for (int i = 0; i < N_PARAM; i++)
+		first[i] = t->state_start ? t->state_start(optimizer->options) : 0;
+	for (int k = 0; k < t->n_state(optimizer->options, group); k++) {
 		u.state[k] = td_tensor(c, &shape, NULL);
-	for (int step = 1; step <= N_UPDATES; step++) {
-		float g[N_PARAM], t = (float)step;
+		write(u.state[k], first, N_PARAM);
+	}
+	write(u.param, start, N_PARAM);
+	return u;
+}
+
+static void release(struct nn_update *u)
+{
+	td_unref(u->param);
+	td_unref(u->grad);
+	td_unref(u->lr);
+	td_unref(u->t);
+	td_unref(u->gate);
+	for (int k = 0; k < NN_STATE_MOST; k++)
+		td_unref(u->state[k]);
+}
+
+/* Updates number FROM to TO. */
+static void train(td_ctx *c, const struct opt_choice *optimizer, struct nn_update *u, int from, int to)
+{
+	for (int step = from; step <= to; step++) {
+		double g[N_PARAM];
 
 		gradient(step, g);
-		td_write(u.grad, g);
-		td_write(u.t, &t);
+		write(u->grad, g, N_PARAM);
+		set_scalar(u->t, step);
 		td_step_begin(c);
-		type->update(c, optimizer->options, &u);
+		((const struct nn_optimizer_type *)optimizer->type)->update(c, optimizer->options, u);
 		td_step_end(c);
 	}
-	assert_int_equal(td_error(c)->status, TD_OK);
-	td_read(u.param, out);
-	td_unref(u.param);
-	td_unref(u.grad);
-	td_unref(u.lr);
-	td_unref(u.t);
-	td_unref(u.gate);
-	for (int k = 0; k < NN_STATE_MOST; k++)
-		td_unref(u.state[k]);
+	if (td_error(c)->status)
+		fail_msg("%s", td_error(c)->text);
+}
+
+static void check(const struct golden *g, const char *defaults, td_dtype type, double tolerance)
+{
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	struct chosen optimizer;
+	struct nn_update u;
+	double end[N_PARAM];
+
+	chosen_init_as(&optimizer, &nn_optimizers, g->spec, defaults);
+	u = prepare(c, &optimizer.choice, type, g->columns);
+	train(c, &optimizer.choice, &u, 1, N_UPDATES);
+	read(u.param, end);
+	for (int k = 0; k < N_PARAM; k++)
+		assert_near(end[k], g->end[k], tolerance, g->spec);
+	release(&u);
+	chosen_release(&optimizer);
+	td_ctx_free(c);
 }
 
 static void parameters_go_where_pytorchs_go(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < TD_COUNT(golden); i++) {
+		check(&golden[i], "pytorch", TD_F64, 1e-12);
+		check(&golden[i], "pytorch", TD_F32, strstr(golden[i].spec, "muon") ? 1e-4 : 5e-6);
+	}
+}
+
+static void parameters_go_where_keras_has_them_go(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(golden_keras); i++) {
+		check(&golden_keras[i], "keras", TD_F64, 1e-12);
+		check(&golden_keras[i], "keras", TD_F32, 5e-6);
+	}
+}
+
+static void a_shut_gate_lets_everything_as_it_is(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(golden); i++) {
 		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+		double before[1 + NN_STATE_MOST][N_PARAM], after[N_PARAM];
 		struct chosen optimizer;
-		float end[N_PARAM];
+		struct nn_update u;
 
 		chosen_init(&optimizer, &nn_optimizers, golden[i].spec);
-		train(c, &optimizer.choice, 1, end);
-		for (int k = 0; k < N_PARAM; k++)
-			assert_near((double)end[k], golden[i].end[k], 2e-6, golden[i].spec);
-		train(c, &optimizer.choice, 0, end);
-		assert_true(end[0] == 0.5f && end[3] == 2); /* a shut gate lets everything as it is */
+		u = prepare(c, &optimizer.choice, TD_F64, golden[i].columns);
+		train(c, &optimizer.choice, &u, 1, 2);
+		read(u.param, before[NN_STATE_MOST]);
+		for (int k = 0; k < NN_STATE_MOST && u.state[k]; k++)
+			read(u.state[k], before[k]);
+		set_scalar(u.gate, 0);
+		train(c, &optimizer.choice, &u, 3, 4);
+		read(u.param, after);
+		assert_memory_equal(after, before[NN_STATE_MOST], sizeof after);
+		for (int k = 0; k < NN_STATE_MOST && u.state[k]; k++) {
+			read(u.state[k], after);
+			assert_memory_equal(after, before[k], sizeof after);
+		}
+		release(&u);
 		chosen_release(&optimizer);
 		td_ctx_free(c);
 	}
+}
+
+static void muon_names_what_it_cannot_take(void **state)
+{
+	struct nn_param params[] = { { .name = "0.weight", .shape = { .rank = 2, .dim = { 4, 3 } } },
+		{ .name = "0.bias", .shape = { .rank = 1, .dim = { 4 } } },
+		{ .name = "1.bias", .shape = { .rank = 1, .dim = { 4 } }, .frozen = true },
+		{ .name = "2.running_mean", .shape = { .rank = 1, .dim = { 4 } }, .buffer = true } };
+	struct nn_model model = { .params = params, .n_params = TD_COUNT(params) };
+	struct chosen c;
+
+	(void)state;
+	chosen_init(&c, &nn_optimizers, "\"muon\"");
+	nn_optimizer_check_model(&c.choice, &model, "/optimizer", &c.faults);
+	assert_int_equal(c.faults.n_found, 1);
+	assert_string_equal(c.faults.items[0].pointer, "/optimizer");
+	assert_non_null(strstr(c.faults.items[0].detail, "\"0.bias\" is float32[4]"));
+	chosen_release(&c);
+	chosen_init(&c, &nn_optimizers, "{\"type\":\"muon\",\"groups\":[{\"params\":\"*.bias\",\"adamw\":true}]}");
+	nn_optimizer_check_model(&c.choice, &model, "/optimizer", &c.faults);
+	assert_int_equal(c.faults.n_found, 0);
+	assert_int_equal(nn_optimizer_states((const struct nn_optimizer_type *)c.choice.type, c.choice.options), 2);
+	chosen_release(&c);
 }
 
 static void states_have_pytorchs_names(void **state)
@@ -84,6 +200,10 @@ static void states_have_pytorchs_names(void **state)
 		{ "{\"type\":\"sgd\",\"momentum\":0.9}", 1, { "momentum_buffer" } },
 		{ "\"adam\"", 2, { "exp_avg", "exp_avg_sq" } },
 		{ "\"adamw\"", 2, { "exp_avg", "exp_avg_sq" } },
+		{ "{\"type\":\"adam\",\"amsgrad\":true}", 3, { "exp_avg", "exp_avg_sq", "max_exp_avg_sq" } },
+		{ "\"adagrad\"", 1, { "sum" } },
+		{ "\"adadelta\"", 2, { "square_avg", "acc_delta" } },
+		{ "\"muon\"", 1, { "momentum_buffer" } },
 		{ "\"rmsprop\"", 1, { "square_avg" } },
 		{ "{\"type\":\"rmsprop\",\"momentum\":0.1}", 2, { "square_avg", "momentum_buffer" } },
 		{ "{\"type\":\"rmsprop\",\"centered\":true}", 2, { "square_avg", "grad_avg" } },
@@ -171,6 +291,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parameters_go_where_pytorchs_go),
+		cmocka_unit_test(parameters_go_where_keras_has_them_go),
+		cmocka_unit_test(a_shut_gate_lets_everything_as_it_is),
+		cmocka_unit_test(muon_names_what_it_cannot_take),
 		cmocka_unit_test(states_have_pytorchs_names),
 		cmocka_unit_test(the_first_group_that_matches_has_a_parameter),
 		cmocka_unit_test(a_pattern_that_matches_nothing_is_a_fault),

@@ -2,8 +2,8 @@
 #include "learn_rig.h"
 #include "learn_golden.h"
 
-#define N_STEPS 24
-#define N_EPOCH 4
+#define N_STEPS 50
+#define N_EPOCH 5
 
 static const struct golden {
 	const char *spec;
@@ -23,7 +23,7 @@ static void factors_are_pytorchs(void **state)
 		chosen_init(&c, &nn_schedules, golden[i].spec);
 		for (int step = 1; step <= N_STEPS; step++)
 			assert_near(nn_schedule_factor(&c.choice, NULL, step, N_EPOCH, N_STEPS),
-				golden[i].factor[step - 1], 1e-8, golden[i].spec);
+				golden[i].factor[step - 1], 1e-13, golden[i].spec);
 		chosen_release(&c);
 	}
 }
@@ -73,7 +73,9 @@ static void without_a_schedule_the_factor_is_one(void **state)
 static void odd_lengths_stay_finite(void **state)
 {
 	static const char *const specs[] = { "{\"type\":\"cosine\",\"warmup_steps\":100}", "\"cosine\"", "\"linear\"",
-		"{\"type\":\"linear\",\"unit\":\"step\",\"warmup_steps\":3}" };
+		"{\"type\":\"linear\",\"unit\":\"step\",\"warmup_steps\":3}", "\"one_cycle\"", "\"polynomial\"",
+		"{\"type\":\"one_cycle\",\"three_phase\":true,\"pct_start\":0}",
+		"{\"type\":\"one_cycle\",\"pct_start\":1}" };
 	struct chosen c;
 
 	(void)state;

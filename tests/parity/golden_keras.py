@@ -1,0 +1,105 @@
+"""Prints tests/unit/keras_golden.h: optimizers and losses as Keras computes them on TensorFlow in float64, with its own defaults.
+
+    PYTHON-WITH-TENSORFLOW tests/parity/golden_keras.py > tests/unit/keras_golden.h
+"""
+import json
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+keras.config.set_floatx("float64")
+K = keras.optimizers
+
+OPTIMIZERS = [  # as documents with "defaults": "keras" say it
+    ('"sgd"', lambda: K.SGD()),
+    ('{"type":"sgd","lr":0.1,"momentum":0.9}', lambda: K.SGD(0.1, momentum=0.9)),
+    ('{"type":"sgd","lr":0.1,"momentum":0.8,"nesterov":true,"weight_decay":0.3}',
+        lambda: K.SGD(0.1, momentum=0.8, nesterov=True, weight_decay=0.3)),
+    ('"adam"', lambda: K.Adam()),
+    ('{"type":"adam","lr":0.03,"betas":[0.7,0.9],"eps":0.001,"weight_decay":0.2,"amsgrad":true}',
+        lambda: K.Adam(0.03, 0.7, 0.9, 0.001, weight_decay=0.2, amsgrad=True)),
+    ('"adamw"', lambda: K.AdamW()),
+    ('{"type":"adamw","lr":0.05,"eps":0.01}', lambda: K.AdamW(0.05, epsilon=0.01)),
+    ('"rmsprop"', lambda: K.RMSprop()),
+    ('{"type":"rmsprop","lr":0.02,"alpha":0.8,"eps":0.001,"weight_decay":0.2,"momentum":0.7}',
+        lambda: K.RMSprop(0.02, rho=0.8, epsilon=0.001, weight_decay=0.2, momentum=0.7)),
+    ('{"type":"rmsprop","lr":0.02,"momentum":0.5,"centered":true}',
+        lambda: K.RMSprop(0.02, momentum=0.5, centered=True)),
+    ('"adagrad"', lambda: K.Adagrad()),
+    ('{"type":"adagrad","lr":0.1,"initial_accumulator_value":0.4,"eps":0.001,"weight_decay":0.3}',
+        lambda: K.Adagrad(0.1, 0.4, 0.001, weight_decay=0.3)),
+    ('"adadelta"', lambda: K.Adadelta()),
+    ('{"type":"adadelta","lr":0.5,"rho":0.8,"eps":0.001,"weight_decay":0.2}',
+        lambda: K.Adadelta(0.5, 0.8, 0.001, weight_decay=0.2)),
+]
+START = [0.5, -0.25, 1.0, 2.0, -1.5, 0.125]
+N_UPDATES = 10
+
+
+def gradient(step):
+    return [0.1 * step, -1.0 / step, 0.5, 0.3 - 0.2 * step, 1.5 - 0.25 * step, -0.75]
+
+
+LABELS = [0, 2, 1, 2]
+SHARES = [[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.25, 0.75], [0.1, 0.8, 0.1]]
+PROBABILITIES = [[0.25, 0.125, 0.625], [0.5, 0.375, 0.125], [0.0625, 0.3125, 0.625], [0.75, 0.125, 0.125]]
+CHANCES = [[0.25], [0.75], [0.5], [0.875]]
+BINARY = [[0.0], [1.0], [1.0], [0.0]]
+L = keras.losses
+
+LOSSES = [
+    ('{"type":"cross_entropy","from_probabilities":true}', "P_LABELS", L.SparseCategoricalCrossentropy(), LABELS, PROBABILITIES),
+    ('{"type":"cross_entropy","from_probabilities":true}', "P_SHARES", L.CategoricalCrossentropy(), SHARES, PROBABILITIES),
+    ('{"type":"cross_entropy","from_probabilities":true,"label_smoothing":0.2}', "P_SHARES",
+        L.CategoricalCrossentropy(label_smoothing=0.2), SHARES, PROBABILITIES),
+    ('"bce"', "P_BINARY", L.BinaryCrossentropy(), BINARY, CHANCES),
+    ('"hinge"', "P_BINARY", L.Hinge(), BINARY, CHANCES),
+]
+
+
+def row(values):
+    return "{ " + ", ".join(f"{float(v):.17g}" for v in np.ravel(values)) + " }"
+
+
+def table(name, columns, rows):
+    print(f"/* {columns} */\n#define {name} \\\n\t" + ", \\\n\t".join(rows) + "\n")
+
+
+def widened(optimizer, v):
+    """Keras makes float32 of its constants before it uses them in float64."""
+    optimizer.build([v])
+    for accumulator in getattr(optimizer, "_accumulators", []):
+        accumulator.assign(np.full(v.shape, optimizer.initial_accumulator_value))
+    for name in ("momentum", "beta_1", "beta_2", "rho", "epsilon", "weight_decay"):
+        if getattr(optimizer, name, None):
+            setattr(optimizer, name, tf.constant(getattr(optimizer, name), dtype="float64"))
+    return optimizer
+
+
+def optimizers():
+    for spec, make in OPTIMIZERS:
+        v = keras.Variable(np.array(START).reshape(3, 2), dtype="float64")
+        optimizer = widened(make(), v)
+        for step in range(1, N_UPDATES + 1):
+            optimizer.apply([tf.constant(gradient(step), shape=(3, 2), dtype="float64")], [v])
+        yield f"{{ {json.dumps(spec)}, 2, {row(v.numpy())} }}"
+
+
+def losses():
+    for spec, target, loss, y, output in LOSSES:
+        x = tf.constant(output, dtype="float64")
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            mean = loss(tf.constant(y, dtype="int64" if y is LABELS else "float64"), x)
+        yield f"{{ {json.dumps(spec)}, {target}, {float(mean):.17g}, {row(tape.gradient(mean, x))}, {{ 0 }} }}"
+
+
+print("/* Made by tests/parity/golden_keras.py, which says from what; do not edit. */")
+print("/* clang-format off */")
+table("GOLDEN_KERAS_OPTIMIZERS", f"spec, columns, the parameter after {N_UPDATES} updates", optimizers())
+table("GOLDEN_KERAS_LOSSES", "spec, target, mean, gradient of the output; no second one", losses())
