@@ -29,7 +29,7 @@ static const struct opt_type *const types[] = { &nn_linear.type, &nn_conv2d.type
 	&nn_adaptive_avg_pool1d.type, &nn_adaptive_max_pool1d.type, &nn_global_avg_pool.type, &nn_global_max_pool.type, &nn_batch_norm.type, &nn_batch_norm1d.type, &nn_batch_norm2d.type,
 	&nn_layer_norm.type, &nn_rms_norm.type, &nn_group_norm.type, &nn_instance_norm1d.type,
 	&nn_instance_norm2d.type, &nn_local_response_norm.type, &nn_zero_pad2d.type, &nn_reflection_pad2d.type,
-	&nn_replication_pad2d.type, &nn_dropout.type, &nn_dropout1d.type, &nn_dropout2d.type, &nn_alpha_dropout.type,
+	&nn_replication_pad2d.type, &nn_upsample.type, &nn_dropout.type, &nn_dropout1d.type, &nn_dropout2d.type, &nn_alpha_dropout.type,
 	&nn_embedding.type, &nn_rnn.type, &nn_lstm.type, &nn_gru.type, &nn_sequence_mean.type,
 	&nn_multihead_attention.type, &nn_transformer_encoder_layer.type, &nn_positional_embedding.type,
 	&nn_positional_encoding.type, &nn_relu.type, &nn_leaky_relu.type, &nn_elu.type, &nn_gelu.type, &nn_silu.type,

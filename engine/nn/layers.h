@@ -116,7 +116,7 @@ extern const struct nn_layer_type nn_max_pool1d, nn_avg_pool1d, nn_max_pool2d, n
 extern const struct nn_layer_type nn_batch_norm, nn_batch_norm1d, nn_batch_norm2d, nn_layer_norm, nn_rms_norm,
 	nn_dropout;
 extern const struct nn_layer_type nn_group_norm, nn_instance_norm1d, nn_instance_norm2d, nn_local_response_norm;
-extern const struct nn_layer_type nn_zero_pad2d, nn_reflection_pad2d, nn_replication_pad2d;
+extern const struct nn_layer_type nn_zero_pad2d, nn_reflection_pad2d, nn_replication_pad2d, nn_upsample;
 extern const struct nn_layer_type nn_rnn, nn_lstm, nn_gru, nn_sequence_mean;
 extern const struct nn_layer_type nn_multihead_attention, nn_transformer_encoder_layer, nn_positional_embedding,
 	nn_positional_encoding;

@@ -106,6 +106,8 @@ MODELS = {
         model={"layers": [
             {"type": "zero_pad2d", "padding": [1, 0, 2, 1]}, CONV | {"stride": 2}, {"type": "group_norm", "num_groups": 3}, "tanh",
             {"type": "conv_transpose2d", "out_channels": 8, "kernel_size": 4, "stride": 2, "padding": 1}, "instance_norm2d", "silu",
+            {"type": "upsample", "scale_factor": 2}, {"type": "upsample", "size": [9, 8], "mode": "bilinear"},
+            {"type": "upsample", "size": [8, 10], "mode": "bilinear", "align_corners": True},
             {"type": "conv_transpose2d", "out_channels": 6, "kernel_size": [3, 2], "stride": [3, 1], "output_padding": [2, 0],
              "dilation": [1, 2], "groups": 2, "bias": False},
             {"type": "instance_norm2d", "affine": True, "track_running_stats": True, "momentum": 0.3},

@@ -157,6 +157,10 @@ static const struct row rows[] = {
 		"nn.ReflectionPad2d((1, 2, 3, 0))" },
 	{ "{\"type\":\"replication_pad2d\",\"padding\":[0,4,1,1]}", IMAGE(2, 3, 4, 3), "float32[2, 3, 6, 7]", 0,
 		"nn.ReplicationPad2d((0, 4, 1, 1))" },
+	{ "{\"type\":\"upsample\",\"scale_factor\":2}", IMAGE(2, 3, 4, 3), "float32[2, 3, 8, 6]", 0,
+		"nn.Upsample(scale_factor=2, mode=\"nearest\")" },
+	{ "{\"type\":\"upsample\",\"size\":[5,9],\"mode\":\"bilinear\",\"align_corners\":true}", IMAGE(2, 3, 4, 3),
+		"float32[2, 3, 5, 9]", 0, "nn.Upsample(size=(5, 9), mode=\"bilinear\", align_corners=True)" },
 	{ "{\"type\":\"lstm\",\"hidden_size\":4}", SEQUENCE(2, 5, 3), "float32[2, 5, 4]", 144,
 		"nn.LSTM(3, 4, batch_first=True)" },
 	{ "{\"type\":\"lstm\",\"hidden_size\":4,\"num_layers\":2,\"bidirectional\":true,\"return\":\"last\","
@@ -502,6 +506,63 @@ static void batch_norm_keeps_buffers_that_no_optimizer_sees(void **state)
 	bench_release(&b);
 }
 
+/* As torch: the batch's mean of what each sample's own mean and unbiased variance are. */
+static void instance_norm_tracks_what_the_samples_are_like_on_average(void **state)
+{
+	enum { N = 2, C = 3, PIXELS = 12 };
+	struct bench b;
+	struct nn_pass pass = { .training = true };
+	float *values, mean[C], var[C], kept[C];
+	td_value *x, *y;
+
+	(void)state;
+	bench_layers(&b, "{\"type\":\"instance_norm2d\",\"track_running_stats\":true,\"momentum\":0.3}",
+		(td_shape)IMAGE(N, C, 4, 3));
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	pass.c = b.c;
+	x = any_input(&b, (td_shape)IMAGE(N, C, 4, 3));
+	values = elements(x);
+	for (int training = 1; training >= 0; training--) {
+		pass.training = training;
+		td_step_begin(b.c);
+		y = nn_forward(b.model, &pass, x);
+		assert_non_null(y);
+		if (!training) { /* by the kept ones: (x - mean) / sqrt(var + eps) */
+			float *out = elements(y);
+
+			for (int i = 0; i < N * C * PIXELS; i++)
+				assert_true(fabs(out[i] - (values[i] - mean[i / PIXELS % C]) /
+								  sqrt(var[i / PIXELS % C] + 1e-5)) < 1e-5);
+			mem_free(out);
+		}
+		td_step_end(b.c);
+		td_read(find_param(b.model, "0.running_mean")->value, mean);
+		td_read(find_param(b.model, "0.running_var")->value, var);
+		if (!training)
+			assert_memory_equal(mean, kept, sizeof kept);
+		memcpy(kept, mean, sizeof kept);
+	}
+	for (int c = 0; c < C; c++) {
+		double means = 0, vars = 0;
+
+		for (int n = 0; n < N; n++) {
+			const float *v = values + (ptrdiff_t)PIXELS * (n * C + c);
+			double sum = 0, squares = 0;
+
+			for (int i = 0; i < PIXELS; i++)
+				sum += (double)v[i] / PIXELS;
+			for (int i = 0; i < PIXELS; i++)
+				squares += ((double)v[i] - sum) * ((double)v[i] - sum);
+			means += sum / N;
+			vars += squares / (PIXELS - 1) / N;
+		}
+		assert_true(fabs(mean[c] - 0.3 * means) < 1e-6 && fabs(var[c] - (0.7 + 0.3 * vars)) < 1e-6);
+	}
+	mem_free(values);
+	td_unref(x);
+	bench_release(&b);
+}
+
 /* ---- What does not fit ------------------------------------------------------------------------------------------- */
 
 static void a_layer_says_what_does_not_fit_and_what_to_do(void **state)
@@ -567,6 +628,9 @@ static void a_layer_says_what_does_not_fit_and_what_to_do(void **state)
 			"local_response_norm takes [N, C, L]" },
 		{ "{\"type\":\"reflection_pad2d\",\"padding\":[0,0,9,0]}", IMAGE(2, 3, 9, 12), "/model/layers/0",
 			"needs a height of more than that" },
+		{ "\"upsample\"", IMAGE(2, 3, 9, 7), "/model/layers/0", "either \"size\" or \"scale_factor\"" },
+		{ "{\"type\":\"upsample\",\"scale_factor\":2,\"align_corners\":true}", IMAGE(2, 3, 9, 7),
+			"/model/layers/0", "is for the mode \"bilinear\"" },
 		{ "{\"type\":\"zero_pad2d\",\"padding\":[1,2]}", IMAGE(2, 3, 9, 7), "/model/layers/0/padding", "4" },
 		{ "{\"type\":\"lstm\",\"hidden_size\":4}", FLAT(2, 3), "/model/layers/0",
 			"takes sequences [N, T, features]" },
@@ -842,6 +906,7 @@ int main(void)
 		cmocka_unit_test(layers_together_are_the_same_in_both_modes),
 		cmocka_unit_test(recurrent_parameters_have_the_names_of_torch),
 		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
+		cmocka_unit_test(instance_norm_tracks_what_the_samples_are_like_on_average),
 		cmocka_unit_test(a_layer_says_what_does_not_fit_and_what_to_do),
 		cmocka_unit_test(lengths_must_still_be_those_of_the_sequences),
 		cmocka_unit_test(nothing_that_counts_depends_on_what_stands_behind_a_sequence),
