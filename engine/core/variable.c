@@ -51,7 +51,8 @@ td_value *td__variable_add(td_ctx *c, const char *name, const td_shape *shape, c
 	if (!tensor)
 		return NULL;
 	td_set_name(tensor, name);
-	td_require_grad(tensor, trainable && td__is_float(shape->dtype));
+	if (trainable && td__is_float(shape->dtype))
+		td_require_grad(tensor, true);
 	symbol = td__graph_capture(g, tensor);
 	td_unref(tensor); /* the graph holds it now */
 	MEM_GROW(g->variables, g->n_variables, g->variables_room);
