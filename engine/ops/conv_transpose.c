@@ -13,7 +13,8 @@ typedef struct conv_transpose2d_attrs {
 
 static const td_field conv_transpose2d_fields[] = { TD_FIELDS(conv_transpose2d_attrs, conv.stride),
 	TD_FIELDS(conv_transpose2d_attrs, conv.padding), TD_FIELDS(conv_transpose2d_attrs, conv.dilation),
-	TD_FIELD(conv_transpose2d_attrs, conv.groups), TD_FIELDS(conv_transpose2d_attrs, output_padding), { 0 } };
+	TD_FIELD(conv_transpose2d_attrs, conv.groups), TD_FIELDS(conv_transpose2d_attrs, conv.padding_more),
+	TD_FIELD(conv_transpose2d_attrs, conv.same), TD_FIELDS(conv_transpose2d_attrs, output_padding), { 0 } };
 
 /* Size of the result along axis I: what a convolution would have to read to give X's. */
 static int64_t result_size(const conv_transpose2d_attrs *a, const td_shape *x, const td_shape *w, int i)

@@ -155,8 +155,8 @@ TD_API td_value *td_mean(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 
 typedef struct spread_attrs {
 	reduce_attrs of;
-	bool mean;
 	double correction; /* of the mean */
+	bool mean;
 } spread_attrs;
 
 static const td_field spread_fields[] = { TD_FIELD(spread_attrs, of.axes), TD_FIELD(spread_attrs, of.keep),

@@ -559,3 +559,44 @@ const char *suite_refuses(const td_op *op, const td_sample *s, int i)
 		       ? NULL
 		       : WRONG("%s sample %d: none of %d wrong inputs was refused", op->name, i, tried);
 }
+
+/* ---- Fields ------------------------------------------------------------------------------------------------------ */
+
+#define ATTRS_MOST 512 /* bytes */
+
+/* What stands between two fields is padding when the second could not begin earlier; after the last, when the struct of
+ * the widest could not end earlier. */
+const char *suite_fields(const td_op *op)
+{
+	static const size_t sizes[] = { [TD_FIELD_INT] = sizeof(int),
+		[TD_FIELD_INT64] = sizeof(int64_t),
+		[TD_FIELD_MASK] = sizeof(uint32_t),
+		[TD_FIELD_FLOAT] = sizeof(float),
+		[TD_FIELD_DOUBLE] = sizeof(double),
+		[TD_FIELD_BOOL] = sizeof(bool) };
+	size_t owner_size[ATTRS_MOST] = { 0 }, widest = 1, gap = 0;
+
+	if (op->attrs_size > ATTRS_MOST)
+		return WRONG("%s: attributes of %zu bytes", op->name, op->attrs_size);
+	for (const td_field *f = op->fields; f && f->name; f++) {
+		size_t size = sizes[f->kind], bytes = size * (size_t)TD_MAX(f->count, 1);
+
+		if (f->at + bytes > op->attrs_size)
+			return WRONG("%s: the field %s lies beyond the attributes", op->name, f->name);
+		for (size_t i = f->at; i < f->at + bytes; i++) {
+			if (owner_size[i])
+				return WRONG("%s: the field %s lies on another", op->name, f->name);
+			owner_size[i] = size;
+		}
+		widest = TD_MAX(widest, size);
+	}
+	for (size_t i = 0; i <= op->attrs_size; i++) {
+		size_t next = i == op->attrs_size ? widest : owner_size[i];
+
+		if (next && gap >= next)
+			return WRONG(
+				"%s: no field names the %zu bytes of the attributes before byte %zu", op->name, gap, i);
+		gap = next ? 0 : gap + 1;
+	}
+	return NULL;
+}

@@ -15,5 +15,7 @@ suite_check suite_gradient;  /* against central differences in float64 of a rand
 				there is one */
 suite_check suite_precision; /* float32 against float64 */
 suite_check suite_refuses;   /* wrong rank, type: a status, never a crash */
+/* Whether the fields of OP name every byte of its attributes, but for padding, and none twice. */
+const char *suite_fields(const td_op *op);
 
 #endif

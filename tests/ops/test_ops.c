@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "suite.h"
 
@@ -53,6 +54,27 @@ static void wrong_inputs_are_refused_with_a_word(void **state)
 {
 	(void)state;
 	every_sample_through(suite_refuses);
+}
+
+/* Attributes that are addresses of this process: a graph that holds such an op cannot be saved. */
+static bool holds_addresses(const td_op *op)
+{
+	static const char *const names[] = { "cond", "custom", "while", "while_dx" };
+
+	for (size_t i = 0; i < TD_COUNT(names); i++)
+		if (!strcmp(op->name, names[i]))
+			return true;
+	return false;
+}
+
+static void attributes_have_a_field_for_every_member(void **state)
+{
+	(void)state;
+	for (const td_op *const *op = td__ops; *op; op++) {
+		const char *wrong = holds_addresses(*op) ? NULL : suite_fields(*op);
+		if (wrong)
+			fail_msg("%s", wrong);
+	}
 }
 
 /* ---- The gates themselves: each must see an op that is broken on purpose ----------------------------------------- */
@@ -155,6 +177,28 @@ static void a_shape_rule_that_accepts_anything_is_caught(void **state)
 	assert_non_null(suite_refuses(&broken, s, 0));
 }
 
+static void a_member_without_a_field_is_caught(void **state)
+{
+	struct attrs {
+		bool first; /* seven bytes of padding follow */
+		double second;
+		int third;
+	};
+	td_field fields[] = { TD_FIELD(struct attrs, first), TD_FIELD(struct attrs, second),
+		TD_FIELD(struct attrs, third), { 0 } };
+
+	(void)state;
+	broken = (td_op){ .name = "broken", .attrs_size = sizeof(struct attrs), .fields = fields };
+	assert_null(suite_fields(&broken));
+	fields[1] = fields[0];
+	assert_non_null(suite_fields(&broken)); /* one twice, one not at all */
+	fields[1] = fields[2];
+	fields[2] = (td_field){ 0 };
+	assert_non_null(suite_fields(&broken));
+	broken.fields = NULL;
+	assert_non_null(suite_fields(&broken));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,10 +207,12 @@ int main(void)
 		cmocka_unit_test(gradients_agree_with_central_differences),
 		cmocka_unit_test(float32_agrees_with_float64),
 		cmocka_unit_test(wrong_inputs_are_refused_with_a_word),
+		cmocka_unit_test(attributes_have_a_field_for_every_member),
 		cmocka_unit_test(a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes),
 		cmocka_unit_test(a_read_of_unwritten_memory_is_caught_by_the_nan_filled_arena),
 		cmocka_unit_test(a_kernel_off_by_ten_parts_in_a_million_is_caught),
 		cmocka_unit_test(a_shape_rule_that_accepts_anything_is_caught),
+		cmocka_unit_test(a_member_without_a_field_is_caught),
 	};
 
 	return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
