@@ -104,6 +104,42 @@ static void defaults_are_filled_in_at_every_depth(void **state)
 		"\"resources\":{\"threads\":1}}");
 }
 
+static void the_document_may_say_whose_defaults_stand(void **state)
+{
+	static const char text[] =
+		"{\"type\":\"object\",\"properties\":{\"defaults\":{\"enum\":[\"a\",\"b\"],\"default\":"
+		"\"a\"},\"norm\":{\"type\":\"object\",\"properties\":{\"eps\":{\"type\":\"integer\","
+		"\"default\":1,\"x-defaults\":{\"b\":2}},\"n\":{\"type\":\"integer\",\"default\":3}},"
+		"\"default\":{}}}}";
+	static const struct {
+		const char *document, *becomes;
+	} rows[] = {
+		{ "{}", "{\"defaults\":\"a\",\"norm\":{\"eps\":1,\"n\":3}}" },
+		{ "{\"defaults\":\"b\"}", "{\"defaults\":\"b\",\"norm\":{\"eps\":2,\"n\":3}}" },
+		{ "{\"defaults\":\"b\",\"norm\":{\"eps\":7}}", "{\"defaults\":\"b\",\"norm\":{\"eps\":7,\"n\":3}}" },
+	};
+	struct schema *s;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(schema_create(text, strlen(text), &s, &e), TD_OK);
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		cJSON *document = json_parse(rows[i].document, strlen(rows[i].document), &e);
+		cJSON *want = json_parse(rows[i].becomes, strlen(rows[i].becomes), &e), *copy;
+		struct faults faults;
+
+		faults_init(&faults);
+		copy = schema_check(s, document, &faults);
+		assert_int_equal(faults.n_found, 0);
+		assert_true(cJSON_Compare(copy, want, true));
+		faults_release(&faults);
+		cJSON_Delete(document);
+		cJSON_Delete(want);
+		cJSON_Delete(copy);
+	}
+	schema_free(s);
+}
+
 static void a_default_may_be_the_value_of_a_sister(void **state)
 {
 	(void)state;
@@ -345,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_filled_in_at_every_depth),
+		cmocka_unit_test(the_document_may_say_whose_defaults_stand),
 		cmocka_unit_test(a_default_may_be_the_value_of_a_sister),
 		cmocka_unit_test(a_wrong_sister_is_one_fault),
 		cmocka_unit_test(what_was_given_stays),

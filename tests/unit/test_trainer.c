@@ -259,6 +259,57 @@ static void a_step_is_no_longer_than_the_clipped_norm(void **state)
 	}
 }
 
+/* ---- Averages ---------------------------------------------------------------------------------------------------- */
+
+static void read_answers(struct rig *r, float answer[SAMPLES * CLASSES])
+{
+	struct nn_batch batch;
+
+	make_batch(r, 1000, SAMPLES, &batch);
+	assert_int_equal(nn_trainer_evaluate(r->trainer, &batch, NULL, answer), TD_OK);
+}
+
+/* The first parameter's average is what its definition says, and answers are those of a model that has the averages. */
+static void averages_follow_and_are_evaluated(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 4; way++) {
+		struct settings s = { .loss = "\"cross_entropy\"",
+			.optimizer = "\"adam\"",
+			.graph = way & 1,
+			.accumulate = way & 2 ? 3 : 1,
+			.ema_decay = 0.75 };
+		struct settings without = s;
+		float param[6 * WIDTH], average[6 * WIDTH], want[6 * WIDTH], answer[SAMPLES * CLASSES],
+			other[SAMPLES * CLASSES];
+		struct rig r, bare;
+
+		without.ema_decay = 0;
+		rig_init(&r, &plain, &s);
+		rig_init(&bare, &plain, &without);
+		for (int64_t k = 1; k <= 4; k++) {
+			step(&r, k, way & 2 ? 5 : SAMPLES, false);
+			td_read(r.model->params[0].value, param);
+			td_read(nn_trainer_weight(r.trainer, 0), average);
+			for (int64_t i = 0; i < td_shape_count(&r.model->params[0].shape); i++) {
+				want[i] = k == 1 ? param[i] : 0.75f * want[i] + 0.25f * param[i];
+				assert_true(average[i] == want[i]);
+			}
+		}
+		assert_memory_not_equal(param, average, sizeof(float) * 4);
+		for (int p = 0; p < r.model->n_params; p++)
+			memcpy(td_data(bare.model->params[p].value), td_data(nn_trainer_weight(r.trainer, p)),
+				td_shape_bytes(&r.model->params[p].shape));
+		read_answers(&r, answer);
+		read_answers(&bare, other);
+		assert_memory_equal(answer, other, sizeof answer);
+		td_read(r.model->params[0].value, average);
+		assert_memory_equal(param, average, sizeof(float) * 4); /* the training goes on with its own */
+		rig_release(&r);
+		rig_release(&bare);
+	}
+}
+
 /* ---- What a step does not touch -------------------------------------------------------------------------------- */
 
 static void frozen_parameters_and_buffers_keep_out(void **state)
@@ -409,12 +460,14 @@ static void copy_tensors(struct rig *from, struct rig *to)
 	}
 }
 
-/* With dropout, running means, accumulation, clipping and momentum, in the other mode, on another number of threads. */
+/* With dropout, running means, accumulation, clipping, momentum and averages, in the other mode, on another number of
+ * threads. */
 static void a_training_that_goes_on_elsewhere_has_the_same_bits(void **state)
 {
 	struct settings s = { .loss = "\"cross_entropy\"",
 		.optimizer = "{\"type\":\"rmsprop\",\"momentum\":0.9}",
 		.clip_norm = 0.5,
+		.ema_decay = 0.9,
 		.accumulate = 3,
 		.graph = true };
 	struct rig whole, second;
@@ -475,6 +528,7 @@ int main(void)
 		cmocka_unit_test(each_batch_of_a_step_has_noise_of_its_own),
 		cmocka_unit_test(groups_go_by_settings_of_their_own),
 		cmocka_unit_test(a_step_is_no_longer_than_the_clipped_norm),
+		cmocka_unit_test(averages_follow_and_are_evaluated),
 		cmocka_unit_test(frozen_parameters_and_buffers_keep_out),
 		cmocka_unit_test(gradients_are_kept_as_they_were_before_clipping),
 		cmocka_unit_test(a_batch_that_does_not_come_ends_the_step),
