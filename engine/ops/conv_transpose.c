@@ -19,7 +19,9 @@ static const td_field conv_transpose2d_fields[] = { TD_FIELDS(conv_transpose2d_a
 /* Size of the result along axis I: what a convolution would have to read to give X's. */
 static int64_t result_size(const conv_transpose2d_attrs *a, const td_shape *x, const td_shape *w, int i)
 {
-	return (x->dim[2 + i] - 1) * a->conv.stride[i] - 2 * a->conv.padding[i] +
+	if (a->conv.same)
+		return x->dim[2 + i] * a->conv.stride[i];
+	return (x->dim[2 + i] - 1) * a->conv.stride[i] - 2 * a->conv.padding[i] - a->conv.padding_more[i] +
 	       TD_MAX(a->conv.dilation[i], 1) * (w->dim[2 + i] - 1) + a->output_padding[i] + 1;
 }
 
@@ -45,10 +47,13 @@ static bool conv_transpose_legal(td_infer *q, const conv_transpose2d_attrs *a, c
 	}
 	for (int i = 0; i < 2; i++) {
 		if (a->conv.stride[i] < 1 || a->conv.padding[i] < 0 || a->conv.dilation[i] < 0 || w->dim[2 + i] < 1 ||
-			a->output_padding[i] < 0 || a->output_padding[i] >= a->conv.stride[i]) {
+			a->output_padding[i] < 0 || a->output_padding[i] >= a->conv.stride[i] ||
+			(a->conv.same && a->output_padding[i])) {
 			td_fail(q->ctx, TD_INVALID,
 				"conv_transpose2d needs a kernel, a stride and a dilation of at least 1, a padding of "
-				"at least 0, and an output_padding from 0 to less than the stride, not %lldx%lld",
+				"at least 0, and an output_padding from 0 to less than the stride (0 with \"same\"), "
+				"not "
+				"%lldx%lld",
 				(long long)a->output_padding[0], (long long)a->output_padding[1]);
 			return false;
 		}
@@ -161,6 +166,7 @@ static const struct {
 	{ { 2, 4, 3, 2 }, { 4, 3, 2, 3 }, { .stride = { 1, 2 }, .dilation = { 2, 1 }, .groups = 2 }, { 0, 1 } },
 	{ { 19, 1, 1, 2 }, { 1, 1, 1, 1 }, { .stride = { 2, 1 } }, { 1, 0 } },
 	{ { 0, 2, 3, 3 }, { 2, 2, 2, 2 }, { .stride = { 2, 2 } }, { 0, 0 } },
+	{ { 2, 2, 3, 4 }, { 2, 3, 5, 2 }, { .stride = { 2, 3 }, .same = true }, { 0, 0 } },
 };
 
 #define CONV_TRANSPOSE_APPLY(k)                                                                                        \
@@ -175,12 +181,13 @@ CONV_TRANSPOSE_APPLY(2)
 CONV_TRANSPOSE_APPLY(3)
 CONV_TRANSPOSE_APPLY(4)
 CONV_TRANSPOSE_APPLY(5)
+CONV_TRANSPOSE_APPLY(6)
 
 static bool conv_transpose2d_sample(int i, td_sample *s)
 {
 	static td_value *(*const applies[])(td_ctx *, td_value *const *) = { conv_transpose2d_apply_0,
 		conv_transpose2d_apply_1, conv_transpose2d_apply_2, conv_transpose2d_apply_3, conv_transpose2d_apply_4,
-		conv_transpose2d_apply_5 };
+		conv_transpose2d_apply_5, conv_transpose2d_apply_6 };
 	int k = i / 2;
 
 	if (k >= (int)TD_COUNT(applies))
@@ -203,8 +210,8 @@ TD_OP(conv_transpose2d, .n_in = 3, .n_out = 1, .optional = 4, .attrs_size = size
 	.backward = conv_transpose2d_backward, .sample = conv_transpose2d_sample)
 
 /* x [N, I, H, W], w [I, O / groups, kh, kw], bias [O] or NULL -> [N, O, (H - 1) stride - 2 padding +
- * dilation (kh - 1) + output_padding + 1, ...], channels-last.  OUTPUT_PADDING: height and width, each less than the
- * stride; NULL: 0. */
+ * dilation (kh - 1) + output_padding + 1, ...], channels-last.  With "same", H stride.  OUTPUT_PADDING:
+ * height and width, each less than the stride; NULL: 0. */
 TD_API td_value *td_conv_transpose2d(td_ctx *c, td_value *x, td_value *w, td_value *bias, const td_conv2d_attrs *attrs,
 	const int64_t *output_padding)
 {
