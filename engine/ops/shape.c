@@ -14,6 +14,25 @@ static const td_field reshape_fields[] = { TD_FIELD(reshape_attrs, rank), TD_FIE
 
 /* A reshape that was recorded at one batch size must fit any other, so sizes of the input stand here by axis, never by
  * number. */
+/* What the builder has seen to, but a file may not: every size is one, or stands for one. */
+static bool sizes_legal(const reshape_attrs *a, const td_shape *x)
+{
+	int64_t n = 1;
+
+	if (a->rank < 0 || a->rank > TD_MAX_RANK)
+		return false;
+	for (int i = 0; i < a->rank; i++) {
+		int64_t d = a->dim[i];
+
+		if (d <= TD_SIZE_OF(x->rank))
+			return false;
+		d = d <= TD_SIZE_OF(0) ? x->dim[TD_SIZE_OF(0) - d] : d;
+		if (d > 0 && __builtin_mul_overflow(n, d, &n))
+			return false;
+	}
+	return true;
+}
+
 static void reshape_infer(td_infer *q)
 {
 	const reshape_attrs *a = q->attrs;
@@ -22,8 +41,11 @@ static void reshape_infer(td_infer *q)
 	char text[TD_SHAPE_TEXT];
 	int left = -1;
 
-	if (x->order != TD_ROW_MAJOR)
-		TD_BUG("reshape of a value that is not row-major");
+	if (x->order != TD_ROW_MAJOR || !sizes_legal(a, x)) {
+		td_fail(q->ctx, TD_SHAPE, "reshape: these sizes are not made from a row-major %s",
+			td_shape_text(x, text));
+		return;
+	}
 	q->out[0] = (td_shape){ .dtype = x->dtype, .rank = a->rank };
 	for (int i = 0; i < a->rank; i++) {
 		int64_t d = a->dim[i] <= TD_SIZE_OF(0) ? x->dim[TD_SIZE_OF(0) - a->dim[i]] : a->dim[i];
@@ -262,9 +284,17 @@ static const td_field transpose_fields[] = { TD_FIELDS(transpose_attrs, perm), {
 static void transpose_infer(td_infer *q)
 {
 	const transpose_attrs *a = q->attrs;
+	int rank = q->in[0]->rank;
+	uint32_t seen = 0;
 
-	q->out[0] = (td_shape){ .dtype = q->in[0]->dtype, .rank = q->in[0]->rank };
-	for (int i = 0; i < q->in[0]->rank; i++)
+	for (int i = 0; i < rank; i++)
+		seen |= a->perm[i] >= 0 && a->perm[i] < rank ? 1u << a->perm[i] : 0;
+	if (seen != (1u << rank) - 1) {
+		td_fail(q->ctx, TD_SHAPE, "transpose needs each of the %d axes once", rank);
+		return;
+	}
+	q->out[0] = (td_shape){ .dtype = q->in[0]->dtype, .rank = rank };
+	for (int i = 0; i < rank; i++)
 		q->out[0].dim[i] = q->in[0]->dim[a->perm[i]];
 }
 

@@ -71,8 +71,10 @@ void ops_update_infer(td_infer *q, const char *op, int n)
 	for (int i = 1; i < n; i++) {
 		if (!same_place(q, op, i))
 			return;
-		if (q->in[i] && q->in[i]->order != q->in[0]->order)
-			TD_BUG("%s: input %d lies in another order than the variable", op, i);
+		if (q->in[i] && q->in[i]->order != q->in[0]->order) {
+			td_fail(q->ctx, TD_SHAPE, "%s: input %d lies in another order than the variable", op, i);
+			return;
+		}
 	}
 	for (int i = n; i < q->n_in; i++)
 		if (q->in[i]->rank || !td__is_float(q->in[i]->dtype)) {
