@@ -341,8 +341,14 @@ static bool slice_shape(td_infer *q, const td_shape *x, td_shape *y)
 	const slice_attrs *a = q->attrs;
 	char text[TD_SHAPE_TEXT];
 
-	if (a->axis >= x->rank) {
+	if (a->axis < 0 || a->axis >= x->rank) {
 		td_fail(q->ctx, TD_SHAPE, "slice: %s has no axis %lld", td_shape_text(x, text), (long long)a->axis);
+		return false;
+	}
+	if (a->step < 1 || a->parts < 0 || a->parts > INT32_MAX ||
+		(a->parts && (a->start < 0 || a->start >= a->parts))) {
+		td_fail(q->ctx, TD_INVALID, "slice: part %lld of %lld with a step of %lld is nothing",
+			(long long)a->start, (long long)a->parts, (long long)a->step);
 		return false;
 	}
 	*y = *x;
