@@ -429,8 +429,14 @@ static const td_field cast_fields[] = { TD_FIELD(cast_attrs, to), { 0 } };
 
 static void cast_infer(td_infer *q)
 {
+	td_dtype to = ((const cast_attrs *)q->attrs)->to;
+
+	if ((unsigned)to >= TD_N_DTYPES) { /* a saved graph may say anything */
+		td_fail(q->ctx, TD_INVALID, "cast: there is no element type %u", (unsigned)to);
+		return;
+	}
 	q->out[0] = *q->in[0];
-	q->out[0].dtype = ((const cast_attrs *)q->attrs)->to;
+	q->out[0].dtype = to;
 }
 
 struct cast_job {

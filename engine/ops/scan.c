@@ -12,11 +12,17 @@ typedef struct cumsum_attrs {
 	int reverse;
 } cumsum_attrs;
 
-static const td_field cumsum_fields[] = { TD_FIELD(cumsum_attrs, axis), TD_FIELD(cumsum_attrs, reverse),
-	{ 0 } };
+static const td_field cumsum_fields[] = { TD_FIELD(cumsum_attrs, axis), TD_FIELD(cumsum_attrs, reverse), { 0 } };
 
 static void cumsum_infer(td_infer *q)
 {
+	int axis = ((const cumsum_attrs *)q->attrs)->axis;
+	char text[TD_SHAPE_TEXT];
+
+	if (axis < 0 || axis >= TD_MAX(q->in[0]->rank, 1)) {
+		td_fail(q->ctx, TD_SHAPE, "cumsum: %s has no axis %d", td_shape_text(q->in[0], text), axis);
+		return;
+	}
 	ops_infer_same(q);
 	if (!td__is_float(q->in[0]->dtype))
 		q->out[0].dtype = TD_I64;
