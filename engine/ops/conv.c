@@ -7,245 +7,13 @@
  *   oneDNN     float32 where its table says so (kernels/dnn.h)
  *   patches    all else: an image becomes patches, [pixels, kh kw I], and a matrix product does the rest
  *   plain      loops, where the table says oneDNN and it has nothing for this processor */
-#include "ops/ops.h"
+#include "ops/conv.h"
 
-#include "kernels/dnn.h"
 #include "td_ops.h"
-
-#define SLICES_MOST 8 /* of a batch; each has a patch buffer of its own */
-
-struct conv {
-	struct k_window w;
-	int64_t batch, out_channels, pixels, patch; /* pixels of one result, elements of one patch of one group */
-	int64_t groups, out_group;                  /* result channels of a group */
-	int n_slices;
-	int64_t per_slice;      /* images; the last slice may have fewer */
-	int64_t padding_end[2]; /* at the bottom and right; the top's and left's are the window's */
-	td_dtype dtype;
-	size_t size;
-	struct dnn_conv *dnn; /* borrowed; the way is oneDNN's */
-	bool plain;           /* the way is the loops' */
-	const char *x, *weight, *bias, *dy;
-	char *y, *dx, *dw;
-	char *scratch;   /* patches, [n_slices, pixels * patch]; of oneDNN the weights in its order */
-	char *partials;  /* of the weights' gradient: one for each slice, ... */
-	int64_t partial; /* ... of so many elements, */
-};
 
 static const td_field conv2d_fields[] = { TD_FIELDS(td_conv2d_attrs, stride), TD_FIELDS(td_conv2d_attrs, padding),
 	TD_FIELDS(td_conv2d_attrs, padding_more), TD_FIELDS(td_conv2d_attrs, dilation),
 	TD_FIELD(td_conv2d_attrs, groups), TD_FIELD(td_conv2d_attrs, same), { 0 } };
-
-/* Pixels from the first to the last that a window touches along axis I. */
-static int64_t reach(const td_conv2d_attrs *a, const td_shape *weight, int i)
-{
-	return TD_MAX(a->dilation[i], 1) * (weight->dim[2 + i] - 1) + 1;
-}
-
-/* Zeros before and after axis I.  "same" gives ceil(size / stride) windows, and the odd zero comes last. */
-static void conv_padding(
-	const td_conv2d_attrs *a, const td_shape *x, const td_shape *weight, int i, int64_t *begin, int64_t *end)
-{
-	int64_t size = x->dim[2 + i], windows = (size + a->stride[i] - 1) / a->stride[i], total;
-
-	*begin = a->padding[i];
-	*end = a->padding[i] + a->padding_more[i];
-	if (!a->same)
-		return;
-	total = TD_MAX((windows - 1) * a->stride[i] + reach(a, weight, i) - size, 0);
-	*begin = total / 2;
-	*end = total - total / 2;
-}
-
-static void conv_init(struct conv *v, const td_conv2d_attrs *a, const td_shape *x, const td_shape *weight)
-{
-	int64_t out[2];
-
-	*v = (struct conv){
-		.batch = x->dim[0], .out_channels = weight->dim[0], .dtype = x->dtype, .size = td_dtype_size(x->dtype)
-	};
-	v->groups = TD_MAX(a->groups, 1);
-	v->out_group = v->out_channels / v->groups;
-	v->w = (struct k_window){
-		.channels = weight->dim[1], .pixel = x->dim[1], .height = x->dim[2], .width = x->dim[3]
-	};
-	for (int i = 0; i < 2; i++) {
-		v->w.kernel[i] = weight->dim[2 + i];
-		v->w.stride[i] = a->stride[i];
-		v->w.dilation[i] = TD_MAX(a->dilation[i], 1);
-		conv_padding(a, x, weight, i, &v->w.padding[i], &v->padding_end[i]);
-		out[i] = (x->dim[2 + i] + v->w.padding[i] + v->padding_end[i] - reach(a, weight, i)) / a->stride[i] + 1;
-	}
-	v->w.out_height = out[0];
-	v->w.out_width = out[1];
-	v->pixels = v->w.out_height * v->w.out_width;
-	v->patch = v->w.kernel[0] * v->w.kernel[1] * v->w.channels;
-	v->per_slice = TD_MAX(1, (v->batch + SLICES_MOST - 1) / SLICES_MOST);
-	v->n_slices = (int)TD_MAX(1, (v->batch + v->per_slice - 1) / v->per_slice);
-}
-
-static size_t patch_bytes(const struct conv *v)
-{
-	return (size_t)(v->pixels * v->patch) * v->size;
-}
-
-static size_t weight_bytes(const struct conv *v)
-{
-	return (size_t)(v->out_channels * v->patch) * v->size;
-}
-
-/* ---- Through oneDNN ---------------------------------------------------------------------------------------------- */
-
-static struct dnn_sizes dnn_sizes_of(const struct conv *v, bool bias)
-{
-	struct dnn_sizes s = { .channels = v->w.pixel,
-		.filters = v->out_channels,
-		.groups = v->groups,
-		.image = { v->w.height, v->w.width },
-		.result = { v->w.out_height, v->w.out_width },
-		.bias = bias };
-
-	memcpy(s.kernel, v->w.kernel, sizeof s.kernel);
-	memcpy(s.stride, v->w.stride, sizeof s.stride);
-	memcpy(s.dilation, v->w.dilation, sizeof s.dilation);
-	memcpy(s.padding, v->w.padding, sizeof s.padding);
-	memcpy(s.padding_end, v->padding_end, sizeof s.padding_end);
-	return s;
-}
-
-static bool through_dnn(const struct conv *v, enum dnn_pass pass)
-{
-	struct dnn_sizes s = dnn_sizes_of(v, false);
-
-	return v->dtype == TD_F32 && v->batch && dnn_takes(pass, &s);
-}
-
-/* Scratch of a pass, whichever way it goes. */
-static size_t conv_workspace(const struct conv *v, enum dnn_pass pass)
-{
-	struct dnn_sizes s = dnn_sizes_of(v, false);
-	size_t n_slices = (size_t)v->n_slices;
-
-	if (through_dnn(v, pass))
-		return dnn_weights_bytes(&s) * (pass == DNN_BY_WEIGHTS ? n_slices : 1);
-	return (patch_bytes(v) + (pass == DNN_BY_WEIGHTS ? weight_bytes(v) : 0)) * n_slices;
-}
-
-static void *conv_prepare(const struct conv *v, enum dnn_pass pass, bool bias)
-{
-	struct dnn_sizes s = dnn_sizes_of(v, bias);
-
-	return through_dnn(v, pass) ? dnn_conv_create(pass, &s, v->n_slices, v->per_slice,
-					      v->batch - (v->n_slices - 1) * v->per_slice)
-				    : NULL;
-}
-
-/* Add the slices' partial sums up, the first to the last, into the weights' gradient. */
-static void add_partials(const struct conv *v)
-{
-	for (int s = 1; s < v->n_slices; s++)
-		TD_PICK(v->dtype, k_add)
-	(v->partials, v->partials, at(v->partials, s * v->partial, v->size), v->partial, 1, 1);
-	if (v->dnn)
-		dnn_weights_out(v->dnn, v->dw, v->partials);
-	else
-		memcpy(v->dw, v->partials, weight_bytes(v));
-}
-
-static void conv_run(struct conv *v, const td_call *call, enum dnn_pass pass, void (*slice)(void *arg, int slice))
-{
-	if (!td_shape_count(call->out[0].shape))
-		return;
-	if (!v->batch) {
-		memset(call->out[0].data, 0, td_shape_bytes(call->out[0].shape));
-		return;
-	}
-	v->dnn = call->handle;
-	v->plain = !v->dnn && through_dnn(v, pass);
-	v->scratch = v->partials = call->workspace;
-	if (v->dnn && pass != DNN_BY_WEIGHTS)
-		dnn_weights_in(v->dnn, v->scratch, v->weight);
-	v->partial = v->dnn ? dnn_weights_count(v->dnn) : v->out_channels * v->patch;
-	if (!v->dnn && !v->plain)
-		v->partials += patch_bytes(v) * (size_t)v->n_slices;
-	threads_run(call->threads, v->n_slices, slice, v);
-	if (pass == DNN_BY_WEIGHTS)
-		add_partials(v);
-}
-
-static void conv_release(void *handle)
-{
-	dnn_conv_free(handle);
-}
-
-/* Where slice I begins in an array with COUNT elements for each image. */
-static void *slice_of(const struct conv *v, const char *images, int64_t count, int i)
-{
-	return at((char *)images, i * v->per_slice * count, v->size);
-}
-
-static int64_t image_elements(const struct conv *v)
-{
-	return v->w.pixel * v->w.height * v->w.width;
-}
-
-static int64_t result_elements(const struct conv *v)
-{
-	return v->pixels * v->out_channels;
-}
-
-/* Whether the attributes make sense for an image X and a weight W; complains otherwise. */
-static bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x, const td_shape *w)
-{
-	char tx[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
-	int64_t groups, begin[2], end[2];
-
-	td_shape_text(x, tx);
-	td_shape_text(w, tw);
-	if (x->rank != 4 || w->rank != 4) {
-		td_fail(q->ctx, TD_SHAPE, "conv2d needs images [N, C, H, W] and a weight [O, I, kh, kw], not %s and %s",
-			tx, tw);
-		return false;
-	}
-	groups = TD_MAX(a->groups, 1);
-	if (x->dim[1] != w->dim[1] * groups || w->dim[0] % groups) {
-		td_fail(q->ctx, TD_SHAPE,
-			"conv2d: the images %s have %lld channels, the weight %s takes %lld in each of %lld groups, "
-			"which "
-			"must divide its %lld output channels",
-			tx, (long long)x->dim[1], tw, (long long)w->dim[1], (long long)groups, (long long)w->dim[0]);
-		return false;
-	}
-	for (int i = 0; i < 2; i++) {
-		if (a->stride[i] < 1 || a->padding[i] < 0 || a->padding[i] + a->padding_more[i] < 0 ||
-			w->dim[2 + i] < 1 || a->dilation[i] < 0) {
-			td_fail(q->ctx, TD_INVALID,
-				"conv2d needs a kernel, a stride and a dilation of at least 1 and a padding of at "
-				"least 0");
-			return false;
-		}
-		conv_padding(a, x, w, i, &begin[i], &end[i]);
-	}
-	for (int i = 0; i < 2; i++) {
-		if (reach(a, w, i) > x->dim[2 + i] + begin[i] + end[i]) {
-			td_fail(q->ctx, TD_SHAPE,
-				"conv2d: the kernel, which reaches over %lldx%lld, is larger than the image %lldx%lld "
-				"with its padding of %lldx%lld in all; use a smaller kernel or more padding",
-				(long long)reach(a, w, 0), (long long)reach(a, w, 1), (long long)x->dim[2],
-				(long long)x->dim[3], (long long)(begin[0] + end[0]), (long long)(begin[1] + end[1]));
-			return false;
-		}
-	}
-	return true;
-}
-
-static void result_shape(const struct conv *v, td_shape *y)
-{
-	*y = (td_shape){ .dtype = v->dtype,
-		.order = TD_CHANNELS_LAST,
-		.rank = 4,
-		.dim = { v->batch, v->out_channels, v->w.out_height, v->w.out_width } };
-}
 
 /* ---- conv2d: y[n,o,p,q] = bias[o] + sum over i,r,s of x[n, i, p*stride+r-padding, q*stride+s-padding] w[o,i,r,s] */
 
@@ -261,7 +29,7 @@ static void conv2d_infer(td_infer *q)
 			(long long)v.out_channels);
 		return;
 	}
-	result_shape(&v, &q->out[0]);
+	conv_result_shape(&v, &q->out[0]);
 	q->workspace = conv_workspace(&v, DNN_FORWARD);
 }
 
@@ -273,12 +41,12 @@ static const void *weight_of(const struct conv *v, int64_t g)
 /* Image N of IMAGES, or of results, from the first channel of group G on. */
 static void *image_of(const struct conv *v, const char *images, int64_t n, int64_t g)
 {
-	return at((char *)images, n * image_elements(v) + g * v->w.channels, v->size);
+	return at((char *)images, n * conv_image_elements(v) + g * v->w.channels, v->size);
 }
 
 static void *result_of(const struct conv *v, const char *results, int64_t n, int64_t g)
 {
-	return at((char *)results, n * result_elements(v) + g * v->out_group, v->size);
+	return at((char *)results, n * conv_result_elements(v) + g * v->out_group, v->size);
 }
 
 /* Call FN for every image of SLICE and every group. */
@@ -294,7 +62,7 @@ static void each_image(
 
 static char *patches_of(const struct conv *v, int slice)
 {
-	return v->scratch + (size_t)slice * patch_bytes(v);
+	return v->scratch + (size_t)slice * conv_patch_bytes(v);
 }
 
 static void conv2d_plain(const struct conv *v, int slice, int64_t n, int64_t g)
@@ -320,8 +88,8 @@ static void conv2d_slice(void *arg, int slice)
 	const struct conv *v = arg;
 
 	if (v->dnn)
-		dnn_conv_slice(v->dnn, slice, slice_of(v, v->x, image_elements(v), slice), v->scratch, (void *)v->bias,
-			slice_of(v, v->y, result_elements(v), slice));
+		dnn_conv_slice(v->dnn, slice, conv_slice_of(v, v->x, conv_image_elements(v), slice), v->scratch,
+			(void *)v->bias, conv_slice_of(v, v->y, conv_result_elements(v), slice));
 	else
 		each_image(v, slice, v->plain ? conv2d_plain : conv2d_patches);
 }
@@ -449,7 +217,7 @@ static void conv2d_dx_infer(td_infer *q)
 	if (!ops_need_float(q, "conv2d_dx") || !conv_legal(q, q->attrs, q->in[2], q->in[1]))
 		return;
 	conv_init(&v, q->attrs, q->in[2], q->in[1]);
-	result_shape(&v, &y);
+	conv_result_shape(&v, &y);
 	if (!td_shape_same(&y, q->in[0])) {
 		char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
 		td_fail(q->ctx, TD_SHAPE, "conv2d_dx needs dy of %s, not %s", td_shape_text(&y, want),
@@ -470,7 +238,7 @@ static void conv2d_dx_plain(const struct conv *v, int slice, int64_t n, int64_t 
 static void conv2d_dx_patches(const struct conv *v, int slice, int64_t n, int64_t g)
 {
 	if (!g)
-		memset(image_of(v, v->dx, n, 0), 0, (size_t)image_elements(v) * v->size);
+		memset(image_of(v, v->dx, n, 0), 0, (size_t)conv_image_elements(v) * v->size);
 	TD_PICK(v->dtype, k_gemm)
 	(false, false, v->pixels, v->patch, v->out_group, result_of(v, v->dy, n, g), v->out_channels, weight_of(v, g),
 		v->patch, 0, patches_of(v, slice), v->patch);
@@ -482,8 +250,8 @@ static void conv2d_dx_slice(void *arg, int slice)
 	const struct conv *v = arg;
 
 	if (v->dnn)
-		dnn_conv_slice(v->dnn, slice, slice_of(v, v->dx, image_elements(v), slice), v->scratch, NULL,
-			slice_of(v, v->dy, result_elements(v), slice));
+		dnn_conv_slice(v->dnn, slice, conv_slice_of(v, v->dx, conv_image_elements(v), slice), v->scratch, NULL,
+			conv_slice_of(v, v->dy, conv_result_elements(v), slice));
 	else
 		each_image(v, slice, v->plain ? conv2d_dx_plain : conv2d_dx_patches);
 }
@@ -525,7 +293,7 @@ static void sample_conv(int i, td_sample *s, bool reads_weight)
 	memcpy(x.dim, conv_samples[i].x, sizeof conv_samples[i].x);
 	memcpy(w.dim, conv_samples[i].w, sizeof conv_samples[i].w);
 	conv_init(&v, &conv_samples[i].attrs, &x, &w);
-	result_shape(&v, &y);
+	conv_result_shape(&v, &y);
 	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 4, y.dim);
 	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 4, reads_weight ? w.dim : x.dim);
 	ops_sample_input(s, TD_FILL_ONES, TD_F32, 4, reads_weight ? x.dim : w.dim);
@@ -563,7 +331,7 @@ static void conv2d_dw_infer(td_infer *q)
 	if (!ops_need_float(q, "conv2d_dw") || !conv_legal(q, q->attrs, q->in[1], q->in[2]))
 		return;
 	conv_init(&v, q->attrs, q->in[1], q->in[2]);
-	result_shape(&v, &y);
+	conv_result_shape(&v, &y);
 	if (!td_shape_same(&y, q->in[0])) {
 		char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
 		td_fail(q->ctx, TD_SHAPE, "conv2d_dw needs dy of %s, not %s", td_shape_text(&y, want),
@@ -600,8 +368,8 @@ static void conv2d_dw_slice(void *arg, int slice)
 	const struct conv *v = arg;
 
 	if (v->dnn)
-		dnn_conv_slice(v->dnn, slice, slice_of(v, v->x, image_elements(v), slice), partial_of(v, slice, 0),
-			NULL, slice_of(v, v->dy, result_elements(v), slice));
+		dnn_conv_slice(v->dnn, slice, conv_slice_of(v, v->x, conv_image_elements(v), slice),
+			partial_of(v, slice, 0), NULL, conv_slice_of(v, v->dy, conv_result_elements(v), slice));
 	else
 		each_image(v, slice, v->plain ? conv2d_dw_plain : conv2d_dw_patches);
 }
