@@ -35,9 +35,9 @@ static const struct opt_type *const types[] = { &nn_linear.type, &nn_conv2d.type
 	&nn_positional_embedding.type, &nn_positional_encoding.type, &nn_relu.type, &nn_leaky_relu.type, &nn_elu.type,
 	&nn_gelu.type, &nn_silu.type, &nn_sigmoid.type, &nn_tanh.type, &nn_softplus.type, &nn_softsign.type,
 	&nn_mish.type, &nn_log_sigmoid.type, &nn_relu6.type, &nn_hardsigmoid.type, &nn_hardswish.type,
-	&nn_hardtanh.type, &nn_selu.type, &nn_celu.type, &nn_prelu.type, &nn_glu.type, &nn_softmax.type,
-	&nn_softmin.type, &nn_log_softmax.type, &nn_flatten.type, &nn_unflatten.type, &nn_identity.type,
-	&nn_reshape.type, &nn_transpose.type, &nn_add.type, &nn_concat.type, &nn_sequential.type, &nn_residual.type,
-	&nn_branches.type };
+	&nn_hardtanh.type, &nn_selu.type, &nn_celu.type, &nn_prelu.type, &nn_threshold.type, &nn_glu.type,
+	&nn_softmax.type, &nn_softmin.type, &nn_log_softmax.type, &nn_flatten.type, &nn_unflatten.type,
+	&nn_identity.type, &nn_reshape.type, &nn_transpose.type, &nn_add.type, &nn_concat.type, &nn_sequential.type,
+	&nn_residual.type, &nn_branches.type };
 
 const struct opt_family nn_layers = { .name = "layer", .types = types, .n_types = TD_COUNT(types), .common = &common };

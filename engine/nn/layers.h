@@ -123,7 +123,7 @@ extern const struct nn_layer_type nn_multihead_attention, nn_transformer_encoder
 extern const struct nn_layer_type nn_dropout1d, nn_dropout2d, nn_alpha_dropout;
 extern const struct nn_layer_type nn_relu, nn_leaky_relu, nn_elu, nn_gelu, nn_silu, nn_sigmoid, nn_tanh, nn_softplus,
 	nn_softsign, nn_mish, nn_log_sigmoid, nn_relu6, nn_hardsigmoid, nn_hardswish, nn_hardtanh, nn_selu, nn_celu,
-	nn_prelu, nn_glu, nn_softmax, nn_softmin, nn_log_softmax;
+	nn_prelu, nn_threshold, nn_glu, nn_softmax, nn_softmin, nn_log_softmax;
 extern const struct nn_layer_type nn_flatten, nn_unflatten, nn_identity, nn_reshape, nn_transpose, nn_add, nn_concat;
 extern const struct nn_layer_type nn_sequential, nn_residual, nn_branches; /* model_tree.c */
 

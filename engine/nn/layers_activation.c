@@ -203,6 +203,42 @@ const struct nn_layer_type nn_hardtanh = {
 	.torch = hardtanh_torch,
 };
 
+/* ---- threshold: x where it is above a bound, else a value -------------------------------------------------------- */
+
+struct threshold_options {
+	double threshold, value;
+};
+
+#define NUMBER_ROW(type, field, text)                                                                                  \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_FLOAT, .low = -1e30, .high = 1e30, .required = true, .doc = (text)    \
+	}
+
+static const struct opt threshold_opts[] = { NUMBER_ROW(threshold_options, threshold, "The bound."),
+	NUMBER_ROW(threshold_options, value, "What stands for all that is not above it.") };
+
+static td_value *threshold_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct threshold_options *o = l->options;
+	td_value *bound = td_shift_by(p->c, td_zeros_like(p->c, x[0]), o->threshold);
+
+	return td_masked_fill(p->c, x[0], td_less_equal(p->c, x[0], bound), o->value);
+}
+
+static void threshold_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct threshold_options *o = l->options;
+	char bound[32], value[32];
+
+	buf_printf(out, "nn.Threshold(%s, %s)", nn_number(o->threshold, bound), nn_number(o->value, value));
+}
+
+const struct nn_layer_type nn_threshold = {
+	NN_TYPE(threshold, "x where it is above a bound, else a value, as torch.nn.Threshold."),
+	.forward = threshold_forward,
+	.torch = threshold_torch,
+};
+
 /* ---- prelu: x where it is positive, else a learnt slope * x ------------------------------------------------------ */
 
 struct prelu_options {

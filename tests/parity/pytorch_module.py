@@ -97,7 +97,7 @@ MODELS = {
             {"type": "linear", "out_features": 24}, "softsign", "mish", {"type": "linear", "out_features": 24}, "log_sigmoid", "selu",
             {"type": "linear", "out_features": 24}, {"type": "celu", "alpha": 0.5}, {"type": "hardtanh", "min_val": -0.3, "max_val": 0.9},
             {"type": "linear", "out_features": 24, "init": "kaiming_normal"}, "relu6", {"type": "linear", "out_features": 24},
-            "hardswish", "hardsigmoid", {"type": "linear", "out_features": 24}, "prelu", "glu",
+            "hardswish", "hardsigmoid", {"type": "linear", "out_features": 24}, "prelu", {"type": "threshold", "threshold": -0.2, "value": 0.3}, "glu",
             {"type": "unflatten", "unflattened_size": [3, 2, -1]}, {"type": "prelu", "num_parameters": 3, "init": 0.3},
             {"type": "dropout2d", "p": 0.3}, {"type": "flatten", "end_dim": 2}, "identity", {"type": "dropout1d", "p": 0.3},
             "alpha_dropout", "flatten", "softmin"]},

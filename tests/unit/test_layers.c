@@ -187,6 +187,8 @@ static const struct row rows[] = {
 	{ "\"hardtanh\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.Hardtanh(-1, 1)" },
 	{ "\"selu\"", FLAT(2, 3), "float32[2, 3]", 0, "nn.SELU()" },
 	{ "{\"type\":\"celu\",\"alpha\":0.5}", FLAT(2, 3), "float32[2, 3]", 0, "nn.CELU(0.5)" },
+	{ "{\"type\":\"threshold\",\"threshold\":0.1,\"value\":-2}", FLAT(2, 3), "float32[2, 3]", 0,
+		"nn.Threshold(0.1, -2)" },
 	{ "\"prelu\"", SEQUENCE(2, 5, 3), "float32[2, 5, 3]", 1, "nn.PReLU(1, init=0.25)" },
 	{ "{\"type\":\"prelu\",\"num_parameters\":3,\"init\":0.5}", IMAGE(2, 3, 4, 5), "float32[2, 3, 4, 5]", 3,
 		"nn.PReLU(3, init=0.5)" },
