@@ -17,3 +17,6 @@ CREATE TABLE replays (
 	finished_ms INTEGER NOT NULL DEFAULT 0,
 	UNIQUE (job, step)
 ) WITHOUT ROWID;
+
+-- What is still to be done.
+CREATE INDEX replays_active ON replays (created_ms) WHERE state IN ('queued', 'running');

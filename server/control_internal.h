@@ -333,6 +333,7 @@ struct control {
 
 	struct replay_row *replay; /* owned; the oldest that is not over, NULL: none */
 	int64_t replays_seq;       /* rows were read up to this seq */
+	int64_t replays_after_ms;  /* not again before */
 	bool replays_reread;       /* own commits have changed rows */
 	int replays_pending;       /* commands about replays that are under way */
 

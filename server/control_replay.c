@@ -16,6 +16,7 @@
 
 #define ATTEMPTS_MOST 3           /* a process that dies thrice dies of what it does */
 #define WORD_MS       600000      /* a step, or a validation, takes no longer; one that says nothing hangs */
+#define LOOK_MS       100         /* between two readings of the rows: points of metrics wake the loop too */
 #define SAY_MS        300         /* between two rows about progress */
 #define MEMORY_LEAST  (2LL << 30) /* bytes: an eager step keeps all its values until it ends */
 #define POINTS_MOST   1024        /* of one series, from the step on: more than a log window */
@@ -75,8 +76,12 @@ static void refresh(struct control *c)
 	int64_t seq = store_seq(c->store);
 	struct err e = { 0 };
 
-	if (!c->replays_reread && atomic_load(&c->woken_seq) <= c->replays_seq)
+	if (!c->replays_reread && seq == c->replays_seq)
 		return;
+	if (!c->replays_reread && c->now_ms < c->replays_after_ms) {
+		control_due(c, c->replays_after_ms);
+		return;
+	}
 	forget_row(c);
 	if (store_replays_active(c->reader, see_row, c, &e)) {
 		log_line(LOG_ERROR, "replays cannot be read", "text=%s", e.text);
@@ -84,6 +89,7 @@ static void refresh(struct control *c)
 		return;
 	}
 	c->replays_seq = seq;
+	c->replays_after_ms = c->now_ms + LOOK_MS;
 	c->replays_reread = false;
 }
 

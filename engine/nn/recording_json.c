@@ -152,12 +152,12 @@ void recording_print(const struct recording *r, struct buf *out)
 		buf_puts(out, i ? ",\n" : "\n");
 		print_node(out, &r->nodes[i], i);
 	}
-	buf_puts(out, "],\n\"values\":[");
+	buf_puts(out, "\n],\n\"values\":[");
 	for (int i = 0; i < r->n_values; i++) {
 		buf_puts(out, i ? ",\n" : "\n");
 		print_value(out, &r->values[i], i, &readers);
 	}
-	buf_puts(out, "]");
+	buf_puts(out, "\n]");
 	mem_free(readers.links);
 	mem_free(readers.head);
 	mem_free(readers.tail);

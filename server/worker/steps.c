@@ -200,6 +200,8 @@ static bool pass_over(struct run *r)
 		return true;
 	}
 	r->nonfinite = isfinite(r->loss) ? "grad_norm" : "loss";
+	tell_point(&r->tell, "train/loss", r->at.step + 1, r->loss); /* where the curves end */
+	tell_point(&r->tell, "train/grad_norm", r->at.step + 1, r->grad_norm);
 	err_set(&r->err, TD_INVALID,
 		"step %lld: the %s is %g, so its update did not happen and the training stopped; the replay of this "
 		"step, "

@@ -96,7 +96,7 @@ describe("on the way", () => {
 	test("that leads out of all numbers goes on to its end, and its figures say so", async () => {
 		const { id } = await tandem.finish(plain({ schedule: { type: "exponential", gamma: 10, unit: "step" }, optimizer: { type: "sgd", lr: 0.1 },
 			metrics: ["accuracy", "f1", "roc_auc", "average_precision", "perplexity"], log: { every: 1, histograms_every: 1 },
-			train: { steps: 60, validate_every: 5, keep: { best: "val/loss" } } }));
+			train: { steps: 60, validate_every: 5, keep: { best: "val/loss" }, on_nonfinite: "continue" } }));
 		const loss = await values(id, "train/loss");
 		assert.equal(loss.length, 60);
 		assert.ok(loss.some((x) => x > 2 ** 53 && x < 1e17) && Number.isNaN(loss.at(-1)), "it meets large numbers on its way");
