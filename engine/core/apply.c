@@ -83,6 +83,8 @@ bool td__shape_sane(const td_shape *s)
 {
 	int64_t n = 1;
 
+	if (s->dtype >= TD_N_DTYPES || s->order > TD_CHANNELS_LAST || (s->order && s->rank < 3))
+		return false; /* what attributes from a file may ask for */
 	for (int i = 0; i < s->rank; i++) {
 		if (s->dim[i] < 0 || (s->dim[i] && n > ELEMENTS_MOST / s->dim[i]))
 			return false;
@@ -111,8 +113,8 @@ static bool infer(
 	for (int i = 0; i < op->n_out + op->n_hidden && !c->err.status; i++)
 		if (!td__shape_sane(&out[i])) {
 			char text[TD_SHAPE_TEXT];
-			td_fail(c, TD_TOO_LARGE, "%s would make %s, which is larger than any memory", op->name,
-				td_shape_text(&out[i], text));
+			td_fail(c, TD_TOO_LARGE, "%s would make %s, which is no value or larger than any memory",
+				op->name, td_shape_text(&out[i], text));
 		}
 	return !c->err.status;
 }

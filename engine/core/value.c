@@ -19,12 +19,12 @@ static const struct {
 
 size_t td_dtype_size(td_dtype d)
 {
-	return dtypes[d].size;
+	return d < TD_N_DTYPES ? dtypes[d].size : 0;
 }
 
 const char *td_dtype_name(td_dtype d)
 {
-	return dtypes[d].name;
+	return d < TD_N_DTYPES ? dtypes[d].name : "(no type)";
 }
 
 bool td__is_float(td_dtype d)

@@ -69,7 +69,7 @@ static bool join_shapes(td_infer *q, const td_shape *const *in, int n, td_shape 
 	char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
 
 	*y = *in[0];
-	if (axis >= y->rank) {
+	if (axis < 0 || axis >= y->rank) {
 		td_fail(q->ctx, TD_SHAPE, "concat: %s has no axis %lld", td_shape_text(y, ta), (long long)axis);
 		return false;
 	}
@@ -234,10 +234,15 @@ TD_API td_value *td_stack(td_ctx *c, td_value *const *xs, int n, int axis)
 static void concat_part_infer(td_infer *q)
 {
 	const concat_attrs *a = q->attrs;
+	int n = n_given(q->in + 1, CONCAT_MOST);
 	td_shape y;
 
-	if (!join_shapes(q, q->in + 1, n_given(q->in + 1, CONCAT_MOST), &y) || !ops_need_like(q, "concat_part", 0, &y))
+	if (!join_shapes(q, q->in + 1, n, &y) || !ops_need_like(q, "concat_part", 0, &y))
 		return;
+	if (a->part < 0 || a->part >= n) {
+		td_fail(q->ctx, TD_INVALID, "concat_part: there is no part %lld of %d", (long long)a->part, n);
+		return;
+	}
 	ops_infer_same(q);
 	q->out[0].dim[a->axis] = q->in[1 + a->part]->dim[a->axis];
 }

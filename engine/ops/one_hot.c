@@ -119,7 +119,7 @@ static void arange_like_infer(td_infer *q)
 	const arange_like_attrs *a = q->attrs;
 	char text[TD_SHAPE_TEXT];
 
-	if (a->axis >= q->in[0]->rank) {
+	if (a->axis < 0 || a->axis >= q->in[0]->rank) {
 		td_fail(q->ctx, TD_SHAPE, "arange_like: %s has no axis %lld", td_shape_text(q->in[0], text),
 			(long long)a->axis);
 		return;
