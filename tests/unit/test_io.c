@@ -227,12 +227,12 @@ static void a_checkpoint_of_something_else_is_refused_and_touches_nothing(void *
 	struct err e = { 0 };
 
 	(void)state;
-	assert_int_equal(read_changed("\"version\":\"2\"", "\"version\":\"3\"", &f, &e), TD_UNSUPPORTED);
-	assert_non_null(strstr(e.text, "version \"3\""));
-	assert_int_equal(read_changed("\"version\":\"2\"", "\"version\":\"0\"", &f, NULL), TD_CORRUPT);
-	assert_int_equal(read_changed("\"version\":\"2\"", "\"version\":\"x\"", &f, NULL), TD_CORRUPT);
+	assert_int_equal(read_changed("\"version\":\"3\"", "\"version\":\"4\"", &f, &e), TD_UNSUPPORTED);
+	assert_non_null(strstr(e.text, "version \"4\""));
+	assert_int_equal(read_changed("\"version\":\"3\"", "\"version\":\"0\"", &f, NULL), TD_CORRUPT);
+	assert_int_equal(read_changed("\"version\":\"3\"", "\"version\":\"x\"", &f, NULL), TD_CORRUPT);
 	assert_int_equal(
-		read_changed("\"version\":\"2\"", "\"version\":\"1\"", &f, NULL), TD_CORRUPT); /* of its kind */
+		read_changed("\"version\":\"3\"", "\"version\":\"1\"", &f, NULL), TD_CORRUPT); /* of its kind */
 	assert_int_equal(read_changed("tandem-checkpoint", "tandem-chickpoint", &f, NULL), TD_CORRUPT);
 	assert_int_equal(read_changed("\"step\":\"5\"", "\"step\":\"x\"", &f, NULL), TD_CORRUPT);
 	assert_int_equal(read_changed("\"step\":\"5\"", "\"stop\":\"5\"", &f, NULL), TD_CORRUPT);
