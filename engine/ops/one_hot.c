@@ -26,7 +26,7 @@ static void one_hot_infer(td_infer *q)
 			TD_MAX_RANK - 1, td_shape_text(ids, text));
 		return;
 	}
-	if (like && a->axis >= like->rank) {
+	if (like && (a->axis < 0 || a->axis >= like->rank)) {
 		td_fail(q->ctx, TD_SHAPE, "one_hot: %s has no axis %lld", td_shape_text(like, text),
 			(long long)a->axis);
 		return;
