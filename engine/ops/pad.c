@@ -37,6 +37,10 @@ static bool pad_shape(td_infer *q, const td_shape *x, td_shape *y)
 	char text[TD_SHAPE_TEXT];
 
 	*y = *x;
+	if (a->mode < 0 || (size_t)a->mode >= TD_COUNT(limits)) {
+		td_fail(q->ctx, TD_INVALID, "pad: there is no mode %d", (int)a->mode);
+		return false;
+	}
 	for (int i = 0; i < x->rank; i++) {
 		int64_t most = TD_MAX(a->before[i], a->after[i]), least = TD_MIN(a->before[i], a->after[i]);
 		bool legal = a->mode == TD_PAD_CONSTANT || (!most && !least);
