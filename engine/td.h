@@ -128,13 +128,16 @@ void td_observe(td_ctx *c, td_observer *fn, void *arg); /* FN NULL: nobody watch
 
 /* Warnings: what is allowed and probably not meant, told once for each code and layer.  FN must not apply ops. */
 typedef struct td_warning {
-	const char *code;  /* "broadcast", "double_softmax", "double_sigmoid", "training_mode", "accumulated" */
-	const char *layer; /* "" outside of any */
+	const char *code;  /* "broadcast", "double_softmax", "double_sigmoid", "training_mode", "accumulated", "unused",
+			    * "same_order" */
+	const char *layer; /* that it is about; "" outside of any */
 	const char *text;  /* a sentence with the fix */
 } td_warning;
 typedef void td_warning_fn(void *arg, const td_warning *w);
 void td_on_warning(td_ctx *c, td_warning_fn *fn, void *arg); /* FN NULL: nobody listens, and nobody looks */
 void td_warn(td_ctx *c, const char *code, const char *fmt, ...) TD_PRINTF(3, 4);
+/* The N samples of the next epoch, shuffled, in the order in which they will be seen. */
+void td_note_order(td_ctx *c, const int64_t *order, int64_t n);
 /* Gradients are meant to add up over several steps: no warning about it. */
 void td_accumulate(td_ctx *c, bool meant);
 

@@ -312,7 +312,7 @@ void td__control_apply(td_graph *g, td_node *n); /* N, about to be added, runs a
 bool td__graph_open(td_ctx *c, const char *what);
 /* A new variable by its whole name. */
 td_value *td__variable_add(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable);
-void td__graph_index(td_graph *g); /* give every node and value without one its path */
+void td__graph_index(td_graph *g);                             /* give every node and value without one its path */
 void td__name_node(td_graph *g, td_node *n, const char *path); /* N, added last, is called PATH, which is free */
 void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
 	void (*each)(void *arg, const td_node_view *node), void *arg);
@@ -407,6 +407,7 @@ struct td_ctx {
 	void *warn_arg;          /* borrowed */
 	struct map warned;       /* "code\nlayer" of what was told */
 	bool accumulates;        /* see td_accumulate */
+	uint64_t order_hash;     /* of the last epoch's order; 0: none was noted */
 	td_value **made;         /* owned array of owned references: what the step made */
 	int n_made, made_room;
 	struct map layers; /* interned layer paths; values are the keys' copies, owned */
@@ -422,6 +423,8 @@ void td__handles_free(td_ctx *c);
 
 /* Look for what is probably not meant; called where somebody listens. */
 void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out);
+/* The same for a program that is asked for all that it ever computes: which layers does it not need? */
+void td__lint_plan(td_ctx *c, const td_plan *p);
 
 /* Tell the observer, if there is one, that GRAD is the whole gradient of V.  While tracing there is nothing to tell. */
 void td__observe_gradient(td_ctx *c, td_value *v, td_value *grad);

@@ -1,7 +1,9 @@
-/* Warnings: what is allowed and probably not meant.  One rule is one row: the op at which it shows, and a function that
- * looks.  Nobody looks where nobody listens (td_on_warning). */
+/* Warnings: what is allowed and probably not meant.  A rule about an op is a row: the op at which it shows, and a
+ * function that looks; the few that need a whole program or an epoch follow.  Nobody looks where nobody listens
+ * (td_on_warning). */
 #include "core/core.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,30 +13,60 @@ void td_on_warning(td_ctx *c, td_warning_fn *fn, void *arg)
 	c->warn_arg = arg;
 }
 
-void td_warn(td_ctx *c, const char *code, const char *fmt, ...)
+static void warn_at(td_ctx *c, const char *layer, const char *code, const char *fmt, va_list ap)
 {
 	char key[320], text[500];
-	va_list ap;
 
-	if (!c->warn)
-		return;
-	snprintf(key, sizeof key, "%s\n%s", code, c->layer);
-	if (map_get(&c->warned, key))
+	snprintf(key, sizeof key, "%s\n%s", code, layer);
+	if (!c->warn || map_get(&c->warned, key))
 		return;
 	map_put(&c->warned, key, c);
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	c->warn(c->warn_arg, &(td_warning){ .code = code, .layer = c->layer, .text = text });
+	c->warn(c->warn_arg, &(td_warning){ .code = code, .layer = layer, .text = text });
 }
 
-/* The op that made V, behind what only moves or thins its elements. */
-static const char *made_by(const td_value *v)
+void td_warn(td_ctx *c, const char *code, const char *fmt, ...)
 {
-	while (v->producer && (v->producer->op->view || !strcmp(v->producer->op->name, "reorder") ||
-				      !strcmp(v->producer->op->name, "dropout")))
+	va_list ap;
+
+	va_start(ap, fmt);
+	warn_at(c, c->layer, code, fmt, ap);
+	va_end(ap);
+}
+
+/* About LAYER, which need not be the present one. */
+static void warn_about(td_ctx *c, const char *layer, const char *code, const char *fmt, ...) TD_PRINTF(4, 5);
+
+static void warn_about(td_ctx *c, const char *layer, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	warn_at(c, layer, code, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- What one op shows ------------------------------------------------------------------------------------------- */
+
+/* What made V, behind what only moves or thins its elements; NULL: it is no result. */
+static const td_node *maker(const td_value *v)
+{
+	while (v->producer &&
+		(v->producer->op->view || !strcmp(v->producer->op->name, "reorder") ||
+			!strcmp(v->producer->op->name, "permute") || !strcmp(v->producer->op->name, "dropout")))
 		v = v->producer->in[0];
-	return v->producer ? v->producer->op->name : "";
+	return v->producer;
+}
+
+/* V is the result of ACTIVATION: warn with CODE and TEXT about the layer that applied it, so that every loss that reads
+ * it means one warning. */
+static void look_for_activation(
+	td_ctx *c, const td_value *v, const char *activation, const char *code, const char *text)
+{
+	const td_node *n = maker(v);
+
+	if (n && !strcmp(n->op->name, activation))
+		warn_about(c, n->layer, code, "%s", text);
 }
 
 /* [N, 1] with [M] becomes [N, M]: meant for an outer sum, and an accident where a column met a row of the same length.
@@ -56,21 +88,20 @@ static void look_at_logits(td_ctx *c, const td_op *op, td_value *const *in, cons
 {
 	(void)op;
 	(void)out;
-	if (!strcmp(made_by(in[0]), "softmax"))
-		td_warn(c, "double_softmax",
-			"a cross-entropy on logits gets the result of a softmax, so there are two; leave the softmax "
-			"out: the loss "
-			"stalls above 1 otherwise");
+	look_for_activation(c, in[0], "softmax", "double_softmax",
+		"this softmax goes into a cross-entropy that takes logits and applies a softmax itself, so there are "
+		"two "
+		"and the loss stalls far above 0; leave this one out");
 }
 
 static void look_at_binary_logits(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
 {
 	(void)op;
 	(void)out;
-	if (!strcmp(made_by(in[0]), "sigmoid"))
-		td_warn(c, "double_sigmoid",
-			"a binary cross-entropy on logits gets the result of a sigmoid, so there are two; leave the "
-			"sigmoid out");
+	look_for_activation(c, in[0], "sigmoid", "double_sigmoid",
+		"this sigmoid goes into a binary cross-entropy that takes logits and applies a sigmoid itself, so "
+		"there "
+		"are two; leave this one out, or take the loss that takes probabilities");
 }
 
 static void look_at_mode(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
@@ -106,4 +137,68 @@ void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *o
 	for (size_t i = 0; i < TD_COUNT(rules); i++)
 		if (!strcmp(rules[i].op, op->name))
 			rules[i].look(c, op, in, out);
+}
+
+/* ---- What a whole program shows ---------------------------------------------------------------------------------- */
+
+static bool has_weight(const td_node *n)
+{
+	for (int i = 0; i < n->n_in; i++)
+		if (n->in[i] && n->in[i]->captured && n->in[i]->captured->needs_grad)
+			return true;
+	return false;
+}
+
+static bool runs_layer(const td_plan *p, const char *layer)
+{
+	for (int k = 0; k < p->n_steps; k++)
+		if (!p->steps[k].node->backward && !strcmp(p->steps[k].node->layer, layer))
+			return true;
+	return false;
+}
+
+/* A layer with weights whose output reaches no fetch and no update learns nothing.  What has no weights may be there to
+ * be looked at another time. */
+void td__lint_plan(td_ctx *c, const td_plan *p)
+{
+	const td_graph *g = p->graph;
+	bool *kept;
+
+	if (g->n_sessions > 1 || p->n_values > p->n_recorded) /* another session, or what is fed, has its place */
+		return;
+	kept = MEM_NEW_N(bool, g->n_nodes + 1);
+	for (int k = 0; k < p->n_steps; k++)
+		kept[p->steps[k].node->id] = true;
+	for (int i = 0; i < g->n_nodes; i++) {
+		const td_node *n = g->nodes[i];
+
+		if (!kept[i] && *n->layer && !n->backward && has_weight(n) && !runs_layer(p, n->layer))
+			warn_about(c, n->layer, "unused",
+				"nothing that is fetched depends on this layer, so it is not computed and learns "
+				"nothing; "
+				"use its output, or leave it out");
+	}
+	mem_free(kept);
+}
+
+/* ---- What epochs show -------------------------------------------------------------------------------------------- */
+
+#define ORDER_LEAST 16 /* samples: fewer come in the same order by chance */
+
+void td_note_order(td_ctx *c, const int64_t *order, int64_t n)
+{
+	uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+	if (!c->warn || n < ORDER_LEAST)
+		return;
+	for (int64_t i = 0; i < n; i++)
+		hash = (hash ^ (uint64_t)order[i]) * 1099511628211u;
+	hash += !hash; /* 0 says that none was noted */
+	if (hash == c->order_hash)
+		td_warn(c, "same_order",
+			"two epochs show their %lld samples in the same order although they are shuffled; draw the "
+			"order "
+			"from the number of the epoch, too",
+			(long long)n);
+	c->order_hash = hash;
 }

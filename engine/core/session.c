@@ -105,6 +105,8 @@ static td_prepared *prepared_for(td_session *s, td_ctx *c, td_request *r)
 	td__prepared_free(*place);
 	*place = td__prepare(c, s->graph, r, !(s->flags & TD_SESSION_NEEDED), s->flags);
 	note_used(s, &(*place)->plan);
+	if (c->warn && s->fixed && !(s->flags & (TD_SESSION_UNOPTIMISED | TD_SESSION_NEEDED)))
+		td__lint_plan(c, &(*place)->plan);
 	return *place;
 }
 

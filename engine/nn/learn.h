@@ -249,6 +249,11 @@ struct nn_trainer_options {
 	bool graph;                        /* mode */
 };
 
+/* Write the forward half of a step on symbols and tell WARN what is probably not meant; M is not allocated yet.  E has
+ * what does not fit, where a check of shapes has not seen it. */
+td_status nn_rehearse(struct nn_model *m, const struct opt_choice *loss, const struct data_facts *facts,
+	td_warning_fn *warn, void *arg, struct err *e);
+
 struct nn_trainer;
 
 /* NULL: the sticky error of the context says why. */

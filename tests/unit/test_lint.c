@@ -80,7 +80,7 @@ static void each_mistake_is_told_once_with_its_layer(void **state)
 		const char *code, *says;
 	} cases[] = {
 		{ a_column_against_a_row, "broadcast", "float32[4, 1] and float32[4] give float32[4, 4]" },
-		{ a_softmax_before_the_loss, "double_softmax", "leave the softmax out" },
+		{ a_softmax_before_the_loss, "double_softmax", "leave this one out" },
 		{ dropout_in_an_evaluation, "training_mode", "dropout runs as in training" },
 	};
 
@@ -140,11 +140,118 @@ static void gradients_that_are_never_zeroed_are_told_unless_it_is_meant(void **s
 	}
 }
 
+/* Layers "fc" and "aux" with a weight each; the loss reads "fc", and "aux" too where it is READ. */
+static td_value *two_layers(td_ctx *c, td_value *fc, td_value *aux, bool read)
+{
+	td_value *x = td_ones_like(c, fc), *y, *z;
+
+	td_name_push(c, "fc");
+	y = td_mul(c, x, fc);
+	td_name_pop(c);
+	td_name_push(c, "aux");
+	z = td_mul(c, x, aux);
+	td_name_pop(c);
+	td_name_push(c, "summary"); /* without weights it may be there for another time */
+	td_sum_squares(c, x);
+	td_name_pop(c);
+	return td_sum_squares(c, read ? td_add(c, y, z) : y);
+}
+
+static void a_layer_that_no_fetch_depends_on_is_told(void **state)
+{
+	(void)state;
+	for (int read = 0; read < 2; read++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1, .seed = 7 });
+		td_graph *g = td_graph_create();
+		td_value *fc = ones(c, 3, 0), *aux = ones(c, 3, 0), *loss, *result;
+		struct told told = { 0 };
+		td_session *s;
+
+		td_on_warning(c, tell, &told);
+		td_trace_begin(c, g);
+		loss = two_layers(c, fc, aux, read);
+		td_trace_end(c);
+		s = td_session_create(c, g, &loss, 1);
+		for (int step = 0; step < 2; step++) {
+			td_step_begin(c);
+			assert_int_equal(td_session_run(s, c, NULL, 0, &result), TD_OK);
+			td_step_end(c);
+		}
+		assert_int_equal(told.n, !read);
+		if (!read) {
+			assert_string_equal(told.code[0], "unused");
+			assert_string_equal(told.layer[0], "aux");
+		}
+		td_session_free(s);
+		td_graph_free(g);
+		forget();
+		td_ctx_free(c);
+	}
+}
+
+static void a_softmax_is_told_once_whichever_loss_reads_it(void **state)
+{
+	td_shape s = td_shape_make(TD_I64, 1, 4);
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1, .seed = 7 });
+	struct told told = { 0 };
+	td_value *y;
+
+	(void)state;
+	td_on_warning(c, tell, &told);
+	td_step_begin(c);
+	td_name_push(c, "5");
+	y = td_softmax(c, ones(c, 4, 3), 1);
+	td_name_pop(c);
+	for (int i = 0; i < 2; i++) {
+		td_name_push(c, i ? "loss" : "metrics");
+		td_cross_entropy(c, y, keep(td_tensor(c, &s, NULL)));
+		td_name_pop(c);
+	}
+	td_nll_each(c, td_log_softmax(c, ones(c, 4, 3), 1), keep(td_tensor(c, &s, NULL)));
+	assert_int_equal(td_error(c)->status, TD_OK);
+	assert_int_equal(told.n, 1);
+	assert_string_equal(told.layer[0], "5");
+	td_step_end(c);
+	forget();
+	td_ctx_free(c);
+}
+
+static void epochs_in_the_same_order_are_told_unless_there_are_few_samples(void **state)
+{
+	enum { N = 20 };
+	static const struct {
+		int n;
+		bool moved;
+		int told;
+	} cases[] = { { N, false, 1 }, { N, true, 0 }, { 3, false, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1, .seed = 7 });
+		struct told told = { 0 };
+		int64_t order[N];
+
+		td_on_warning(c, tell, &told);
+		for (int epoch = 0; epoch < 3; epoch++) {
+			for (int k = 0; k < N; k++)
+				order[k] = (k + (cases[i].moved ? epoch : 0)) % N;
+			td_note_order(c, order, cases[i].n);
+		}
+		assert_int_equal(told.n, cases[i].told);
+		if (told.n)
+			assert_string_equal(told.code[0], "same_order");
+		td_ctx_free(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_mistake_is_told_once_with_its_layer),
 		cmocka_unit_test(gradients_that_are_never_zeroed_are_told_unless_it_is_meant),
+		cmocka_unit_test(a_layer_that_no_fetch_depends_on_is_told),
+		cmocka_unit_test(a_softmax_is_told_once_whichever_loss_reads_it),
+		cmocka_unit_test(epochs_in_the_same_order_are_told_unless_there_are_few_samples),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
