@@ -146,6 +146,16 @@ static td_status take_log(struct store_tx *tx, struct batch *b, const cJSON *bod
 		json_string(body, "level", "info"), json_string(body, "text", ""), e);
 }
 
+static td_status take_warning(struct store_tx *tx, struct batch *b, const cJSON *body, struct err *e)
+{
+	return store_warning_add(tx, b->job,
+		&(struct store_warning){ .code = json_string(body, "code", ""),
+			.layer = json_string(body, "layer", ""),
+			.text = json_string(body, "text", ""),
+			.time_ms = json_int(body, "time_ms", clock_now_ms()) },
+		e);
+}
+
 static td_status set_document(struct store_tx *tx, const struct batch *b, const cJSON *value,
 	td_status (*set)(struct store_tx *tx, const char *id, const char *json, struct err *e), struct err *e)
 {
@@ -282,6 +292,7 @@ static const intake_fn intakes[PROTO_N_KINDS] = {
 	[PROTO_FAILED] = take_failed,
 	[PROTO_STOPPED] = take_stopped,
 	[PROTO_HISTOGRAM] = take_histogram,
+	[PROTO_WARNING] = take_warning,
 };
 
 static td_status run_batch(struct store_tx *tx, struct store_cmd *cmd, struct err *e)

@@ -38,7 +38,7 @@
 	X(DONE, "done", 'w')             /* report, engine (counters) */                                                   \
 	X(FAILED, "failed", 'w')         /* status, detail, pointer?, retry (whether another attempt may help) */          \
 	X(STOPPED, "stopped", 'w')       /* step: checkpointed there, and left as told */                                  \
-	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], layers [...], parameters, flops, bytes */     \
+	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], warnings: [{code, layer, text}], layers [...], parameters, flops, bytes */ \
 	/* daemon -> worker */                                                                                             \
 	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data (the pack), threads, memory_bytes, init: {path}|null, resume: {step, file, sha256, fork, new_rates}|null */ \
 	X(CHECK, "check", 'd')           /* id, spec, data: the pack's info | null where it is not known yet */            \
@@ -54,7 +54,9 @@
 	X(HISTOGRAM, "histogram", 'w')   /* name ("weights/0.weight"), step, edges [n+1], counts [n] */                    \
 	/* not about a job's attempt, so not numbered; REFUSED has detail, PROGRESS id */                                  \
 	X(REPLAY, "replay", 'd')         /* id, step, steps, folder (to write into), and of RUN spec, data, threads, init, resume; what the job recorded: progress, fingerprint, exact, points: {series: [[step, value]]}, checkpoints: [{step, kind, sha256}] */ \
-	X(REPLAYED, "replayed", 'w')     /* id, from, verdict, culprit (server/api/replays.c) */
+	X(REPLAYED, "replayed", 'w')     /* id, from, verdict, culprit (server/api/replays.c) */                           \
+	/* about a job */                                                                                                  \
+	X(WARNING, "warning", 'w')       /* code, layer, text, time_ms */
 /* clang-format on */
 
 enum proto_kind {

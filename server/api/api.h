@@ -66,6 +66,7 @@ struct submission {
 	const char *at;       /* borrowed; pointer to where the spec stands in the request's body */
 	struct faults faults; /* found so far, with pointers into the body */
 	cJSON *checked;       /* owned; the checker's answer */
+	cJSON *warnings;      /* owned; what is probably not meant, as far as the checker sees it; NULL: nothing */
 	struct job job;
 	const struct config *config; /* borrowed */
 	/* What else its commit needs, or NULL. */

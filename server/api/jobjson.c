@@ -134,6 +134,7 @@ cJSON *job_json_whole(const struct job *j, const char *base, int64_t now_ms)
 	add_document(o, "engine", j->engine);
 	add_document(o, "spec", j->spec);
 	add_document(o, "checked", j->checked);
+	cJSON_AddRawToObject(o, "warnings", j->warnings ? j->warnings : "[]");
 	all = cJSON_AddObjectToObject(o, "links");
 	snprintf(url, sizeof url, "%s" API_BASE "/jobs/%s", base, j->id);
 	cJSON_AddStringToObject(all, "self", url);

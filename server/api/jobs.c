@@ -18,9 +18,10 @@ static void respond_checked(struct response *r, struct submission *s)
 {
 	cJSON *answer = s->checked ? s->checked : cJSON_CreateObject();
 
+	cJSON_AddItemToObject(answer, "warnings", s->warnings ? s->warnings : cJSON_CreateArray());
 	cJSON_AddItemToObject(answer, "spec", s->spec);
 	respond_json(r, 200, answer);
-	s->checked = s->spec = NULL;
+	s->checked = s->spec = s->warnings = NULL;
 }
 
 td_status jobs_create(struct request *q, struct response *r, struct err *e)

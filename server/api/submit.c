@@ -93,6 +93,7 @@ void submission_release(struct submission *s)
 {
 	cJSON_Delete(s->spec);
 	cJSON_Delete(s->checked);
+	cJSON_Delete(s->warnings);
 	job_release(&s->job);
 	faults_release(&s->faults);
 }
@@ -177,6 +178,7 @@ static td_status check_shapes(struct request *q, struct submission *s, bool *par
 	}
 	cJSON_DeleteItemFromObjectCaseSensitive(s->checked, "faults");
 	cJSON_DeleteItemFromObjectCaseSensitive(s->checked, "id");
+	s->warnings = cJSON_DetachItemFromObjectCaseSensitive(s->checked, "warnings");
 	return TD_OK;
 }
 
@@ -199,6 +201,7 @@ td_status submission_check(struct request *q, struct submission *s, bool *parked
 		return e->status;
 	check_budget(q, s);
 	s->job.checked = s->checked ? json_print(s->checked) : NULL;
+	s->job.warnings = s->warnings ? json_print(s->warnings) : NULL;
 	return TD_OK;
 }
 
@@ -306,13 +309,31 @@ static td_status begin_external(struct store_tx *tx, struct job *j, struct err *
 	return s;
 }
 
+/* They are the job's from the start; its worker, which sees more, adds to them. */
+static td_status store_warnings(struct store_tx *tx, const struct submission *s, struct err *e)
+{
+	const cJSON *w;
+
+	cJSON_ArrayForEach(w, s->warnings)
+	{
+		struct store_warning row = { .code = json_string(w, "code", ""),
+			.layer = json_string(w, "layer", ""),
+			.text = json_string(w, "text", ""),
+			.time_ms = s->job.created_ms };
+
+		if (store_warning_add(tx, s->job.id, &row, e))
+			return e->status;
+	}
+	return TD_OK;
+}
+
 static td_status store_job_act(struct store_tx *tx, struct once *o, cJSON **answer, struct err *e)
 {
 	struct submission *s = ((struct store_job *)o)->s;
 	struct job *j = &s->job;
 
-	if (store_job_insert(tx, j, e) || submission_ask_for_data(tx, s, e) || (s->with && s->with(tx, s, e)) ||
-		(job_external(j) && begin_external(tx, j, e)))
+	if (store_job_insert(tx, j, e) || store_warnings(tx, s, e) || submission_ask_for_data(tx, s, e) ||
+		(s->with && s->with(tx, s, e)) || (job_external(j) && begin_external(tx, j, e)))
 		return e->status;
 	*answer = job_json_whole(j, o->base, j->created_ms);
 	return TD_OK;

@@ -159,7 +159,7 @@ bool job_external(const struct job *j)
 void job_release(struct job *j)
 {
 	char *owned[] = { j->reason, j->detail, j->name, j->project, j->owner, j->notes, j->tags, j->spec, j->checked,
-		j->summary, j->error, j->engine, j->phase, j->kind, j->sweep, j->params, j->parent };
+		j->summary, j->error, j->engine, j->phase, j->kind, j->sweep, j->params, j->parent, j->warnings };
 
 	for (size_t i = 0; i < TD_COUNT(owned); i++)
 		mem_free(owned[i]);

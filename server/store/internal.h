@@ -70,6 +70,11 @@ td_status metrics_append(
 /* Drop the points after STEP from every series of JOB. */
 td_status metrics_truncate(struct store_tx *tx, const char *job, int64_t step, struct err *e);
 
+/* ---- warnings.c ------------------------------------------------------------------------------------------------- */
+
+/* *JSON (owned): an array of {"code", "layer", "text"}, oldest first. */
+td_status warnings_read(struct db *db, const char *id, char **json, struct err *e);
+
 /* ---- histograms.c ----------------------------------------------------------------------------------------------- */
 
 /* Drop the histograms after STEP. */

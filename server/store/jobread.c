@@ -88,6 +88,8 @@ static td_status take_rest(struct db *db, struct job *j, struct err *e)
 {
 	td_status status = take_documents(db, j, e);
 
+	if (status == TD_OK)
+		status = warnings_read(db, j->id, &j->warnings, e);
 	return status == TD_OK ? take_summary(db, j, e) : status;
 }
 

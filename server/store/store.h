@@ -97,6 +97,18 @@ td_status store_job_outside(struct store_tx *tx, const char *id, struct err *e);
 td_status store_log_append(
 	struct store_tx *tx, const char *id, int64_t time_ms, const char *level, const char *text, struct err *e);
 
+/* What the author of a job probably did not mean, with the fix.  One of the same code and layer is there already:
+ * nothing happens, nor past STORE_WARNINGS_MOST of a job; otherwise it is also a line of the log, of level warning. */
+#define STORE_WARNINGS_MOST 100
+#define STORE_WARNING_CODE  40  /* bytes, like the two below */
+#define STORE_WARNING_LAYER 255 /* a dotted path; empty: it is about none */
+#define STORE_WARNING_TEXT  1000
+struct store_warning {
+	const char *code, *layer, *text; /* borrowed */
+	int64_t time_ms;
+};
+td_status store_warning_add(struct store_tx *tx, const char *id, const struct store_warning *w, struct err *e);
+
 struct artifact {
 	char *name, *file, *sha256, *media_type; /* owned; FILE is relative to the job's folder */
 	int64_t n_bytes, created_ms;
@@ -298,6 +310,7 @@ td_status store_artifact_get(
  * - artifact, checkpoint: {"name", "kind", "step", "sha256", "bytes", "media_type", "time"}
  * - rewind: {"step"}; forget the points after it
  * - histogram: {"name", "step"}
+ * - warning: {"code", "layer", "text"}
  * - replay: {"step", "state", "phase", "done", "total"}; its states and "deleted"
  * - sweep: {"id", "state"}, of no job; read the sweep again
  * - job: {"changed": ["name", ...]}; read the job again

@@ -51,6 +51,21 @@ cJSON *worker_faults(const struct faults *f)
 	return list;
 }
 
+cJSON *worker_warning(const td_warning *w)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "code", w->code);
+	cJSON_AddStringToObject(o, "layer", w->layer);
+	cJSON_AddStringToObject(o, "text", w->text);
+	return o;
+}
+
+static void add_warning(void *arg, const td_warning *w)
+{
+	cJSON_AddItemToArray(arg, worker_warning(w));
+}
+
 cJSON *worker_metric_names(const struct spec *s)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -80,6 +95,16 @@ static void add_costs(cJSON *answer, const struct spec *s, const struct nn_model
 	cJSON_AddItemToObject(answer, "metrics", worker_metric_names(s));
 }
 
+/* One step of the training is written down, for what only shows there. */
+static void rehearse(const struct spec *s, struct nn_model *m, const struct data_facts *facts, cJSON *warnings,
+	struct faults *faults)
+{
+	struct err e = { 0 };
+
+	if (nn_rehearse(m, &s->loss, facts, add_warning, warnings, &e))
+		faults_add(faults, "/loss", "%s", e.text);
+}
+
 static void add_nothing(cJSON *answer)
 {
 	cJSON_AddArrayToObject(answer, "layers");
@@ -91,7 +116,7 @@ static void add_nothing(cJSON *answer)
 cJSON *worker_check(const cJSON *check)
 {
 	const cJSON *info = json_get(check, "data");
-	cJSON *answer = cJSON_CreateObject();
+	cJSON *answer = cJSON_CreateObject(), *warnings;
 	struct nn_model *m = NULL;
 	struct loader *l = NULL;
 	struct faults faults;
@@ -106,6 +131,9 @@ cJSON *worker_check(const cJSON *check)
 	if (l && !faults.n_found)
 		m = spec_model(&spec, loader_facts(l), loader_bytes(l), &faults);
 	cJSON_AddItemToObject(answer, "id", cJSON_Duplicate(json_get(check, "id"), true));
+	warnings = cJSON_AddArrayToObject(answer, "warnings");
+	if (m)
+		rehearse(&spec, m, loader_facts(l), warnings, &faults);
 	cJSON_AddItemToObject(answer, "faults", worker_faults(&faults));
 	if (m)
 		add_costs(answer, &spec, m, l);

@@ -8,8 +8,11 @@
 
 static const int64_t *epoch_order(struct run *r, int64_t epoch)
 {
-	if (r->order_epoch != epoch)
+	if (r->order_epoch != epoch) {
 		loader_order(r->loader, epoch, r->order);
+		if (r->spec.data.shuffle)
+			td_note_order(r->c, r->order, r->facts->n[DATA_TRAIN]);
+	}
 	r->order_epoch = epoch;
 	return r->order;
 }

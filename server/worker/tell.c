@@ -1,5 +1,6 @@
 /* What a running job tells its daemon: see tell.h. */
 #include "worker/tell.h"
+#include "worker/worker.h"
 #include "base/clock.h"
 
 #include <stdio.h>
@@ -87,6 +88,17 @@ void tell_log(struct tell *t, const char *level, const char *fmt, ...)
 	cJSON_AddStringToObject(body, "text", text);
 	cJSON_AddNumberToObject(body, "time_ms", (double)clock_now_ms());
 	link_send(t->link, PROTO_LOG, body);
+}
+
+void tell_warning(struct tell *t, const td_warning *w)
+{
+	cJSON *body;
+
+	if (t->point)
+		return;
+	body = worker_warning(w);
+	cJSON_AddNumberToObject(body, "time_ms", (double)clock_now_ms());
+	link_send(t->link, PROTO_WARNING, body);
 }
 
 void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry, int64_t step)

@@ -5,6 +5,7 @@
 #ifndef WORKER_TELL_H
 #define WORKER_TELL_H
 
+#include "td.h"
 #include "worker/link.h"
 
 #define TELL_METRICS_MS  50   /* points wait for others at most so long */
@@ -34,6 +35,8 @@ void tell_flush(struct tell *t);
  * "test". */
 void tell_progress(struct tell *t, int64_t step, int64_t epoch, const char *phase, bool urgent);
 void tell_log(struct tell *t, const char *level, const char *fmt, ...) TD_PRINTF(3, 4);
+/* What is probably not meant; the daemon keeps it once for each code and layer. */
+void tell_warning(struct tell *t, const td_warning *w);
 /* FAILED.  POINTER may be NULL; RETRY: another attempt may help; STEP: the one that was not finite, 0: none was. */
 void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry, int64_t step);
 

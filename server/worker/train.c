@@ -177,10 +177,16 @@ bool run_open(struct run *r)
 	return read_spec(r) && read_data(r) && make_model(r) && make_trainer(r) && set_start(r);
 }
 
+static void warn(void *arg, const td_warning *w)
+{
+	tell_warning(arg, w);
+}
+
 static bool prepare(struct run *r)
 {
 	if (!run_open(r))
 		return false;
+	td_on_warning(r->c, warn, &r->tell);
 	tell_started(r);
 	tell_log(&r->tell, "info",
 		"%s: %lld parameters, %lld steps of %lld samples, %lld to train, %lld to validate, %s mode, %d "

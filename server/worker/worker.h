@@ -2,6 +2,7 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include "td.h"
 #include "worker/link.h"
 
 struct spec;
@@ -22,6 +23,8 @@ cJSON *worker_schema(void);
 
 /* [{pointer, detail}] */
 cJSON *worker_faults(const struct faults *f);
+/* {code, layer, text} */
+cJSON *worker_warning(const td_warning *w);
 /* The names of a spec's metrics, as their series have them. */
 cJSON *worker_metric_names(const struct spec *s);
 
