@@ -29,9 +29,10 @@ static bool read_column(struct loader *l, const cJSON *v, struct loaded_column *
 		if (!c->categories)
 			return loader_refuse_info(l, faults, "column \"%.60s\" has no list of categories", c->name);
 	}
+	c->n_missing = json_int(v, "missing", 0);
 	/* Only where some are missing: else the place would be 0 for ever. */
 	c->missing_is_category =
-		c->type == COLUMN_CATEGORY && l->options->missing == DATA_MISSING_MEAN && json_int(v, "missing", 0) > 0;
+		c->type == COLUMN_CATEGORY && l->options->missing == DATA_MISSING_MEAN && c->n_missing > 0;
 	return true;
 }
 
@@ -201,6 +202,34 @@ static bool is_target(const struct loaded_table *t, int k)
 	return false;
 }
 
+/* By what the pack says of its columns, so that no job need start to hear of it; the values themselves are looked at
+ * when they are mapped. */
+static bool allow_missing(const struct loader *l, struct faults *faults)
+{
+	const struct loaded_table *t = l->own;
+	const struct loaded_column *first = NULL;
+	int n = 0;
+
+	if (l->options->missing != DATA_MISSING_ERROR)
+		return true;
+	for (int i = 0; i < t->n_targets + t->n_features; i++) {
+		const struct loaded_column *c =
+			&t->columns[i < t->n_targets ? t->targets[i] : t->features[i - t->n_targets]];
+
+		if (c->n_missing > 0) {
+			first = first ? first : c;
+			n++;
+		}
+	}
+	if (!n)
+		return true;
+	faults_add(faults, "/data/missing",
+		"column \"%.60s\" of %s has %lld missing value%s%s; choose \"drop\" or \"mean\"", first->name,
+		l->facts.dataset, (long long)first->n_missing, first->n_missing == 1 ? "" : "s",
+		n > 1 ? ", and it is not the only one" : "");
+	return false;
+}
+
 int64_t table_width(const struct loaded_column *c)
 {
 	return c->type == COLUMN_NUMBER ? 1 : c->n_categories + c->missing_is_category;
@@ -213,7 +242,7 @@ static bool table_create(struct loader *l, const cJSON *info, struct faults *fau
 
 	if (!loader_refuse_scalings(l, "tables are scaled by \"standardize\": [\"features\"]", faults) ||
 		!read_columns(l, info, faults) || !pick_columns(l, faults) || !plan_target(l, faults) ||
-		!read_standardize(l, faults))
+		!read_standardize(l, faults) || !allow_missing(l, faults))
 		return false;
 	for (int i = 0; i < t->n_features; i++)
 		width += table_width(&t->columns[t->features[i]]);

@@ -11,6 +11,7 @@ struct loaded_column {
 	enum column_type type;
 	const char *const *categories; /* of COLUMN_CATEGORY */
 	int n_categories;
+	int64_t n_missing;        /* in all parts, as the pack says */
 	bool missing_is_category; /* one more place in the vector: for rows without a value */
 	struct pack_column data[PACK_PARTS];
 	double mean, std; /* of a number; fitted on the training split */

@@ -92,13 +92,18 @@ static void missing_values_are_refused_where_nothing_is_said(void **state)
 	const int32_t colour[ROWS] = { 0 };
 
 	write_table(lab, true);
-	assert_non_null(lab_create(lab, "{\"target\":[\"price\"]}", holes));
+	lab_refused(lab, "{\"target\":[\"price\"]}", holes, "/data/missing",
+		"column \"area\" of houses has 2 missing values, and it is not the only one; choose \"drop\"");
+	lab_refused(lab, "{\"target\":[\"price\"],\"features\":[\"colour\"]}", holes, "/data/missing",
+		"\"colour\" of houses has 1 missing value; choose");
+	/* A pack that is wrong about itself. */
+	assert_non_null(lab_create(lab, "{\"target\":[\"price\"]}", whole));
 	assert_int_equal(lab_try_open(lab, 7), TD_INVALID);
 	assert_string_equal(lab->pointer, "/data/missing");
 	assert_non_null(strstr(lab->err.text, "\"area\" of houses has 2 missing values, the first in row 1"));
 	/* A column that is not used may have holes. */
 	LAB_WRITE(lab, "train.column-2", colour);
-	lab_open(lab, "{\"target\":[\"price\"],\"features\":[\"colour\"]}", holes, 7);
+	lab_open(lab, "{\"target\":[\"price\"],\"features\":[\"colour\"]}", INFO("2", "0"), 7);
 }
 
 static void rows_with_missing_values_can_be_dropped(void **state)
