@@ -202,15 +202,6 @@ bool nn_declare_buffer(struct nn_builder *b, struct nn_layer *l, const char *nam
 
 /* ---- One layer --------------------------------------------------------------------------------------------------- */
 
-/* A path is in the context as its names, one pushed upon the other: they come off one by one. */
-static void leave_layer(td_ctx *c, const char *path)
-{
-	td_name_pop(c);
-	for (; *path; path++)
-		if (*path == '.')
-			td_name_pop(c);
-}
-
 static bool takes_inputs(struct nn_builder *b, const struct nn_layer *l)
 {
 	char in[TD_SHAPE_TEXT];
@@ -285,7 +276,7 @@ static td_value *record(struct nn_builder *b, struct nn_layer *l, td_value *cons
 		return NULL;
 	td_name_push(b->c, l->name);
 	y = l->type->forward(&pass, l, x);
-	leave_layer(b->c, l->name);
+	td_name_pop(b->c);
 	if (!y) {
 		nn_refuse(b, l, "%s does not fit its input %s from %s: %s", l->type->type.name,
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0), td_error(b->c)->text);
@@ -524,20 +515,45 @@ void nn_model_freeze(struct nn_model *m, const struct opt_strings *patterns, con
 	}
 }
 
-td_value *nn_forward(const struct nn_model *m, const struct nn_pass *p, td_value *x)
+int nn_model_find(const struct nn_model *m, const char *name)
 {
-	td_value **out = MEM_NEW_N(td_value *, m->n_layers), *in[NN_LAYER_INPUTS], *y;
+	size_t n = strlen(name);
 
-	for (int i = 0; i < m->n_layers; i++) {
+	for (int i = m->n_layers - 1; i >= 0; i--) {
+		const char *at = m->layers[i].name;
+
+		if (!strncmp(at, name, n) && (!at[n] || at[n] == '.'))
+			return i;
+	}
+	return -1;
+}
+
+void nn_features(
+	const struct nn_model *m, const struct nn_pass *p, td_value *x, const int *layers, int n, td_value **out)
+{
+	td_value **y = MEM_NEW_N(td_value *, TD_MAX(m->n_layers, 1)), *in[NN_LAYER_INPUTS];
+	int last = -1;
+
+	for (int i = 0; i < n; i++)
+		last = TD_MAX(last, layers[i]);
+	for (int i = 0; i <= last; i++) {
 		const struct nn_layer *l = &m->layers[i];
 
 		for (int k = 0; k < l->n_inputs; k++)
-			in[k] = l->input[k] == NN_INPUT ? x : out[l->input[k]];
+			in[k] = l->input[k] == NN_INPUT ? x : y[l->input[k]];
 		td_name_push(p->c, l->name);
-		out[i] = l->type->forward(p, l, in);
-		leave_layer(p->c, l->name);
+		y[i] = l->type->forward(p, l, in);
+		td_name_pop(p->c);
 	}
-	y = out[m->output];
-	mem_free(out);
+	for (int i = 0; i < n; i++)
+		out[i] = y[layers[i]];
+	mem_free(y);
+}
+
+td_value *nn_forward(const struct nn_model *m, const struct nn_pass *p, td_value *x)
+{
+	td_value *y;
+
+	nn_features(m, p, x, &m->output, 1, &y);
 	return y;
 }

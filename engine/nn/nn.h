@@ -169,6 +169,12 @@ void nn_model_free(struct nn_model *m);
 /* Make the parameters and fill them with their initial values.  TD_NO_MEMORY is on C too. */
 td_status nn_model_allocate(struct nn_model *m, td_ctx *c, uint64_t seed);
 td_value *nn_forward(const struct nn_model *m, const struct nn_pass *p, td_value *x);
+/* The layer called NAME ("features.3", "features.3.squeeze"), or the last one in the container of that name; -1: none.
+ */
+int nn_model_find(const struct nn_model *m, const char *name);
+/* What the N LAYERS (indices) answer to X, in OUT.  Layers after the last of them do not run. */
+void nn_features(
+	const struct nn_model *m, const struct nn_pass *p, td_value *x, const int *layers, int n, td_value **out);
 /* The first layer that cannot be trained on a single sample: a batch norm of one value for each channel.  NULL: all
  * can. */
 const struct nn_layer *nn_needs_samples(const struct nn_model *m);

@@ -1,6 +1,8 @@
 /* Models: names and inputs, containers, sharing, hostile ones, known ones, freezing. */
 #include "test_model.h"
 
+#include <math.h>
+
 #define IMAGE ((td_shape){ TD_F32, TD_ROW_MAJOR, 4, { 2, 3, 8, 8 } })
 #define FLAT  ((td_shape){ TD_F32, TD_ROW_MAJOR, 2, { 2, 6 } })
 
@@ -430,6 +432,46 @@ static void a_graph_of_layers_computes_what_it_says(void **state)
 	bench_release(&b);
 }
 
+static void features_are_what_layers_answer_and_nothing_after_them_runs(void **state)
+{
+	static const float numbers[12] = { 1, -2, 3, -4, 5, -6, 0.5f, -0.5f, 0.25f, -0.25f, 2, -1 };
+	td_value *x, *taken[2], *y;
+	float first[12], second[12], out[12];
+	int64_t before, dispatched;
+	struct bench b;
+	int layers[2];
+
+	(void)state;
+	bench_layers(&b,
+		"{\"type\":\"sequential\",\"name\":\"features\",\"layers\":[\"relu\",{\"type\":\"residual\","
+		"\"layers\":[\"tanh\"]},{\"type\":\"sequential\",\"layers\":[\"relu\",\"sigmoid\"]}]},\"tanh\"",
+		FLAT);
+	layers[0] = nn_model_find(b.model, "features.2");
+	layers[1] = nn_model_find(b.model, "features.0");
+	assert_string_equal(b.model->layers[layers[0]].name, "features.2.1");
+	assert_string_equal(b.model->layers[layers[1]].name, "features.0");
+	assert_string_equal(b.model->layers[nn_model_find(b.model, "features.1")].name, "features.1");
+	assert_int_equal(nn_model_find(b.model, "feature"), -1);
+	assert_int_equal(nn_model_find(b.model, "features.3"), -1);
+	x = td_tensor(b.c, &FLAT, numbers);
+	td_step_begin(b.c);
+	before = td_ctx_counters(b.c).dispatched;
+	nn_features(b.model, &(struct nn_pass){ .c = b.c }, x, layers, 2, taken);
+	dispatched = td_ctx_counters(b.c).dispatched - before;
+	y = nn_forward(b.model, &(struct nn_pass){ .c = b.c }, x);
+	assert_int_equal(td_ctx_counters(b.c).dispatched - before, 2 * dispatched + 1);
+	td_read(taken[0], first);
+	td_read(taken[1], second);
+	td_read(y, out);
+	for (int i = 0; i < 12; i++) {
+		assert_true(second[i] == fmaxf(numbers[i], 0));
+		assert_true(fabsf(out[i] - tanhf(first[i])) < 1e-6f);
+	}
+	td_step_end(b.c);
+	td_unref(x);
+	bench_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +491,7 @@ int main(void)
 		cmocka_unit_test(known_models_say_what_is_wrong_with_their_arguments),
 		cmocka_unit_test(patterns_freeze_what_they_match),
 		cmocka_unit_test(a_graph_of_layers_computes_what_it_says),
+		cmocka_unit_test(features_are_what_layers_answer_and_nothing_after_them_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
