@@ -150,13 +150,14 @@ $(B)/engine/kernels/%.f64.o: engine/kernels/%.c
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 
 # Every tests/unit/test_*.c and tests/ops/test_*.c is a program; one that includes a header of the server is linked with it.
-UNIT_SOURCES   = $(wildcard tests/unit/test_*.c tests/ops/test_*.c)
+# Those of tests/notebooks need the course's files (TANDEM_COURSE=FOLDER), and say so where they have none.
+UNIT_SOURCES   = $(wildcard tests/unit/test_*.c tests/ops/test_*.c tests/notebooks/test_*.c)
 SERVER_SOURCES = $(shell grep -lE '^.include "(api|cli|config|control|embedded|fetch|http|proto|sched|schema|server|store|worker)[./]' $(UNIT_SOURCES) /dev/null)
 UNIT_TESTS     = $(UNIT_SOURCES:%.c=$(B)/%)
 
 $(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
 $(B)/tests/ops/test_ops: tests/ops/suite.c
-$(B)/tests/ops/test_random_graphs: tests/ops/random_graphs.c tests/ops/random_rows.c
+$(B)/tests/ops/test_random_graphs: $(wildcard tests/ops/random_*.c)
 $(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
 	$(call Q,cc)$(CC) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka -lz $(LIBS_ALL)
@@ -207,7 +208,7 @@ fuzz-run: $(FUZZERS)
 # Those that decode datasets keep the columns in memory: tests/fuzz/columns.c comes before the library's.
 FUZZ_COLUMNS = $(patsubst %.c,$(B)/%,$(shell grep -l '"prepare.h"' tests/fuzz/fuzz_*.c))
 $(FUZZ_COLUMNS): tests/fuzz/columns.c
-$(B)/tests/fuzz/fuzz_programs: tests/ops/random_graphs.c tests/ops/random_rows.c
+$(B)/tests/fuzz/fuzz_programs: $(wildcard tests/ops/random_*.c)
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libserver.a $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
 	$(call Q,cc)$(CC) $(CFLAGS) -Itests -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $(filter %.c,$^) $(filter %.a,$^) -lz $(LIBS_ALL)
