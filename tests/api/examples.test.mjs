@@ -112,6 +112,7 @@ test("every ready-made job trains on data of the form that it asks for", async (
 			if (small.data.split?.validation > 1) small.data.split = { ...small.data.split, validation: 20 };
 			if (!example.base) {
 				const done = await tandem.finish(small);
+				assert.deepEqual(done.warnings, [], "what is offered as an example is what is meant");
 				assert.ok(Number.isFinite(done.summary["test/loss"] ?? done.summary["train/loss"]), JSON.stringify(done.summary));
 				return;
 			}
