@@ -266,12 +266,6 @@ typedef struct td_variable {
 	bool trainable;
 } td_variable;
 
-/* A scope that is open (variable.c). */
-typedef struct td_scope {
-	const char *outside; /* the path before it, interned */
-	enum td_reuse reuse;
-} td_scope;
-
 struct td_graph {
 	struct arena arena; /* everything of the graph */
 	td_node **nodes;    /* owned array; order of recording */
@@ -297,8 +291,7 @@ struct td_graph {
 	td_named_list *collections; /* in the arena, but for their items */
 	td_variable *variables;     /* owned array; in order of creation */
 	int n_variables, variables_room;
-	td_scope *scopes; /* owned array; open ones */
-	int n_scopes, scopes_room;
+	int n_scopes; /* of its context, open when the trace began */
 	struct map names;                  /* path to struct td_named in the arena; see names.c */
 	int n_named_values, n_named_nodes; /* those before have their names */
 };
@@ -389,6 +382,12 @@ void td__verify_layout(const td_plan *p, const td_layout *l);
 
 /* ---- Context ----------------------------------------------------------------------------------------------------- */
 
+/* A name that is open: a layer's, or a scope's. */
+typedef struct td_scope {
+	const char *outside; /* the path before it, interned */
+	enum td_reuse reuse; /* of variables in it; what td_name_push opens has that of the scope outside */
+} td_scope;
+
 struct td_ctx {
 	struct err err;          /* sticky */
 	td_graph *graph;         /* recorder; NULL: eager mode */
@@ -412,6 +411,8 @@ struct td_ctx {
 	int n_made, made_room;
 	struct map layers; /* interned layer paths; values are the keys' copies, owned */
 	const char *layer; /* present path, interned */
+	td_scope *scopes;  /* owned array; open ones */
+	int n_scopes, scopes_room;
 	td_counters counters;
 	td_observer *observer;     /* NULL: nobody watches */
 	void *observer_arg;        /* borrowed */
@@ -420,6 +421,11 @@ struct td_ctx {
 };
 
 void td__handles_free(td_ctx *c);
+
+/* The rule of the innermost scope that is open in the present trace; what is open outside of it does not count. */
+enum td_reuse td__reuse_now(const td_ctx *c);
+/* NAME with the rule REUSE; td_name_pop ends it. */
+void td__scope_push(td_ctx *c, const char *name, enum td_reuse reuse);
 
 /* Look for what is probably not meant; called where somebody listens. */
 void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out);

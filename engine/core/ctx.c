@@ -8,6 +8,18 @@
 
 #define PATH_MOST 256 /* bytes of a layer path: about 16 levels of "layers.12" */
 
+/* Make PATH (interned, so that nodes can point to it) the present one. */
+static void set_layer(td_ctx *c, const char *path)
+{
+	char *interned = map_get(&c->layers, path);
+
+	if (!interned) {
+		interned = mem_strdup(path);
+		map_put(&c->layers, path, interned);
+	}
+	c->layer = interned;
+}
+
 td_ctx *td_ctx_create(const td_ctx_options *options)
 {
 	td_ctx *c = MEM_NEW(td_ctx);
@@ -19,7 +31,7 @@ td_ctx *td_ctx_create(const td_ctx_options *options)
 	c->pool = td__pool_create(c->device);
 	map_init(&c->layers);
 	map_init(&c->warned);
-	td_name_pop(c); /* the outermost path is "" */
+	set_layer(c, "");
 	return c;
 }
 
@@ -38,6 +50,7 @@ void td_ctx_free(td_ctx *c)
 	release_made(c);
 	td__handles_free(c);
 	mem_free(c->made);
+	mem_free(c->scopes);
 	for (size_t i = 0; (e = map_next(&c->layers, &i));)
 		mem_free(e->value);
 	map_release(&c->layers);
@@ -129,36 +142,32 @@ uint32_t td__next_stream(td_ctx *c)
 	return c->n_random++;
 }
 
-/* Make PATH (interned, so that nodes can point to it) the present one. */
-static void set_layer(td_ctx *c, const char *path)
+enum td_reuse td__reuse_now(const td_ctx *c)
 {
-	char *interned = map_get(&c->layers, path);
+	int outside = c->graph ? c->graph->n_scopes : 0;
 
-	if (!interned) {
-		interned = mem_strdup(path);
-		map_put(&c->layers, path, interned);
-	}
-	c->layer = interned;
+	return c->n_scopes > outside ? c->scopes[c->n_scopes - 1].reuse : TD_REUSE_INHERIT;
 }
 
-void td_name_push(td_ctx *c, const char *name)
+void td__scope_push(td_ctx *c, const char *name, enum td_reuse reuse)
 {
 	char path[PATH_MOST];
 
+	MEM_GROW(c->scopes, c->n_scopes, c->scopes_room);
+	c->scopes[c->n_scopes++] = (td_scope){ .outside = c->layer, .reuse = reuse };
 	snprintf(path, sizeof path, "%s%s%s", c->layer, *c->layer ? "." : "", name);
 	set_layer(c, path);
 }
 
+void td_name_push(td_ctx *c, const char *name)
+{
+	td__scope_push(c, name, td__reuse_now(c));
+}
+
 void td_name_pop(td_ctx *c)
 {
-	char path[PATH_MOST] = "";
-	char *dot;
-
-	if (c->layer)
-		snprintf(path, sizeof path, "%s", c->layer);
-	dot = strrchr(path, '.');
-	*(dot ? dot : path) = '\0';
-	set_layer(c, path);
+	TD_ASSERT(c->n_scopes > 0);
+	c->layer = c->scopes[--c->n_scopes].outside; /* not what is before a dot: names may have dots */
 }
 
 void td_no_grad_begin(td_ctx *c)

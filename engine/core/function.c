@@ -88,6 +88,7 @@ static struct outside go_inside(td_ctx *c, td_graph *g, bool no_grad)
 	struct outside o = { c->graph, c->visiting, c->no_grad };
 
 	c->graph = g;
+	g->n_scopes = c->n_scopes;
 	c->visiting = NULL;
 	c->no_grad = no_grad;
 	return o;

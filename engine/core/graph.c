@@ -29,7 +29,6 @@ void td_graph_free(td_graph *g)
 	mem_free(g->controls);
 	mem_free(g->groups);
 	mem_free(g->variables);
-	mem_free(g->scopes);
 	mem_free(g->nodes);
 	mem_free(g->values);
 	mem_free(g->captures);
@@ -111,6 +110,7 @@ void td_trace_begin(td_ctx *c, td_graph *g)
 {
 	TD_ASSERT(!c->graph);
 	c->graph = g;
+	g->n_scopes = c->n_scopes;
 	c->n_random = g->n_random; /* positions count from the start of the step, and a graph is one step */
 }
 
@@ -119,15 +119,15 @@ void td_trace_end(td_ctx *c)
 	td_graph *g = c->graph;
 
 	TD_ASSERT(g);
-	if (g->n_controls || g->n_groups || g->n_scopes)
+	if (g->n_controls || g->n_groups || c->n_scopes > g->n_scopes)
 		td_fail(c, TD_INVALID, "the trace ends within %s that is still open",
 			g->n_controls ? "a td_control_begin"
 			: g->n_groups ? "a td_group_begin"
-				      : "a td_scope_begin");
+				      : "a td_scope_begin or td_name_push");
 	while (g->n_controls)
 		td_control_end(c);
-	while (g->n_scopes)
-		td_scope_end(c);
+	while (c->n_scopes > g->n_scopes)
+		td_name_pop(c);
 	g->n_groups = 0;
 	for (int i = 0; i < g->n_values; i++)
 		if (g->values[i]->captured && g->values[i]->captured->grad && g->values[i]->captured->grad->id >= 0)

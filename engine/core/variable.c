@@ -8,29 +8,18 @@
 
 /* ---- Scopes ------------------------------------------------------------------------------------------------------ */
 
-static enum td_reuse reuse_now(const td_graph *g)
-{
-	return g->n_scopes ? g->scopes[g->n_scopes - 1].reuse : TD_REUSE_INHERIT;
-}
-
 void td_scope_begin(td_ctx *c, const char *name, enum td_reuse reuse)
 {
-	td_graph *g = c->graph;
+	enum td_reuse outside = td__reuse_now(c);
 
-	TD_ASSERT(g);
-	if (reuse == TD_REUSE_INHERIT || reuse_now(g) == TD_REUSE_ALWAYS)
-		reuse = reuse_now(g);
-	MEM_GROW(g->scopes, g->n_scopes, g->scopes_room);
-	g->scopes[g->n_scopes++] = (td_scope){ .outside = c->layer, .reuse = reuse };
-	td_name_push(c, name);
+	TD_ASSERT(c->graph);
+	td__scope_push(c, name, reuse == TD_REUSE_INHERIT || outside == TD_REUSE_ALWAYS ? outside : reuse);
 }
 
 void td_scope_end(td_ctx *c)
 {
-	td_graph *g = c->graph;
-
-	TD_ASSERT(g && g->n_scopes);
-	c->layer = g->scopes[--g->n_scopes].outside; /* also when the scope's name has dots */
+	TD_ASSERT(c->graph);
+	td_name_pop(c);
 }
 
 /* ---- Variables --------------------------------------------------------------------------------------------------- */
@@ -75,7 +64,7 @@ static td_value *reuse(td_ctx *c, const td_variable *v, const td_shape *shape)
 
 static td_value *get_variable(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable)
 {
-	enum td_reuse mode = reuse_now(c->graph);
+	enum td_reuse mode = td__reuse_now(c);
 	const td_variable *old = find_variable(c->graph, name);
 
 	if (old && mode == TD_REUSE_INHERIT)

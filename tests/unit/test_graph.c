@@ -502,6 +502,41 @@ static void a_finalised_graph_refuses_more_and_names_op_and_layer(void **state)
 	td_ctx_free(c);
 }
 
+static void names_with_dots_end_as_they_began(void **state)
+{
+	td_ctx *c = context();
+	td_graph *g = td_graph_create();
+	td_shape s = td_shape_make(TD_F32, 1, 3);
+
+	(void)state;
+	td_trace_begin(c, g);
+	td_name_push(c, "tower");
+	td_name_push(c, "block.0.conv");
+	td_exp(c, td_placeholder(c, "x", &s));
+	td_name_pop(c);
+	td_get_variable(c, "w", &s, NULL, true);
+	td_scope_begin(c, "a.b", TD_REUSE_ALWAYS);
+	td_name_push(c, "inner"); /* has the rule of the scope that it is in */
+	assert_null(td_get_variable(c, "w", &s, NULL, true));
+	assert_refused(c, TD_NOT_FOUND, "\"tower.a.b.inner.w\"", "reuse");
+	td_name_pop(c);
+	td_scope_end(c);
+	td_name_pop(c);
+	td_get_variable(c, "w", &s, NULL, true);
+	td_name_push(c, "open");
+	td_trace_end(c);
+	assert_refused(c, TD_INVALID, "td_name_push", "open");
+	td_trace_begin(c, g); /* what was left open ended with its trace */
+	td_get_variable(c, "v", &s, NULL, true);
+	td_trace_end(c);
+	assert_non_null(td_graph_find(g, "tower.block.0.conv.exp"));
+	assert_non_null(td_graph_find(g, "tower.w"));
+	assert_non_null(td_graph_find(g, "w"));
+	assert_non_null(td_graph_find(g, "v"));
+	td_graph_free(g);
+	td_ctx_free(c);
+}
+
 static void everything_has_a_name_of_its_own(void **state)
 {
 	td_ctx *c = context();
@@ -543,6 +578,7 @@ int main(void)
 		cmocka_unit_test(scopes_say_whether_a_name_is_new_or_shared),
 		cmocka_unit_test(a_variable_without_a_value_is_not_read),
 		cmocka_unit_test(a_finalised_graph_refuses_more_and_names_op_and_layer),
+		cmocka_unit_test(names_with_dots_end_as_they_began),
 		cmocka_unit_test(everything_has_a_name_of_its_own),
 	};
 
