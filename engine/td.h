@@ -4,7 +4,7 @@
  *
  *   A value has a shape.  A value with storage is a tensor; a value without is a symbol.  An op applied to values gives
  *   values.  Whether it runs now (eager) or is only written down (graph) is the context's mode, which td_apply alone
- *looks at; everything above and below it is written once for both.
+ * looks at; everything above and below it is written once for both.
  *
  *	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 2, .seed = 7 });
  *	td_step_begin(c);
@@ -17,15 +17,14 @@
  *	td_trace_begin(c, g);                                 // from here on the same calls write into g ...
  *	... the same step, on td_placeholder's instead of tensors ...
  *	td_trace_end(c);
- *	td_session *s = td_session_create(g, fetches, n);     // ... and this replays them: planned, allocated once, no
- *dispatch td_session_run(s, c, feeds, n_feeds, results);
+ *	td_session *s = td_session_create(c, g, fetches, n);  // ... and this replays them: planned, allocated once,
+ *	td_session_run(s, c, feeds, n_feeds, results);        // without any dispatch
  *
  * Errors are sticky: the first one stays on the context, and every later builder returns NULL at once, so nested calls
- *need one check at their end.  Every builder accepts NULL inputs (an earlier failure) and returns NULL for them.
+ * need one check at their end.  Every builder accepts NULL inputs (an earlier failure) and returns NULL for them.
  *
  * Ownership: a value that a builder returned is borrowed from its context until the step (or the trace's graph) ends;
- * td_ref keeps a tensor longer.  Tensors made by td_tensor and friends outside of a step belong to the caller
- *(td_unref).
+ * td_ref keeps a tensor longer.  Tensors made by td_tensor and td_scalar belong to the caller (td_unref).
  *
  * Numbers: a job's bits depend on its seed and its shapes only, never on the mode or the number of threads. */
 #ifndef TD_TD_H

@@ -291,7 +291,7 @@ struct td_graph {
 	td_named_list *collections; /* in the arena, but for their items */
 	td_variable *variables;     /* owned array; in order of creation */
 	int n_variables, variables_room;
-	int n_scopes; /* of its context, open when the trace began */
+	int n_scopes;                      /* of its context, open when the trace began */
 	struct map names;                  /* path to struct td_named in the arena; see names.c */
 	int n_named_values, n_named_nodes; /* those before have their names */
 };

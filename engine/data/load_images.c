@@ -8,12 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-#define CHANNELS_KNOWN 64 /* that info.json may claim */
-#define VARIED_BYTES                                                                                                   \
-	((int64_t)128 << 20) /* for pictures of sizes that nobody knows: one of 12 megapixels in floats                \
-			      */
-#define GRID_GAP      2      /* pixels between the pictures of a grid */
-#define GRID_PNG_SIDE 8192
+#define CHANNELS_KNOWN 64                   /* that info.json may claim */
+#define VARIED_BYTES   ((int64_t)128 << 20) /* for pictures of unknown sizes: one of 12 megapixels in floats */
+#define GRID_GAP       2                    /* pixels between the pictures of a grid */
+#define GRID_PNG_SIDE  8192
 
 /* ---- Creating -------------------------------------------------------------------------------------------------- */
 

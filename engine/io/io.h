@@ -11,8 +11,7 @@
 /* ---- safetensors ----------------------------------------------------------------------------------------------- */
 
 /* The format of Hugging Face's library of this name: u64 header bytes, a JSON object {name: {dtype, shape,
- * data_offsets},
- * "__metadata__": {text: text}}, then the elements. */
+ * data_offsets}, "__metadata__": {text: text}}, then the elements. */
 
 #define SAFETENSORS_HEADER_MOST (16u << 20) /* bytes: enough for 100,000 tensors */
 #define SAFETENSORS_NAME_MOST   256         /* bytes of a tensor's name */
@@ -61,7 +60,7 @@ const struct stored_tensor *safetensors_find(const struct safetensors *s, const 
 #define CHECKPOINT_VERSION      3
 #define CHECKPOINT_METRICS_MOST 16
 #define CHECKPOINT_MODEL        "model." /* how names of the model's own tensors begin */
-#define CHECKPOINT_AVERAGE      "ema."   /* and those of their averages, which a model is used with where there are any */
+#define CHECKPOINT_AVERAGE      "ema."   /* those of their averages, which a model is used with if it has any */
 
 /* Sums over counted elements, as metrics keep them. */
 struct checkpoint_figure {

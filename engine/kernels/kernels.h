@@ -48,7 +48,7 @@ typedef void td_row_fn(void *y, const void *a, const void *b, int64_t n, int64_t
 	void name##_i64 args;                                                                                          \
 	void name##_u8 args;
 #define TD_PICK_NUMBERS(dtype, name)                                                                                   \
-	((dtype) == TD_F32	  ? name##_f32                                                                         \
+	((dtype) == TD_F32          ? name##_f32                                                                       \
 		: (dtype) == TD_F64 ? name##_f64                                                                       \
 		: (dtype) == TD_I32 ? name##_i32                                                                       \
 		: (dtype) == TD_I64 ? name##_i64                                                                       \
@@ -93,7 +93,7 @@ TD_KERNEL(k_ceil, TD_ROW)
 TD_KERNEL(k_round, TD_ROW) /* halves to even */
 TD_KERNEL(k_pow, TD_ROW)
 
-TD_KERNEL(k_mask, TD_ROW)    /* y = a where the byte b is not 0, else 0 */
+TD_KERNEL(k_mask, TD_ROW) /* y = a where the byte b is not 0, else 0 */
 
 /* Activations of a, and their derivatives (_slope).  b points at the op's parameters and does not move. */
 TD_KERNEL(k_scale_by, TD_ROW) /* b[0] a */
@@ -143,12 +143,12 @@ TD_KERNEL_NUMBERS(k_sort_keys, (int64_t * keys, const void *x, int64_t n, int64_
 void k_sort(int64_t *order, int64_t *scratch, const int64_t *keys, int64_t n, bool descending);
 
 /* Random numbers for the elements from FIRST on: uniform in [low, high); normal; 1 with probability P, else 0. */
-TD_KERNEL(k_uniform, (void *y, int64_t first, int64_t n, double low, double high, uint64_t seed, uint32_t stream,
-			     uint32_t step))
-TD_KERNEL(k_normal, (void *y, int64_t first, int64_t n, double mean, double std, uint64_t seed, uint32_t stream,
-			    uint32_t step))
-TD_KERNEL(k_bernoulli, (void *y, const void *p, int64_t first, int64_t n, uint64_t seed, uint32_t stream,
-			       uint32_t step))
+TD_KERNEL(k_uniform,
+	(void *y, int64_t first, int64_t n, double low, double high, uint64_t seed, uint32_t stream, uint32_t step))
+TD_KERNEL(k_normal,
+	(void *y, int64_t first, int64_t n, double mean, double std, uint64_t seed, uint32_t stream, uint32_t step))
+TD_KERNEL(
+	k_bernoulli, (void *y, const void *p, int64_t first, int64_t n, uint64_t seed, uint32_t stream, uint32_t step))
 
 /* Rows of N classes: softmax and its logarithm; index of the first largest (NaN counts as larger than all); -log
  * softmax at the label, which is 0 for a label that does not count. */
@@ -185,8 +185,8 @@ TD_KERNEL(k_col2im, (void *image, const void *patches, const struct k_window *w)
  * O; RESULT: elements from one pixel of y to the next.  BIAS may be NULL; ADD: to what DW holds. */
 TD_KERNEL(k_convolve, (void *y, const void *image, const void *weight, const void *bias, const struct k_window *w,
 			      int64_t filters, int64_t result))
-TD_KERNEL(k_convolve_dx, (void *image, const void *dy, const void *weight, const struct k_window *w, int64_t filters,
-				 int64_t result))
+TD_KERNEL(k_convolve_dx,
+	(void *image, const void *dy, const void *weight, const struct k_window *w, int64_t filters, int64_t result))
 TD_KERNEL(k_convolve_dw, (void *dw, const void *dy, const void *image, const struct k_window *w, int64_t filters,
 				 int64_t result, bool add))
 /* rows of y = bias (or 0 when NULL), m rows of n */
@@ -197,15 +197,13 @@ struct k_span {
 	int64_t from, to, step, count;
 };
 /* One image [H, W, C] to [N_ROWS, N_COLUMNS, C]; which[o, c] is the pixel of the largest, -1: none (may be NULL). */
-TD_KERNEL(k_max_pool, (void *y, int32_t *which, const void *x, int64_t channels, int64_t width,
-			      const struct k_span *rows, int64_t n_rows, const struct k_span *columns,
-			      int64_t n_columns))
+TD_KERNEL(
+	k_max_pool, (void *y, int32_t *which, const void *x, int64_t channels, int64_t width, const struct k_span *rows,
+			    int64_t n_rows, const struct k_span *columns, int64_t n_columns))
 /* For M results of N channels and an image of N_PIXELS: x[which[i, c], c] += y[i, c]; and y[i, c] = x[which[i, c], c],
  * 0 outside. */
-TD_KERNEL(k_scatter_pixels,
-	(void *x, const int32_t *which, const void *y, int64_t m, int64_t n, int64_t n_pixels))
-TD_KERNEL(k_gather_pixels,
-	(void *y, const int32_t *which, const void *x, int64_t m, int64_t n, int64_t n_pixels))
+TD_KERNEL(k_scatter_pixels, (void *x, const int32_t *which, const void *y, int64_t m, int64_t n, int64_t n_pixels))
+TD_KERNEL(k_gather_pixels, (void *y, const int32_t *which, const void *x, int64_t m, int64_t n, int64_t n_pixels))
 /* The means, every row and column of a span; and the gradient, added to DX. */
 TD_KERNEL(k_mean_pool, (void *y, const void *x, int64_t channels, int64_t width, const struct k_span *rows,
 			       int64_t n_rows, const struct k_span *columns, int64_t n_columns))
@@ -300,8 +298,7 @@ struct k_adadelta {
 	double lr, rho, eps, weight_decay;
 	bool decoupled;
 };
-TD_KERNEL(k_adadelta,
-	(void *param, const void *grad, void *square, void *delta, int64_t n, const struct k_adadelta *s))
+TD_KERNEL(k_adadelta, (void *param, const void *grad, void *square, void *delta, int64_t n, const struct k_adadelta *s))
 /* y = keep y + (1 - keep) x */
 TD_KERNEL(k_lerp, (void *y, const void *x, int64_t n, double keep))
 

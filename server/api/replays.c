@@ -52,12 +52,16 @@
  * Value: "id" is its place in the list.  Non-finite numbers are "NaN", "Infinity", "-Infinity".
  *	{"id": 12, "step": 120, "name": "0.weight" | "", "layer": "0",
  *	 "kind": "parameter" | "buffer" | "state" | "input" | "activation" | "gradient" | "update",
- *	 "of": 7 | null,                of a gradient: the value it is the gradient of; of an update: what stood there
- *before "gradient": 80 | null,         the other way round "dtype": "float32", "shape": [64, 32, 28, 28], "order":
- *"row_major" | "channels_last", "min", "max", "mean",          of the finite ones; null: there are none "zeros": 0.52,
- *share "non_finite": 0,               count "histogram": {"low": -1.5, "high": 2.5, "counts": [..]} | null,    at most
- *64 buckets of equal width "producer": 41 | null, "consumers": [42, 77], "kept": true}                  its elements
- *can be fetched
+ *	 "of": 7 | null,                of a gradient: the value it is the gradient of; of an update: what stood there before
+ *	 "gradient": 80 | null,         the other way round
+ *	 "dtype": "float32", "shape": [64, 32, 28, 28], "order": "row_major" | "channels_last",
+ *	 "min", "max", "mean",          of the finite ones; null: there are none
+ *	 "norm": 12.5,                  Euclidean, of the finite ones
+ *	 "zeros": 0.52,                 share
+ *	 "non_finite": 0,               count
+ *	 "histogram": {"low": -1.5, "high": 2.5, "counts": [..]} | null,    at most 64 buckets of equal width
+ *	 "producer": 41 | null, "consumers": [42, 77],
+ *	 "kept": true}                  its elements can be fetched
  *
  * Sample: one of the batches' samples; "id" is its place in the list.
  *	{"id": 0, "step": 120, "batch": 0, "row": 0, "sample": 51234,    row of the batch; index in the training data
@@ -66,8 +70,11 @@
  *	 "loss": 0.71 | null, "prediction": "Sandal" | null}
  *
  * GET /jobs/{id}/replays/{step}/values/{value}: NPY, row-major; with format=json {"dtype", "shape", "data": [..]},
- *flat, of at most 10,000 elements. GET /jobs/{id}/replays/{step}/samples/{i}: PNG. DELETE /jobs/{id}/replays/{step}:
- *204; one that is under way is cancelled by it.
+ * flat, of at most 10,000 elements.
+ *
+ * GET /jobs/{id}/replays/{step}/samples/{i}: PNG.
+ *
+ * DELETE /jobs/{id}/replays/{step}: 204; one that is under way is cancelled by it.
  *
  * On the event stream: replay {"step", "state", "phase", "done", "total"}. */
 #include "api/api.h"

@@ -1,11 +1,11 @@
 /* Computes metrics for tests/parity/metrics.py: a case per line of standard input, a result per line of standard
- *output.
+ * output.
  *
  *	{"metric": "f1", "target": "class", "classes": 3, "answer": [[..]..], "label": [..], "batch": 4}
  *	-> {"value": 0.5, "error": "NaN", "curves": [..]}
  *
  * "value" or "share" stand in place of "label", of "tokens" STEPS to a sample.  "batch": samples that are added at
- *once. */
+ * once. */
 #include "nn/learn.h"
 
 #include <stdio.h>

@@ -1,13 +1,13 @@
 /* One small net, written in every style that the engine has, from plain loops to a net that is another one at each
- *step.
+ * step.
  *
  * The net is the one that many have met first: 64 inputs of 1000 numbers, a hidden layer of 100 with a ReLU, 10
- *outputs, and the sum of squared errors, without biases:
+ * outputs, and the sum of squared errors, without biases:
  *
  *	y = relu(x w1) w2        loss = sum (y - target)^2        w <- w - lr dloss/dw
  *
  * Read from top to bottom, each style takes one more thing off one's hands.  They all compute the same losses; those
- *that are made of the same ops compute the same bits, whether they run at once or as a graph. */
+ * that are made of the same ops compute the same bits, whether they run at once or as a graph. */
 #include "learn_rig.h"
 
 enum { N = 64, D_IN = 1000, HIDDEN = 100, D_OUT = 10, STEPS = 12 };
