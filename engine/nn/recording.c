@@ -80,7 +80,7 @@ static void add_row(struct recording_value *v, int64_t row)
 static void look_at(struct recording_value *v, const void *elements)
 {
 	int64_t n = td_shape_count(&v->shape), each = v->by_sample ? n / TD_MAX(v->shape.dim[0], 1) : 0, n_finite = 0;
-	double low = INFINITY, high = -INFINITY, sum = 0;
+	double low = INFINITY, high = -INFINITY, sum = 0, squares = 0;
 
 	for (int64_t i = 0; i < n; i++) {
 		double x = element(elements, v->shape.dtype, i);
@@ -95,11 +95,13 @@ static void look_at(struct recording_value *v, const void *elements)
 		low = x < low ? x : low;
 		high = x > high ? x : high;
 		sum += x;
+		squares += x * x;
 		n_finite++;
 	}
 	v->min = n_finite ? low : NAN;
 	v->max = n_finite ? high : NAN;
 	v->mean = n_finite ? sum / (double)n_finite : NAN;
+	v->norm = sqrt(squares);
 	for (int64_t i = 0; i < n && n_finite; i++) {
 		double x = element(elements, v->shape.dtype, i);
 		int bucket = high > low ? (int)((x / 2 - low / 2) / (high / 2 - low / 2) * RECORDING_BUCKETS) : 0;
@@ -189,12 +191,13 @@ static enum recording_phase phase_of(const td_event *e)
 		const char *layer;
 		enum recording_phase phase;
 	} own[] = { { "metrics", RECORDING_METRICS }, { "clipping", RECORDING_UPDATING },
-		{ "accumulation", RECORDING_UPDATING }, { "optimizer", RECORDING_UPDATING } };
+		{ "accumulation", RECORDING_UPDATING }, { "optimizer", RECORDING_UPDATING },
+		{ "ema", RECORDING_UPDATING } };
 
 	if (e->backward)
 		return RECORDING_BACKWARD;
 	for (size_t i = 0; i < TD_COUNT(own); i++)
-		if (!strncmp(e->layer, own[i].layer, strlen(own[i].layer)))
+		if (!strcmp(e->layer, own[i].layer))
 			return own[i].phase;
 	return RECORDING_FORWARD;
 }

@@ -43,6 +43,7 @@ struct recording_value {
 	int producer;     /* node; -1: none */
 	td_shape shape;
 	double min, max, mean; /* of the finite elements; NaN: there are none */
+	double norm;           /* Euclidean, of the finite elements */
 	int64_t n_zero, n_non_finite;
 	int64_t bucket[RECORDING_BUCKETS]; /* equal widths from MIN to MAX */
 	bool by_sample;                    /* axis 0 is that of the batch's samples */

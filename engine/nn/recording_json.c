@@ -136,6 +136,7 @@ static void print_value(struct buf *out, const struct recording_value *v, int id
 	put_number(out, "min", v->min);
 	put_number(out, "max", v->max);
 	put_number(out, "mean", v->mean);
+	put_number(out, "norm", v->norm);
 	put_number(out, "zeros", n ? (double)v->n_zero / (double)n : 0);
 	buf_printf(out, "\"non_finite\":%lld,", (long long)v->n_non_finite);
 	print_histogram(out, v);

@@ -118,6 +118,7 @@ describe("a replay of a job with all that can lose determinism", () => {
 		const bias = r.values.find((v) => v.name === "6.bias");
 		const json = await tandem.json(`/jobs/${job.id}/replays/${last.step}/values/${bias.id}?format=json`);
 		assert.deepEqual([json.dtype, json.shape, json.data.length], ["float32", [10], 10]);
+		assert.ok(Math.abs(bias.norm - Math.hypot(...json.data)) <= 1e-12 * bias.norm && bias.norm > 0, `${bias.norm}`);
 		problem(assert, await tandem.get(`/jobs/${job.id}/replays/${last.step}/values/${r.values.length}`), 404);
 		problem(assert, await tandem.get(`/jobs/${job.id}/replays/${last.step}/values/0?format=xml`), 400);
 		const large = r.values.find((v) => v.shape.length === 4 && v.shape[0] === 32 && v.shape[1] === 8);
