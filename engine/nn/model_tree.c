@@ -80,7 +80,19 @@ static void point_below(struct nn_spot *spot, const char *below)
 
 /* ---- What a layer says about itself ------------------------------------------------------------------------------ */
 
-static bool name_fits(struct nn_builder *b, const struct nn_spot *spot, const char *name)
+/* What the trainer calls its own parts of a step (trainer_programs.c). */
+static bool is_trainers(const char *name)
+{
+	static const char *const own[] = { "loss", "metrics", "accumulation", "clipping", "optimizer", "ema" };
+
+	for (size_t i = 0; i < TD_COUNT(own); i++)
+		if (!strcmp(name, own[i]))
+			return true;
+	return false;
+}
+
+/* SPOT is in the list that stands at LIST. */
+static bool name_fits(struct nn_builder *b, const struct nn_spot *list, const struct nn_spot *spot, const char *name)
 {
 	if (!name)
 		return true;
@@ -97,6 +109,11 @@ static bool name_fits(struct nn_builder *b, const struct nn_spot *spot, const ch
 		}
 	if (!strcmp(name, "input")) {
 		nn_refuse_at(b, spot, "/name", "\"input\" is what the model's input is called; use another name");
+		return false;
+	}
+	if (!*list->path && is_trainers(name)) {
+		nn_refuse_at(b, spot, "/name", "\"%s\" is what a part of the training step is called; use another name",
+			name);
 		return false;
 	}
 	return true;
@@ -246,7 +263,7 @@ int nn_build_list(struct nn_builder *b, const struct nn_spot *spot, const struct
 		point_below(&member, text);
 		member.from = from;
 		snprintf(text, sizeof text, "%d", i);
-		if (!name_fits(b, &member, common->name) ||
+		if (!name_fits(b, spot, &member, common->name) ||
 			!go_below(b, &member, common->name ? "" : group, common->name ? common->name : text))
 			from = NN_HOLE;
 		else

@@ -96,6 +96,8 @@ static void names_are_unique_and_plain(void **state)
 		"{\"layers\":[{\"type\":\"relu\",\"name\":\"\"}]}", FLAT, "/model/layers/0/name", "the name is empty");
 	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"input\"}]}", FLAT, "/model/layers/0/name",
 		"use another name");
+	assert_refused("{\"layers\":[{\"type\":\"relu\",\"name\":\"metrics\"}]}", FLAT, "/model/layers/0/name",
+		"a part of the training step");
 }
 
 static void an_output_can_be_chosen_and_what_nobody_reads_is_refused(void **state)
