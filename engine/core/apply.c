@@ -93,6 +93,37 @@ bool td__shape_sane(const td_shape *s)
 	return true;
 }
 
+/* Where V comes from, for people: "relu of layer 2.act" or "\"fc.weight\""; empty: nobody can say. */
+static void describe_origin(const td_value *v, char *out, size_t room)
+{
+	const td_node *n = v->producer;
+	const char *name = td_name_of(v->captured ? v->captured : v);
+
+	*out = '\0';
+	if (n)
+		snprintf(out, room, *n->layer ? "comes from %s of layer %s" : "comes from %s", n->op->name, n->layer);
+	else if (*name)
+		snprintf(out, room, "is \"%s\"", name);
+}
+
+/* An op's shape rule knows its inputs' shapes alone; its complaint goes on with where they come from. */
+static void add_origins(td_ctx *c, td_value *const *in, int n_in)
+{
+	char *text = c->err.text, origin[200];
+
+	if (c->err.status != TD_SHAPE && c->err.status != TD_DTYPE)
+		return;
+	for (int i = 0, told = 0; i < n_in; i++) {
+		size_t n = strlen(text);
+
+		if (!in[i])
+			continue;
+		describe_origin(in[i], origin, sizeof origin);
+		if (*origin)
+			snprintf(text + n, sizeof c->err.text - n, "%s input %d %s", told++ ? "," : ";", i, origin);
+	}
+}
+
 /* Shapes of all outputs.  False: C has the error. */
 static bool infer(
 	td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in, td_infer *q, td_shape *out)
@@ -110,6 +141,7 @@ static bool infer(
 	memcpy(out, none, sizeof none);
 	*q = (td_infer){ .ctx = c, .attrs = attrs, .in = shapes, .n_in = op->n_in, .out = out };
 	op->infer(q);
+	add_origins(c, in, n_in);
 	for (int i = 0; i < op->n_out + op->n_hidden && !c->err.status; i++)
 		if (!td__shape_sane(&out[i])) {
 			char text[TD_SHAPE_TEXT];
@@ -333,16 +365,15 @@ static void remember(
 
 static void observe(td_ctx *c, const td_op *op, td_value *const *in, int n_in, td_value *const *out, int n_out)
 {
-	c->observer(c->observer_arg,
-		&(td_event){ .kind = TD_EVENT_OP,
-			.op = op->name,
-			.layer = c->layer,
-			.backward = c->in_backward,
-			.in = in,
-			.n_in = n_in,
-			.written = op->writes,
-			.out = out,
-			.n_out = n_out });
+	c->observer(c->observer_arg, &(td_event){ .kind = TD_EVENT_OP,
+					     .op = op->name,
+					     .layer = c->layer,
+					     .backward = c->in_backward,
+					     .in = in,
+					     .n_in = n_in,
+					     .written = op->writes,
+					     .out = out,
+					     .n_out = n_out });
 }
 
 static void execute(td_ctx *c, const td_op *op, const void *attrs, td_value *const *in, int n_in,

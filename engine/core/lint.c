@@ -53,7 +53,7 @@ static const td_node *maker(const td_value *v)
 {
 	while (v->producer &&
 		(v->producer->op->view || !strcmp(v->producer->op->name, "reorder") ||
-			!strcmp(v->producer->op->name, "permute") || !strcmp(v->producer->op->name, "dropout")))
+			!strcmp(v->producer->op->name, "transpose") || !strcmp(v->producer->op->name, "dropout")))
 		v = v->producer->in[0];
 	return v->producer;
 }

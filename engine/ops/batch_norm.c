@@ -6,12 +6,12 @@
 
 static bool vector_legal(td_infer *q, const char *op, int i, int64_t n)
 {
-	char text[TD_SHAPE_TEXT];
+	char text[TD_SHAPE_TEXT], tx[TD_SHAPE_TEXT];
 
 	if (!q->in[i] || (q->in[i]->rank == 1 && q->in[i]->dim[0] == n && q->in[i]->dtype == q->in[0]->dtype))
 		return true;
-	td_fail(q->ctx, TD_SHAPE, "%s: input %d must have %lld entries, one for each channel, not %s", op, i,
-		(long long)n, td_shape_text(q->in[i], text));
+	td_fail(q->ctx, TD_SHAPE, "%s: input %d must have %lld entries, one for each channel (axis 1) of %s, not %s",
+		op, i, (long long)n, td_shape_text(q->in[0], tx), td_shape_text(q->in[i], text));
 	return false;
 }
 
@@ -45,14 +45,17 @@ static const td_field batch_norm_fields[] = { TD_FIELD(batch_norm_attrs, momentu
 
 static void batch_norm_train_infer(td_infer *q)
 {
+	char text[TD_SHAPE_TEXT];
 	struct norm v;
 
 	if (!channels_legal(q, "batch_norm", 1, 4))
 		return;
 	if (q->in[0]->dim[0] == 1 && td_shape_count(q->in[0]) == q->in[0]->dim[1]) {
 		td_fail(q->ctx, TD_SHAPE,
-			"batch_norm needs more than one value for each channel while training, and this batch has one; "
-			"use a batch_size that leaves no single last sample");
+			"batch_norm needs more than one value for each channel while training, and %s has one; use a "
+			"batch of "
+			"two samples or more, also the last of an epoch",
+			td_shape_text(q->in[0], text));
 		return;
 	}
 	ops_infer_same(q);

@@ -19,14 +19,17 @@ static const td_field conv2d_fields[] = { TD_FIELDS(td_conv2d_attrs, stride), TD
 
 static void conv2d_infer(td_infer *q)
 {
+	char tb[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
 	struct conv v;
 
 	if (!ops_need_float(q, "conv2d") || !conv_legal(q, q->attrs, q->in[0], q->in[1]))
 		return;
 	conv_init(&v, q->attrs, q->in[0], q->in[1]);
 	if (q->in[2] && (q->in[2]->rank != 1 || q->in[2]->dim[0] != v.out_channels)) {
-		td_fail(q->ctx, TD_SHAPE, "conv2d: the bias needs one entry for each of the %lld output channels",
-			(long long)v.out_channels);
+		td_fail(q->ctx, TD_SHAPE,
+			"conv2d: the bias needs one entry for each of the %lld output channels of the weight %s, and "
+			"is %s",
+			(long long)v.out_channels, td_shape_text(q->in[1], tw), td_shape_text(q->in[2], tb));
 		return;
 	}
 	conv_result_shape(&v, &q->out[0]);

@@ -75,7 +75,9 @@ static void extreme_infer(td_infer *q)
 
 	infer(q);
 	if (!td_shape_count(q->in[0]) && td_shape_count(&q->out[0]))
-		td_fail(q->ctx, TD_SHAPE, "of no elements none is the largest or the smallest: %s",
+		td_fail(q->ctx, TD_SHAPE,
+			"max and min: of no elements none is the largest or the smallest, and %s has none where it is "
+			"reduced",
 			td_shape_text(q->in[0], text));
 }
 

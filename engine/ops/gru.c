@@ -8,12 +8,14 @@
 
 static void gru_infer(td_infer *q)
 {
+	char tb[TD_SHAPE_TEXT], tw[TD_SHAPE_TEXT];
 	struct rnn r;
 
 	if (!rnn_legal(q, "gru", q->in[0], 3, q->in[1], q->in[3]))
 		return;
 	if (q->in[2]->rank != 1 || q->in[2]->dim[0] != q->in[1]->dim[0] || q->in[2]->dtype != q->in[1]->dtype) {
-		td_fail(q->ctx, TD_SHAPE, "gru needs a bias of %lld entries", (long long)q->in[1]->dim[0]);
+		td_fail(q->ctx, TD_SHAPE, "gru needs a bias of %lld entries, one for each row of the weight %s, not %s",
+			(long long)q->in[1]->dim[0], td_shape_text(q->in[1], tw), td_shape_text(q->in[2], tb));
 		return;
 	}
 	q->out[0] = rnn_sequence(q->in[0], q->in[1]->dim[1]);

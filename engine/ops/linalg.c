@@ -34,8 +34,12 @@ static void matmul_infer(td_infer *q)
 		td_fail(q->ctx, TD_SHAPE, "matmul takes [.., rows, columns] twice, not %s and %s",
 			td_shape_text(a, text_a), td_shape_text(b, text_b));
 	else if (a->dim[a->rank - (t->ta ? 2 : 1)] != b->dim[b->rank - (t->tb ? 1 : 2)])
-		td_fail(q->ctx, TD_SHAPE, "matmul: the inner sizes of %s%s and %s%s differ", td_shape_text(a, text_a),
-			t->ta ? " (transposed)" : "", td_shape_text(b, text_b), t->tb ? " (transposed)" : "");
+		td_fail(q->ctx, TD_SHAPE,
+			"matmul: %s%s has %lld columns, but %s%s has %lld rows; the two must be equal (transpose one "
+			"of them?)",
+			td_shape_text(a, text_a), t->ta ? " (transposed)" : "",
+			(long long)a->dim[a->rank - (t->ta ? 2 : 1)], td_shape_text(b, text_b),
+			t->tb ? " (transposed)" : "", (long long)b->dim[b->rank - (t->tb ? 1 : 2)]);
 	else if (ops_broadcast(q, &batch_a, &batch_b, "matmul, but for the last two axes", y)) {
 		y->dim[y->rank++] = a->dim[a->rank - (t->ta ? 1 : 2)];
 		y->dim[y->rank++] = b->dim[b->rank - (t->tb ? 2 : 1)];
@@ -204,10 +208,18 @@ static void linear_infer(td_infer *q)
 
 	if (!ops_need_float(q, "linear") || !ops_need_rank(q, "linear", 1, 2, "[out, in]"))
 		return;
-	if (x->rank < 2 || x->dim[x->rank - 1] != w->dim[1] || (b && (b->rank != 1 || b->dim[0] != w->dim[0])))
+	if (b && (b->rank != 1 || b->dim[0] != w->dim[0]))
+		td_fail(q->ctx, TD_SHAPE,
+			"linear: the bias needs %lld entries, one for each row of the weight %s, and is %s",
+			(long long)w->dim[0], td_shape_text(w, tw), td_shape_text(b, tx));
+	else if (x->rank < 2)
+		td_fail(q->ctx, TD_SHAPE, "linear takes inputs [.., N, features], not %s", td_shape_text(x, tx));
+	else if (x->dim[x->rank - 1] != w->dim[1])
 		td_fail(q->ctx, TD_SHAPE,
 			"linear: the input %s does not have %lld features on its last axis, as the weight %s takes",
 			td_shape_text(x, tx), (long long)w->dim[1], td_shape_text(w, tw));
+	if (x->rank < 2)
+		return;
 	ops_infer_same(q);
 	q->out[0].dim[x->rank - 1] = w->dim[0];
 }

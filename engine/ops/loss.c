@@ -334,10 +334,8 @@ static void cross_entropy_dx_infer(td_infer *q)
 	if (!labels_legal(q, "cross_entropy_dx"))
 		return;
 	row = (td_shape){ .dtype = q->in[0]->dtype, .rank = 1, .dim = { q->in[0]->dim[0] } };
-	if (!td_shape_same(q->in[2], &row) || !td_shape_same(q->in[3], &row))
-		td_fail(q->ctx, TD_SHAPE,
-			"cross_entropy_dx needs one logarithm and one gradient for each row of logits");
-	ops_infer_same(q);
+	if (ops_need_like(q, "cross_entropy_dx", 2, &row) && ops_need_like(q, "cross_entropy_dx", 3, &row))
+		ops_infer_same(q);
 }
 
 static void cross_entropy_dx_slice(void *arg, int slice)
@@ -459,10 +457,14 @@ TD_API td_value *td_nll_each(td_ctx *c, td_value *x, td_value *labels)
 static void nll_dx_infer(td_infer *q)
 {
 	const td_shape *dy = q->in[0], *labels = q->in[1], *x = q->in[2];
+	char td[TD_SHAPE_TEXT], tl[TD_SHAPE_TEXT], tx[TD_SHAPE_TEXT];
 
 	if (!td__is_float(dy->dtype) || dy->rank != 1 || labels->dtype != TD_I64 || labels->rank != 1 ||
 		labels->dim[0] != dy->dim[0] || x->rank != 2 || x->dim[0] != dy->dim[0]) {
-		td_fail(q->ctx, TD_SHAPE, "nll_dx needs one gradient and one label for each row of logarithms");
+		td_fail(q->ctx, TD_SHAPE,
+			"nll_dx needs gradients float[N], labels int64[N] and logarithms [N, classes], not %s, %s and "
+			"%s",
+			td_shape_text(dy, td), td_shape_text(labels, tl), td_shape_text(x, tx));
 		return;
 	}
 	q->out[0] = *x;

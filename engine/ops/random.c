@@ -104,8 +104,8 @@ static void dropout_dx_infer(td_infer *q)
 
 	mask.dtype = TD_BOOL;
 	if (!td_shape_same(q->in[1], &mask) || !td__is_float(q->in[0]->dtype))
-		td_fail(q->ctx, TD_SHAPE, "dropout_dx: %s and the mask %s do not fit", td_shape_text(q->in[0], a),
-			td_shape_text(q->in[1], b));
+		td_fail(q->ctx, TD_SHAPE, "dropout_dx: %s and the mask %s must have the same sizes",
+			td_shape_text(q->in[0], a), td_shape_text(q->in[1], b));
 	q->out[0] = *q->in[1];
 	q->out[0].dtype = q->in[0]->dtype;
 }

@@ -38,7 +38,7 @@ static void reshape_infer(td_infer *q)
 	const reshape_attrs *a = q->attrs;
 	const td_shape *x = q->in[0];
 	int64_t known = 1, count = td_shape_count(x);
-	char text[TD_SHAPE_TEXT];
+	char text[TD_SHAPE_TEXT], to[TD_SHAPE_TEXT];
 	int left = -1;
 
 	if (x->order != TD_ROW_MAJOR || !sizes_legal(a, x)) {
@@ -57,9 +57,8 @@ static void reshape_infer(td_infer *q)
 	if (left >= 0)
 		q->out[0].dim[left] = known ? count / known : 0;
 	if (td_shape_count(&q->out[0]) != count)
-		td_fail(q->ctx, TD_SHAPE,
-			"reshape: %s has %lld elements, which do not fill the shape that is asked for",
-			td_shape_text(x, text), (long long)count);
+		td_fail(q->ctx, TD_SHAPE, "reshape: %s has %lld elements, which do not fill %s", td_shape_text(x, text),
+			(long long)count, td_shape_text(&q->out[0], to));
 }
 
 static void reshape_forward(const td_call *call)
@@ -134,13 +133,13 @@ TD_API td_value *td_reshape(td_ctx *c, td_value *x, const int64_t *dims, int ran
 TD_API td_value *td_flatten(td_ctx *c, td_value *x, int start_axis)
 {
 	int64_t dims[TD_MAX_RANK];
+	char text[TD_SHAPE_TEXT];
 
 	if (!x)
 		return NULL;
 	if (start_axis < 0 || start_axis >= x->shape.rank)
-		return td_fail(c, TD_SHAPE,
-			"flatten from axis %d needs a value with more axes than that; this one has %d", start_axis,
-			x->shape.rank);
+		return td_fail(c, TD_SHAPE, "flatten: %s has no axis %d to begin from", td_shape_text(&x->shape, text),
+			start_axis);
 	for (int i = 0; i < start_axis; i++)
 		dims[i] = TD_SIZE_OF(i);
 	dims[start_axis] = -1;
@@ -204,12 +203,14 @@ TD_API td_value *td_unflatten(td_ctx *c, td_value *x, int axis, const int64_t *d
 TD_API td_value *td_pixel_shuffle(td_ctx *c, td_value *x, int64_t r)
 {
 	td_value *y = x;
+	char text[TD_SHAPE_TEXT];
 
 	if (!x)
 		return NULL;
 	if (x->shape.rank != 4 || r < 1 || x->shape.dim[1] % (r * r))
-		return td_fail(c, TD_SHAPE, "pixel_shuffle by %lld needs images [N, C, H, W] with C a multiple of %lld",
-			(long long)r, (long long)(r * r));
+		return td_fail(c, TD_SHAPE,
+			"pixel_shuffle by %lld needs images [N, C, H, W] with C a multiple of %lld, not %s",
+			(long long)r, (long long)(r * r), td_shape_text(&x->shape, text));
 	y = td_unflatten(c, y, 1, (int64_t[]){ -1, r, r }, 3);
 	y = td_transpose(c, y, (int[]){ 0, 1, 4, 2, 5, 3 }, 6); /* [N, C, H, r, W, r] */
 	y = td_flatten(c, y, 4);
@@ -221,12 +222,14 @@ TD_API td_value *td_pixel_shuffle(td_ctx *c, td_value *x, int64_t r)
 TD_API td_value *td_pixel_unshuffle(td_ctx *c, td_value *x, int64_t r)
 {
 	td_value *y = x;
+	char text[TD_SHAPE_TEXT];
 
 	if (!x)
 		return NULL;
 	if (x->shape.rank != 4 || r < 1 || x->shape.dim[2] % r || x->shape.dim[3] % r)
 		return td_fail(c, TD_SHAPE,
-			"pixel_unshuffle by %lld needs images [N, C, H, W] with H and W multiples of it", (long long)r);
+			"pixel_unshuffle by %lld needs images [N, C, H, W] with H and W multiples of it, not %s",
+			(long long)r, td_shape_text(&x->shape, text));
 	y = td_unflatten(c, y, 3, (int64_t[]){ -1, r }, 2);
 	y = td_unflatten(c, y, 2, (int64_t[]){ -1, r }, 2);
 	y = td_transpose(c, y, (int[]){ 0, 1, 3, 5, 2, 4 }, 6); /* [N, C, r, r, H, W] */
@@ -285,12 +288,14 @@ static void transpose_infer(td_infer *q)
 {
 	const transpose_attrs *a = q->attrs;
 	int rank = q->in[0]->rank;
+	char text[TD_SHAPE_TEXT];
 	uint32_t seen = 0;
 
 	for (int i = 0; i < rank; i++)
 		seen |= a->perm[i] >= 0 && a->perm[i] < rank ? 1u << a->perm[i] : 0;
 	if (seen != (1u << rank) - 1) {
-		td_fail(q->ctx, TD_SHAPE, "transpose needs each of the %d axes once", rank);
+		td_fail(q->ctx, TD_SHAPE, "transpose needs each of the %d axes of %s once", rank,
+			td_shape_text(q->in[0], text));
 		return;
 	}
 	q->out[0] = (td_shape){ .dtype = q->in[0]->dtype, .rank = rank };
@@ -352,6 +357,7 @@ TD_OP(transpose, .n_in = 1, .n_out = 1, .attrs_size = sizeof(transpose_attrs), .
 TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm, int rank)
 {
 	transpose_attrs a = { 0 };
+	char text[TD_SHAPE_TEXT];
 	uint32_t seen = 0;
 
 	if (!x)
@@ -363,7 +369,8 @@ TD_API td_value *td_transpose(td_ctx *c, td_value *x, const int *perm, int rank)
 		seen |= 1u << a.perm[i];
 	}
 	if (rank != x->shape.rank || seen != (1u << rank) - 1)
-		return td_fail(c, TD_SHAPE, "transpose needs each of the %d axes once", x->shape.rank);
+		return td_fail(c, TD_SHAPE, "transpose needs each of the %d axes of %s once, not %d axes",
+			x->shape.rank, td_shape_text(&x->shape, text), rank);
 	return TD_APPLY(c, transpose, &a, x);
 }
 

@@ -68,6 +68,8 @@ double ops_scalar(const td_view *v)
 
 void ops_update_infer(td_infer *q, const char *op, int n)
 {
+	char text[TD_SHAPE_TEXT];
+
 	for (int i = 1; i < n; i++) {
 		if (!same_place(q, op, i))
 			return;
@@ -78,7 +80,8 @@ void ops_update_infer(td_infer *q, const char *op, int n)
 	}
 	for (int i = n; i < q->n_in; i++)
 		if (q->in[i]->rank || !td__is_float(q->in[i]->dtype)) {
-			td_fail(q->ctx, TD_SHAPE, "%s: input %d must be a floating scalar", op, i);
+			td_fail(q->ctx, TD_SHAPE, "%s: input %d must be a floating scalar, not %s", op, i,
+				td_shape_text(q->in[i], text));
 			return;
 		}
 }
