@@ -83,7 +83,7 @@ static void refresh(struct control *c)
 	}
 	for (size_t i = 0; (entry = map_next(&c->datasets, &i));)
 		((struct cached_dataset *)entry->value)->seen = false;
-	if (store_dataset_each(c->reader, true, see_row, c, &e)) {
+	if (store_dataset_each(c->reader, true, NULL, -1, see_row, c, &e)) {
 		log_line(LOG_ERROR, "datasets cannot be read", "text=%s", e.text);
 		c->data_hold_ms = c->now_ms + RETRY_MS;
 		control_due(c, c->data_hold_ms);

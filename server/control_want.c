@@ -32,7 +32,7 @@ static void refuse_unknown(const struct control *c, struct store_reader *r, cons
 	char *folder = NULL;
 	const char *near;
 
-	store_dataset_each(r, false, add_name, &k, NULL);
+	store_dataset_each(r, false, NULL, NAMES_MOST, add_name, &k, NULL);
 	for (size_t i = 0; (known = known_at(i)) && k.n < NAMES_MOST; i++)
 		k.names[k.n++] = mem_strdup(known->name);
 	near = nearest_name(name, (const char *const *)k.names, k.n);

@@ -279,7 +279,7 @@ void weights_sweep(const struct config *c, struct store_reader *r)
 	struct map kept;
 
 	map_init(&kept);
-	if (!store_model_each(r, keep_name, &kept, NULL))
+	if (!store_model_each(r, NULL, -1, keep_name, &kept, NULL))
 		dir = opendir(folder);
 	while (dir && (d = readdir(dir))) {
 		if (d->d_type == DT_DIR || map_get(&kept, d->d_name))

@@ -3,6 +3,7 @@
 const BASE = '/api/v1';
 const READ_DEADLINE_MS = 20000; // an answer later than this is of no use to a reader
 const PREDICT_DEADLINE_MS = 65000; // the server itself gives up after a minute
+const REPLAY_DEADLINE_MS = 60000; // a step of thousands of ops is a document of megabytes
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 15000;
 
@@ -119,6 +120,13 @@ export const jobs = {
   histogram: (job, name, max) => get(`/jobs/${id(job)}/histograms${query({ name, max })}`),
   graph: (job) => get(`/jobs/${id(job)}/graph`),
   report: (job) => get(`/jobs/${id(job)}/report`),
+  replays: (job) => get(`/jobs/${id(job)}/replays`),
+  /* STEP: the first of the replay's. */
+  replay: (job, step) => get(`/jobs/${id(job)}/replays/${id(step)}`, { ms: REPLAY_DEADLINE_MS }),
+  startReplay: (job, step, steps) => json('POST', `/jobs/${id(job)}/replay`, { step, steps }),
+  removeReplay: (job, step) => json('DELETE', `/jobs/${id(job)}/replays/${id(step)}`),
+  replayValueAddress: (job, step, value) => `${BASE}/jobs/${id(job)}/replays/${id(step)}/values/${value}`,
+  replaySampleAddress: (job, step, sample) => `${BASE}/jobs/${id(job)}/replays/${id(step)}/samples/${sample}`,
   checkpoints: (job) => get(`/jobs/${id(job)}/checkpoints`),
   artifacts: (job) => get(`/jobs/${id(job)}/artifacts`),
   artifactAddress: (job, name) => `${BASE}/jobs/${id(job)}/artifacts/${id(name)}`,
@@ -157,7 +165,7 @@ export async function logPart(job, from, most) {
 // ---- Data, sweeps, models ---------------------------------------------------------------------------------------------
 
 export const datasets = {
-  list: () => get('/datasets'),
+  list: () => get('/datasets?limit=1000'),
   get: (name) => get(`/datasets/${id(name)}`),
   create: (dataset) => json('POST', '/datasets', dataset),
   /* Decode it again, with other types of columns or another format. */
@@ -175,7 +183,7 @@ export const sweeps = {
 };
 
 export const models = {
-  list: () => get('/models'),
+  list: () => get('/models?limit=1000'),
   get: (name) => get(`/models/${id(name)}`),
   /* Keep a job's weights under a name. */
   keep: (name, job, checkpoint) => json('PUT', `/models/${id(name)}`, { job, checkpoint }),

@@ -23,6 +23,10 @@ cJSON *job_column(const cJSON *spec, const cJSON *summary, const cJSON *brief, c
 void api_add_time(cJSON *object, const char *name, int64_t ms);
 /* A page of a list; takes ITEMS.  NEXT: the cursor behind it; NULL: this is the last page. */
 void respond_list(struct response *r, cJSON *items, const char *next);
+/* Link: <same address, after=NEXT>; rel="next" */
+void respond_next(const struct request *q, struct response *r, const char *next);
+/* A page of what is listed by name, with both; takes ITEMS, of which those beyond LIMIT say only that there are more. */
+void respond_names(const struct request *q, struct response *r, cJSON *items, int limit);
 
 /* ---- tokens.c ---------------------------------------------------------------------------------------------------- */
 
@@ -87,8 +91,8 @@ td_status submission_store(struct request *q, struct response *r, struct submiss
 struct once {
 	struct store_cmd cmd; /* first */
 	td_status (*act)(struct store_tx *tx, struct once *o, cJSON **answer, struct err *e);
-	int status;             /* of success */
-	const char *collection; /* "jobs": Location is /jobs/ID of the answer; NULL: none */
+	int status;             /* of success; ACT may make it another one */
+	const char *collection; /* "jobs": Location, with a 201, is /jobs/ID (or NAME) of the answer; NULL: none */
 	const char *base;       /* "http://host" for links; the rest is api_once's own, too */
 	const char *owner, *key;
 	char hash[SHA256_TEXT];

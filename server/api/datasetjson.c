@@ -3,14 +3,14 @@
 
 #include <string.h>
 
-#define SUMMARY_MOST (8u << 20) /* bytes; a preparer makes at most about 1 MB */
+#define SUMMARY_MOST  (8u << 20) /* bytes; a preparer makes at most about 1 MB */
+#define LIMIT_DEFAULT 100
+#define LIMIT_MOST    1000
 
 static void add_file(void *arg, const struct dataset_file *f)
 {
-	cJSON *of = cJSON_GetObjectItemCaseSensitive(arg, f->dataset), *o = cJSON_CreateObject();
+	cJSON *o = cJSON_CreateObject();
 
-	if (!of)
-		of = cJSON_AddArrayToObject(arg, f->dataset);
 	cJSON_AddStringToObject(o, "name", *f->file ? f->file : f->dataset);
 	if (*f->url)
 		cJSON_AddStringToObject(o, "url", f->url);
@@ -20,7 +20,7 @@ static void add_file(void *arg, const struct dataset_file *f)
 	cJSON_AddNumberToObject(o, "fetched", (double)f->n_fetched);
 	if (*f->detail)
 		cJSON_AddStringToObject(o, "detail", f->detail);
-	cJSON_AddItemToArray(of, o);
+	cJSON_AddItemToArray(arg, o);
 }
 
 static cJSON *source_json(const struct dataset *d, const cJSON *files)
@@ -128,13 +128,11 @@ static void add_hint(cJSON *o, const struct dataset *d, const cJSON *files)
 	mem_free(hint);
 }
 
-/* FILES: taken, or NULL for none. */
+/* FILES: taken. */
 static cJSON *one_json(const struct dataset *d, cJSON *files, const char *base)
 {
 	cJSON *o = cJSON_CreateObject(), *info = d->info ? cJSON_Parse(d->info) : NULL; /* our own column */
 
-	if (!files)
-		files = cJSON_CreateArray();
 	cJSON_AddStringToObject(o, "name", d->name);
 	cJSON_AddStringToObject(o, "state", data_state_name(d->state));
 	cJSON_AddBoolToObject(o, "known", !strcmp(d->source, "known"));
@@ -190,56 +188,75 @@ static cJSON *known_json(const struct known_dataset *k, const char *base)
 /* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 struct listing {
-	cJSON *items, *files; /* FILES: name -> array */
+	cJSON *items;
+	const char *last; /* name of the last that stands in them, or what they stand behind; borrowed */
+	struct request *q;
 	const char *base;
+	struct err *e;
 };
+
+static void add_item(struct listing *l, cJSON *o)
+{
+	cJSON_AddItemToArray(l->items, o);
+	l->last = json_string(o, "name", "");
+}
+
+/* The first behind NAME of those that are known by name; NULL: there is none. */
+static const struct known_dataset *known_behind(const char *name)
+{
+	const struct known_dataset *k, *next = NULL;
+
+	for (size_t i = 0; (k = known_at(i)); i++)
+		if (strcmp(k->name, name) > 0 && (!next || strcmp(k->name, next->name) < 0))
+			next = k;
+	return next;
+}
+
+/* The known ones between the last of L and BEFORE (NULL: all that are left). */
+static void add_known(struct listing *l, const char *before)
+{
+	const struct known_dataset *k;
+
+	while ((k = known_behind(l->last)) && (!before || strcmp(k->name, before) < 0))
+		add_item(l, known_json(k, l->base));
+}
 
 static void add_one(void *arg, const struct dataset *d)
 {
 	struct listing *l = arg;
+	cJSON *files = cJSON_CreateArray();
 
-	cJSON_AddItemToArray(
-		l->items, one_json(d, cJSON_DetachItemFromObjectCaseSensitive(l->files, d->name), l->base));
-}
-
-static bool is_listed(const cJSON *items, const char *name)
-{
-	const cJSON *item;
-
-	cJSON_ArrayForEach(item, items)
-	{
-		if (!strcmp(json_string(item, "name", ""), name))
-			return true;
-	}
-	return false;
+	add_known(l, d->name);
+	store_dataset_files(l->q->reader, d->name, add_file, files, l->e);
+	add_item(l, one_json(d, files, l->base));
 }
 
 td_status datasets_list(struct request *q, struct response *r, struct err *e)
 {
-	char *base = request_url(q, "");
-	struct listing l = { .items = cJSON_CreateArray(), .files = cJSON_CreateObject(), .base = base };
-	const struct known_dataset *k;
+	const char *after = request_query(q, "after");
+	struct listing l = { .q = q, .e = e, .last = after ? after : "" };
+	int64_t limit;
+	char *base;
 
-	if (!store_dataset_files(q->reader, NULL, add_file, l.files, e))
-		store_dataset_each(q->reader, false, add_one, &l, e);
-	for (size_t i = 0; (k = known_at(i)); i++)
-		if (!is_listed(l.items, k->name))
-			cJSON_AddItemToArray(l.items, known_json(k, base));
-	cJSON_Delete(l.files);
-	mem_free(base);
+	if (request_int(q, "limit", 1, LIMIT_MOST, LIMIT_DEFAULT, &limit, e))
+		return e->status;
+	l.base = base = request_url(q, "");
+	l.items = cJSON_CreateArray();
+	store_dataset_each(q->reader, false, after, (int)limit + 1, add_one, &l, e);
+	add_known(&l, NULL);
 	if (e->status)
 		cJSON_Delete(l.items);
 	else
-		respond_list(r, l.items, NULL);
+		respond_names(q, r, l.items, (int)limit);
+	mem_free(base);
 	return e->status;
 }
 
 /* ---- One --------------------------------------------------------------------------------------------------------- */
 
-/* The pack's summary, or null while there is none. */
-static cJSON *read_summary(const struct request *q, const struct dataset *d)
+cJSON *dataset_summary(const struct config *c, const struct dataset *d)
 {
-	char *pack = d->pack ? dataset_pack_path(q->srv->config, d->name, d->pack) : NULL;
+	char *pack = d->pack ? dataset_pack_path(c, d->name, d->pack) : NULL;
 	char *path = pack ? mem_printf("%s/summary.json", pack) : NULL;
 	struct err e = { 0 };
 	cJSON *summary = NULL;
@@ -254,10 +271,39 @@ static cJSON *read_summary(const struct request *q, const struct dataset *d)
 	return summary ? summary : cJSON_CreateNull();
 }
 
+/* Takes FILES and SUMMARY. */
+static cJSON *whole_json(const struct dataset *d, cJSON *files, cJSON *summary, const char *base)
+{
+	cJSON *o = one_json(d, files, base);
+
+	if (d->info)
+		cJSON_AddRawToObject(o, "info", d->info);
+	else
+		cJSON_AddNullToObject(o, "info");
+	cJSON_AddItemToObject(o, "summary", summary);
+	return o;
+}
+
+td_status dataset_json_read(
+	struct store_tx *tx, const char *name, cJSON *summary, const char *base, cJSON **out, struct err *e)
+{
+	cJSON *files = cJSON_CreateArray();
+	struct dataset d;
+
+	if (store_dataset_read(tx, name, &d, e) || store_dataset_files_read(tx, name, add_file, files, e)) {
+		cJSON_Delete(files);
+		cJSON_Delete(summary);
+	} else {
+		*out = whole_json(&d, files, summary, base);
+	}
+	dataset_release(&d);
+	return e->status;
+}
+
 static td_status respond_dataset(
 	struct request *q, struct response *r, int code, const struct dataset *d, struct err *e)
 {
-	cJSON *files = cJSON_CreateObject(), *o;
+	cJSON *files = cJSON_CreateArray(), *o;
 	char *base;
 
 	if (store_dataset_files(q->reader, d->name, add_file, files, e)) {
@@ -265,16 +311,10 @@ static td_status respond_dataset(
 		return e->status;
 	}
 	base = request_url(q, "");
-	o = one_json(d, cJSON_DetachItemFromObjectCaseSensitive(files, d->name), base);
-	if (d->info)
-		cJSON_AddRawToObject(o, "info", d->info);
-	else
-		cJSON_AddNullToObject(o, "info");
-	cJSON_AddItemToObject(o, "summary", read_summary(q, d));
+	o = whole_json(d, files, dataset_summary(q->srv->config, d), base);
 	if (code == 201)
 		respond_header(r, "Location", json_string(json_get(o, "links"), "self", ""));
 	mem_free(base);
-	cJSON_Delete(files);
 	respond_json(r, code, o);
 	return TD_OK;
 }

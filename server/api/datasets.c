@@ -61,15 +61,13 @@ static td_status check_format(const cJSON *body, struct faults *f, struct err *e
 /* ---- Registering: what was asked for ----------------------------------------------------------------------------- */
 
 struct registration {
-	struct store_cmd cmd; /* first */
+	struct once once; /* first */
 	const struct config *config;
+	cJSON *summary;             /* of its pack, if it has one; owned until it is answered */
 	struct dataset d;           /* its texts are owned */
 	struct dataset_file *files; /* owned, names and urls too */
 	int n_files, room;
-	bool made;       /* a new row */
-	bool other;      /* there is one with another request */
 	bool has_format; /* it came with one; else the one that was given before stays */
-	bool has_files;  /* of one that is being uploaded */
 };
 
 static void add_file(void *arg, const char *name, int64_t n_bytes)
@@ -93,6 +91,7 @@ static void release(struct registration *g)
 		mem_free((char *)g->files[i].sha256);
 	}
 	mem_free(g->files);
+	cJSON_Delete(g->summary);
 	dataset_release(&g->d);
 }
 
@@ -283,56 +282,70 @@ static bool same_request(const char *a, const char *b)
 	return same;
 }
 
-/* The row is there.  Of one that is being uploaded, a registration without a source says that its files are complete.
- */
-static td_status register_again(
-	struct store_tx *tx, struct registration *g, const struct dataset *before, struct err *e)
-{
-	struct dataset_move m = {
-		.from = 1u << DATA_UPLOADING, .to = DATA_PREPARING, .format = g->has_format ? g->d.format : NULL
-	};
-
-	if (before->state == DATA_UPLOADING && !strcmp(g->d.source, "upload"))
-		return g->has_files ? store_dataset_move(tx, g->d.name, &m, e) : TD_OK;
-	g->other = !same_request(before->request, g->d.request);
-	return g->other ? err_set(e, TD_CONFLICT,
-				  "there is a dataset \"%s\" already, and it was registered with something else; "
-				  "DELETE it first, or choose another name",
-				  g->d.name)
-			: TD_OK;
-}
-
-static td_status run_registration(struct store_tx *tx, struct store_cmd *cmd, struct err *e)
-{
-	struct registration *g = (struct registration *)cmd;
-	struct err found = { 0 };
-	struct dataset before;
-
-	if (!store_dataset_read(tx, g->d.name, &before, &found)) {
-		register_again(tx, g, &before, e);
-		dataset_release(&before);
-		return e->status;
-	}
-	if (found.status != TD_NOT_FOUND)
-		return err_copy(e, &found);
-	g->made = true;
-	if (!strcmp(g->d.source, "known"))
-		return dataset_add_known(tx, g->config, known_dataset(g->d.name), g->d.owner, e);
-	return store_dataset_insert(tx, &g->d, g->files, g->n_files, e);
-}
-
 static void count_file(void *arg, const struct dataset_file *f)
 {
 	(void)f;
 	++*(int *)arg;
 }
 
+/* The row is there.  Of one that is being uploaded, a registration without a source says that its files are complete.
+ */
+static td_status register_again(
+	struct store_tx *tx, const struct registration *g, const struct dataset *before, struct err *e)
+{
+	struct dataset_move m = {
+		.from = 1u << DATA_UPLOADING, .to = DATA_PREPARING, .format = g->has_format ? g->d.format : NULL
+	};
+	int n_files = 0;
+
+	if (before->state == DATA_UPLOADING && !strcmp(g->d.source, "upload")) {
+		if (!store_dataset_files_read(tx, g->d.name, count_file, &n_files, e) && n_files)
+			store_dataset_move(tx, g->d.name, &m, e);
+		return e->status;
+	}
+	if (same_request(before->request, g->d.request))
+		return TD_OK;
+	return err_set(e, TD_CONFLICT,
+		"there is a dataset \"%s\" already, and it was registered with something else; DELETE it first, or "
+		"choose another name",
+		g->d.name);
+}
+
+static td_status register_row(struct store_tx *tx, struct registration *g, struct err *e)
+{
+	struct err found = { 0 };
+	struct dataset before;
+
+	if (!store_dataset_read(tx, g->d.name, &before, &found)) {
+		g->once.status = 200;
+		register_again(tx, g, &before, e);
+		dataset_release(&before);
+		return e->status;
+	}
+	if (found.status != TD_NOT_FOUND)
+		return err_copy(e, &found);
+	if (!strcmp(g->d.source, "known"))
+		return dataset_add_known(tx, g->config, known_dataset(g->d.name), g->d.owner, e);
+	return store_dataset_insert(tx, &g->d, g->files, g->n_files, e);
+}
+
+static td_status register_act(struct store_tx *tx, struct once *o, cJSON **answer, struct err *e)
+{
+	struct registration *g = (struct registration *)o;
+	cJSON *summary = g->summary;
+
+	if (register_row(tx, g, e))
+		return e->status;
+	g->summary = NULL;
+	return dataset_json_read(tx, g->d.name, summary, o->base, answer, e);
+}
+
 td_status datasets_create(struct request *q, struct response *r, struct err *e)
 {
-	struct registration g = { .cmd.run = run_registration, .config = q->srv->config };
+	struct registration g = { .once = { .act = register_act, .status = 201, .collection = "datasets" },
+		.config = q->srv->config };
 	struct dataset before;
 	struct faults f;
-	int n_files = 0;
 
 	faults_init(&f);
 	if (read_registration(&g, q, &f, e))
@@ -341,19 +354,12 @@ td_status datasets_create(struct request *q, struct response *r, struct err *e)
 		respond_faults(r, q, &f, e);
 		goto out;
 	}
-	if (dataset_own(q, g.d.name, &before, e) == TD_OK)
-		dataset_release(&before);
-	else if (e->status != TD_NOT_FOUND)
+	if (dataset_own(q, g.d.name, &before, e) && e->status != TD_NOT_FOUND)
 		goto out;
 	err_clear(e);
-	store_dataset_files(q->reader, g.d.name, count_file, &n_files, e);
-	g.has_files = n_files > 0;
-	if (store_write(q->srv->store, &g.cmd)) {
-		err_copy(e, &g.cmd.err);
-		goto out;
-	}
-	control_wake(q->srv->control, g.cmd.seq);
-	respond_dataset_named(q, r, g.made ? 201 : 200, g.d.name, e);
+	g.summary = dataset_summary(q->srv->config, &before);
+	dataset_release(&before);
+	api_once(q, r, &g.once, e);
 out:
 	release(&g);
 	faults_release(&f);

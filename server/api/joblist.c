@@ -64,8 +64,7 @@ static void add_csv_row(void *arg, const struct job *j)
 	buf_puts(&p->csv, "\n");
 }
 
-/* Link: <same address, after=NEXT>; rel="next" */
-static void respond_next(const struct request *q, struct response *r, const char *next)
+void respond_next(const struct request *q, struct response *r, const char *next)
 {
 	static const char *const kept[] = { "project", "state", "owner", "tag", "q", "sweep", "kind", "sort", "columns",
 		"limit" };
@@ -90,6 +89,21 @@ static void respond_next(const struct request *q, struct response *r, const char
 	if (buf_puts(&link, ">; rel=\"next\""))
 		respond_header(r, "Link", link.data);
 	buf_release(&link);
+}
+
+void respond_names(const struct request *q, struct response *r, cJSON *items, int limit)
+{
+	bool more = cJSON_GetArraySize(items) > limit;
+	char *next = NULL;
+
+	while (cJSON_GetArraySize(items) > limit)
+		cJSON_DeleteItemFromArray(items, limit);
+	if (more) {
+		next = mem_strdup(json_string(cJSON_GetArrayItem(items, limit - 1), "name", ""));
+		respond_next(q, r, next);
+	}
+	respond_list(r, items, next);
+	mem_free(next);
 }
 
 static td_status read_columns(const struct request *q, struct page *p, char **text, struct err *e)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define MODEL_BYTES_MOST (64LL << 30)
+#define LIMIT_DEFAULT    100
+#define LIMIT_MOST       1000
 #define MEDIA_TYPE       "application/octet-stream"
 
 /* ---- As JSON ----------------------------------------------------------------------------------------------------- */
@@ -55,13 +57,18 @@ static void add_model(void *arg, const struct model *m)
 
 td_status models_list(struct request *q, struct response *r, struct err *e)
 {
-	char *base = request_url(q, "");
-	struct listing l = { .items = cJSON_CreateArray(), .base = base };
+	struct listing l;
+	int64_t limit;
+	char *base;
 
-	if (store_model_each(q->reader, add_model, &l, e))
+	if (request_int(q, "limit", 1, LIMIT_MOST, LIMIT_DEFAULT, &limit, e))
+		return e->status;
+	base = request_url(q, "");
+	l = (struct listing){ .items = cJSON_CreateArray(), .base = base };
+	if (store_model_each(q->reader, request_query(q, "after"), (int)limit + 1, add_model, &l, e))
 		cJSON_Delete(l.items);
 	else
-		respond_list(r, l.items, NULL);
+		respond_names(q, r, l.items, (int)limit);
 	mem_free(base);
 	return e->status;
 }

@@ -236,14 +236,14 @@ static td_status once_run(struct store_tx *tx, struct store_cmd *cmd, struct err
 static td_status respond_once(struct request *q, struct response *r, const struct once *o, struct err *e)
 {
 	cJSON *answer = cJSON_Parse(o->body);
-	char location[80];
+	char location[sizeof API_BASE + 100];
 
 	if (!answer)
 		return err_set(e, TD_CORRUPT, "the stored answer is not JSON");
 	snprintf(location, sizeof location, API_BASE "/%s/%s", o->collection ? o->collection : "",
-		json_string(answer, "id", ""));
+		json_string(answer, "id", json_string(answer, "name", "")));
 	cJSON_Delete(answer);
-	if (o->collection)
+	if (o->collection && o->status == 201)
 		respond_header(r, "Location", location);
 	if (o->replay)
 		respond_header(r, "Idempotent-Replayed", "true");

@@ -389,6 +389,8 @@ td_status sweeps_list(struct request *q, struct response *r, struct err *e)
 	p.items = cJSON_CreateArray();
 	p.limit = (int)limit;
 	store_sweep_list(q->reader, false, request_query(q, "after"), p.limit + 1, add_sweep, &p, e);
+	if (p.more)
+		respond_next(q, r, p.last);
 	if (e->status)
 		cJSON_Delete(p.items);
 	else

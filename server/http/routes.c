@@ -110,7 +110,7 @@ const struct route routes[] = {
 	{ .method = "POST", .path = API "/sweeps/{id}/cancel", .handler = sweep_cancel, .scope = SCOPE_RUN, .tag = "sweeps",
 		.summary = "Stop a sweep and its jobs", .success = 200, .response_schema = "Sweep" },
 
-	GET(API "/datasets", datasets_list, SCOPE_READ, "datasets", "The datasets that are registered, and those that are known by name", NULL, "DatasetList"),
+	GET(API "/datasets", datasets_list, SCOPE_READ, "datasets", "The datasets that are registered, and those that are known by name, in the order of their names", "limit:int after:string", "DatasetList"),
 	{ .method = "POST", .path = API "/datasets", .handler = datasets_create, .scope = SCOPE_RUN, .body = BODY_JSON, .max_body = JOB_BODY_MOST,
 		.body_schema = DATASET_SCHEMA, .tag = "datasets", .summary = "Register a dataset by its address, a folder below --data-root, or for files to be uploaded; "
 		"of one whose files have been uploaded it says that all are there", .success = 201, .response_schema = "Dataset" },
@@ -126,7 +126,7 @@ const struct route routes[] = {
 	{ .method = "DELETE", .path = API "/datasets/{name}", .handler = dataset_delete, .scope = SCOPE_RUN, .tag = "datasets",
 		.summary = "Forget a dataset that no job needs, and remove its files", .success = 204 },
 
-	GET(API "/models", models_list, SCOPE_READ, "models", "Weights with a name", NULL, "List"),
+	GET(API "/models", models_list, SCOPE_READ, "models", "Weights with a name, in the order of their names", "limit:int after:string", "List"),
 	GET(API "/models/{name}", model_get, SCOPE_READ, "models", "One model and what is in it; as application/octet-stream its weights", NULL, "Model"),
 	GET(API "/models/{name}/weights", model_weights, SCOPE_READ, "models", "Its safetensors file, or a Range of it", NULL, NULL),
 	{ .method = "PUT", .path = API "/models/{name}", .handler = model_put, .open = model_open, .scope = SCOPE_RUN, .body = BODY_FILE, .max_body = SMALL_BODY_MOST,

@@ -103,15 +103,18 @@ td_status store_dataset_read(struct store_tx *tx, const char *name, struct datas
 	return read_one(tx->db, name, out, e);
 }
 
-td_status store_dataset_each(
-	struct store_reader *r, bool active, void (*each)(void *arg, const struct dataset *d), void *arg, struct err *e)
+td_status store_dataset_each(struct store_reader *r, bool active, const char *after, int n,
+	void (*each)(void *arg, const struct dataset *d), void *arg, struct err *e)
 {
 	struct query q;
 
 	query_begin(&q, &r->db, e,
 		"SELECT " DATASET_COLUMNS
-		" FROM datasets WHERE NOT ? OR state IN ('fetching', 'preparing') ORDER BY name");
+		" FROM datasets WHERE (NOT ?1 OR state IN ('fetching', 'preparing')) AND (?2 IS NULL OR name > ?2) "
+		"ORDER BY name LIMIT ?3");
 	query_int(&q, active);
+	query_text(&q, after);
+	query_int(&q, n);
 	while (query_row(&q)) {
 		struct dataset d;
 
@@ -340,15 +343,14 @@ td_status store_dataset_file_set(struct store_tx *tx, const struct dataset_file 
 	return q.status;
 }
 
-td_status store_dataset_files(struct store_reader *r, const char *dataset,
-	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e)
+static td_status read_files(struct db *db, const char *dataset, void (*each)(void *arg, const struct dataset_file *f),
+	void *arg, struct err *e)
 {
 	struct query q;
 
-	query_begin(&q, &r->db, e,
+	query_begin(&q, db, e,
 		"SELECT dataset, file, url, sha256, n_bytes, n_fetched, state, detail, etag, position FROM "
-		"dataset_files "
-		"WHERE ?1 IS NULL OR dataset = ?1 ORDER BY dataset, position, file");
+		"dataset_files WHERE dataset = ? ORDER BY position, file");
 	query_text(&q, dataset);
 	while (query_row(&q)) {
 		struct dataset_file f = { .dataset = query_get_text(&q, 0),
@@ -365,4 +367,16 @@ td_status store_dataset_files(struct store_reader *r, const char *dataset,
 		each(arg, &f);
 	}
 	return query_end(&q);
+}
+
+td_status store_dataset_files(struct store_reader *r, const char *dataset,
+	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e)
+{
+	return read_files(&r->db, dataset, each, arg, e);
+}
+
+td_status store_dataset_files_read(struct store_tx *tx, const char *dataset,
+	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e)
+{
+	return read_files(tx->db, dataset, each, arg, e);
 }

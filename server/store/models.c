@@ -75,12 +75,15 @@ td_status store_model_get(struct store_reader *r, const char *name, struct model
 	return q.status;
 }
 
-td_status store_model_each(
-	struct store_reader *r, void (*each)(void *arg, const struct model *m), void *arg, struct err *e)
+td_status store_model_each(struct store_reader *r, const char *after, int n,
+	void (*each)(void *arg, const struct model *m), void *arg, struct err *e)
 {
 	struct query q;
 
-	query_begin(&q, &r->db, e, "SELECT " MODEL_COLUMNS " FROM models ORDER BY name");
+	query_begin(&q, &r->db, e,
+		"SELECT " MODEL_COLUMNS " FROM models WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2");
+	query_text(&q, after);
+	query_int(&q, n);
 	while (query_row(&q)) {
 		struct model m;
 

@@ -437,10 +437,14 @@ td_status store_dataset_file_set(struct store_tx *tx, const struct dataset_file 
 
 td_status store_dataset_get(struct store_reader *r, const char *name, struct dataset *out, struct err *e);
 td_status store_dataset_read(struct store_tx *tx, const char *name, struct dataset *out, struct err *e);
-/* In the order of their names.  ACTIVE: only those that are being fetched or prepared. */
-td_status store_dataset_each(struct store_reader *r, bool active, void (*each)(void *arg, const struct dataset *d),
-	void *arg, struct err *e);
+/* N of them (-1: all) in the order of their names, behind AFTER (NULL: from the first).  ACTIVE: only those that are
+ * being fetched or prepared. */
+td_status store_dataset_each(struct store_reader *r, bool active, const char *after, int n,
+	void (*each)(void *arg, const struct dataset *d), void *arg, struct err *e);
+/* In their own order. */
 td_status store_dataset_files(struct store_reader *r, const char *dataset,
+	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
+td_status store_dataset_files_read(struct store_tx *tx, const char *dataset,
 	void (*each)(void *arg, const struct dataset_file *f), void *arg, struct err *e);
 
 /* ---- Replays ---------------------------------------------------------------------------------------------------- */
@@ -498,8 +502,9 @@ td_status store_model_delete(struct store_tx *tx, const char *name, struct err *
 /* TD_CONFLICT, with the job's id in the text, while a job that is not over begins from the model. */
 td_status store_model_unused(struct store_tx *tx, const char *name, struct err *e);
 td_status store_model_get(struct store_reader *r, const char *name, struct model *out, struct err *e);
-td_status store_model_each(
-	struct store_reader *r, void (*each)(void *arg, const struct model *m), void *arg, struct err *e);
+/* N of them (-1: all) in the order of their names, behind AFTER (NULL: from the first). */
+td_status store_model_each(struct store_reader *r, const char *after, int n,
+	void (*each)(void *arg, const struct model *m), void *arg, struct err *e);
 
 /* ---- Health ----------------------------------------------------------------------------------------------------- */
 

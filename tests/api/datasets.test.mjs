@@ -112,8 +112,8 @@ test("files that an older version has fetched are used, and so is a folder of --
 test("the list shows what is known and what is registered; an unknown name is refused with the nearest one, or with what to do", async (t) => {
 	const tandem = await daemon(t);
 	const { items } = await tandem.json("/datasets");
-	assert.deepEqual(items.map((d) => [d.name, d.state, d.known]), ["mnist", "fashion-mnist", "cifar10", "cifar100"].map((name) => [name, "known", true]));
-	assert.deepEqual([items[2].kind, items[2].samples, items[2].classes, items[2].bytes], ["images", { train: 50000, test: 10000 }, 10, 170052171]);
+	assert.deepEqual(items.map((d) => [d.name, d.state, d.known]), ["cifar10", "cifar100", "fashion-mnist", "mnist"].map((name) => [name, "known", true]));
+	assert.deepEqual([items[0].kind, items[0].samples, items[0].classes, items[0].bytes], ["images", { train: 50000, test: 10000 }, 10, 170052171]);
 	assert.equal((await tandem.json("/datasets/cifar100")).info.classes.length, 100);
 
 	let p = problem(assert, await tandem.post("/jobs", quick({ data: { dataset: "imagenet" } })), 422);
@@ -159,6 +159,43 @@ test("a table from an address goes through all its states, and everybody who fol
 	await register(tandem, { url: `${url}/houses.csv?v=1`, name: "houses", sha256: sha256(CSV).toUpperCase() }, 200);
 	problem(assert, await tandem.post("/datasets", { name: "houses", url: `${url}/other.csv` }), 409);
 	problem(assert, await tandem.post("/datasets", { name: "houses" }), 409);
+});
+
+test("the list is in the order of names, in pages joined by a cursor and a link", async (t) => {
+	const tandem = await daemon(t);
+	for (const name of ["zebras", "ants", "cows", "mnist"]) await register(tandem, { name });
+	const names = ["ants", "cifar10", "cifar100", "cows", "fashion-mnist", "mnist", "zebras"];
+	assert.deepEqual((await tandem.json("/datasets")).items.map((d) => d.name), names);
+	for (const limit of [1, 2, 3, 7, 8]) {
+		const pages = [];
+		for (let where = `/datasets?limit=${limit}`; where; ) {
+			const { json, headers } = await tandem.get(where);
+			assert.equal(json.has_more, json.next !== null);
+			where = json.has_more ? headers.link.match(/^<\/api\/v1(.*)>; rel="next"$/)[1] : (assert.equal(headers.link, undefined), null);
+			pages.push(json.items.map((d) => d.name));
+		}
+		assert.deepEqual(pages, Array.from({ length: Math.ceil(7 / limit) }, (_, i) => names.slice(i * limit, (i + 1) * limit)));
+	}
+	problem(assert, await tandem.get("/datasets?limit=0"), 400);
+});
+
+test("a dataset is registered once for each Idempotency-Key", async (t) => {
+	const tandem = await daemon(t);
+	const post = (body, key) => tandem.post("/datasets", body, { headers: { "idempotency-key": key } });
+	const first = await post({ name: "once" }, "k1");
+	assert.deepEqual([first.status, first.headers.location, first.json.state], [201, "/api/v1/datasets/once", "uploading"]);
+	assert.equal((await put(tandem, "once", "a.csv", CSV)).status, 201);
+	await tandem.restart();
+	const again = await post({ name: "once" }, "k1");
+	assert.deepEqual([again.status, again.text, again.headers["idempotent-replayed"]], [201, first.text, "true"]);
+	assert.equal((await tandem.json("/datasets/once")).state, "uploading", "the same request once more says nothing of its files");
+	problem(assert, await post({ name: "twice" }, "k1"), 422);
+	problem(assert, await tandem.get("/datasets/twice"), 404);
+	const complete = await post({ name: "once" }, "k2");
+	assert.deepEqual([complete.status, complete.json.state, complete.headers.location], [200, "preparing", undefined]);
+	await settled(tandem, "once");
+	assert.equal((await post({ name: "once" }, "k2")).json.state, "preparing", "the answer that was given");
+	assert.deepEqual((({ status, json }) => [status, json.state, json.summary.columns.length])(await post({ name: "once" }, "k3")), [200, "ready", 3]);
 });
 
 test("a wrong checksum, a truncated and an oversized file end in a clear state, and leave no file behind", async (t) => {

@@ -52,6 +52,17 @@ test("an uploaded model is listed, described, fetched whole or in parts, replace
 	assert.deepEqual(readdirSync(path.join(tandem.data, "models")), []);
 });
 
+test("the list is in the order of names, in pages joined by a cursor and a link", async (t) => {
+	const tandem = await start(t);
+	for (const name of ["c", "a", "d", "b"]) assert.equal((await put(tandem, name, weights({ w: ["F32", [1], 4] }))).status, 201);
+	const first = await tandem.get("/models?limit=3");
+	assert.deepEqual([first.json.items.map((m) => m.name), first.json.has_more, first.json.next], [["a", "b", "c"], true, "c"]);
+	assert.equal(first.headers.link, '</api/v1/models?after=c&limit=3>; rel="next"');
+	const last = await tandem.get("/models?limit=3&after=c");
+	assert.deepEqual([last.json.items.map((m) => m.name), last.json.has_more, last.headers.link], [["d"], false, undefined]);
+	problem(assert, await tandem.get("/models?limit=1001"), 400);
+});
+
 test("files that are no weights are refused with the reason, and leave nothing behind", async (t) => {
 	const tandem = await start(t);
 	const good = weights({ w: ["F32", [1], 4] });

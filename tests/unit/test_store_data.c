@@ -165,11 +165,17 @@ static void lists_are_in_order_and_the_loop_sees_what_is_under_way(void **state)
 		assert_int_equal(insert(b, &d), TD_OK);
 	}
 	buf_init(&out, 1000);
-	assert_int_equal(store_dataset_each(b->reader, false, collect_name, &out, NULL), TD_OK);
+	assert_int_equal(store_dataset_each(b->reader, false, NULL, -1, collect_name, &out, NULL), TD_OK);
 	assert_string_equal(out.data, "a b c d e f ");
 	buf_clear(&out);
-	assert_int_equal(store_dataset_each(b->reader, true, collect_name, &out, NULL), TD_OK);
+	assert_int_equal(store_dataset_each(b->reader, true, NULL, -1, collect_name, &out, NULL), TD_OK);
 	assert_string_equal(out.data, "c e ");
+	buf_clear(&out);
+	assert_int_equal(store_dataset_each(b->reader, false, "b", 3, collect_name, &out, NULL), TD_OK);
+	assert_string_equal(out.data, "c d e ");
+	buf_clear(&out);
+	assert_int_equal(store_dataset_each(b->reader, true, "c", 9, collect_name, &out, NULL), TD_OK);
+	assert_string_equal(out.data, "e ");
 	buf_release(&out);
 }
 
