@@ -215,7 +215,7 @@ static td_value *sequence_mean_forward(const struct nn_pass *p, const struct nn_
 	if (!p->lengths)
 		return td_mean(p->c, x[0], 1u << 1, false);
 	return td_div(p->c, td_sum(p->c, td_mask_steps(p->c, x[0], p->lengths), 1u << 1, false),
-		td_reshape(p->c, td_cast(p->c, p->lengths, TD_F32), column, 2));
+		td_reshape(p->c, td_cast(p->c, p->lengths, td_shape_of(x[0])->dtype), column, 2));
 }
 
 static double sequence_mean_flops(const struct nn_layer *l)
