@@ -99,6 +99,17 @@ static void to_own_units(struct run *r, int64_t n, int64_t width, const float *a
 	}
 }
 
+/* Labels that the loss does not count are no metric's either. */
+static void leave_out(struct run *r, int64_t n_labels)
+{
+	const struct nn_loss_type *loss = spec_loss(&r->spec);
+	int64_t *label = r->room.y, ignored = loss->ignores ? loss->ignores(r->spec.loss.options) : DATA_IGNORE;
+
+	for (int64_t i = 0; i < n_labels; i++)
+		if (label[i] == ignored)
+			label[i] = DATA_IGNORE;
+}
+
 struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, const float *each)
 {
 	struct nn_answers a = { .n = n, .steps = 1, .answer = answer, .loss = each };
@@ -108,11 +119,15 @@ struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, con
 	a.width = of_answer.dim[of_answer.rank - 1];
 	a.n_losses = td_shape_count(&of_each) / n;
 	switch (r->facts->target) {
-	case DATA_CLASS: a.label = r->room.y; break;
+	case DATA_CLASS:
+		leave_out(r, n);
+		a.label = r->room.y;
+		break;
 	case DATA_SHARES: a.share = r->room.y; break;
 	case DATA_TOKENS:
-		a.label = r->room.y;
 		a.steps = r->facts->y.dim[0];
+		leave_out(r, n * a.steps);
+		a.label = r->room.y;
 		break;
 	case DATA_VALUES:
 		to_own_units(r, n, a.width, answer);
@@ -139,4 +154,17 @@ bool answer_rooms(struct run *r, int64_t n, float **answer, float **each)
 bool answers_count(const struct nn_answers *a, int64_t i)
 {
 	return !a->label || a->label[i] != DATA_IGNORE;
+}
+
+double answers_loss(const struct nn_answers *a, int64_t i, double none)
+{
+	int64_t n = 0;
+	double sum = 0;
+
+	for (int64_t k = i * a->n_losses; k < (i + 1) * a->n_losses; k++)
+		if (answers_count(a, k)) {
+			sum += a->loss[k];
+			n++;
+		}
+	return n ? sum / (double)n : none;
 }

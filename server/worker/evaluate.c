@@ -97,26 +97,12 @@ static void keep_classes(struct evaluation *e, const struct nn_answers *a, int64
 	}
 }
 
-/* The mean loss of sample I. */
-static double sample_loss(const struct nn_answers *a, int64_t i)
-{
-	int64_t n = 0;
-	double sum = 0;
-
-	for (int64_t k = i * a->n_losses; k < (i + 1) * a->n_losses; k++)
-		if (answers_count(a, k)) {
-			sum += a->loss[k];
-			n++;
-		}
-	return n ? sum / (double)n : 0;
-}
-
 static void keep_batch(struct evaluation *e, const struct nn_answers *a, int64_t first)
 {
 	for (int64_t i = 0; i < a->n; i++) {
 		int64_t at = first + i;
 
-		e->sample_loss[at] = (float)sample_loss(a, i);
+		e->sample_loss[at] = (float)answers_loss(a, i, 0);
 		if (e->label)
 			keep_classes(e, a, i, at);
 		if (e->residuals.target && at % e->residuals.every == 0) {

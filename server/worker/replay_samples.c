@@ -118,20 +118,6 @@ static void see_batch(void *arg, int i, const struct batch *b, const int64_t *or
 		cJSON_AddItemToArray(p->samples, sample_json(p, i, row, order[first + row]));
 }
 
-/* The mean loss of sample ROW. */
-static double loss_of(const struct nn_answers *a, int64_t row)
-{
-	double sum = 0;
-	int64_t n = 0;
-
-	for (int64_t k = row * a->n_losses; k < (row + 1) * a->n_losses; k++)
-		if (answers_count(a, k)) {
-			sum += a->loss[k];
-			n++;
-		}
-	return n ? sum / (double)n : NAN;
-}
-
 static void see_answers(void *arg, int i, const struct nn_answers *a)
 {
 	struct replay *p = arg;
@@ -139,7 +125,7 @@ static void see_answers(void *arg, int i, const struct nn_answers *a)
 
 	(void)i;
 	for (int64_t row = 0; sample && row < a->n; row++, sample = sample->next) {
-		cJSON_ReplaceItemInObjectCaseSensitive(sample, "loss", json_number(loss_of(a, row)));
+		cJSON_ReplaceItemInObjectCaseSensitive(sample, "loss", json_number(answers_loss(a, row, NAN)));
 		if (p->run.facts->target == DATA_CLASS || p->run.facts->target == DATA_SHARES)
 			cJSON_ReplaceItemInObjectCaseSensitive(sample, "prediction",
 				cJSON_CreateString(loader_class_name(p->run.loader, nn_prediction(a, row))));

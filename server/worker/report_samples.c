@@ -33,10 +33,16 @@ static int compare_ranked(const void *a, const void *b)
 	return x->i < y->i ? -1 : x->i > y->i;
 }
 
+/* Whether the label of sample I counts, and something else was answered. */
+static bool is_wrong(const struct evaluation *e, int64_t i)
+{
+	return e->label[i] >= 0 && e->label[i] != e->predicted[i];
+}
+
 /* Of classes, only a mistake is among the worst. */
 static bool may_be_worst(const struct evaluation *e, int64_t i)
 {
-	return !e->label || e->steps > 1 || e->label[i] != e->predicted[i];
+	return !e->label || e->steps > 1 || is_wrong(e, i);
 }
 
 /* Positions in the split; returns how many. */
@@ -85,15 +91,17 @@ cJSON *report_top(const struct loader *l, const float *p, int64_t n_classes, int
 	return list;
 }
 
+/* Sample AT of the split, which is sample I of A; a label that does not count is null. */
 static void add_class(
-	const struct run *r, cJSON *o, const struct nn_answers *a, int64_t i, int32_t label, int32_t guess)
+	const struct run *r, cJSON *o, const struct evaluation *e, int64_t at, const struct nn_answers *a, int64_t i)
 {
 	const float *p = a->answer + i * a->width;
+	int32_t label = e->label[at], guess = e->predicted[at];
 
-	cJSON_AddNumberToObject(o, "label", label);
+	cJSON_AddItemToObject(o, "label", label < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(label));
 	cJSON_AddNumberToObject(o, "prediction", guess);
 	cJSON_AddItemToObject(o, "probability", json_number(p[guess]));
-	cJSON_AddBoolToObject(o, "wrong", label != guess);
+	cJSON_AddBoolToObject(o, "wrong", is_wrong(e, at));
 	cJSON_AddItemToObject(o, "top", report_top(r->loader, p, a->width, TOP_MOST));
 }
 
@@ -136,7 +144,7 @@ static cJSON *sample_json(struct run *r, const struct evaluation *e, const struc
 		cJSON_AddItemToObject(o, "target", values_json(r, a->value + i * a->width, a->width));
 		cJSON_AddItemToObject(o, "prediction", values_json(r, a->answer + i * a->width, a->width));
 	} else if (e->label && a->steps == 1) {
-		add_class(r, o, a, i, e->label[at], e->predicted[at]);
+		add_class(r, o, e, at, a, i);
 	} else if (e->label) {
 		add_tags(r, o, e->label + at * e->steps, e->predicted + at * e->steps, e->steps);
 	}

@@ -14,6 +14,7 @@ struct run {
 	int threads;
 	const cJSON *resume; /* borrowed; NULL: from the start */
 	const char *init;    /* borrowed; file of weights to begin with; NULL: none */
+	char init_sha256[SHA256_TEXT]; /* of that file, once it was read */
 	struct err err;
 	const char *err_pointer; /* borrowed; the place in the spec that ERR is about, or NULL */
 
@@ -71,6 +72,7 @@ struct run_watch {
 void run_init(struct run *r, struct link *l, const cJSON *message);
 /* Read spec and data, make model and trainer, go to where the training starts.  False: R->err. */
 bool run_open(struct run *r);
+const char *run_pack(const struct run *r); /* the name of its data's folder, which tells their contents */
 void run_release(struct run *r);
 /* Whether the job must leave without finishing what it is at. */
 bool run_abandoned(const struct run *r);
@@ -93,6 +95,8 @@ struct nn_answers run_answers(struct run *r, int64_t n, const float *answer, con
 bool answer_rooms(struct run *r, int64_t n, float **answer, float **each);
 /* Whether target I of A counts. */
 bool answers_count(const struct nn_answers *a, int64_t i);
+/* The mean loss of sample I; NONE where no target of it counts. */
+double answers_loss(const struct nn_answers *a, int64_t i, double none);
 
 /* ---- steps.c ----------------------------------------------------------------------------------------------------- */
 

@@ -85,12 +85,22 @@ describe("on the way", () => {
 	test("the loss of an evaluation is that of a step over the same samples, whichever it is", async () => {
 		const one_hot = [...plain().data.transforms, "one_hot"], still = { optimizer: { type: "sgd", lr: 0 }, train: { steps: 1, validate_every: "never" } };
 		for (const [loss, transforms] of [["bce_with_logits", one_hot], ["mse", one_hot], ["cross_entropy", one_hot],
-			[{ type: "cross_entropy", weight: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], label_smoothing: 0.1 }, plain().data.transforms]]) {
+			[{ type: "cross_entropy", weight: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], label_smoothing: 0.1 }, plain().data.transforms],
+			[{ type: "cross_entropy", ignore_index: 7 }, plain().data.transforms]]) {
 			const { id } = await tandem.finish(plain({ ...still, loss, data: { ...plain().data, transforms, limit: 500, batch_size: 500, split: { validation: 0 } } }));
 			const [step] = await values(id, "train/loss");
 			const { value } = (await tandem.json(`/jobs/${id}/report`)).splits.train.loss;
 			assert.ok(Math.abs(step - value) < 1e-5 * step, `${JSON.stringify(loss)}: ${step} in the step, ${value} in the report`);
 		}
+	});
+
+	test("a label that the loss ignores is counted nowhere", async () => {
+		const { id } = await tandem.finish(plain({ loss: { type: "cross_entropy", ignore_index: 7 }, metrics: ["accuracy", "f1"] }));
+		const report = await tandem.json(`/jobs/${id}/report`), counted = report.confusion.flat().reduce((a, b) => a + b);
+		assert.ok(report.confusion[7].every((n) => n === 0));
+		assert.equal(counted, 9000, "the test split has 1000 samples of each class");
+		assert.ok(Math.abs(report.confusion.reduce((n, row, i) => n + row[i], 0) / counted - report.splits.test.accuracy.value) < 1e-12);
+		assert.ok(report.samples.some((s) => s.label === null) && report.samples.every((s) => s.label !== 7 && (s.label !== null || !s.wrong)));
 	});
 
 	test("that leads out of all numbers goes on to its end, and its figures say so", async () => {

@@ -173,7 +173,7 @@ const TOP_SHOWN = 3; // classes below a sample
 
 function Sample({ sample, classes, wrong }) {
   const canvas = useRef(null);
-  const name = (k) => (typeof k === 'number' ? (classes[k] ?? k) : k);
+  const name = (k) => (typeof k === 'number' ? (classes[k] ?? k) : k ?? 'not counted');
   useEffect(() => {
     if (sample.image?.data) drawPicture(canvas.current, sample.image); // reports of the first version hold bytes
   }, [sample]);
