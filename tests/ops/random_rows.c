@@ -1,25 +1,6 @@
-/* The calls that random programs are made of: one row each, a builder that is given values and numbers. */
+/* The calls that random programs are made of: one row each, a builder that is given values and numbers.  Here those of
+ * elements, sums, products and shapes. */
 #include "random_rows.h"
-
-static int axis_of(const struct random_arguments *a, int which)
-{
-	int rank = td_shape_of(a->x[0])->rank;
-
-	return rank ? (int)a->n[which] % rank : 0;
-}
-
-/* Not the batch's axis: what is cut or joined there would not fit another batch size. */
-static int inner_axis(const struct random_arguments *a)
-{
-	int rank = td_shape_of(a->x[0])->rank;
-
-	return rank > 1 ? 1 + (int)a->n[0] % (rank - 1) : 0;
-}
-
-static uint32_t axes_of(const struct random_arguments *a)
-{
-	return a->n[0] % 3 ? 1u << axis_of(a, 1) : TD_ALL_AXES;
-}
 
 #define UNARY(name)                                                                                                    \
 	static td_value *do_##name(td_ctx *c, const struct random_arguments *a)                                        \
@@ -37,6 +18,9 @@ static uint32_t axes_of(const struct random_arguments *a)
 		return td_##name(c, a->x[0], axes_of(a), a->n[2] & 1);                                                 \
 	}
 UNARY(abs)
+UNARY(neg)
+UNARY(ceil)
+UNARY(round)
 UNARY(square) UNARY(relu) UNARY(sigmoid) UNARY(tanh) UNARY(softplus) UNARY(silu) UNARY(sin) UNARY(cos) UNARY(erf)
 	UNARY(floor) UNARY(sign) UNARY(detach) UNARY(ones_like) UNARY(sum_squares) BINARY(add) BINARY(sub) BINARY(mul)
 		BINARY(maximum) BINARY(minimum) BINARY(outer) REDUCTION(sum) REDUCTION(mean) REDUCTION(max)
@@ -109,43 +93,9 @@ static td_value *do_matmul(td_ctx *c, const struct random_arguments *a)
 
 static td_value *do_linear(td_ctx *c, const struct random_arguments *a)
 {
-	return td_linear(c, a->x[0], a->x[1], a->n[0] & 1 ? a->x[2] : NULL);
-}
+	td_value *w = a->leaves[a->n[1] & 1 ? LEAF_4_3 : LEAF_3_4], *bias = a->leaves[a->n[1] & 1 ? LEAF_4 : LEAF_3];
 
-static td_value *do_conv2d(td_ctx *c, const struct random_arguments *a)
-{
-	td_conv2d_attrs attrs = { .stride = { 1 + a->n[0] % 2, 1 }, .padding = { a->n[1] % 2, a->n[1] % 2 } };
-
-	return td_conv2d(c, a->x[0], a->x[1], a->n[2] & 1 ? a->x[2] : NULL, &attrs);
-}
-
-static td_value *do_max_pool(td_ctx *c, const struct random_arguments *a)
-{
-	td_pool2d_attrs attrs = { .kernel = { 2, 2 }, .stride = { 1 + a->n[0] % 2, 2 }, .ceil_mode = a->n[1] & 1 };
-
-	return td_max_pool2d(c, a->x[0], &attrs);
-}
-
-static td_value *do_avg_pool(td_ctx *c, const struct random_arguments *a)
-{
-	td_pool2d_attrs attrs = { .kernel = { 2, 1 }, .stride = { 1 + a->n[0] % 2, 1 }, .ceil_mode = a->n[1] & 1 };
-
-	return td_avg_pool2d(c, a->x[0], &attrs);
-}
-
-static td_value *do_adaptive_pool(td_ctx *c, const struct random_arguments *a)
-{
-	return a->n[0] & 1 ? td_adaptive_avg_pool2d(c, a->x[0], 2, 1) : td_adaptive_max_pool2d(c, a->x[0], 1, 2);
-}
-
-static td_value *do_layer_norm(td_ctx *c, const struct random_arguments *a)
-{
-	return a->n[0] & 1 ? td_layer_norm(c, a->x[0], NULL, NULL, 1, 1e-5) : td_rms_norm(c, a->x[0], NULL, 1, 1e-5);
-}
-
-static td_value *do_dropout(td_ctx *c, const struct random_arguments *a)
-{
-	return td_dropout(c, a->x[0], 0.3f);
+	return td_linear(c, a->x[0], a->n[2] & 1 ? w : a->x[1], a->n[0] & 1 ? bias : NULL);
 }
 
 static td_value *do_flatten(td_ctx *c, const struct random_arguments *a)
@@ -197,200 +147,271 @@ static td_value *do_pad(td_ctx *c, const struct random_arguments *a)
 	return td_pad(c, a->x[0], (int64_t[]){ a->n[0] % 3, a->n[1] % 2 }, 1, TD_PAD_CONSTANT, 0.5);
 }
 
-static td_value *do_cross_entropy(td_ctx *c, const struct random_arguments *a)
-{
-	return td_cross_entropy_each(c, a->x[0], td_argmax(c, a->x[1], td_shape_of(a->x[1])->rank - 1));
-}
-
-/* A copy of neg that is wrong every so often, once it is broken. */
-static td_op fragile;
-static int64_t n_fragile;
-
-static void fragile_forward(const td_call *call)
-{
-	td__op_find("neg")->forward[TD_CPU](call);
-	if (++n_fragile % 5 == 0 && td_shape_count(call->out[0].shape))
-		*(float *)call->out[0].data += 1;
-}
-
-void random_rows_break(bool broken)
-{
-	fragile = *td__op_find("neg");
-	if (broken)
-		fragile.forward[TD_CPU] = fragile_forward;
-}
-
-static td_value *do_fragile(td_ctx *c, const struct random_arguments *a)
-{
-	return td_apply(c, &fragile, NULL, a->x, 1);
-}
-
 static td_value *do_cast(td_ctx *c, const struct random_arguments *a)
 {
 	return td_cast(c, td_cast(c, a->x[0], a->n[0] & 1 ? TD_I32 : TD_F64), TD_F32);
 }
 
-/* ---- Control flow and functions of one's own --------------------------------------------------------------------- */
-
-static void then_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+static td_value *do_pow(td_ctx *c, const struct random_arguments *a)
 {
-	(void)arg;
-	out[0] = td_mul(c, td_tanh(c, in[0]), in[1]);
+	return td_pow(c, td_shift_by(c, td_abs(c, a->x[0]), 0.5), td_tanh(c, a->x[1]));
 }
 
-static void otherwise_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+static td_value *do_pow_by(td_ctx *c, const struct random_arguments *a)
 {
-	(void)arg;
-	out[0] = td_add(c, td_mul(c, in[0], in[1]), in[0]);
+	return td_pow_by(c, td_shift_by(c, td_abs(c, a->x[0]), 0.5), (double)(a->n[0] % 4) - 1.5);
 }
 
-static void test_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+static td_value *do_remainder(td_ctx *c, const struct random_arguments *a)
 {
-	(void)arg;
-	out[0] = td_cast(c, in[0], TD_I32);
+	return td_remainder(c, a->x[0], td_shift_by(c, td_abs(c, a->x[1]), 0.5));
 }
 
-static void loop_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+static td_value *do_rsqrt(td_ctx *c, const struct random_arguments *a)
 {
-	(void)arg;
-	out[0] = td_shift_by(c, in[0], -1);
-	out[1] = td_tanh(c, td_add(c, td_mul(c, in[1], in[2]), in[1]));
+	return td_rsqrt(c, td_shift_by(c, td_square(c, a->x[0]), 0.5));
 }
 
-static struct {
-	td_function *then, *otherwise;
-	td_loop loop;
-} flow; /* the program's; they outlive its graphs */
-
-void random_flow_init(void)
+static td_value *do_reciprocal(td_ctx *c, const struct random_arguments *a)
 {
-	flow.then = td_function_create("then", then_body, NULL, 2, 1, 0);
-	flow.otherwise = td_function_create("otherwise", otherwise_body, NULL, 2, 1, 0);
-	flow.loop = (td_loop){ .test = td_function_create("test", test_body, NULL, 3, 1, 0),
-		.body = td_function_create("body", loop_body, NULL, 3, 2, 0),
-		.n_vars = 2,
-		.n_constants = 1,
-		.most = 4 };
+	return td_reciprocal(c, td_shift_by(c, td_square(c, a->x[0]), 0.5));
 }
 
-void random_flow_release(void)
+static td_value *do_expm1(td_ctx *c, const struct random_arguments *a)
 {
-	td_function_free(flow.then);
-	td_function_free(flow.otherwise);
-	td_function_free(flow.loop.test);
-	td_function_free(flow.loop.body);
+	return td_expm1(c, td_tanh(c, a->x[0]));
 }
 
-/* A scalar that depends on the data: 0 or more. */
-static td_value *count_of(td_ctx *c, const struct random_arguments *a, double most)
+static td_value *do_log1p(td_ctx *c, const struct random_arguments *a)
 {
-	return td_detach(c, td_clamp(c, td_floor(c, td_sum(c, td_abs(c, a->x[2]), TD_ALL_AXES, false)), 0, most));
+	return td_log1p(c, td_abs(c, a->x[0]));
 }
 
-static td_value *do_cond(td_ctx *c, const struct random_arguments *a)
+static td_value *do_elu(td_ctx *c, const struct random_arguments *a)
 {
-	td_value *out,
-		*less = td_less(c, td_sum(c, a->x[2], TD_ALL_AXES, false), td_sum(c, a->x[0], TD_ALL_AXES, false));
-
-	return td_cond(c, less, flow.then, flow.otherwise, a->x, 2, &out) ? NULL : out;
+	return td_elu(c, a->x[0], 0.7);
 }
 
-static td_value *do_while(td_ctx *c, const struct random_arguments *a)
+static td_value *do_std(td_ctx *c, const struct random_arguments *a)
 {
-	td_value *out[2];
-
-	return td_while(c, &flow.loop, (td_value *[]){ count_of(c, a, 4), a->x[0] }, &a->x[1], out) ? NULL : out[1];
+	return td_std(c, td_concat(c, a->x[0], a->x[0], inner_axis(a)), axes_of(a), 0, a->n[2] & 1);
 }
 
-static td_value *custom_forward(td_ctx *c, void *arg, td_value *const *in, int n_in)
+static td_value *do_lerp(td_ctx *c, const struct random_arguments *a)
 {
-	(void)arg;
-	(void)n_in;
-	return td_mul(c, in[0], td_sigmoid(c, in[1]));
+	return td_lerp(c, a->x[0], a->x[1], td_sigmoid(c, a->x[2]));
 }
 
-static void custom_backward(
-	td_ctx *c, void *arg, td_value *const *in, int n_in, td_value *y, td_value *dy, td_value **dx)
+static td_value *do_expand_like(td_ctx *c, const struct random_arguments *a)
 {
-	(void)arg;
-	(void)n_in;
-	(void)y;
-	dx[0] = td_sum_like(c, td_mul(c, dy, td_sigmoid(c, in[1])), in[0]);
+	return td_expand_like(c, a->x[0], a->x[1]);
 }
 
-static td_value *do_custom(td_ctx *c, const struct random_arguments *a)
+static td_value *do_zeros_like(td_ctx *c, const struct random_arguments *a)
 {
-	static const td_custom f = { "gate", custom_forward, custom_backward, NULL };
-
-	return td_custom_call(c, &f, a->x, 2);
+	return td_add(c, td_zeros_like(c, a->x[0]), a->x[1]);
 }
 
-#define ROW(name)                                                                                                      \
-	{                                                                                                              \
-#name, do_##name                                                                                       \
+static td_value *do_unsqueeze(td_ctx *c, const struct random_arguments *a)
+{
+	return td_unsqueeze(c, a->x[0], (int)a->n[0] % (td_shape_of(a->x[0])->rank + 1));
+}
+
+static td_value *do_squeeze(td_ctx *c, const struct random_arguments *a)
+{
+	int axis = axis_of(a, 0);
+
+	return td_squeeze(c, td_mean(c, a->x[0], 1u << axis, true), axis);
+}
+
+static td_value *do_unflatten(td_ctx *c, const struct random_arguments *a)
+{
+	return td_unflatten(c, a->x[0], inner_axis(a), (int64_t[]){ 2, -1 }, 2);
+}
+
+static td_value *do_pixel_shuffle(td_ctx *c, const struct random_arguments *a)
+{
+	td_value *x = of_rank(a, 4, LEAF_IMAGES), *y = td_pixel_shuffle(c, td_concat(c, x, td_sin(c, x), 1), 2);
+
+	return a->n[0] & 1 ? y : td_pixel_unshuffle(c, td_tanh(c, y), 2);
+}
+
+static td_value *do_slice_step(td_ctx *c, const struct random_arguments *a)
+{
+	return td_slice_step(c, a->x[0], inner_axis(a), a->n[1] % 2, TD_SIZE_END, 2);
+}
+
+static td_value *do_select(td_ctx *c, const struct random_arguments *a)
+{
+	return td_select(c, a->x[0], inner_axis(a), (int64_t)(a->n[1] % 3) - 1);
+}
+
+static td_value *do_stack(td_ctx *c, const struct random_arguments *a)
+{
+	td_value *const parts[3] = { a->x[0], td_sin(c, a->x[0]), a->n[1] & 1 ? a->x[1] : a->x[0] };
+
+	return td_stack(c, parts, 3, (int)a->n[0] % (td_shape_of(a->x[0])->rank + 1));
+}
+
+static td_value *do_concat_all(td_ctx *c, const struct random_arguments *a)
+{
+	td_value *const parts[3] = { a->x[0], td_sin(c, a->x[0]), a->n[1] & 1 ? a->x[1] : a->x[0] };
+
+	return td_concat_all(c, parts, 3, inner_axis(a));
+}
+
+/* Two of the parts, so that one is read by nobody now and then. */
+static td_value *do_chunk(td_ctx *c, const struct random_arguments *a)
+{
+	td_value *parts[2] = { 0 };
+
+	td_chunk(c, a->x[0], 2, inner_axis(a), parts);
+	return a->n[1] & 1 ? parts[a->n[2] & 1] : td_concat(c, parts[1], parts[0], inner_axis(a));
+}
+
+/* Inner sizes: what is reflected is no batch, whose size may be 1. */
+static td_value *do_pad_edges(td_ctx *c, const struct random_arguments *a)
+{
+	static const td_pad_mode modes[] = { TD_PAD_REFLECT, TD_PAD_REPLICATE, TD_PAD_CIRCULAR };
+
+	return td_pad(c, a->x[0], (int64_t[]){ a->n[0] % 3, a->n[1] % 2 }, 1, modes[a->n[2] % TD_COUNT(modes)], 0);
+}
+
+static td_value *do_triangle(td_ctx *c, const struct random_arguments *a)
+{
+	int64_t diagonal = (int64_t)(a->n[1] % 3) - 1;
+
+	return a->n[0] & 1 ? td_tril(c, a->x[0], diagonal) : td_triu(c, a->x[0], diagonal);
+}
+
+static td_value *do_arange_like(td_ctx *c, const struct random_arguments *a)
+{
+	return td_add(c, td_arange_like(c, a->x[0], axis_of(a, 0), TD_F32, -1, 0.5), a->x[1]);
+}
+
+/* What is random has its stream by its place in the program. */
+static td_value *do_random_like(td_ctx *c, const struct random_arguments *a)
+{
+	switch (a->n[0] % 4) {
+	case 0: return td_uniform_like(c, a->x[0], -1, 2);
+	case 1: return td_normal_like(c, a->x[0], 0.5, 2);
+	case 2: return td_mul(c, a->x[0], td_bernoulli(c, td_sigmoid(c, a->x[0])));
+	default: return td_cast(c, td_randperm_like(c, a->x[0]), TD_F32);
 	}
-const struct random_row random_rows[] = {
-	ROW(fragile),
-	ROW(abs),
-	ROW(square),
-	ROW(relu),
-	ROW(sigmoid),
-	ROW(tanh),
-	ROW(softplus),
-	ROW(silu),
-	ROW(sin),
-	ROW(cos),
-	ROW(erf),
-	ROW(floor),
-	ROW(sign),
-	ROW(detach),
-	ROW(ones_like),
-	ROW(sum_squares),
-	ROW(add),
-	ROW(sub),
-	ROW(mul),
-	ROW(div),
-	ROW(maximum),
-	ROW(minimum),
-	ROW(outer),
-	ROW(sum),
-	ROW(mean),
-	ROW(max),
-	ROW(min),
-	ROW(prod),
-	ROW(logsumexp),
-	ROW(exp),
-	ROW(log),
-	ROW(sqrt),
-	ROW(gelu),
-	ROW(leaky_relu),
-	ROW(clamp),
-	ROW(where),
-	ROW(softmax),
-	ROW(var),
-	ROW(norm),
-	ROW(cumsum),
-	ROW(matmul),
-	ROW(linear),
-	ROW(conv2d),
-	ROW(max_pool),
-	ROW(avg_pool),
-	ROW(adaptive_pool),
-	ROW(layer_norm),
-	ROW(dropout),
-	ROW(flatten),
-	ROW(reorder),
-	ROW(transpose),
-	ROW(reshape_like),
-	ROW(concat),
-	ROW(slice),
-	ROW(roll),
-	ROW(flip),
-	ROW(pad),
-	ROW(cross_entropy),
-	ROW(cast),
-	ROW(cond),
-	ROW(while),
-	ROW(custom),
+}
+
+/* float64 in between. */
+static td_value *do_double(td_ctx *c, const struct random_arguments *a)
+{
+	td_value *x = td_cast(c, a->x[0], TD_F64), *y = td_cast(c, a->x[1], TD_F64);
+
+	return td_cast(
+		c, a->n[0] & 1 ? td_mul(c, td_tanh(c, x), y) : td_matmul(c, x, y, a->n[1] & 1, a->n[2] & 1), TD_F32);
+}
+
+static const struct random_row rows[] = {
+	RANDOM_ROW(neg),
+	RANDOM_ROW(ceil),
+	RANDOM_ROW(round),
+	RANDOM_ROW(abs),
+	RANDOM_ROW(square),
+	RANDOM_ROW(relu),
+	RANDOM_ROW(sigmoid),
+	RANDOM_ROW(tanh),
+	RANDOM_ROW(softplus),
+	RANDOM_ROW(silu),
+	RANDOM_ROW(sin),
+	RANDOM_ROW(cos),
+	RANDOM_ROW(erf),
+	RANDOM_ROW(floor),
+	RANDOM_ROW(sign),
+	RANDOM_ROW(detach),
+	RANDOM_ROW(ones_like),
+	RANDOM_ROW(sum_squares),
+	RANDOM_ROW(add),
+	RANDOM_ROW(sub),
+	RANDOM_ROW(mul),
+	RANDOM_ROW(div),
+	RANDOM_ROW(maximum),
+	RANDOM_ROW(minimum),
+	RANDOM_ROW(outer),
+	RANDOM_ROW(sum),
+	RANDOM_ROW(mean),
+	RANDOM_ROW(max),
+	RANDOM_ROW(min),
+	RANDOM_ROW(prod),
+	RANDOM_ROW(logsumexp),
+	RANDOM_ROW(exp),
+	RANDOM_ROW(log),
+	RANDOM_ROW(sqrt),
+	RANDOM_ROW(gelu),
+	RANDOM_ROW(leaky_relu),
+	RANDOM_ROW(clamp),
+	RANDOM_ROW(where),
+	RANDOM_ROW(softmax),
+	RANDOM_ROW(var),
+	RANDOM_ROW(norm),
+	RANDOM_ROW(cumsum),
+	RANDOM_ROW(matmul),
+	RANDOM_ROW(linear),
+	RANDOM_ROW(flatten),
+	RANDOM_ROW(reorder),
+	RANDOM_ROW(transpose),
+	RANDOM_ROW(reshape_like),
+	RANDOM_ROW(concat),
+	RANDOM_ROW(slice),
+	RANDOM_ROW(roll),
+	RANDOM_ROW(flip),
+	RANDOM_ROW(pad),
+	RANDOM_ROW(cast),
+	RANDOM_ROW(pow),
+	RANDOM_ROW(pow_by),
+	RANDOM_ROW(remainder),
+	RANDOM_ROW(rsqrt),
+	RANDOM_ROW(reciprocal),
+	RANDOM_ROW(expm1),
+	RANDOM_ROW(log1p),
+	RANDOM_ROW(elu),
+	RANDOM_ROW(std),
+	RANDOM_ROW(lerp),
+	RANDOM_ROW(expand_like),
+	RANDOM_ROW(zeros_like),
+	RANDOM_ROW(unsqueeze),
+	RANDOM_ROW(squeeze),
+	RANDOM_ROW(unflatten),
+	RANDOM_ROW(pixel_shuffle),
+	RANDOM_ROW(slice_step),
+	RANDOM_ROW(select),
+	RANDOM_ROW(stack),
+	RANDOM_ROW(concat_all),
+	RANDOM_ROW(chunk),
+	RANDOM_ROW(pad_edges),
+	RANDOM_ROW(triangle),
+	RANDOM_ROW(arange_like),
+	RANDOM_ROW(random_like),
+	RANDOM_ROW(double),
 };
-const int random_n_rows = TD_COUNT(random_rows);
+const struct random_group random_elements = { rows, TD_COUNT(rows) };
+
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
+
+static const struct random_group *const groups[] = { &random_elements, &random_choices, &random_layers, &random_flow };
+
+int random_n_rows(void)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < TD_COUNT(groups); i++)
+		n += groups[i]->n;
+	TD_ASSERT(n <= RANDOM_ROWS_MOST);
+	return n;
+}
+
+const struct random_row *random_row(int k)
+{
+	size_t i = 0;
+
+	for (; k >= groups[i]->n; i++)
+		k -= groups[i]->n;
+	return &groups[i]->rows[k];
+}
