@@ -41,3 +41,29 @@ static const struct opt_type *const types[] = { &nn_linear.type, &nn_conv2d.type
 	&nn_residual.type, &nn_branches.type };
 
 const struct opt_family nn_layers = { .name = "layer", .types = types, .n_types = TD_COUNT(types), .common = &common };
+
+static const struct {
+	int rank;
+	const char *axes, *shape; /* SHAPE: of one sample */
+	const char *twin; /* what a layer is called that does the same to rows, or to images; NULL: there is none */
+} forms[] = {
+	[NN_IMAGES] = { 4, "images [N, C, H, W]", "[C, H, W]", "1d" },
+	[NN_ROWS] = { 3, "rows [N, C, L]", "[C, L]", "2d" },
+	[NN_SEQUENCES] = { 3, "sequences [N, T, features]", "[steps, features]", NULL },
+};
+
+bool nn_takes(struct nn_builder *b, const struct nn_layer *l, int i, enum nn_form form)
+{
+	int rank = l->in[i].rank, other = form == NN_IMAGES ? 3 : 4;
+	char in[TD_SHAPE_TEXT], fix[80] = "";
+
+	if (rank == forms[form].rank)
+		return true;
+	if (rank == 2 && nn_input_layer(b, l, i))
+		snprintf(fix, sizeof fix, "put it before \"flatten\" and \"linear\", or ");
+	else if (rank == other && forms[form].twin)
+		snprintf(fix, sizeof fix, "use the layer whose name ends in \"%s\", or ", forms[form].twin);
+	return nn_refuse(b, l, "%s takes %s, but gets %s from %s; %sput a \"reshape\" to %s before it",
+		l->type->type.name, forms[form].axes, td_shape_text(&l->in[i], in), nn_source(b, l, i), fix,
+		forms[form].shape);
+}

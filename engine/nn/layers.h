@@ -103,6 +103,11 @@ static inline int nn_axis(int64_t axis, int rank)
 	return a >= 0 && a < rank ? (int)a : -1;
 }
 
+/* What the axes of an input are to a layer: [N, C, H, W], [N, C, L], [N, T, features]. */
+enum nn_form { NN_IMAGES, NN_ROWS, NN_SEQUENCES };
+/* False, with a fault: input I of L has not as many axes as FORM. */
+bool nn_takes(struct nn_builder *b, const struct nn_layer *l, int i, enum nn_form form);
+
 struct nn_concat_options {
 	int64_t dim;
 };

@@ -320,10 +320,13 @@ static bool glu_build(struct nn_builder *b, struct nn_layer *l)
 	int axis = glu_axis(l);
 	char in[TD_SHAPE_TEXT];
 
-	return (axis > 0 && l->in[0].dim[axis] % 2 == 0) ||
-	       nn_refuse(b, l, "glu: %s from %s has no axis %lld behind the batch whose size is even",
-		       td_shape_text(&l->in[0], in), nn_source(b, l, 0),
-		       (long long)((const struct glu_options *)l->options)->dim);
+	if (axis < 1)
+		return nn_refuse(b, l, "glu: %s from %s has no axis %lld behind the batch, axis 0",
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0),
+			(long long)((const struct glu_options *)l->options)->dim);
+	return l->in[0].dim[axis] % 2 == 0 ||
+	       nn_refuse(b, l, "glu halves axis %d, but that of %s from %s has %lld elements; make them an even number",
+		       axis, td_shape_text(&l->in[0], in), nn_source(b, l, 0), (long long)l->in[0].dim[axis]);
 }
 
 static td_value *glu_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)

@@ -164,12 +164,12 @@ static bool multihead_attention_build(struct nn_builder *b, struct nn_layer *l)
 	struct attention a;
 
 	for (int i = 0; i < l->n_inputs; i++)
-		if (l->in[i].rank != 3)
-			return nn_refuse(b, l,
-				"multihead_attention takes sequences [N, T, features], but gets %s from %s",
-				td_shape_text(&l->in[i], in), nn_source(b, l, i));
+		if (!nn_takes(b, l, i, NN_SEQUENCES))
+			return false;
 	if (l->in[part_of(l, 1)].dim[1] != l->in[part_of(l, 2)].dim[1])
-		return nn_refuse(b, l, "multihead_attention: keys %s and values %s differ in their number of steps",
+		return nn_refuse(b, l,
+			"multihead_attention: keys %s and values %s differ in their number of steps (axis 1); "
+			"take both from layers that keep the steps",
 			td_shape_text(&l->in[part_of(l, 1)], in), td_shape_text(&l->in[part_of(l, 2)], other));
 	a = multihead(l);
 	return nn_expect(b, l, 0, "embed_dim", o->embed_dim, a.width) &&
@@ -294,13 +294,10 @@ static bool declare_norm(struct nn_builder *b, struct nn_layer *l, const char *p
 static bool transformer_encoder_layer_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct transformer_encoder_layer_options *o = l->options;
-	char in[TD_SHAPE_TEXT];
 	struct attention a;
 
-	if (l->in[0].rank != 3)
-		return nn_refuse(b, l,
-			"transformer_encoder_layer takes sequences [N, T, features], but gets %s from %s",
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	if (!nn_takes(b, l, 0, NN_SEQUENCES))
+		return false;
 	a = encoder_attention(l);
 	return nn_expect(b, l, 0, "d_model", o->d_model, a.width) && heads_fit(b, l, "nhead", a.heads, a.width) &&
 	       nn_lengths_fit(b, l, 0) && declare_attention(b, l, "self_attn.", &a) &&
@@ -411,20 +408,12 @@ static const struct opt positional_embedding_opts[] = {
 		"Initial rows; the default is that of torch.nn.Embedding: standard normal."),
 };
 
-static bool takes_steps(struct nn_builder *b, const struct nn_layer *l)
-{
-	char in[TD_SHAPE_TEXT];
-
-	return l->in[0].rank == 3 || nn_refuse(b, l, "%s takes sequences [N, T, features], but gets %s from %s",
-					     l->type->type.name, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-}
-
 static bool positional_embedding_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct positional_embedding_options *o = l->options;
 	int64_t steps = l->in[0].dim[1], rows = o->num_embeddings ? o->num_embeddings : steps;
 
-	if (!takes_steps(b, l))
+	if (!nn_takes(b, l, 0, NN_SEQUENCES))
 		return false;
 	if (rows < steps)
 		return nn_refuse(b, l,
@@ -463,7 +452,7 @@ const struct nn_layer_type nn_positional_embedding = {
 
 static bool positional_encoding_build(struct nn_builder *b, struct nn_layer *l)
 {
-	return takes_steps(b, l);
+	return nn_takes(b, l, 0, NN_SEQUENCES);
 }
 
 static td_value *positional_encoding_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)

@@ -48,8 +48,9 @@ static bool window_fits(struct nn_builder *b, const struct nn_layer *l, struct w
 	td_shape_text(&l->in[0], in);
 	if (w->channels % w->groups || w->filters % w->groups)
 		return nn_refuse(b, l,
-			"%s: groups %lld does not divide the %lld channels of the input %s from %s and the %lld "
-			"out_channels",
+			"%s: groups %lld does not divide the %lld channels of %s from %s and its %lld "
+			"out_channels; "
+			"take a divisor of both, or other out_channels",
 			op, (long long)w->groups, (long long)w->channels, in, nn_source(b, l, 0),
 			(long long)w->filters);
 	for (int i = 2 - axes; i < 2; i++) {
@@ -143,14 +144,9 @@ static bool conv2d_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct conv2d_options *o = l->options;
 	struct window w = conv2d_window(l);
-	char in[TD_SHAPE_TEXT];
 
-	if (l->in[0].rank != 4)
-		return nn_refuse(b, l,
-			"conv2d takes images [N, C, H, W], but gets %s from %s; put it before \"flatten\" and "
-			"\"linear\"",
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	if (!nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) || !window_fits(b, l, &w, 2))
+	if (!nn_takes(b, l, 0, NN_IMAGES) || !nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) ||
+		!window_fits(b, l, &w, 2))
 		return false;
 	td_shape weight =
 		td_shape_make(TD_F32, 4, o->out_channels, w.channels / w.groups, o->kernel_size[0], o->kernel_size[1]);
@@ -256,15 +252,9 @@ static bool conv1d_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct conv1d_options *o = l->options;
 	struct window w = conv1d_window(l);
-	char in[TD_SHAPE_TEXT];
 
-	if (l->in[0].rank != 3)
-		return nn_refuse(b, l,
-			"conv1d takes [N, C, L], but gets %s from %s; after \"embedding\" put {\"type\": "
-			"\"transpose\", \"dim0\": 1, "
-			"\"dim1\": 2} before it",
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	if (!nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) || !window_fits(b, l, &w, 1))
+	if (!nn_takes(b, l, 0, NN_ROWS) || !nn_expect(b, l, 0, "in_channels", o->in_channels, w.channels) ||
+		!window_fits(b, l, &w, 1))
 		return false;
 	td_shape weight = td_shape_make(TD_F32, 3, o->out_channels, w.channels / w.groups, o->kernel_size);
 	return declare_filters(b, l, &w, &weight, o->bias, &o->init, &o->bias_init);

@@ -103,15 +103,14 @@ static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	td_shape_text(&l->in[0], in);
-	if (l->in[0].rank != 2 + axes)
-		return nn_refuse(b, l, "%s takes %s, but gets %s from %s; put a \"reshape\" before it", op,
-			axes == 1 ? "[N, C, L]" : "images [N, C, H, W]", in, nn_source(b, l, 0));
-	if (!nn_expect(b, l, 0, "in_channels", o.in_channels, l->in[0].dim[1]))
+	if (!nn_takes(b, l, 0, axes == 1 ? NN_ROWS : NN_IMAGES) ||
+		!nn_expect(b, l, 0, "in_channels", o.in_channels, l->in[0].dim[1]))
 		return false;
 	if (l->in[0].dim[1] % o.groups || o.out_channels % o.groups)
 		return nn_refuse(b, l,
-			"%s: groups %lld does not divide the %lld channels of the input %s from %s and the %lld "
-			"out_channels",
+			"%s: groups %lld does not divide the %lld channels of %s from %s and its %lld "
+			"out_channels; "
+			"take a divisor of both, or other out_channels",
 			op, (long long)o.groups, (long long)l->in[0].dim[1], in, nn_source(b, l, 0),
 			(long long)o.out_channels);
 	for (int i = 2 - axes; i < 2; i++) {
@@ -119,8 +118,10 @@ static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 				o.output_padding[i] + 1;
 
 		if (o.output_padding[i] >= o.stride[i])
-			return nn_refuse(b, l, "%s: output_padding %lld must be less than the stride, %lld", op,
-				(long long)o.output_padding[i], (long long)o.stride[i]);
+			return nn_refuse(b, l,
+				"%s: output_padding %lld must be less than the stride, %lld; leave it out, or use a "
+				"larger stride",
+				op, (long long)o.output_padding[i], (long long)o.stride[i]);
 		if (whole <= 2 * o.padding[i])
 			return nn_refuse(b, l,
 				"%s: padding %lld on both sides leaves nothing of an output of %lld (%s from %s); use "

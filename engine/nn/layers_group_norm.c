@@ -42,7 +42,9 @@ static bool group_norm_build(struct nn_builder *b, struct nn_layer *l)
 	if (l->in[0].rank < 2)
 		return nn_refuse(b, l, "group_norm takes [N, C, ...], but gets %s from %s", in, nn_source(b, l, 0));
 	if (l->in[0].dim[1] % o->num_groups)
-		return nn_refuse(b, l, "group_norm: num_groups %lld does not divide the %lld channels of %s from %s",
+		return nn_refuse(b, l,
+			"group_norm: num_groups %lld does not divide the %lld channels of %s from %s; use a divisor of "
+			"them",
 			(long long)o->num_groups, (long long)l->in[0].dim[1], in, nn_source(b, l, 0));
 	return !o->affine || declare_affine(b, l);
 }
@@ -103,9 +105,8 @@ static bool instance_norm_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	td_shape_text(&l->in[0], in);
-	if (l->in[0].rank != rank)
-		return nn_refuse(b, l, "%s takes %s, but gets %s from %s", l->type->type.name,
-			rank == 3 ? "[N, C, L]" : "images [N, C, H, W]", in, nn_source(b, l, 0));
+	if (!nn_takes(b, l, 0, rank == 3 ? NN_ROWS : NN_IMAGES))
+		return false;
 	if (l->in[0].dim[2] * (rank == 4 ? l->in[0].dim[3] : 1) == 1)
 		return nn_refuse(b, l,
 			"%s needs more than one value in each channel of a sample, and %s from %s has one; use "

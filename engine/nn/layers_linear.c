@@ -94,7 +94,9 @@ static bool embedding_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	if (l->in[0].dtype != TD_I64)
-		return nn_refuse(b, l, "embedding takes tokens, int64, but gets %s from %s; text has tokens",
+		return nn_refuse(b, l,
+			"embedding takes tokens, int64, but gets %s from %s; numbers need none: leave it out, or use "
+			"\"linear\"",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 	if (!rows)
 		return nn_refuse(b, l,

@@ -32,9 +32,8 @@ static bool pad2d_build(struct nn_builder *b, struct nn_layer *l)
 
 	td_shape_text(&l->in[0], in);
 	sides_of(l, sides);
-	if (l->in[0].rank != 4)
-		return nn_refuse(b, l, "%s takes images [N, C, H, W], but gets %s from %s", l->type->type.name, in,
-			nn_source(b, l, 0));
+	if (!nn_takes(b, l, 0, NN_IMAGES))
+		return false;
 	for (int i = 0; i < 4 && mode_of(l) == TD_PAD_REFLECT; i++) {
 		int64_t size = l->in[0].dim[i < 2 ? 3 : 2];
 

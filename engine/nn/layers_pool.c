@@ -98,9 +98,8 @@ static bool pool_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	td_shape_text(&l->in[0], in);
-	if (l->in[0].rank != 2 + axes)
-		return nn_refuse(b, l, "%s takes %s, but gets %s from %s; put it before \"flatten\" and \"linear\"", op,
-			axes == 1 ? "[N, C, L]" : "images [N, C, H, W]", in, nn_source(b, l, 0));
+	if (!nn_takes(b, l, 0, axes == 1 ? NN_ROWS : NN_IMAGES))
+		return false;
 	for (int i = 2 - axes; i < 2; i++) {
 		int64_t size = l->in[0].dim[axes + i] + 2 * w.padding[i],
 			reach = (w.kernel_size[i] - 1) * w.dilation[i] + 1;
@@ -217,12 +216,7 @@ static bool means_cells(const struct nn_layer *l)
 
 static bool adaptive_build(struct nn_builder *b, struct nn_layer *l)
 {
-	char in[TD_SHAPE_TEXT];
-
-	return l->in[0].rank == (has_row_cells(l) ? 3 : 4) ||
-	       nn_refuse(b, l, "%s takes %s, but gets %s from %s; put it before \"flatten\" and \"linear\"",
-		       l->type->type.name, has_row_cells(l) ? "[N, C, L]" : "images [N, C, H, W]",
-		       td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+	return nn_takes(b, l, 0, has_row_cells(l) ? NN_ROWS : NN_IMAGES);
 }
 
 static td_value *adaptive_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -282,7 +276,10 @@ static bool global_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	return l->in[0].rank == 3 || l->in[0].rank == 4 ||
-	       nn_refuse(b, l, "%s takes images [N, C, H, W] or rows [N, C, L], but gets %s from %s",
+	       nn_refuse(b, l,
+		       "%s takes images [N, C, H, W] or rows [N, C, L], but gets %s from %s; put it before \"flatten\" "
+		       "and "
+		       "\"linear\", or leave it out",
 		       l->type->type.name, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 }
 

@@ -88,12 +88,9 @@ static bool declare_direction(struct nn_builder *b, struct nn_layer *l, int64_t 
 static bool recurrent_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct recurrent_options *o = l->options;
-	char in[TD_SHAPE_TEXT];
 
-	if (l->in[0].rank != 3)
-		return nn_refuse(b, l, "%s takes sequences [N, T, features], but gets %s from %s", l->type->type.name,
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	if (!nn_expect(b, l, 0, "input_size", o->input_size, l->in[0].dim[2]) || !nn_lengths_fit(b, l, 0))
+	if (!nn_takes(b, l, 0, NN_SEQUENCES) || !nn_expect(b, l, 0, "input_size", o->input_size, l->in[0].dim[2]) ||
+		!nn_lengths_fit(b, l, 0))
 		return false;
 	for (int k = 0; k < o->num_layers; k++)
 		for (int d = 0; d < directions_of(l); d++)
@@ -199,12 +196,7 @@ RECURRENT(gru, recurrent_opts, "Gated recurrent units over the steps of [N, T, f
 
 static bool sequence_mean_build(struct nn_builder *b, struct nn_layer *l)
 {
-	char in[TD_SHAPE_TEXT];
-
-	if (l->in[0].rank != 3)
-		return nn_refuse(b, l, "sequence_mean takes sequences [N, T, features], but gets %s from %s",
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
-	return nn_lengths_fit(b, l, 0);
+	return nn_takes(b, l, 0, NN_SEQUENCES) && nn_lengths_fit(b, l, 0);
 }
 
 static td_value *sequence_mean_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)

@@ -124,8 +124,10 @@ static bool sizes_hold(struct nn_builder *b, struct nn_layer *l, const struct op
 	if (left > 1)
 		return nn_refuse(b, l, "%s: %d sizes are -1; at most one can be what is left", type, left);
 	if (left ? count % given : count != given)
-		return nn_refuse(b, l, "%s: of %s from %s it gets %lld elements, which do not fill a shape of %lld",
-			type, td_shape_text(&l->in[0], in), nn_source(b, l, 0), (long long)count, (long long)given);
+		return nn_refuse(b, l,
+			"%s: the sizes make %lld elements, but %s from %s has %lld to fill them in each sample; %s",
+			type, (long long)given, td_shape_text(&l->in[0], in), nn_source(b, l, 0), (long long)count,
+			left ? "use sizes that divide them" : "make both equal, or one size -1");
 	return true;
 }
 
@@ -272,23 +274,72 @@ const struct nn_layer_type nn_transpose = {
 	.call = transpose_call,
 };
 
+/* ---- What layers with several inputs say ------------------------------------------------------------------------- */
+
+static const char *axis_name(int rank, int axis, char room[16])
+{
+	static const char *const image[] = { "batch", "channels", "height", "width" };
+
+	if (rank == 4)
+		return image[axis];
+	if (rank == 2)
+		return axis ? "features" : image[0];
+	snprintf(room, 16, "axis %d", axis);
+	return room;
+}
+
+#define DIFFERENCE_TEXT 200
+
+/* How A and B differ but for axis BUT_FOR: "channels (8 and 1) and width (26 and 24)". */
+static const char *difference(const td_shape *a, const td_shape *b, int but_for, char out[DIFFERENCE_TEXT])
+{
+	char room[16];
+	size_t n = 0;
+
+	if (a->rank != b->rank) {
+		snprintf(out, DIFFERENCE_TEXT, "the number of axes (%d and %d)", a->rank, b->rank);
+		return out;
+	}
+	*out = '\0';
+	for (int i = 0; i < a->rank && n < DIFFERENCE_TEXT; i++)
+		if (i != but_for && a->dim[i] != b->dim[i])
+			n += (size_t)snprintf(out + n, DIFFERENCE_TEXT - n, "%s%s (%lld and %lld)", n ? " and " : "",
+				axis_name(a->rank, i, room), (long long)a->dim[i], (long long)b->dim[i]);
+	return out;
+}
+
+/* What makes B like A. */
+static const char *remedy(const td_shape *a, const td_shape *b)
+{
+	if (a->rank != b->rank)
+		return "bring one of them to the axes of the other with \"reshape\" or \"flatten\"";
+	if (a->rank != 4)
+		return "a \"linear\" changes the last axis (in a residual, as its \"shortcut\")";
+	if (a->dim[2] != b->dim[2] || a->dim[3] != b->dim[3])
+		return "let both shrink the image alike: \"padding\": \"same\" keeps height and width, equal strides "
+		       "divide them "
+		       "equally";
+	return "a conv2d of kernel_size 1 changes the channels (in a residual, as its \"shortcut\")";
+}
+
+/* Fault: inputs 0 and I of L, which does WHAT, differ in more than axis BUT_FOR. */
+static bool refuse_difference(struct nn_builder *b, const struct nn_layer *l, int i, int but_for, const char *what)
+{
+	char first[TD_SHAPE_TEXT], other[TD_SHAPE_TEXT], source[NN_NAME], how[DIFFERENCE_TEXT];
+
+	snprintf(source, sizeof source, "%s", nn_source(b, l, 0));
+	return nn_refuse(b, l, "%s: %s from %s and %s from %s differ in %s; %s", what, td_shape_text(&l->in[0], first),
+		source, td_shape_text(&l->in[i], other), nn_source(b, l, i),
+		difference(&l->in[0], &l->in[i], but_for, how), remedy(&l->in[0], &l->in[i]));
+}
+
 /* ---- add: the sum of several inputs ------------------------------------------------------------------------------ */
 
 static bool add_build(struct nn_builder *b, struct nn_layer *l)
 {
-	char first[TD_SHAPE_TEXT], other[TD_SHAPE_TEXT], source[NN_NAME];
-
-	for (int i = 1; i < l->n_inputs; i++) {
-		if (td_shape_same(&l->in[0], &l->in[i]))
-			continue;
-		snprintf(source, sizeof source, "%s", nn_source(b, l, 0));
-		return nn_refuse(b, l,
-			"%s: %s from %s and %s from %s have different shapes; bring one of them to the shape of the "
-			"other, for "
-			"example with a conv2d of kernel_size 1 (in a residual, as its \"shortcut\")",
-			l->type->type.name, td_shape_text(&l->in[0], first), source, td_shape_text(&l->in[i], other),
-			nn_source(b, l, i));
-	}
+	for (int i = 1; i < l->n_inputs; i++)
+		if (!td_shape_same(&l->in[0], &l->in[i]))
+			return refuse_difference(b, l, i, -1, l->type->type.name);
 	return true;
 }
 
@@ -334,22 +385,22 @@ static int concat_axis(const struct nn_layer *l)
 
 static bool concat_build(struct nn_builder *b, struct nn_layer *l)
 {
-	char first[TD_SHAPE_TEXT], other[TD_SHAPE_TEXT], source[NN_NAME];
 	int axis = concat_axis(l);
+	char text[TD_SHAPE_TEXT], name[16], what[64];
 
 	if (axis < 1)
-		return nn_refuse(b, l, "concat: %s from %s has no such axis behind the batch, axis 0",
-			td_shape_text(&l->in[0], first), nn_source(b, l, 0));
+		return nn_refuse(b, l, "concat: %s from %s has no axis %lld behind the batch, axis 0",
+			td_shape_text(&l->in[0], text), nn_source(b, l, 0),
+			(long long)((const struct nn_concat_options *)l->options)->dim);
 	for (int i = 1; i < l->n_inputs; i++) {
 		td_shape fitting = l->in[0];
 
 		fitting.dim[axis] = l->in[i].dim[axis];
 		if (td_shape_same(&fitting, &l->in[i]))
 			continue;
-		snprintf(source, sizeof source, "%s", nn_source(b, l, 0));
-		return nn_refuse(b, l, "%s: %s from %s and %s from %s differ in more than axis %d", l->type->type.name,
-			td_shape_text(&l->in[0], first), source, td_shape_text(&l->in[i], other), nn_source(b, l, i),
-			axis);
+		snprintf(what, sizeof what, "%s, which joins the %s", l->type->type.name,
+			axis_name(l->in[0].rank, axis, name));
+		return refuse_difference(b, l, i, axis, what);
 	}
 	return true;
 }

@@ -28,9 +28,8 @@ static bool upsample_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	td_shape_text(&l->in[0], in);
-	if (l->in[0].rank != 4)
-		return nn_refuse(
-			b, l, "upsample takes images [N, C, H, W], but gets %s from %s", in, nn_source(b, l, 0));
+	if (!nn_takes(b, l, 0, NN_IMAGES))
+		return false;
 	if ((o->size[0] > 0) == (o->scale_factor > 0))
 		return nn_refuse(
 			b, l, "upsample: give either \"size\" or \"scale_factor\"%s", o->size[0] ? ", not both" : "");

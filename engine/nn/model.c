@@ -264,6 +264,15 @@ static bool declare_all(struct nn_builder *b, struct nn_layer *l)
 	       (!shares || is_same_module(b, l));
 }
 
+/* What an op says inside of L, without the "layer PATH: " that the fault says anyway. */
+static const char *without_layer(const struct nn_layer *l, const char *text)
+{
+	char begin[sizeof l->name + 16];
+	size_t n = (size_t)snprintf(begin, sizeof begin, "layer %s: ", l->name);
+
+	return strncmp(text, begin, n) ? text : text + n;
+}
+
 /* The output of L on X, a symbol; NULL with a fault. */
 static td_value *record(struct nn_builder *b, struct nn_layer *l, td_value *const *x)
 {
@@ -279,7 +288,7 @@ static td_value *record(struct nn_builder *b, struct nn_layer *l, td_value *cons
 	td_name_pop(b->c);
 	if (!y) {
 		nn_refuse(b, l, "%s does not fit its input %s from %s: %s", l->type->type.name,
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0), td_error(b->c)->text);
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0), without_layer(l, td_error(b->c)->text));
 		td_error_clear(b->c);
 		return NULL;
 	}

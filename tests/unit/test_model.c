@@ -138,7 +138,7 @@ static void one_mistake_is_one_fault_and_two_are_two(void **state)
 		"/model/layers/0",
 		"float32[2, 3, 4, 4] from layer 0.layers.0 (conv2d) and float32[2, 3, 8, 8] from the data");
 	assert_refused("{\"layers\":[{\"type\":\"branches\",\"paths\":[[" CONV(",\"stride\":2") "],[]]}]}", IMAGE,
-		"/model/layers/0", "differ in more than axis 1");
+		"/model/layers/0", "concat, which joins the channels: ");
 }
 
 /* ---- Sharing ----------------------------------------------------------------------------------------------------- */
