@@ -110,9 +110,12 @@ static bool softmax_sample(int i, td_sample *s)
 TD_OP(softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .fields = axis_fields, .infer = softmax_infer,
 	.forward = { softmax_forward }, .backward = softmax_backward, .sample = softmax_sample)
 
+/* AXIS: from the last if negative (torch.softmax). */
 TD_API td_value *td_softmax(td_ctx *c, td_value *x, int axis)
 {
-	return x ? TD_APPLY(c, softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
+	if (!x || !ops_axis(c, "softmax", x, &axis))
+		return NULL;
+	return TD_APPLY(c, softmax, (&(axis_attrs){ axis }), ops_row_major(c, x));
 }
 
 /* ---- log_softmax: y = x - log(sum of e^x) along an axis; dx = dy - e^y times the sum of dy ----------------------- */
@@ -166,9 +169,12 @@ TD_OP(log_softmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .fie
 	.infer = softmax_infer, .forward = { log_softmax_forward }, .backward = log_softmax_backward,
 	.sample = log_softmax_sample)
 
+/* AXIS: as of td_softmax. */
 TD_API td_value *td_log_softmax(td_ctx *c, td_value *x, int axis)
 {
-	return x ? TD_APPLY(c, log_softmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
+	if (!x || !ops_axis(c, "log_softmax", x, &axis))
+		return NULL;
+	return TD_APPLY(c, log_softmax, (&(axis_attrs){ axis }), ops_row_major(c, x));
 }
 
 /* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest --------------------- */
@@ -176,6 +182,7 @@ TD_API td_value *td_log_softmax(td_ctx *c, td_value *x, int axis)
 static void argmax_infer(td_infer *q)
 {
 	int axis = ((const axis_attrs *)q->attrs)->axis;
+	char text[TD_SHAPE_TEXT];
 
 	if (!ops_need_float(q, "argmax") || !axis_legal(q, "argmax", axis))
 		return;
@@ -183,6 +190,9 @@ static void argmax_infer(td_infer *q)
 	for (int i = 0; i < q->in[0]->rank; i++)
 		if (i != axis)
 			q->out[0].dim[q->out[0].rank++] = q->in[0]->dim[i];
+	if (!q->in[0]->dim[axis] && td_shape_count(&q->out[0]))
+		td_fail(q->ctx, TD_SHAPE, "argmax: %s has no elements along axis %d, so none is the largest",
+			td_shape_text(q->in[0], text), axis);
 }
 
 static void argmax_slice(void *arg, int slice)
@@ -225,9 +235,12 @@ static bool argmax_sample(int i, td_sample *s)
 TD_OP(argmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .fields = axis_fields, .infer = argmax_infer,
 	.forward = { argmax_forward }, .backward = td_nodiff, .sample = argmax_sample)
 
+/* AXIS: from the last if negative; it must have elements (torch.argmax). */
 TD_API td_value *td_argmax(td_ctx *c, td_value *x, int axis)
 {
-	return x ? TD_APPLY(c, argmax, (&(axis_attrs){ axis }), ops_row_major(c, x)) : NULL;
+	if (!x || !ops_axis(c, "argmax", x, &axis))
+		return NULL;
+	return TD_APPLY(c, argmax, (&(axis_attrs){ axis }), ops_row_major(c, x));
 }
 
 /* ---- cross_entropy_each: loss[n] = log(sum of e^x[n,:]) - x[n, label[n]].  Hidden output: that logarithm --------- */

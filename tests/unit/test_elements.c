@@ -453,6 +453,22 @@ static void sorting_is_stable_and_nan_is_the_largest(void **state)
 	HOLDS(td_argmin(c, VECTOR(3, NAN, 1), 0), 1);
 }
 
+static void places_of_the_largest_are_of_some_elements_along_any_axis(void **state)
+{
+	td_shape none = td_shape_make(TD_F32, 2, (int64_t)3, (int64_t)0);
+	td_value *x = td_reshape(c, VECTOR(1, 5, 2, 4, 3, 6), (int64_t[]){ 2, 3 }, 2),
+		 *empty = hold(td_tensor(c, &none, NULL));
+
+	(void)state;
+	HOLDS(td_argmax(c, x, -1), 1, 2);
+	HOLDS(td_argmax(c, x, -2), 1, 0, 1);
+	HOLDS(td_sum(c, td_softmax(c, x, -1), TD_ALL_AXES, false), 2);
+	assert_non_null(td_argmax(c, empty, 0)); /* of no columns, no places */
+	assert_null(td_argmax(c, empty, 1));
+	assert_non_null(strstr(td_error(c)->text, "no elements along axis 1"));
+	td_error_clear(c);
+}
+
 static void the_largest_k_come_with_their_places_and_gradients(void **state)
 {
 	td_value *x = leaf(VECTOR(1, 9, 4, 9, 2)), *i, *y = td_topk(c, x, 3, 0, true, &i);
@@ -609,6 +625,7 @@ int main(void)
 		TEST(many_slices_give_what_one_row_gives),
 		TEST(running_sums_go_along_their_axis_in_both_directions),
 		TEST(sorting_is_stable_and_nan_is_the_largest),
+		TEST(places_of_the_largest_are_of_some_elements_along_any_axis),
 		TEST(the_largest_k_come_with_their_places_and_gradients),
 		TEST(every_permutation_of_a_long_row_is_sorted),
 		TEST(a_batch_of_products_is_each_product),
