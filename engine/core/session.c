@@ -207,12 +207,15 @@ static bool variables_initialised(const td_prepared *p, td_ctx *c)
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
-/* Paranoia: what a step is about to write, and its scratch, hold NaN before; a kernel that reads them too early shows.
- */
-static void poison(const td_plan *p, const td_layout *l, int k, const td_call *call)
+/* Paranoia: what a step is about to write, and its scratch, hold NaN before, so that a kernel that reads them too early
+ * shows; and of what is there for its shape alone there are no bytes. */
+static void poison(const td_plan *p, const td_layout *l, int k, td_call *call)
 {
 	const td_step_plan *step = &p->steps[k];
 
+	for (int i = 0; i < TD_MOST_IN; i++)
+		if (step->node->op->shape_only >> i & 1)
+			call->in[i].data = NULL;
 	if (call->workspace)
 		memset(call->workspace, 0xff, l->workspace[k]);
 	for (int i = 0; i < TD_MOST_OUT; i++) {
