@@ -209,9 +209,10 @@ fuzz-run: $(FUZZERS)
 FUZZ_COLUMNS = $(patsubst %.c,$(B)/%,$(shell grep -l '"prepare.h"' tests/fuzz/fuzz_*.c))
 $(FUZZ_COLUMNS): tests/fuzz/columns.c
 $(B)/tests/fuzz/fuzz_programs: $(wildcard tests/ops/random_*.c)
+$(B)/tests/fuzz/fuzz_spec: $(B)/libworker.a
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libserver.a $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)
-	$(call Q,cc)$(CC) $(CFLAGS) -Itests -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $(filter %.c,$^) $(filter %.a,$^) -lz $(LIBS_ALL)
+	$(call Q,cc)$(CC) $(CFLAGS) -Itests -MMD -MP -fsanitize=fuzzer,address -pthread -o $@ $(filter %.c,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lz $(LIBS_ALL)
 
 ## make bench       medians with spread, and ratios; PyTorch beside it where `make peers` has installed it
 .PHONY: bench peers

@@ -1,107 +1,12 @@
 /* Models from outside: the input's bytes choose layers and their options from the tables of options themselves, within
  * their bounds and at them.  Whatever comes out is built or refused in words; what is built has names of its own and
  * can be written down for PyTorch. */
-#include <stdio.h>
 #include <string.h>
-#include "nn/nn.h"
+#include "documents.h"
 
 #define DOCUMENT_MOST 60000
-#define DEPTH_MOST    6
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
-
-struct choices {
-	const unsigned char *data;
-	size_t n, at;
-};
-
-/* A number below N; 0 when the input is used up. */
-static unsigned pick(struct choices *c, unsigned n)
-{
-	return c->at < c->n ? c->data[c->at++] % n : 0;
-}
-
-/* Mostly small, so that layers fit upon each other; sometimes at a bound. */
-static void write_number(struct choices *c, const struct opt *o, struct buf *out)
-{
-	unsigned which = pick(c, 16);
-	double v = which == 15 ? o->high : which == 14 ? o->low : (double)pick(c, 5);
-
-	if (v < o->low || v > o->high)
-		v = o->low;
-	buf_printf(out, "%.17g", o->kind == OPT_FLOAT && which < 8 ? v * 0.5 : v);
-}
-
-static void write_layers(struct choices *c, struct buf *out, int depth);
-
-static void write_value(struct choices *c, const struct opt *o, struct buf *out, int depth)
-{
-	static const char *const names[] = { "input", "a", "b", "0", "1", "a.b", "0.layers.0", "" };
-	int count = 0;
-
-	switch (o->kind) {
-	case OPT_BOOL: buf_puts(out, pick(c, 2) ? "true" : "false"); break;
-	case OPT_STRING: buf_printf(out, "\"%s\"", names[pick(c, TD_COUNT(names))]); break;
-	case OPT_STRINGS:
-		buf_printf(out, "[\"%s\",\"%s\"]", names[pick(c, TD_COUNT(names))], names[pick(c, TD_COUNT(names))]);
-		break;
-	case OPT_ENUM:
-		while (o->names[count])
-			count++;
-		buf_printf(out, "\"%s\"", o->names[pick(c, (unsigned)count)]);
-		break;
-	case OPT_PAIR:
-	case OPT_INTS:
-		if (o->names && pick(c, 3) == 0) {
-			buf_printf(out, "\"%s\"", o->names[0]);
-			break;
-		}
-		buf_puts(out, "[");
-		write_number(c, o, out);
-		buf_puts(out, ",");
-		write_number(c, o, out);
-		buf_puts(out, "]");
-		break;
-	case OPT_CHOICE:
-		buf_printf(out, "\"%s\"", o->family->types[pick(c, (unsigned)o->family->n_types)]->name);
-		break;
-	case OPT_CHOICES: write_layers(c, out, depth + 1); break;
-	case OPT_CHOICE_LISTS:
-		buf_puts(out, "[");
-		write_layers(c, out, depth + 1);
-		buf_puts(out, ",");
-		write_layers(c, out, depth + 1);
-		buf_puts(out, "]");
-		break;
-	default: write_number(c, o, out);
-	}
-}
-
-static void write_members(struct choices *c, const struct opt_type *t, struct buf *out, int depth)
-{
-	for (int i = 0; i < t->n_options; i++) {
-		if (!t->options[i].required && pick(c, 4) != 1)
-			continue;
-		buf_printf(out, ",\"%s\":", t->options[i].name);
-		write_value(c, &t->options[i], out, depth);
-	}
-}
-
-static void write_layers(struct choices *c, struct buf *out, int depth)
-{
-	unsigned n = depth < DEPTH_MOST ? pick(c, 5) : 0;
-
-	buf_puts(out, "[");
-	for (unsigned i = 0; i < n; i++) {
-		const struct opt_type *t = nn_layers.types[pick(c, (unsigned)nn_layers.n_types)];
-
-		buf_printf(out, "%s{\"type\":\"%s\"", i ? "," : "", t->name);
-		write_members(c, t, out, depth);
-		write_members(c, nn_layers.common, out, depth);
-		buf_puts(out, "}");
-	}
-	buf_puts(out, "]");
-}
 
 static void look_at(const struct nn_model *m)
 {
@@ -136,9 +41,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	cJSON *document;
 
 	buf_init(&text, DOCUMENT_MOST);
-	buf_puts(&text, "{\"layers\":");
-	write_layers(&c, &text, 0);
-	buf_puts(&text, "}");
+	write_section(&c, &nn_model_section, &text, 0);
 	document = text.full ? NULL : json_parse(text.data, text.len, &e);
 	arena_init(&arena);
 	faults_init(&faults);
