@@ -556,7 +556,7 @@ static void what_lies_before_matrices_broadcasts(void **state)
 		assert_true(fabs(y[e] - want) < 1e-14);
 	}
 	assert_null(td_matmul(c, product, hold(td_tensor(c, &sb, b)), false, false));
-	refused("inner sizes");
+	refused("the two must be equal");
 }
 
 static void vectors_have_inner_and_outer_products(void **state)
