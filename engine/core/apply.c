@@ -106,6 +106,15 @@ static void describe_origin(const td_value *v, char *out, size_t room)
 		snprintf(out, room, "is \"%s\"", name);
 }
 
+/* "fc.weight" in layer "fc" is the layer's own. */
+static bool is_own(const td_ctx *c, const td_value *v)
+{
+	const char *name = td_name_of(v->captured ? v->captured : v);
+	size_t n = strlen(c->layer);
+
+	return n && !v->producer && !strncmp(name, c->layer, n) && name[n] == '.';
+}
+
 /* An op's shape rule knows its inputs' shapes alone; its complaint goes on with where they come from. */
 static void add_origins(td_ctx *c, td_value *const *in, int n_in)
 {
@@ -116,7 +125,7 @@ static void add_origins(td_ctx *c, td_value *const *in, int n_in)
 	for (int i = 0, told = 0; i < n_in; i++) {
 		size_t n = strlen(text);
 
-		if (!in[i])
+		if (!in[i] || is_own(c, in[i]))
 			continue;
 		describe_origin(in[i], origin, sizeof origin);
 		if (*origin)

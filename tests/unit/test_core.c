@@ -46,6 +46,47 @@ static void the_first_error_stays_and_later_calls_return_nothing(void **state)
 	td_ctx_free(c);
 }
 
+static void a_shape_error_says_where_its_inputs_come_from(void **state)
+{
+	(void)state;
+	for (int traced = 0; traced < 2; traced++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+		td_graph *g = td_graph_create();
+		td_value *x = row(c, 2, (float[]){ 1, 2 }), *w = row(c, 3, (float[]){ 1, 2, 3 }),
+			 *own = row(c, 3, (float[]){ 1, 2, 3 }), *y;
+
+		td_require_grad(x, true);
+		td_set_name(w, "head.weight");
+		td_set_name(own, "tail.weight");
+		td_step_begin(c);
+		if (traced)
+			td_trace_begin(c, g);
+		td_name_push(c, "act");
+		y = td_relu(c, x);
+		td_name_pop(c);
+		td_name_push(c, "tail");
+		assert_null(td_add(c, y, w));
+		assert_int_equal(td_error(c)->status, TD_SHAPE);
+		assert_non_null(strstr(td_error(c)->text, "layer tail: add: float32[2] and float32[3]"));
+		assert_non_null(strstr(
+			td_error(c)->text, "; input 0 comes from relu of layer act, input 1 is \"head.weight\""));
+		td_error_clear(c);
+		assert_null(td_add(c, y, own)); /* that "tail.weight" is a weight of "tail" is no news */
+		assert_non_null(strstr(td_error(c)->text, "; input 0 comes from relu of layer act"));
+		assert_null(strstr(td_error(c)->text, "tail.weight"));
+		td_error_clear(c);
+		td_name_pop(c);
+		if (traced)
+			td_trace_end(c);
+		td_step_end(c);
+		td_graph_free(g);
+		td_unref(x);
+		td_unref(w);
+		td_unref(own);
+		td_ctx_free(c);
+	}
+}
+
 static void a_step_gives_back_all_that_it_made_but_what_was_referenced(void **state)
 {
 	td_ctx *c = context();
@@ -571,6 +612,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_error_stays_and_later_calls_return_nothing),
+		cmocka_unit_test(a_shape_error_says_where_its_inputs_come_from),
 		cmocka_unit_test(a_step_gives_back_all_that_it_made_but_what_was_referenced),
 		cmocka_unit_test(a_chain_as_long_as_a_long_step_is_freed_without_recursion),
 		cmocka_unit_test(backward_accumulates_until_the_gradient_is_zeroed),
