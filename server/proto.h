@@ -38,10 +38,10 @@
 	X(DONE, "done", 'w')             /* report, engine (counters) */                                                   \
 	X(FAILED, "failed", 'w')         /* status, detail, pointer?, retry (whether another attempt may help) */          \
 	X(STOPPED, "stopped", 'w')       /* step: checkpointed there, and left as told */                                  \
-	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], warnings: [{code, layer, text}], layers [...], parameters, flops, bytes */ \
+	X(CHECKED, "checked", 'w')       /* id, faults: [{pointer, detail}], warnings: [{code, layer, text}], layers [...], parameters, flops, bytes; others: the faults of each */ \
 	/* daemon -> worker */                                                                                             \
 	X(RUN, "run", 'd')               /* job, attempt, spec, folder, data (the pack), threads, memory_bytes, init: {path}|null, resume: {step, file, sha256, fork, new_rates}|null */ \
-	X(CHECK, "check", 'd')           /* id, spec, data: the pack's info | null where it is not known yet */            \
+	X(CHECK, "check", 'd')           /* id, spec, data: the pack's info | null where it is not known yet; if wanted weights: [{name, shape}] of the checkpoint that the job goes on from, others: [spec] on the same data */ \
 	X(ACK, "ack", 'd')               /* number */                                                                      \
 	X(STOP, "stop", 'd')             /* why: "cancel"|"pause"|"drain"|"timeout"|"stale" (stale: leave at once, nothing more) */ \
 	/* files to packs, and answers of trained models; not about a job, so not numbered */                              \

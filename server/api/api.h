@@ -69,6 +69,7 @@ struct submission {
 	cJSON *spec;          /* owned; with all defaults */
 	const char *at;       /* borrowed; pointer to where the spec stands in the request's body */
 	struct faults faults; /* found so far, with pointers into the body */
+	cJSON *ask;           /* owned; what else the checker is asked (proto.h: CHECK); NULL: nothing */
 	cJSON *checked;       /* owned; the checker's answer */
 	cJSON *warnings;      /* owned; what is probably not meant, as far as the checker sees it; NULL: nothing */
 	struct job job;

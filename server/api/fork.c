@@ -4,6 +4,7 @@
  * anybody may run it.  The file comes first (a folder without a job goes at the next start), then one commit. */
 #include "api/api.h"
 #include "jobfiles.h"
+#include "weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,21 @@ static void make_spec(struct request *q, const struct job *old, struct submissio
 	fields_move_faults(&f, set, "/set", "/set", &s->faults);
 	faults_release(&f);
 	cJSON_Delete(spec);
+}
+
+/* The checker is to see whether the new model is that of the checkpoint.  A file that cannot be read is found where it
+ * is placed. */
+static void ask_for_weights(struct request *q, const struct job *old, const struct artifact *a, struct submission *s)
+{
+	struct err ignored = { 0 };
+	char *path = NULL;
+	cJSON *tensors;
+
+	if (!job_file(q->srv->config, old->id, a, &path, &ignored) && !weights_tensors(path, &tensors, &ignored)) {
+		s->ask = cJSON_CreateObject();
+		cJSON_AddItemToObject(s->ask, "weights", tensors);
+	}
+	mem_free(path);
 }
 
 /* What the checker says of the spec is said of the fields, too. */
@@ -199,6 +215,8 @@ static void fork_from(struct request *q, struct response *r, const struct job *o
 
 	make_spec(q, old, s);
 	sound = !s->faults.n_found;
+	if (!q->kept)
+		ask_for_weights(q, old, a, s);
 	if (submission_check(q, s, &parked, e) || parked)
 		return; /* failed, or called again when the checker has answered */
 	if (sound && s->faults.n_found)

@@ -92,6 +92,7 @@ void submission_init(struct submission *s)
 void submission_release(struct submission *s)
 {
 	cJSON_Delete(s->spec);
+	cJSON_Delete(s->ask);
 	cJSON_Delete(s->checked);
 	cJSON_Delete(s->warnings);
 	job_release(&s->job);
@@ -166,7 +167,7 @@ static td_status check_shapes(struct request *q, struct submission *s, bool *par
 	const cJSON *fault_at;
 
 	if (!q->kept) {
-		body = cJSON_CreateObject();
+		body = s->ask ? cJSON_Duplicate(s->ask, true) : cJSON_CreateObject();
 		cJSON_AddItemToObject(body, "spec", cJSON_Duplicate(s->spec, true));
 	}
 	if (api_ask(q, ASK_CHECK, body, 0, &s->checked, parked, e) || *parked)

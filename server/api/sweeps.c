@@ -3,6 +3,8 @@
  * All children are planned and checked when the sweep is posted: what would be refused is refused then, and the control
  * loop needs to know nothing of schemas to bear them one after the other. */
 #include "api/api.h"
+#include "base/map.h"
+#include "sched/jobspec.h"
 #include "sched/sweep.h"
 
 #include <math.h>
@@ -12,6 +14,7 @@
 #define LIMIT_DEFAULT 20
 #define LIMIT_MOST    100
 #define PLAN_MOST     (32u << 20) /* bytes of all children's specs */
+#define CORNERS_MOST  32          /* children whose models are built when the sweep is posted */
 
 /* ---- As JSON ----------------------------------------------------------------------------------------------------- */
 
@@ -146,6 +149,7 @@ struct new_sweep {
 	struct sweep_row row;
 	struct sweep_plan *plans; /* owned */
 	int n;
+	int corners[CORNERS_MOST], n_corners; /* the plans that the checker sees */
 	struct submission base;
 };
 
@@ -207,25 +211,6 @@ static void check_metric(struct new_sweep *n)
 			n->rules.metric);
 }
 
-/* The base alone: is it a job, and does its model fit together? */
-static td_status check_base(struct request *q, struct new_sweep *n, bool *parked, struct err *e)
-{
-	const cJSON *base = json_get(q->json, "base");
-	struct faults f;
-
-	*parked = false;
-	if (!strcmp(json_string(base, "kind", "train"), "external"))
-		faults_add(&n->base.faults, "/base/kind", "an external job runs elsewhere: a sweep cannot start it");
-	faults_init(&f);
-	n->base.spec = schema_check(q->srv->job_schema, base, &f);
-	fields_move_faults(&f, NULL, "", "/base", &n->base.faults);
-	faults_release(&f);
-	n->base.at = "/base";
-	if (!n->base.faults.n_found && !submission_check(q, &n->base, parked, e) && !*parked)
-		check_metric(n);
-	return e->status;
-}
-
 static void name_child(const struct new_sweep *n, cJSON *spec, const cJSON *params, int index)
 {
 	const char *name = json_string(n->document, "name", "");
@@ -233,7 +218,7 @@ static void name_child(const struct new_sweep *n, cJSON *spec, const cJSON *para
 
 	if (json_get(params, "/name"))
 		return;
-	text = mem_printf("%.180s #%d", *name ? name : n->base.job.name, index);
+	text = mem_printf("%.180s #%d", *name ? name : job_name_of(n->base.spec), index);
 	json_set_at(spec, "/name", cJSON_CreateString(text));
 	mem_free(text);
 }
@@ -280,6 +265,134 @@ static td_status plan(struct request *q, struct new_sweep *n, struct err *e)
 	return TD_OK;
 }
 
+/* ---- Checking one ------------------------------------------------------------------------------------------------ */
+
+/* Whether shapes may depend on the field POINTER. */
+static bool shapes_a_model(const char *pointer)
+{
+	static const char *const sections[] = { "/model", "/data", "/loss", "/metrics" };
+
+	for (size_t i = 0; i < TD_COUNT(sections); i++)
+		if (!strncmp(pointer, sections[i], strlen(sections[i])))
+			return true;
+	return false;
+}
+
+/* Of the children, those that are the first to have a value of AXIS or, of a range, the least and the largest. */
+static void choose_along(const struct new_sweep *n, const struct sweep_axis *axis, cJSON *const *params, bool *chosen)
+{
+	double least = INFINITY, largest = -INFINITY;
+	int first = 0, last = 0;
+	struct map seen;
+
+	map_init(&seen);
+	for (int i = 0; i < n->n; i++) {
+		const cJSON *v = json_get(params[i], axis->pointer);
+		char *text = json_print(v);
+
+		if (axis->kind == AXIS_VALUES && !map_put(&seen, text, params[i]))
+			chosen[i] = true;
+		mem_free(text);
+		if (axis->kind == AXIS_VALUES)
+			continue;
+		if (v->valuedouble < least) {
+			least = v->valuedouble;
+			first = i;
+		}
+		if (v->valuedouble > largest) {
+			largest = v->valuedouble;
+			last = i;
+		}
+	}
+	if (axis->kind != AXIS_VALUES)
+		chosen[first] = chosen[last] = true;
+	map_release(&seen);
+}
+
+/* The corners of the space, as far as children lie in them: their models are built before any of them is a job.  N->CORNERS
+ * says which they are. */
+static void choose_corners(struct new_sweep *n)
+{
+	cJSON **params = MEM_NEW_N(cJSON *, n->n), *others = cJSON_CreateArray(), *spec;
+	bool *chosen = MEM_NEW_N(bool, n->n);
+
+	for (int i = 0; i < n->n; i++)
+		params[i] = cJSON_Parse(n->plans[i].params); /* our own */
+	for (int k = 0; k < n->rules.n_axes; k++)
+		if (shapes_a_model(n->rules.axes[k].pointer))
+			choose_along(n, &n->rules.axes[k], params, chosen);
+	for (int i = 0; i < n->n && n->n_corners < CORNERS_MOST; i++) {
+		spec = chosen[i] ? cJSON_Parse(n->plans[i].spec) : NULL;
+		if (spec && !strcmp(json_string(json_get(spec, "data"), "dataset", ""),
+				    json_string(json_get(n->base.spec, "data"), "dataset", ""))) {
+			cJSON_AddItemToArray(others, spec);
+			n->corners[n->n_corners++] = i;
+		} else {
+			cJSON_Delete(spec);
+		}
+	}
+	n->base.ask = cJSON_CreateObject();
+	cJSON_AddItemToObject(n->base.ask, "others", others);
+	for (int i = 0; i < n->n; i++)
+		cJSON_Delete(params[i]);
+	mem_free(params);
+	mem_free(chosen);
+}
+
+/* What the checker says of the corners, each with what is particular to it. */
+static void blame_corners(struct new_sweep *n)
+{
+	const cJSON *of, *fault;
+	int i = 0;
+
+	cJSON_ArrayForEach(of, json_get(n->base.checked, "others"))
+	{
+		const struct sweep_plan *p = &n->plans[n->corners[i]];
+		cJSON *params = cJSON_Parse(p->params); /* our own */
+		struct faults f;
+
+		faults_init(&f);
+		cJSON_ArrayForEach(fault, of)
+		{
+			faults_add(&f, json_string(fault, "pointer", ""), "with %.200s: %s", p->params,
+				json_string(fault, "detail", "this does not fit"));
+		}
+		fields_move_faults(&f, params, "/space", "/base", &n->base.faults);
+		faults_release(&f);
+		cJSON_Delete(params);
+		if (++i == n->n_corners)
+			break;
+	}
+}
+
+/* Is the base a job, does its model fit together, and do those of its children? */
+static td_status check(struct request *q, struct new_sweep *n, bool *parked, struct err *e)
+{
+	const cJSON *base = json_get(q->json, "base");
+	struct faults f;
+
+	*parked = false;
+	if (!strcmp(json_string(base, "kind", "train"), "external"))
+		faults_add(&n->base.faults, "/base/kind", "an external job runs elsewhere: a sweep cannot start it");
+	faults_init(&f);
+	n->base.spec = schema_check(q->srv->job_schema, base, &f);
+	fields_move_faults(&f, NULL, "", "/base", &n->base.faults);
+	faults_release(&f);
+	n->base.at = "/base";
+	if (!n->base.faults.n_found && plan(q, n, e))
+		return e->status;
+	if (n->base.faults.n_found)
+		return TD_OK;
+	choose_corners(n);
+	if (submission_check(q, &n->base, parked, e) || *parked)
+		return e->status;
+	if (!n->base.faults.n_found)
+		blame_corners(n);
+	if (!n->base.faults.n_found)
+		check_metric(n);
+	return TD_OK;
+}
+
 /* What is kept of the request: with the number of jobs that it comes to, and the base as it was posted. */
 static void fill_row(struct request *q, struct new_sweep *n)
 {
@@ -311,10 +424,8 @@ td_status sweep_create(struct request *q, struct response *r, struct err *e)
 	submission_init(&n.base);
 	n.document = cJSON_Duplicate(q->json, true);
 	sweep_read(n.document, &n.rules, &n.base.faults);
-	if (check_base(q, &n, &parked, e) || parked)
+	if (check(q, &n, &parked, e) || parked)
 		goto out; /* failed, or called again when the checker has answered */
-	if (!n.base.faults.n_found && plan(q, &n, e))
-		goto out;
 	if (n.base.faults.n_found) {
 		respond_faults(r, q, &n.base.faults, e);
 	} else {

@@ -6,11 +6,11 @@
 
 #define MEMORY_MOST_MB (1LL << 40)
 
-static char *name_of(const cJSON *spec)
+const char *job_name_of(const cJSON *spec)
 {
 	const char *name = json_string(spec, "name", "");
 
-	return mem_strdup(*name ? name : json_string(json_get(spec, "data"), "dataset", "job"));
+	return *name ? name : json_string(json_get(spec, "data"), "dataset", "job");
 }
 
 void job_from_spec(struct job *j, const cJSON *spec, const char *owner)
@@ -18,7 +18,7 @@ void job_from_spec(struct job *j, const cJSON *spec, const char *owner)
 	const cJSON *resources = json_get(spec, "resources"), *tags = json_get(spec, "tags");
 
 	*j = (struct job){ .state = JOB_QUEUED };
-	j->name = name_of(spec);
+	j->name = mem_strdup(job_name_of(spec));
 	j->project = mem_strdup(json_string(spec, "project", ""));
 	j->notes = mem_strdup(json_string(spec, "notes", ""));
 	j->owner = mem_strdup(owner);

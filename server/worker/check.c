@@ -4,6 +4,10 @@
  * checked, and the rest when the job starts. */
 #include "worker/spec.h"
 #include "worker/worker.h"
+#include "base/map.h"
+#include "io/io.h"
+
+#include <string.h>
 
 /* Floating-point operations of one training step: forward, and about twice that backward. */
 static double step_flops(const struct spec *s, const struct nn_model *m)
@@ -113,7 +117,67 @@ static void add_nothing(cJSON *answer)
 	cJSON_AddNumberToObject(answer, "bytes", 0);
 }
 
-cJSON *worker_check(const cJSON *check)
+/* ---- The weights that a job goes on from ------------------------------------------------------------------------- */
+
+static bool same_sizes(const td_shape *s, const cJSON *list)
+{
+	const cJSON *size = list ? list->child : NULL;
+
+	for (int i = 0; i < s->rank; i++, size = size->next)
+		if (!size || size->valuedouble != (double)s->dim[i])
+			return false;
+	return !size;
+}
+
+/* P, of the layer that stands at POINTER, is in FILE (name -> its sizes) as the model has it. */
+static void check_weight(const struct nn_param *p, const char *pointer, const struct map *file, struct faults *faults)
+{
+	const cJSON *have = map_get(file, p->name);
+	char want[TD_SHAPE_TEXT], *text;
+
+	if (!have) {
+		faults_add(faults, pointer, "the checkpoint has no \"%s\": it belongs to another model", p->name);
+	} else if (!same_sizes(&p->shape, have)) {
+		text = json_print(have);
+		faults_add(faults, pointer, "\"%s\" is %s, but %s in the checkpoint: it belongs to another model",
+			p->name, td_shape_text(&p->shape, want), text);
+		mem_free(text);
+	}
+}
+
+/* Those of a checkpoint are the model's, all of them and no others, as io/ asks for when the job starts. */
+static void check_weights(const struct nn_model *m, const cJSON *weights, struct faults *faults)
+{
+	const size_t n_prefix = strlen(CHECKPOINT_MODEL);
+	size_t n_before = faults->n_found;
+	const cJSON *w;
+	struct map file;
+	int n = 0;
+
+	map_init(&file);
+	cJSON_ArrayForEach(w, weights)
+	{
+		const char *name = json_string(w, "name", "");
+
+		if (strncmp(name, CHECKPOINT_MODEL, n_prefix) != 0)
+			continue;
+		map_put(&file, name + n_prefix, (void *)json_get(w, "shape"));
+		n++;
+	}
+	for (int i = 0; i < m->n_layers; i++)
+		for (int k = 0; k < m->layers[i].n_params; k++)
+			check_weight(&m->params[m->layers[i].param_at[k]], m->layers[i].pointer, &file, faults);
+	if (faults->n_found == n_before && n != m->n_params)
+		faults_add(faults, "/model",
+			"the checkpoint has %d tensors, and this model %d: it belongs to another model", n,
+			m->n_params);
+	map_release(&file);
+}
+
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
+
+/* JSON, a spec, on the data of CHECK, which goes on from WEIGHTS (or NULL). */
+static cJSON *check_spec(const cJSON *check, const cJSON *json, const cJSON *weights)
 {
 	const cJSON *info = json_get(check, "data");
 	cJSON *answer = cJSON_CreateObject(), *warnings;
@@ -123,14 +187,15 @@ cJSON *worker_check(const cJSON *check)
 	struct spec spec;
 
 	faults_init(&faults);
-	spec_read(json_get(check, "spec"), &spec, &faults);
+	spec_read(json, &spec, &faults);
 	if (!faults.n_found && cJSON_IsObject(info))
 		l = loader_create(&spec.data, info, &faults);
 	if (l)
 		spec_meet_data(&spec, loader_facts(l), &faults);
 	if (l && !faults.n_found)
 		m = spec_model(&spec, loader_facts(l), loader_bytes(l), &faults);
-	cJSON_AddItemToObject(answer, "id", cJSON_Duplicate(json_get(check, "id"), true));
+	if (m && weights)
+		check_weights(m, weights, &faults);
 	warnings = cJSON_AddArrayToObject(answer, "warnings");
 	if (m)
 		rehearse(&spec, m, loader_facts(l), warnings, &faults);
@@ -143,5 +208,22 @@ cJSON *worker_check(const cJSON *check)
 	loader_free(l);
 	spec_release(&spec);
 	faults_release(&faults);
+	return answer;
+}
+
+cJSON *worker_check(const cJSON *check)
+{
+	cJSON *answer = check_spec(check, json_get(check, "spec"), json_get(check, "weights"));
+	const cJSON *list = json_get(check, "others"), *other;
+	cJSON *others = list ? cJSON_AddArrayToObject(answer, "others") : NULL;
+
+	cJSON_AddItemToObject(answer, "id", cJSON_Duplicate(json_get(check, "id"), true));
+	cJSON_ArrayForEach(other, list)
+	{
+		cJSON *of = check_spec(check, other, NULL);
+
+		cJSON_AddItemToArray(others, cJSON_DetachItemFromObjectCaseSensitive(of, "faults"));
+		cJSON_Delete(of);
+	}
 	return answer;
 }

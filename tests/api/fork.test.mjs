@@ -114,6 +114,20 @@ describe("a fork", () => {
 		assert.ok(p.errors.length > 0 && p.errors.every((e) => e.pointer.startsWith("/set")), p.errors.map((e) => e.pointer).join());
 	});
 
+	test("of another model is refused, with the layer whose weights do not fit", async () => {
+		const errors = async (set) => problem(assert, await fork(half.id, { set: { "/train/epochs": 3, ...set } }), 422).errors;
+		const [first, ...others] = await errors({ "/model/layers/0/out_features": 9 });
+		assert.equal(first.pointer, "/set/~1model~1layers~10~1out_features");
+		assert.match(first.detail, /"0\.weight" is .*9.*3.*, but \[8,3\] in the checkpoint/);
+		assert.ok(others.every((e) => e.pointer.startsWith("/set")));
+		assert.match((await errors({ "/model/layers/1": "layer_norm" }))[0].detail, /the checkpoint has no "1\.(weight|bias)"/);
+		const fewer = await errors({ "/model": { layers: [{ type: "linear", out_features: 8 }] } });
+		assert.ok(fewer.length > 0, "layers that are left out");
+		const same = await fork(half.id, { set: { "/train/epochs": 3, "/model/layers/1": "tanh" } });
+		assert.equal(same.status, 201, same.text);
+		await tandem.until(same.json.id, "succeeded");
+	});
+
 	test("is made once for each Idempotency-Key, and leaves no folder behind", async () => {
 		const count = () => readdirSync(path.join(tandem.data, "jobs")).length;
 		const options = { headers: { "idempotency-key": "fork-1" } };

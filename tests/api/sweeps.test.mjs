@@ -122,6 +122,20 @@ describe("a sweep", () => {
 		assert.equal((await tandem.json("/sweeps?limit=100")).items.reduce((n, s) => n + s.max_jobs, 0), count, "nothing was left of any");
 	});
 
+	test("is refused where a model does not fit at a corner of the space, and says which values do that", async () => {
+		const refused = async (changes) => problem(assert, await post(sweep(changes)), 422).errors;
+		const layers = await refused({ space: { "/optimizer/lr": { values: [0.1, 0.2] }, "/model/layers/0": { values: [{ type: "linear", out_features: 4 }, { type: "conv2d", out_channels: 2, kernel_size: 3 }] } } });
+		assert.deepEqual(layers.map((e) => e.pointer), ["/space/~1model~1layers~10"]);
+		assert.match(layers[0].detail, /^with \{"\/optimizer\/lr":0\.1,"\/model\/layers\/0":\{"type":"conv2d".*: conv2d/);
+		const space = { "/model/layers/2/out_features": { int_uniform: [1, 3] } };
+		const range = await refused({ strategy: "random", max_jobs: 9, space });
+		assert.deepEqual(range.map((e) => e.pointer), ["/space/~1model~1layers~12~1out_features"]);
+		assert.match(range[0].detail, /^with \{"\/model\/layers\/2\/out_features":1\}: .*3 classes/);
+		// What fits only together is one point of a grid that has others.
+		const both = { "/model/layers/0/out_features": { values: [4, 8] }, "/model/layers/2/in_features": { values: [4, 8] } };
+		assert.ok((await refused({ base: blobJob({ model: { layers: [{ type: "linear", out_features: 8 }, "relu", { type: "linear", in_features: 8, out_features: 3 }] } }), space: both })).length > 0);
+	});
+
 	test("is made once for each Idempotency-Key", async () => {
 		const options = { headers: { "idempotency-key": "sweep-1" } };
 		const first = await post(sweep({ space: { "/seed": { values: [1] } } }), options);
