@@ -167,6 +167,75 @@ static inline void squeezenet_init(struct net *n, td_ctx *c, const td_shape *in)
 		td_require_grad(n->model->params[i].value, false);
 }
 
+/* ---- Optimizers -------------------------------------------------------------------------------------------------- */
+
+#define LEARNER_MOST 32 /* tensors of one network */
+
+/* An optimizer over some tensors, whatever they are: a network's weights, or a picture. */
+struct learner {
+	struct chosen chosen;
+	td_value *params[LEARNER_MOST]; /* borrowed; they want gradients */
+	td_value *state[LEARNER_MOST][NN_STATE_MOST];
+	td_value *lr, *one; /* owned, like STATE */
+	int n;
+};
+
+static inline const struct nn_optimizer_type *learner_type(const struct learner *l)
+{
+	return (const struct nn_optimizer_type *)l->chosen.choice.type;
+}
+
+static inline void learner_init(struct learner *l, td_ctx *c, const char *text)
+{
+	memset(l, 0, sizeof *l);
+	chosen_init(&l->chosen, &nn_optimizers, text);
+	assert_null(learner_type(l)->state_start); /* STATE begins with zeros */
+	l->lr = td_scalar(c, TD_F32, nn_group_lr(l->chosen.choice.options, -1));
+	l->one = td_scalar(c, TD_F32, 1);
+}
+
+static inline void learner_add(struct learner *l, td_ctx *c, td_value *param)
+{
+	td_shape s = *td_shape_of(param);
+
+	assert_in_range(l->n, 0, LEARNER_MOST - 1);
+	s.order = TD_ROW_MAJOR;
+	for (int k = 0; k < learner_type(l)->n_state(l->chosen.choice.options, -1); k++)
+		l->state[l->n][k] = td_tensor(c, &s, NULL);
+	td_require_grad(param, true);
+	l->params[l->n++] = param;
+}
+
+/* optimizer.step(), then optimizer.zero_grad().  T: a scalar, the number of this update. */
+static inline void learner_step(struct learner *l, td_ctx *c, td_value *t)
+{
+	td_no_grad_begin(c);
+	for (int i = 0; i < l->n; i++) {
+		struct nn_update u = { .param = l->params[i],
+			.grad = td_grad_of(l->params[i]),
+			.lr = l->lr,
+			.t = t,
+			.gate = l->one,
+			.group = -1,
+			.weight_decay = nn_group_weight_decay(l->chosen.choice.options, -1) };
+
+		memcpy(u.state, l->state[i], sizeof u.state);
+		learner_type(l)->update(c, l->chosen.choice.options, &u);
+	}
+	td_no_grad_end(c);
+	td_zero_grad(c, l->params, l->n, TD_ZERO_NONE);
+}
+
+static inline void learner_release(struct learner *l)
+{
+	for (int i = 0; i < l->n; i++)
+		for (int k = 0; k < NN_STATE_MOST; k++)
+			td_unref(l->state[i][k]);
+	td_unref(l->lr);
+	td_unref(l->one);
+	chosen_release(&l->chosen);
+}
+
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
 static const double picture_mean[3] = { 0.485, 0.456, 0.406 }, picture_std[3] = { 0.229, 0.224, 0.225 };
