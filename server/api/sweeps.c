@@ -14,6 +14,7 @@
 #define LIMIT_DEFAULT 20
 #define LIMIT_MOST    100
 #define PLAN_MOST     (32u << 20) /* bytes of all children's specs */
+#define CORNER_BYTES  (2u << 20)  /* of their specs, which go to the checker in one message */
 #define CORNERS_MOST  32          /* children whose models are built when the sweep is posted */
 
 /* ---- As JSON ----------------------------------------------------------------------------------------------------- */
@@ -315,6 +316,7 @@ static void choose_corners(struct new_sweep *n)
 {
 	cJSON **params = MEM_NEW_N(cJSON *, n->n), *others = cJSON_CreateArray(), *spec;
 	bool *chosen = MEM_NEW_N(bool, n->n);
+	size_t n_bytes = 0;
 
 	for (int i = 0; i < n->n; i++)
 		params[i] = cJSON_Parse(n->plans[i].params); /* our own */
@@ -322,6 +324,9 @@ static void choose_corners(struct new_sweep *n)
 		if (shapes_a_model(n->rules.axes[k].pointer))
 			choose_along(n, &n->rules.axes[k], params, chosen);
 	for (int i = 0; i < n->n && n->n_corners < CORNERS_MOST; i++) {
+		n_bytes += chosen[i] ? strlen(n->plans[i].spec) : 0;
+		if (n_bytes > CORNER_BYTES)
+			break;
 		spec = chosen[i] ? cJSON_Parse(n->plans[i].spec) : NULL;
 		if (spec && !strcmp(json_string(json_get(spec, "data"), "dataset", ""),
 				    json_string(json_get(n->base.spec, "data"), "dataset", ""))) {
