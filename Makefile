@@ -156,7 +156,7 @@ SERVER_SOURCES = $(shell grep -lE '^.include "(api|cli|config|control|embedded|f
 UNIT_TESTS     = $(UNIT_SOURCES:%.c=$(B)/%)
 
 $(SERVER_SOURCES:%.c=$(B)/%): $(B)/libworker.a $(B)/libserver.a
-$(B)/tests/ops/test_ops: tests/ops/suite.c
+$(B)/tests/ops/test_ops: $(wildcard tests/ops/suite*.c)
 $(B)/tests/ops/test_random_graphs: $(wildcard tests/ops/random_*.c)
 $(B)/tests/%: tests/%.c $(B)/libtandem.a $(B)/libbase.a
 	@mkdir -p $(@D)

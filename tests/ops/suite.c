@@ -1,15 +1,21 @@
 /* The op suite's checks: see suite.h. */
 #include "suite.h"
 
-#include "base/buf.h"
-
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static char report[1024];
+const char *suite_wrong(const char *fmt, ...)
+{
+	static char report[1024];
+	va_list ap;
 
-#define WRONG(...) (snprintf(report, sizeof report, __VA_ARGS__), report)
+	va_start(ap, fmt);
+	vsnprintf(report, sizeof report, fmt, ap);
+	va_end(ap);
+	return report;
+}
 
 /* ---- Inputs ------------------------------------------------------------------------------------------------------ */
 
@@ -56,28 +62,28 @@ static td_value *make_input(td_ctx *c, const td_sample *s, int k, int64_t batch,
 	return v;
 }
 
-static void make_inputs(td_ctx *c, const td_sample *s, int64_t batch, bool f64, uint32_t seed, td_value **in)
+void suite_make_inputs(td_ctx *c, const td_sample *s, int64_t batch, bool f64, uint32_t seed, td_value **in)
 {
 	for (int k = 0; k < s->n_in; k++)
 		in[k] = make_input(c, s, k, batch, f64, seed);
 }
 
-static void drop(td_value **values, int n)
+void suite_drop(td_value **values, int n)
 {
 	for (int i = 0; i < n; i++)
 		td_unref(values[i]);
 }
 
-static bool differentiable(const td_op *op, const td_sample *s, int k)
+bool suite_differentiable(const td_op *op, const td_sample *s, int k)
 {
 	return op->backward != td_nodiff && op->backward != td_once && s->in[k].shape.dtype == TD_F32 &&
 	       !s->in[k].fixed && !(op->shape_only >> k & 1) && !s->in[k].variable;
 }
 
-static bool has_gradient(const td_op *op, const td_sample *s)
+bool suite_has_gradient(const td_op *op, const td_sample *s)
 {
 	for (int k = 0; k < s->n_in; k++)
-		if (differentiable(op, s, k))
+		if (suite_differentiable(op, s, k))
 			return true;
 	return false;
 }
@@ -89,12 +95,17 @@ static bool gives_floats(const td_op *op, const td_sample *s)
 	td_value *in[TD_MOST_IN] = { 0 }, *y;
 	bool floats;
 
-	make_inputs(c, s, -1, false, 1, in);
+	suite_make_inputs(c, s, -1, false, 1, in);
 	y = s->apply(c, in);
 	floats = op->n_out && y && td__is_float(y->shape.dtype);
-	drop(in, s->n_in);
+	suite_drop(in, s->n_in);
 	td_ctx_free(c);
 	return floats;
+}
+
+td_ctx *suite_context(int threads)
+{
+	return td_ctx_create(&(td_ctx_options){ .threads = threads, .seed = 99 });
 }
 
 /* A projection of Y on fixed pseudo-random weights: a plain sum is blind to whatever keeps its sum, as softmax does. */
@@ -121,258 +132,31 @@ static td_value *project(td_ctx *c, td_value *y)
 	return p;
 }
 
-/* ---- What a run leaves ------------------------------------------------------------------------------------------- */
-
-#define MOST_VALUES (2 * TD_MOST_IN + 1)
-
-/* Result, gradients of the inputs, variables afterwards: copies of their bytes. */
-struct outcome {
-	int n;
-	td_shape shape[MOST_VALUES];
-	void *bytes[MOST_VALUES];
-};
-
-static void keep(struct outcome *o, const td_value *v)
-{
-	int i = o->n++;
-
-	if (!v) {
-		o->bytes[i] = NULL;
-		return;
-	}
-	o->shape[i] = v->shape;
-	o->bytes[i] = mem_alloc(td_shape_bytes(&v->shape));
-	td_read(v, o->bytes[i]);
-}
-
-static void outcome_release(struct outcome *o)
-{
-	for (int i = 0; i < o->n; i++)
-		mem_free(o->bytes[i]);
-	o->n = 0;
-}
-
-static bool outcomes_equal(const struct outcome *a, const struct outcome *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (int i = 0; i < a->n; i++) {
-		if (!a->bytes[i] != !b->bytes[i])
-			return false;
-		if (a->bytes[i] && (!td_shape_same(&a->shape[i], &b->shape[i]) ||
-					   memcmp(a->bytes[i], b->bytes[i], td_shape_bytes(&a->shape[i])) != 0))
-			return false;
-	}
-	return true;
-}
-
-/* Forward and, if there is one, the gradient of the sum of squares (which fits any batch size), written once for both
- * modes. */
-static td_value *whole_step(td_ctx *c, const td_op *op, const td_sample *s, td_value *const *in, td_value **grads)
-{
-	td_value *y = s->apply(c, in), *loss;
-
-	memset(grads, 0, sizeof *grads * (size_t)s->n_in);
-	if (has_gradient(op, s) && y && td__is_float(y->shape.dtype)) {
-		loss = td_sum_squares(c, y);
-		td_gradients(c, &loss, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, grads);
-	}
-	return y;
-}
-
-static td_ctx *context(int threads)
-{
-	return td_ctx_create(&(td_ctx_options){ .threads = threads, .seed = 99 });
-}
-
-static void run_eager(const td_op *op, const td_sample *s, int64_t batch, int threads, struct outcome *o)
-{
-	td_ctx *c = context(threads);
-	td_value *in[TD_MOST_IN] = { 0 }, *grads[TD_MOST_IN], *y;
-
-	make_inputs(c, s, batch, false, 5, in);
-	for (int k = 0; k < s->n_in; k++)
-		if (differentiable(op, s, k))
-			td_require_grad(in[k], true);
-	td_step_end(c);
-	td_step_begin(c);
-	y = whole_step(c, op, s, in, grads);
-	keep(o, y);
-	for (int k = 0; k < s->n_in; k++)
-		keep(o, grads[k]);
-	for (int k = 0; k < s->n_in; k++)
-		if (s->in[k].variable)
-			keep(o, in[k]);
-	td_step_end(c);
-	drop(in, s->n_in);
-	td_ctx_free(c);
-}
-
-/* V of one graph in another that was saved from it. */
-static td_value *same_in(td_graph *to, td_graph *from, const td_value *v)
-{
-	return td_graph_find(to, td_graph_name_of(from, v));
-}
-
-/* G written down and read again, its variables filled as they are.  NULL: C's error, or an op that cannot be saved. */
-static td_graph *through_text(td_ctx *c, td_graph *g)
-{
-	td_graph *loaded = NULL;
-	struct err e = { 0 };
-	struct buf text;
-
-	buf_init(&text, 1 << 24);
-	if (!td_graph_save(g, &text, &e))
-		loaded = td_graph_load(c, text.data, text.len, 1 << 24);
-	else if (e.status != TD_UNSUPPORTED)
-		td_fail(c, e.status, "%s", e.text);
-	buf_release(&text);
-	for (int i = 0; loaded && i < g->n_values; i++) {
-		const td_value *tensor = g->values[i]->captured;
-		void *bytes = tensor ? mem_alloc(td_shape_bytes(&tensor->shape) + 1) : NULL;
-
-		if (tensor) {
-			td_read(tensor, bytes);
-			td_write(td_variable_tensor(same_in(loaded, g, g->values[i])), bytes);
-		}
-		mem_free(bytes);
-	}
-	return loaded;
-}
-
-/* Record at the sample's own size, run at BATCH; SAVED: what was saved and read again. */
-static const char *run_graph(
-	const td_op *op, const td_sample *s, int64_t batch, int threads, unsigned flags, bool saved, struct outcome *o)
-{
-	td_ctx *c = context(threads);
-	td_graph *g = td_graph_create(), *loaded = NULL;
-	td_value *in[TD_MOST_IN] = { 0 }, *symbols[TD_MOST_IN] = { 0 }, *grads[TD_MOST_IN], *fetches[MOST_VALUES],
-		 *results[MOST_VALUES] = { 0 }, *written[TD_MOST_IN] = { 0 }, *y;
-	td_feed feeds[TD_MOST_IN];
-	int n_feeds = 0, n_fetches = 0, taken = 0;
-	const char *wrong = NULL;
-	td_session *session;
-
-	make_inputs(c, s, batch, false, 5, in);
-	td_step_end(c);
-	td_trace_begin(c, g);
-	for (int k = 0; k < s->n_in; k++) {
-		td_shape declared = s->in[k].shape;
-
-		if (s->in[k].batched)
-			declared.dim[0] = TD_UNKNOWN(declared.dim[0]);
-		symbols[k] = s->in[k].variable ? in[k] : td_placeholder(c, "input", &declared);
-		if (!s->in[k].variable) {
-			symbols[k]->needs_grad = differentiable(op, s, k);
-			feeds[n_feeds++] = (td_feed){ symbols[k], in[k] };
-		}
-	}
-	y = whole_step(c, op, s, symbols, grads);
-	td_trace_end(c);
-	if (y)
-		fetches[n_fetches++] = y;
-	for (int k = 0; k < s->n_in; k++)
-		if (grads[k])
-			fetches[n_fetches++] = grads[k];
-	memcpy(written, in, sizeof written);
-	if (saved && !c->err.status)
-		loaded = through_text(c, g);
-	for (int k = 0; k < n_fetches && loaded; k++)
-		fetches[k] = same_in(loaded, g, fetches[k]);
-	for (int k = 0; k < n_feeds && loaded; k++)
-		feeds[k].placeholder = same_in(loaded, g, feeds[k].placeholder);
-	for (int k = 0; k < s->n_in && loaded; k++) {
-		const td_value *variable = s->in[k].variable ? same_in(loaded, g, td__graph_capture(g, in[k])) : NULL;
-		written[k] = variable ? td_variable_tensor(variable) : in[k]; /* not every op uses all of them */
-	}
-	session = td_session_create(c, loaded ? loaded : g, fetches, n_fetches);
-	if (session) {
-		td_session_set_flags(session, flags);
-		td_step_begin(c);
-		td_session_run(session, c, feeds, n_feeds, results);
-	}
-	if (c->err.status) {
-		wrong = WRONG("as a graph: %s", c->err.text);
-	} else {
-		keep(o, y ? results[taken++] : NULL);
-		for (int k = 0; k < s->n_in; k++)
-			keep(o, grads[k] ? results[taken++] : NULL);
-		for (int k = 0; k < s->n_in; k++)
-			if (s->in[k].variable)
-				keep(o, written[k]);
-	}
-	td_step_end(c);
-	td_session_free(session);
-	td_graph_free(loaded);
-	td_graph_free(g);
-	drop(in, s->n_in);
-	td_ctx_free(c);
-	return wrong;
-}
-
 /* ---- The checks -------------------------------------------------------------------------------------------------- */
 
 const char *suite_infer_agrees(const td_op *op, const td_sample *s, int i)
 {
-	td_ctx *c = context(1);
+	td_ctx *c = suite_context(1);
 	td_value *in[TD_MOST_IN] = { 0 }, *y;
 	const char *wrong = NULL;
 
-	make_inputs(c, s, -1, false, 5, in);
+	suite_make_inputs(c, s, -1, false, 5, in);
 	y = s->apply(c, in);
 	if (c->err.status)
-		wrong = WRONG("%s sample %d: %s", op->name, i, c->err.text);
+		wrong = suite_wrong("%s sample %d: %s", op->name, i, c->err.text);
 	else if (!y && op->n_out)
-		wrong = WRONG("%s sample %d: no result", op->name, i);
+		wrong = suite_wrong("%s sample %d: no result", op->name, i);
 	else if (y && !y->storage)
-		wrong = WRONG("%s sample %d: a result without storage", op->name, i);
+		wrong = suite_wrong("%s sample %d: a result without storage", op->name, i);
 	else if (y && td__is_float(y->shape.dtype))
 		for (int64_t k = 0; k < td_shape_count(&y->shape) && !wrong; k++) {
 			double v =
 				y->shape.dtype == TD_F32 ? (double)((float *)td_data(y))[k] : ((double *)td_data(y))[k];
 			if (v != v)
-				wrong = WRONG("%s sample %d: element %lld is NaN", op->name, i, (long long)k);
+				wrong = suite_wrong("%s sample %d: element %lld is NaN", op->name, i, (long long)k);
 		}
-	drop(in, s->n_in);
+	suite_drop(in, s->n_in);
 	td_ctx_free(c);
-	return wrong;
-}
-
-const char *suite_same_bits(const td_op *op, const td_sample *s, int i)
-{
-	static const int64_t batches[] = { -1, 1, 5, 37 };
-	static const struct {
-		int threads;
-		unsigned flags;
-		bool saved;
-		const char *name;
-	} runs[] = { { 1, TD_SESSION_UNOPTIMISED, false, "unoptimised graph" },
-		{ 1, TD_SESSION_PARANOID, false, "planned graph" },
-		{ 2, TD_SESSION_PARANOID, false, "planned graph, 2 threads" },
-		{ 1, TD_SESSION_PARANOID, true, "graph that was saved and read again" } };
-	bool batched = false;
-	const char *wrong = NULL;
-
-	for (int k = 0; k < s->n_in; k++)
-		batched |= s->in[k].batched;
-	for (size_t b = 0; b < (batched ? TD_COUNT(batches) : 1) && !wrong; b++) {
-		struct outcome eager = { 0 }, other = { 0 };
-
-		run_eager(op, s, batches[b], 1, &eager);
-		run_eager(op, s, batches[b], 2, &other);
-		if (!outcomes_equal(&eager, &other))
-			wrong = WRONG("%s sample %d, batch %lld: 2 threads give other bits", op->name, i,
-				(long long)batches[b]);
-		outcome_release(&other);
-		for (size_t r = 0; r < TD_COUNT(runs) && !wrong; r++) {
-			wrong = run_graph(op, s, batches[b], runs[r].threads, runs[r].flags, runs[r].saved, &other);
-			if (!wrong && !outcomes_equal(&eager, &other))
-				wrong = WRONG("%s sample %d, batch %lld: the %s gives other bits than eager mode",
-					op->name, i, (long long)batches[b], runs[r].name);
-			outcome_release(&other);
-		}
-		outcome_release(&eager);
-	}
 	return wrong;
 }
 
@@ -395,7 +179,7 @@ static double moved(
 	} else {
 		td_gradients(c, &loss, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, grads);
 		for (int g = 0; g < s->n_in; g++)
-			if (differentiable(op, s, g) && grads[g])
+			if (suite_differentiable(op, s, g) && grads[g])
 				result += td_item(project(c, grads[g]));
 	}
 	td_step_end(c);
@@ -418,7 +202,8 @@ static const char *compare(
 				 (2 * step);
 		double analytic = grad ? grad[e] : 0;
 		if (!(fabs(numeric - analytic) <= bound * TD_MAX(largest, 1)))
-			return WRONG("%s sample %d: the %sgradient of input %d at %lld is %.9g, differences say %.9g",
+			return suite_wrong(
+				"%s sample %d: the %sgradient of input %d at %lld is %.9g, differences say %.9g",
 				op->name, i, second ? "second " : "", k, (long long)e, analytic, numeric);
 	}
 	return NULL;
@@ -437,7 +222,7 @@ static const char *check_gradient(td_ctx *c, const td_op *op, const td_sample *s
 	loss = project(c, s->apply(c, in));
 	td_gradients(c, &loss, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, second ? inner : grads);
 	for (int k = 0; second && k < s->n_in; k++)
-		if (differentiable(op, s, k) && inner[k])
+		if (suite_differentiable(op, s, k) && inner[k])
 			outer = outer ? td_add(c, outer, project(c, inner[k])) : project(c, inner[k]);
 	if (second && outer && outer->needs_grad)
 		td_gradients(c, &outer, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, grads);
@@ -452,9 +237,9 @@ static const char *check_gradient(td_ctx *c, const td_op *op, const td_sample *s
 	td_step_end(c);
 	declared = second && c->err.status == TD_UNSUPPORTED; /* the rule says that it ends after one gradient */
 	if (c->err.status && !declared)
-		wrong = WRONG("%s sample %d: %s", op->name, i, c->err.text);
+		wrong = suite_wrong("%s sample %d: %s", op->name, i, c->err.text);
 	for (int k = 0; k < s->n_in && !wrong && !declared; k++)
-		if (differentiable(op, s, k))
+		if (suite_differentiable(op, s, k))
 			wrong = compare(c, op, s, i, in, k, copies[k], second);
 	for (int k = 0; k < s->n_in; k++)
 		mem_free(copies[k]);
@@ -467,29 +252,29 @@ const char *suite_gradient(const td_op *op, const td_sample *s, int i)
 	td_value *in[TD_MOST_IN] = { 0 };
 	const char *wrong;
 
-	if (!has_gradient(op, s) || !gives_floats(op, s))
+	if (!suite_has_gradient(op, s) || !gives_floats(op, s))
 		return NULL;
-	c = context(1);
-	make_inputs(c, s, -1, true, 11, in);
+	c = suite_context(1);
+	suite_make_inputs(c, s, -1, true, 11, in);
 	for (int k = 0; k < s->n_in; k++)
-		if (differentiable(op, s, k))
+		if (suite_differentiable(op, s, k))
 			td_require_grad(in[k], true);
 	td_step_end(c);
 	wrong = check_gradient(c, op, s, i, in, false);
 	if (!wrong)
 		wrong = check_gradient(c, op, s, i, in, true);
-	drop(in, s->n_in);
+	suite_drop(in, s->n_in);
 	td_ctx_free(c);
 	return wrong;
 }
 
 const char *suite_precision(const td_op *op, const td_sample *s, int i)
 {
-	td_ctx *c = context(1);
+	td_ctx *c = suite_context(1);
 	td_value *in[2][TD_MOST_IN] = { 0 }, *y[2], *wide;
 	const char *wrong = NULL;
 
-	make_inputs(c, s, -1, false, 23, in[0]);
+	suite_make_inputs(c, s, -1, false, 23, in[0]);
 	for (int k = 0; k < s->n_in; k++) /* the very numbers that float32 sees */
 		in[1][k] = td_ref(s->in[k].shape.dtype == TD_F32 ? td_cast(c, in[0][k], TD_F64) : in[0][k]);
 	for (int f = 0; f < 2; f++) {
@@ -500,7 +285,7 @@ const char *suite_precision(const td_op *op, const td_sample *s, int i)
 				y[f] = in[f][k];
 	}
 	if (c->err.status) {
-		wrong = WRONG("%s sample %d: %s", op->name, i, c->err.text);
+		wrong = suite_wrong("%s sample %d: %s", op->name, i, c->err.text);
 	} else if (y[0] && y[0]->shape.dtype == TD_F32 && y[1]->shape.dtype == TD_F64) {
 		int64_t n = td_shape_count(&y[0]->shape);
 		double largest = 1;
@@ -511,15 +296,16 @@ const char *suite_precision(const td_op *op, const td_sample *s, int i)
 		for (int64_t e = 0; e < n && !wrong; e++) {
 			double narrow = (double)((float *)td_data(y[0]))[e], exact = ((double *)td_data(wide))[e];
 			if (!(fabs(narrow - exact) <= 64 * 5.96e-8 * largest))
-				wrong = WRONG("%s sample %d: element %lld is %.9g in float32 and %.12g in float64",
-					op->name, i, (long long)e, narrow, exact);
+				wrong = suite_wrong(
+					"%s sample %d: element %lld is %.9g in float32 and %.12g in float64", op->name,
+					i, (long long)e, narrow, exact);
 		}
 	} else if (y[0] && !td__is_float(y[0]->shape.dtype) &&
 		   memcmp(td_data(y[0]), td_data(y[1]), td_shape_bytes(&y[0]->shape)) != 0) {
-		wrong = WRONG("%s sample %d: float32 and float64 give other integers", op->name, i);
+		wrong = suite_wrong("%s sample %d: float32 and float64 give other integers", op->name, i);
 	}
-	drop(in[0], s->n_in);
-	drop(in[1], s->n_in);
+	suite_drop(in[0], s->n_in);
+	suite_drop(in[1], s->n_in);
 	td_ctx_free(c);
 	return wrong;
 }
@@ -533,7 +319,7 @@ const char *suite_refuses(const td_op *op, const td_sample *s, int i)
 		for (int fault = 0; fault < 4; fault++) {
 			td_sample bad = *s;
 			td_shape *shape = &bad.in[k].shape;
-			td_ctx *c = context(1);
+			td_ctx *c = suite_context(1);
 			td_value *in[TD_MOST_IN] = { 0 };
 
 			if (fault == 0)
@@ -546,18 +332,18 @@ const char *suite_refuses(const td_op *op, const td_sample *s, int i)
 				shape->dim[shape->rank - 1]++;
 			if (shape->rank < 3)
 				shape->order = TD_ROW_MAJOR;
-			make_inputs(c, &bad, -1, false, 3, in);
+			suite_make_inputs(c, &bad, -1, false, 3, in);
 			bad.apply(c, in);
 			tried++;
 			refused += c->err.status != TD_OK;
 			if (c->err.status && !*c->err.text)
-				return WRONG("%s sample %d: a refusal without a word", op->name, i);
-			drop(in, s->n_in);
+				return suite_wrong("%s sample %d: a refusal without a word", op->name, i);
+			suite_drop(in, s->n_in);
 			td_ctx_free(c);
 		}
 	return refused || op->view || op->n_in <= 1
 		       ? NULL
-		       : WRONG("%s sample %d: none of %d wrong inputs was refused", op->name, i, tried);
+		       : suite_wrong("%s sample %d: none of %d wrong inputs was refused", op->name, i, tried);
 }
 
 /* ---- Fields ------------------------------------------------------------------------------------------------------ */
@@ -577,15 +363,15 @@ const char *suite_fields(const td_op *op)
 	size_t owner_size[ATTRS_MOST] = { 0 }, widest = 1, gap = 0;
 
 	if (op->attrs_size > ATTRS_MOST)
-		return WRONG("%s: attributes of %zu bytes", op->name, op->attrs_size);
+		return suite_wrong("%s: attributes of %zu bytes", op->name, op->attrs_size);
 	for (const td_field *f = op->fields; f && f->name; f++) {
 		size_t size = sizes[f->kind], bytes = size * (size_t)TD_MAX(f->count, 1);
 
 		if (f->at + bytes > op->attrs_size)
-			return WRONG("%s: the field %s lies beyond the attributes", op->name, f->name);
+			return suite_wrong("%s: the field %s lies beyond the attributes", op->name, f->name);
 		for (size_t i = f->at; i < f->at + bytes; i++) {
 			if (owner_size[i])
-				return WRONG("%s: the field %s lies on another", op->name, f->name);
+				return suite_wrong("%s: the field %s lies on another", op->name, f->name);
 			owner_size[i] = size;
 		}
 		widest = TD_MAX(widest, size);
@@ -594,7 +380,7 @@ const char *suite_fields(const td_op *op)
 		size_t next = i == op->attrs_size ? widest : owner_size[i];
 
 		if (next && gap >= next)
-			return WRONG(
+			return suite_wrong(
 				"%s: no field names the %zu bytes of the attributes before byte %zu", op->name, gap, i);
 		gap = next ? 0 : gap + 1;
 	}

@@ -134,6 +134,30 @@ static void a_read_of_unwritten_memory_is_caught_by_the_nan_filled_arena(void **
 	assert_non_null(suite_same_bits(&broken, s, 0));
 }
 
+static void clearing_forward(const td_call *call) /* right, but where the result lies on an input */
+{
+	int64_t n = td_shape_count(call->out[0].shape);
+	float *y = call->out[0].data;
+	const float *a = call->in[0].data, *b = call->in[1].data;
+
+	memset(y, 0, sizeof *y * (size_t)n);
+	for (int64_t i = 0; i < n; i++)
+		y[i] = a[i] * b[i];
+}
+
+static void a_result_that_may_not_lie_on_its_input_is_caught(void **state)
+{
+	const td_sample *s = break_mul();
+
+	(void)state;
+	broken.forward[TD_CPU] = clearing_forward;
+	broken.backward = td_nodiff;
+	broken.inplace = 0;
+	assert_null(suite_same_bits(&broken, s, 0));
+	broken.inplace = 1;
+	assert_non_null(suite_same_bits(&broken, s, 0));
+}
+
 static void imprecise_forward(const td_call *call)
 {
 	const float *a = call->in[0].data, *b = call->in[1].data;
@@ -210,6 +234,7 @@ int main(void)
 		cmocka_unit_test(attributes_have_a_field_for_every_member),
 		cmocka_unit_test(a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes),
 		cmocka_unit_test(a_read_of_unwritten_memory_is_caught_by_the_nan_filled_arena),
+		cmocka_unit_test(a_result_that_may_not_lie_on_its_input_is_caught),
 		cmocka_unit_test(a_kernel_off_by_ten_parts_in_a_million_is_caught),
 		cmocka_unit_test(a_shape_rule_that_accepts_anything_is_caught),
 		cmocka_unit_test(a_member_without_a_field_is_caught),
