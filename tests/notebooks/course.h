@@ -196,12 +196,9 @@ static inline void learner_init(struct learner *l, td_ctx *c, const char *text)
 
 static inline void learner_add(struct learner *l, td_ctx *c, td_value *param)
 {
-	td_shape s = *td_shape_of(param);
-
 	assert_in_range(l->n, 0, LEARNER_MOST - 1);
-	s.order = TD_ROW_MAJOR;
 	for (int k = 0; k < learner_type(l)->n_state(l->chosen.choice.options, -1); k++)
-		l->state[l->n][k] = td_tensor(c, &s, NULL);
+		l->state[l->n][k] = td_tensor(c, td_shape_of(param), NULL);
 	td_require_grad(param, true);
 	l->params[l->n++] = param;
 }
