@@ -52,9 +52,8 @@ static void batch_norm_train_infer(td_infer *q)
 		return;
 	if (q->in[0]->dim[0] == 1 && td_shape_count(q->in[0]) == q->in[0]->dim[1]) {
 		td_fail(q->ctx, TD_SHAPE,
-			"batch_norm needs more than one value for each channel while training, and %s has one; use a "
-			"batch of "
-			"two samples or more, also the last of an epoch",
+			"batch_norm needs more than one value for each channel while training, and this batch has one, "
+			"%s; use two samples or more, also in the last batch of an epoch",
 			td_shape_text(q->in[0], text));
 		return;
 	}

@@ -1,4 +1,4 @@
-/* Logs, checkpoints and artifacts. */
+/* Logs, checkpoints, artifacts and warnings. */
 #include "store/store.h"
 #include "test_store.h"
 
@@ -205,6 +205,77 @@ static void the_newest_of_a_kind_stay_as_many_as_are_asked_for(void **state)
 	buf_release(&out);
 }
 
+/* ---- Warnings ---------------------------------------------------------------------------------------------------- */
+
+struct warning_args {
+	const char *id;
+	struct store_warning w;
+};
+
+static td_status fn_warning(struct store_tx *tx, void *arg, struct err *e)
+{
+	const struct warning_args *a = arg;
+
+	return store_warning_add(tx, a->id, &a->w, e);
+}
+
+static td_status warn(struct box *b, const char *id, const char *code, const char *layer)
+{
+	return do_tx(b, fn_warning, &(struct warning_args){ id, { code, layer, "leave it \"out\"", 0 } });
+}
+
+static void a_warning_is_kept_once_for_each_code_and_layer_and_is_in_the_log(void **state)
+{
+	struct box *b = *state;
+	char id[ULID_TEXT], other[ULID_TEXT], log[1000];
+	struct job j;
+	int64_t got;
+
+	add_job(b, id);
+	add_job(b, other);
+	for (int again = 0; again < 3; again++) {
+		assert_int_equal(warn(b, id, "double_softmax", "5"), TD_OK);
+		assert_int_equal(warn(b, id, "same_order", ""), TD_OK);
+		box_shut(b);
+		box_open(b);
+	}
+	assert_int_equal(store_job_get(b->reader, id, &j, NULL), TD_OK);
+	assert_string_equal(j.warnings,
+		"[{\"code\":\"double_softmax\",\"layer\":\"5\",\"text\":\"leave it \\\"out\\\"\"},"
+		"{\"code\":\"same_order\",\"layer\":\"\",\"text\":\"leave it \\\"out\\\"\"}]");
+	job_release(&j);
+	assert_int_equal(store_log_read(b->reader, id, 0, log, sizeof log - 1, &got, NULL), TD_OK);
+	log[got] = '\0';
+	assert_string_equal(log, "1970-01-01T00:00:00.000Z warning layer 5: leave it \"out\"\n"
+				 "1970-01-01T00:00:00.000Z warning leave it \"out\"\n");
+	assert_int_equal(store_job_get(b->reader, other, &j, NULL), TD_OK);
+	assert_string_equal(j.warnings, "[]");
+	job_release(&j);
+}
+
+static void a_job_keeps_no_more_warnings_than_people_read(void **state)
+{
+	struct box *b = *state;
+	char id[ULID_TEXT], layer[300];
+	struct job j;
+	cJSON *list;
+
+	add_job(b, id);
+	for (int i = 0; i < STORE_WARNINGS_MOST + 5; i++) {
+		snprintf(layer, sizeof layer, "%d", i);
+		assert_int_equal(warn(b, id, "unused", layer), TD_OK);
+	}
+	assert_int_equal(store_job_get(b->reader, id, &j, NULL), TD_OK);
+	list = cJSON_Parse(j.warnings);
+	assert_int_equal(cJSON_GetArraySize(list), STORE_WARNINGS_MOST);
+	cJSON_Delete(list);
+	job_release(&j);
+	memset(layer, 'x', sizeof layer - 1);
+	layer[sizeof layer - 1] = '\0';
+	assert_int_equal(warn(b, id, "unused", layer), TD_INVALID);
+	assert_int_equal(warn(b, id, "", "0"), TD_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +284,8 @@ int main(void)
 		box_test(a_full_log_says_so_once_and_takes_no_more),
 		box_test(a_new_checkpoint_makes_the_one_before_obsolete_unless_something_names_it),
 		box_test(the_newest_of_a_kind_stay_as_many_as_are_asked_for),
+		box_test(a_warning_is_kept_once_for_each_code_and_layer_and_is_in_the_log),
+		box_test(a_job_keeps_no_more_warnings_than_people_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
