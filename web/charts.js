@@ -10,6 +10,7 @@ const PER_CURVE = 4; // columns of one curve: low, high, raw, line
 const RAW_ALPHA = 0.33; // of the unsmoothed curve behind the smoothed one
 const BAND_ALPHA = 0.17;
 const DOT_SPACE = 12; // CSS pixels for each dot on a curve
+const PRESS_MOST = 3; // CSS pixels that the pointer moves while it presses
 const AXIS_LEAST = 36; // CSS pixels: room for half a label of the other axis
 const MARK_SIZE = 5; // of the triangle for a value that is not finite, CSS pixels
 
@@ -50,7 +51,8 @@ function make(tag, className, parent) {
 /* A chart of CURVES in EL.  Returns {set(curves, view), zoomTo(range), destroy()}.
  *   curve: {label, colour: number of a colour, columns: see lib/smooth.js, origin: when relative time begins}
  *   view:  {axis: "step" | "relative" | "wall", logX, logY, smoothing}
- * ON.zoom(range) is called with [from, to] of the x axis, or null for all, when the reader drags or double-clicks. */
+ * ON.zoom(range) is called with [from, to] of the x axis, or null for all, when the reader drags or double-clicks; ON.press(x) with
+ * the place on that axis where the reader presses. */
 export function lineChart(el, title, on = {}) {
   el.textContent = '';
   const head = make('div', 'chart-head', el);
@@ -109,6 +111,13 @@ export function lineChart(el, title, on = {}) {
     const ends = curves.map((c) => `${c.label} ${valueText(c.columns.value[c.columns.value.length - 1])}`);
     plot.setAttribute('aria-label', `${title}: ${ends.join(', ')}`);
   }
+
+  let down = null; // where the pointer went down: a drag is no press
+  plot.addEventListener('pointerdown', (e) => (down = e.clientX));
+  plot.addEventListener('click', (e) => {
+    if (!u || down === null || Math.abs(e.clientX - down) > PRESS_MOST || !u.over.contains(e.target)) return;
+    on.press?.(u.posToVal(e.clientX - u.over.getBoundingClientRect().left, 'x'));
+  });
 
   const observer = new ResizeObserver(() => u && plot.clientWidth && u.setSize(size()));
   observer.observe(plot);

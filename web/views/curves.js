@@ -45,12 +45,14 @@ export function Controls({ view }) {
 }
 
 /* One chart.  VERSION changes when the curves' columns, which grow in place, have.  DETAIL(from, to) answers with curves in full
- * resolution between two steps, for a part that the reader has drawn a frame around. */
-export function Chart({ title, curves, view, version, detail }) {
+ * resolution between two steps, for a part that the reader has drawn a frame around.  LOOKINTO(step), where there is one: the address
+ * at which a step that the reader presses can be looked into. */
+export function Chart({ title, curves, view, version, detail, lookInto }) {
   const el = useRef(null);
   const chart = useRef(null);
   const latest = useRef();
   const [finer, setFiner] = useState(null);
+  const [pressed, setPressed] = useState(null); // a step
   latest.current = { curves, view, detail };
 
   useEffect(() => {
@@ -65,12 +67,32 @@ export function Chart({ title, curves, view, version, detail }) {
       const answer = await load(...steps).catch(() => null); // the coarser curve stays
       if (answer && mine === turn) setFiner(answer);
     };
-    chart.current = lineChart(el.current, title, { zoom });
+    const press = (x) => setPressed(nearestStep(latest.current.curves, latest.current.view.axis, x));
+    chart.current = lineChart(el.current, title, { zoom, press });
     return () => chart.current.destroy();
   }, [title]);
   useEffect(() => chart.current.set(finer || curves, view), [title, version, finer, curves.length, view.axis, view.smoothing, view.logX, view.logY]);
 
-  return html`<section class="chart" ref=${el}></section>`;
+  return html`
+    <section class="chart">
+      <div ref=${el}></div>
+      ${lookInto && pressed > 0 && html`<p class="chart-note"><a href=${lookInto(pressed)}>Look into step ${pressed.toLocaleString('en-US')}</a></p>`}
+    </section>
+  `;
+}
+
+/* The step of the point nearest to X of an axis. */
+function nearestStep(curves, axis, at) {
+  let best = null;
+  let distance = Infinity;
+  for (const { columns, origin } of curves) {
+    positions(columns, axis, origin).forEach((x, i) => {
+      if (Math.abs(x - at) >= distance) return;
+      distance = Math.abs(x - at);
+      best = columns.step[i];
+    });
+  }
+  return best;
 }
 
 /* The steps that lie within RANGE of an axis, with one more at either end. */

@@ -52,7 +52,7 @@ export function Graph({ job, query }) {
 }
 
 /* Give every box its place. */
-function arrange({ boxes, arrows, groups }) {
+export function arrange({ boxes, arrows, groups }) {
   const g = new dagre.graphlib.Graph({ compound: groups.length > 0, directed: true });
   g.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: groups.length > 0 ? RANK_SPACE_GROUPED : RANK_SPACE, marginx: MARGIN, marginy: MARGIN });
   g.setDefaultEdgeLabel(() => ({}));
@@ -73,7 +73,9 @@ function arrange({ boxes, arrows, groups }) {
   };
 }
 
-function Canvas({ layout, picked, pick }) {
+/* PAINT(box), where there is one: {text: its second line, tone: see .toned in style.css, heat: share of that colour}.  LEAST: the
+ * height in pixels that it has in any case. */
+export function Canvas({ layout, picked, pick, paint, least = HEIGHT_LEAST }) {
   const svg = useRef(null);
   const [camera, setCamera] = useState({ x: 0, y: 0, k: 1 });
   const drag = useRef(null);
@@ -87,7 +89,7 @@ function Canvas({ layout, picked, pick }) {
   useLayoutEffect(() => {
     const size = () => {
       const top = svg.current.getBoundingClientRect().top + scrollY;
-      svg.current.style.height = `${Math.max(HEIGHT_LEAST, innerHeight - top - BELOW)}px`;
+      svg.current.style.height = `${Math.max(least, innerHeight - top - BELOW)}px`;
       fit();
     };
     size();
@@ -141,6 +143,16 @@ function Canvas({ layout, picked, pick }) {
     keys[e.key]();
   };
 
+  // Moving the camera leaves the boxes alone, of which there may be hundreds.
+  const drawn = useMemo(
+    () => html`
+      ${layout.groups.map((g) => html`<${Group} key=${g.id} group=${g} />`)}
+      ${layout.arrows.map((a) => html`<path key=${`${a.from} ${a.to}`} class=${`arrow ${picked && (a.from === picked.id || a.to === picked.id) ? 'near' : ''}`} d=${curve(a.points)} marker-end="url(#arrow)"><title>${a.text}</title></path>`)}
+      ${layout.boxes.map((b) => html`<${Box} key=${b.id} box=${b} picked=${picked?.id === b.id} pick=${pick} look=${paint?.(b)} />`)}
+    `,
+    [layout, picked?.id, paint],
+  );
+
   return html`
     <div class="graph">
       <svg ref=${svg} tabindex="0" role="group" aria-label="Computation graph. Arrow keys move it, plus and minus zoom, 0 fits it." onPointerDown=${down} onPointerMove=${moved} onPointerUp=${up} onPointerCancel=${up} onKeyDown=${key}>
@@ -148,9 +160,7 @@ function Canvas({ layout, picked, pick }) {
           <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0.500 8 4 0 7.500z" /></marker>
         </defs>
         <g transform=${`translate(${camera.x} ${camera.y}) scale(${camera.k})`}>
-          ${layout.groups.map((g) => html`<${Group} key=${g.id} group=${g} />`)}
-          ${layout.arrows.map((a) => html`<path key=${`${a.from} ${a.to}`} class=${`arrow ${picked && (a.from === picked.id || a.to === picked.id) ? 'near' : ''}`} d=${curve(a.points)} marker-end="url(#arrow)"><title>${a.text}</title></path>`)}
-          ${layout.boxes.map((b) => html`<${Box} key=${b.id} box=${b} picked=${picked?.id === b.id} pick=${pick} />`)}
+          ${drawn}
         </g>
       </svg>
       <div class="graph-buttons">
@@ -173,18 +183,19 @@ function Group({ group }) {
   `;
 }
 
-function Box({ box, picked, pick }) {
+function Box({ box, picked, pick, look }) {
   const press = (e) => {
     if (e.type === 'keydown' && e.key !== 'Enter' && e.key !== ' ') return;
     e.preventDefault();
     e.stopPropagation();
     pick(picked ? null : box);
   };
+  const text = look?.text ?? box.text;
   return html`
-    <g class=${`box ${picked ? 'picked' : ''}`} data-kind=${box.kind} transform=${`translate(${box.x} ${box.y})`} tabindex="0" role="button" aria-pressed=${String(picked)} aria-label=${`${box.title}, ${box.text}`} onClick=${press} onKeyDown=${press}>
+    <g class=${`box ${picked ? 'picked' : ''} ${look ? 'toned' : ''}`} style=${look && { '--heat': look.heat }} data-tone=${look?.tone} data-kind=${box.kind} transform=${`translate(${box.x} ${box.y})`} tabindex="0" role="button" aria-pressed=${String(picked)} aria-label=${`${box.title}, ${text}`} onClick=${press} onKeyDown=${press}>
       <rect x=${-box.width / 2} y=${-box.height / 2} width=${box.width} height=${box.height} rx="7" />
       <text y="-4">${box.title}</text>
-      <text class="sizes" y="13">${box.text}</text>
+      <text class="sizes" y="13">${text}</text>
     </g>
   `;
 }

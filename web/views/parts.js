@@ -50,8 +50,8 @@ export function runtimeOf(job, now = Date.now()) {
   return (to - from) / 1000;
 }
 
-/* A refusal of the server with all that it says. */
-export function ErrorBox({ error, retry }) {
+/* A refusal of the server with all that it says, and CHILDREN: what can be done about it. */
+export function ErrorBox({ error, retry, children }) {
   if (!error) return null;
   return html`
     <div class="error" role="alert">
@@ -62,6 +62,7 @@ export function ErrorBox({ error, retry }) {
         ${error.errors.map((e) => html`<li><code>${e.pointer}</code> ${e.detail}</li>`)}
       </ul>`}
       ${retry && html`<button onClick=${retry}>Try again</button>`}
+      ${children}
     </div>
   `;
 }
