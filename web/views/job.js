@@ -18,7 +18,9 @@ import { Layers } from './layers.js';
 import { Log } from './log.js';
 import { ConfirmButton, ErrorBox, Live, Progress, State, Time, atMostEvery, etaOf, isTerminal, runtimeOf, useNow } from './parts.js';
 import { Predict } from './predict.js';
+import { Replay } from './replay.js';
 import { Report } from './report.js';
+import { Warnings } from './warnings.js';
 
 const SERIES_MOST = 64; // curves that the page loads
 const DRAW_MS = 150; // between two drawings of live curves
@@ -31,6 +33,7 @@ export const TABS = [
   { name: 'predict', text: 'Predict' },
   { name: 'histograms', text: 'Histograms' },
   { name: 'graph', text: 'Graph' },
+  { name: 'replay', text: 'Replay' },
   { name: 'spec', text: 'Spec', external: true },
   { name: 'log', text: 'Log', external: true },
   { name: 'files', text: 'Files', external: true },
@@ -158,6 +161,7 @@ function Job({ id, query }) {
     predict: () => html`<${Predict} job=${job} />`,
     histograms: () => html`<${Histograms} job=${job} news=${news.histograms} />`,
     graph: () => html`<${Graph} job=${job} query=${query} />`,
+    replay: () => html`<${Replay} job=${job} query=${query} />`,
     spec: () => html`<${Spec} job=${job} />`,
     log: () => html`<${Log} job=${job} news=${news.log} />`,
     files: () => html`<${Files} job=${job} news=${news.files} series=${[...series.keys()]} />`,
@@ -165,12 +169,27 @@ function Job({ id, query }) {
   return html`
     <${Header} job=${job} status=${isTerminal(job.state) ? '' : status} best=${bestOf(job, series)} refresh=${refresh} />
     <${ErrorBox} error=${error} retry=${refresh} />
-    ${job.error && html`<${ErrorBox} error=${{ title: isTerminal(job.state) ? 'The job failed' : 'An attempt failed', ...job.error }} />`}
+    ${job.error && html`<${Failure} job=${job} tab=${tab} />`}
+    <${Warnings} key=${job.id} job=${job} />
     <nav class="tabs" aria-label="Parts of the job">
       ${TABS.filter((t) => t.external || !isExternal(job)).map(({ name, text }) => html`<a href=${tabAddress(query, name)} aria-current=${tab === name ? 'page' : null}>${text}</a>`)}
     </nav>
     ${(body[tab] || body[''])()}
   `;
+}
+
+/* What stopped it, and a way into the step where that was. */
+function Failure({ job, tab }) {
+  const { error } = job;
+  return html`
+    <${ErrorBox} error=${{ title: isTerminal(job.state) ? 'The job failed' : 'An attempt failed', ...error }}>
+      ${error.step > 0 && tab !== 'replay' && !isExternal(job) && html`<a class="button" href=${stepAddress(job.id, error.step)}>Look into step ${format.count(error.step)}</a>`}
+    <//>
+  `;
+}
+
+function stepAddress(job, step) {
+  return `/jobs/${job}?tab=replay&step=${step}`;
 }
 
 function tabAddress(query, name) {
@@ -321,7 +340,7 @@ function Overview({ job, series, version, query, logNews }) {
         <${Controls} view=${view} />
         ${groups.length === 0 && html`<p class="empty small">${isTerminal(job.state) ? 'No points were recorded.' : 'Curves appear here with the first points.'}</p>`}
         <div class="charts">
-          ${groups.map((g) => html`<${Chart} key=${g.name} title=${g.name} curves=${curves(g.series)} view=${view} version=${version} detail=${detail(g.series)} />`)}
+          ${groups.map((g) => html`<${Chart} key=${g.name} title=${g.name} curves=${curves(g.series)} view=${view} version=${version} detail=${detail(g.series)} lookInto=${!isExternal(job) && ((step) => stepAddress(job.id, step))} />`)}
         </div>
         <h2>Log</h2>
         <${Log} job=${job} news=${logNews} lines=${10} />

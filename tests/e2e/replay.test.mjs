@@ -1,0 +1,128 @@
+// A look inside a step, in a browser: from a press on the loss curve to the histogram of a gradient, and from a failed job to the op
+// that is to blame.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { patience, quick, start } from '../api/harness.mjs';
+import { closeBrowser, newPage, until } from './browser.mjs';
+
+const REPLAY_MS = 60000 * patience;
+
+after(closeBrowser);
+
+test('a press on the loss curve leads into a step, and from there to every value', async (t) => {
+  const tandem = await start(t);
+  const job = await tandem.submit(quick({ train: { epochs: 1, checkpoint_every: 20 } }));
+  await tandem.until(job.id, 'succeeded');
+  const { page, complaints, close } = await newPage(tandem.url);
+
+  await page.goto(`/jobs/${job.id}`);
+  const plot = page.locator('.chart-plot[aria-label^="loss:"] .u-over');
+  await plot.waitFor();
+  const size = await plot.boundingBox();
+  await plot.click({ position: { x: size.width / 2, y: size.height / 2 } });
+  const link = page.getByRole('link', { name: /Look into step/ });
+  const pressed = Number((await link.textContent()).match(/\d+/)[0]);
+  assert.ok(Math.abs(pressed - 28) < 6, `the middle of 56 steps is not ${pressed}`);
+  await link.click();
+  await page.waitForURL(new RegExp(`tab=replay&step=${pressed}`));
+
+  // It is not there yet; it is asked for, and comes.
+  await page.getByText(`Step ${pressed} has not been replayed`).waitFor();
+  await page.getByLabel('Steps').fill('2');
+  await page.getByRole('button', { name: 'Replay it' }).click();
+  await page.locator('.verdict[data-identical="true"]').waitFor({ timeout: REPLAY_MS });
+  assert.match(await page.locator('.verdict').textContent(), /Bit-identical.*8 tensors|Bit-identical.*tensors/);
+
+  // The graph, by another colour; a box by the keyboard.
+  await page.getByRole('button', { name: 'Gradient', exact: true }).click();
+  await page.waitForURL(/by=gradient/);
+  const box = page.locator('.graph .box', { hasText: '1 linear' });
+  assert.match(await box.textContent(), /\|g\| [\d.e-]+/);
+  const fill = (name) => page.locator('.graph .box', { hasText: name }).locator('rect').evaluate((r) => getComputedStyle(r).fill);
+  assert.notEqual(await fill('input'), await fill('loss'), 'boxes are coloured by their figures');
+  await box.focus();
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/node=/);
+  const detail = page.locator('.graph-detail');
+  await detail.getByText('1.weight').first().waitFor();
+  const weight = detail.locator('.value', { hasText: '1.weight' }).last();
+  assert.match(await weight.textContent(), /32 × 784 float32, parameter/);
+  assert.equal(await weight.locator('svg.spread').count(), 2, 'the weight and its gradient are drawn');
+  const file = await page.request.get(await weight.getByRole('link', { name: /^NPY/ }).first().getAttribute('href'));
+  assert.equal((await file.body()).subarray(1, 6).toString(), 'NUMPY');
+
+  // From a value to the op that made it, as a list, the worst first.
+  await detail.getByRole('button', { name: 'linear', exact: true }).first().click();
+  await detail.getByRole('heading', { name: 'linear in 1, linear' }).waitFor();
+  await page.getByRole('button', { name: 'List', exact: true }).click();
+  await page.getByRole('button', { name: 'Both', exact: true }).click();
+  await page.getByLabel('Show only ops with').fill('linear backward');
+  await until(async () => (await page.locator('.ops tbody tr').count()) > 0 && !(await page.locator('.ops tbody').textContent()).includes('relu'), 'the filter');
+
+  // What it was fed.
+  const picture = page.locator('.samples img').first();
+  await picture.scrollIntoViewIfNeeded();
+  await until(() => picture.evaluate((i) => i.naturalWidth === 28), 'a sample’s picture');
+  assert.match(await page.locator('.samples li').first().textContent(), /said .*is .*loss/);
+
+  // One step on is in the same replay; two are another, and it can be cancelled or come to its end.
+  await page.getByRole('button', { name: 'The step after' }).click();
+  await page.waitForURL(new RegExp(`step=${pressed + 1}`));
+  await page.locator('.verdict').waitFor();
+  await page.getByRole('button', { name: 'The step after' }).click();
+  await page.getByRole('button', { name: `Replay step ${pressed + 2}` }).click();
+  await page.locator('.verdict[data-identical="true"]').waitFor({ timeout: REPLAY_MS });
+  await page.goto(`/jobs/${job.id}?tab=replay&step=9999`);
+  await page.getByText('There is no step 9999').waitFor();
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('a job that failed leads to the op to blame, on a narrow screen in the dark, too', async (t) => {
+  const tandem = await start(t);
+  const layers = ['flatten', { type: 'linear', out_features: 32 }, 'relu', { type: 'linear', out_features: 32 }, { type: 'linear', out_features: 10 }];
+  const job = await tandem.submit(quick({ model: { layers }, optimizer: { type: 'sgd', lr: 1e6 } }));
+  await tandem.until(job.id, 'failed');
+  const { page, complaints, close } = await newPage(tandem.url, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
+
+  await page.goto(`/jobs/${job.id}`);
+  await page.getByRole('link', { name: /Look into step/ }).click();
+  const culprit = page.locator('.culprit');
+  await culprit.waitFor({ timeout: REPLAY_MS });
+  assert.match(await culprit.textContent(), /not finite.*linear in layer \d/);
+  assert.ok((await culprit.locator('tbody tr').count()) >= 2, 'with the ranges of what it read');
+  await culprit.getByRole('button', { name: 'Show the op' }).click();
+  await page.locator('.graph-detail h2', { hasText: /^linear in/ }).waitFor();
+  await page.locator('.graph .box.picked[data-tone="bad"]').waitFor();
+  await page.locator('.samples .blamed img').first().waitFor();
+  const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(excess <= 0, `the page is ${excess} pixels too wide`);
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('warnings stand on the job’s page until they are put away', async (t) => {
+  const tandem = await start(t);
+  const job = await tandem.submit(quick({ train: { steps: 4 } }));
+  await tandem.until(job.id, 'succeeded');
+  const { page, complaints, close } = await newPage(tandem.url);
+  const warnings = [{ code: 'double_softmax', layer: '4', text: 'softmax stands before a cross-entropy on logits' }];
+  await page.route(`**/api/v1/jobs/${job.id}`, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), warnings } });
+  });
+  await page.goto(`/jobs/${job.id}`);
+  const box = page.getByRole('region', { name: 'Warnings' });
+  await box.getByText('softmax stands before').waitFor();
+  await page.getByRole('button', { name: 'Dismiss the warnings' }).click();
+  await box.waitFor({ state: 'detached' });
+  await page.reload();
+  await page.getByText('Overview').waitFor();
+  assert.equal(await box.count(), 0);
+  warnings.push({ code: 'no_shuffle', layer: '', text: 'two epochs had the same order' });
+  await page.reload();
+  await box.getByText('two epochs').waitFor();
+  assert.deepEqual(complaints, []);
+  await close();
+});
