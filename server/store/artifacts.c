@@ -65,8 +65,8 @@ td_status store_artifact_add(struct store_tx *tx, const char *id, const struct a
 	return status == TD_OK ? event(tx, id, "artifact", &row, e) : status;
 }
 
-/* Remove the checkpoints of A's kind but for A's own row and the newest KEEP - 1 others; the files of those that go are
- * named in FILES. */
+/* Remove the checkpoints of A's kind but for A's own row, the newest KEEP - 1 others and the one that a fork began from,
+ * without which none of its steps could be replayed; the files of those that go are named in FILES. */
 static td_status drop_older(
 	struct store_tx *tx, const char *id, const struct artifact *a, int keep, struct buf *files, struct err *e)
 {
@@ -75,7 +75,8 @@ static td_status drop_older(
 	query_begin(&q, tx->db, e,
 		"DELETE FROM artifacts WHERE job = ?1 AND kind = ?2 AND (name = ?3 OR name NOT IN (SELECT name FROM "
 		"artifacts "
-		"WHERE job = ?1 AND kind = ?2 AND name <> ?3 ORDER BY step DESC LIMIT ?4)) RETURNING file");
+		"WHERE job = ?1 AND kind = ?2 AND name <> ?3 ORDER BY step DESC LIMIT ?4)) AND sha256 <> "
+		"(SELECT coalesce(json_extract(parent, '$.sha256'), '') FROM jobs WHERE id = ?1) RETURNING file");
 	query_text(&q, id);
 	query_text(&q, a->kind);
 	query_text(&q, a->name);
