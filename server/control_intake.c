@@ -51,16 +51,29 @@ static td_status set_engine(struct store_tx *tx, struct batch *b, struct err *e)
 	return s;
 }
 
+/* What the bits of a job follow from is told when a worker starts, and stays for replays. */
+static void keep_told(cJSON *engine, const char *name, const cJSON *told)
+{
+	const char *value = json_string(told, name, "");
+
+	if (!*value)
+		return;
+	cJSON_DeleteItemFromObjectCaseSensitive(engine, name);
+	cJSON_AddStringToObject(engine, name, value);
+}
+
 /* Equal fingerprints give equal bits.  A job that goes on under another one is never again called exact; its worker
  * says so in the log.
  */
-static td_status take_fingerprint(struct store_tx *tx, struct batch *b, const char *now, struct err *e)
+static td_status take_numerics(struct store_tx *tx, struct batch *b, const cJSON *told, struct err *e)
 {
-	const char *before = json_string(b->engine, "fingerprint", now);
+	const char *now = json_string(told, "fingerprint", ""), *before = json_string(b->engine, "fingerprint", now);
 	bool exact = json_bool(b->engine, "exact", true) && !strcmp(before, now);
 
 	if (!b->engine)
 		b->engine = cJSON_CreateObject();
+	keep_told(b->engine, "data", told);
+	keep_told(b->engine, "init", told); /* of an attempt that goes on from a checkpoint none */
 	cJSON_DeleteItemFromObjectCaseSensitive(b->engine, "fingerprint");
 	cJSON_DeleteItemFromObjectCaseSensitive(b->engine, "exact");
 	cJSON_AddStringToObject(b->engine, "fingerprint", now);
@@ -74,7 +87,7 @@ static td_status take_started(struct store_tx *tx, struct batch *b, const cJSON 
 	td_status s = move(tx, b, JOB_EV_STARTED, "started", NULL, e);
 
 	if (!s)
-		s = take_fingerprint(tx, b, json_string(body, "fingerprint", ""), e);
+		s = take_numerics(tx, b, body, e);
 	cJSON_ArrayForEach(series, json_get(body, "series"))
 	{
 		int64_t id;

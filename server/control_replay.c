@@ -339,6 +339,8 @@ static cJSON *message_json(struct control *c, const struct start *s, const char 
 	cJSON_AddNumberToObject(body, "progress", (double)s->job->step);
 	cJSON_AddStringToObject(body, "fingerprint", json_string(engine, "fingerprint", ""));
 	cJSON_AddBoolToObject(body, "exact", json_bool(engine, "exact", true));
+	cJSON_AddStringToObject(body, "data_recorded", json_string(engine, "data", ""));
+	cJSON_AddStringToObject(body, "init_recorded", json_string(engine, "init", ""));
 	cJSON_AddItemToObject(body, "checkpoints", cJSON_Duplicate(s->checkpoints, true));
 	cJSON_AddItemToObject(body, "points", points_json(c, s->row));
 	add_init(c, body);

@@ -28,7 +28,7 @@
 #define PROTO_KINDS(X)                                                                                                     \
 	/* worker -> daemon */                                                                                             \
 	X(HELLO, "hello", 'w')           /* secret, pid, role (worker/link.h), fingerprint; after a break also job, attempt */ \
-	X(STARTED, "started", 'w')       /* fingerprint, parameters, n_steps, series: [{name, deterministic}] */           \
+	X(STARTED, "started", 'w')       /* fingerprint, data (name of the pack's folder), init (sha256, "": none was read), parameters, n_steps, series: [{name, deterministic}] */ \
 	X(PROGRESS, "progress", 'w')     /* step, n_steps, epoch, phase ("train"|"validate"|"test"|"prepare"); of a preparer bytes, number 0 */ \
 	X(METRICS, "metrics", 'w')       /* points: [[series, step, time_ms, value], ...], series as declared by name */  \
 	X(LOG, "log", 'w')               /* level, text, time_ms */                                                        \
@@ -53,7 +53,7 @@
 	/* about a job again; new kinds stand at the end, so that the numbers of the others stay */                        \
 	X(HISTOGRAM, "histogram", 'w')   /* name ("weights/0.weight"), step, edges [n+1], counts [n] */                    \
 	/* not about a job's attempt, so not numbered; REFUSED has detail, PROGRESS id */                                  \
-	X(REPLAY, "replay", 'd')         /* id, step, steps, folder (to write into), and of RUN spec, data, threads, init, resume; what the job recorded: progress, fingerprint, exact, points: {series: [[step, value]]}, checkpoints: [{step, kind, sha256}] */ \
+	X(REPLAY, "replay", 'd')         /* id, step, steps, folder (to write into), and of RUN spec, data, threads, init, resume; what the job recorded: progress, fingerprint, exact, data_recorded, init_recorded, points: {series: [[step, value]]}, checkpoints: [{step, kind, sha256}] */ \
 	X(REPLAYED, "replayed", 'w')     /* id, from, verdict, culprit (server/api/replays.c) */                           \
 	/* about a job */                                                                                                  \
 	X(WARNING, "warning", 'w')       /* code, layer, text, time_ms */

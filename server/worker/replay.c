@@ -164,6 +164,35 @@ static int64_t window_end(const struct replay *p)
 	return end <= json_int(p->message, "progress", 0) ? end : last;
 }
 
+static bool has_same_data(struct replay *p)
+{
+	const char *pack = json_string(p->message, "data_recorded", "");
+
+	if (!*pack || !strcmp(pack, run_pack(&p->run)))
+		return true;
+	err_set(&p->run.err, TD_CONFLICT,
+		"the data set \"%.64s\" has other contents than when the job trained, so its steps cannot be made "
+		"again; "
+		"upload the earlier files again",
+		json_string(json_at(p->message, "/spec/data"), "dataset", ""));
+	return false;
+}
+
+/* Where the run begins with weights from elsewhere, they are those that the job began with. */
+static bool has_same_init(struct replay *p)
+{
+	struct run *r = &p->run;
+	const char *init = json_string(p->message, "init_recorded", "");
+
+	if (*init && *r->init_sha256 && strcmp(init, r->init_sha256) != 0)
+		err_set(&r->err, TD_CONFLICT,
+			"the job began with other weights (sha256 %.12s...) than its \"init_from\" names now "
+			"(%.12s...), "
+			"and no checkpoint before step %lld is kept; put the earlier weights there again",
+			init, r->init_sha256, (long long)p->step);
+	return !r->err.status;
+}
+
 static bool go_there(struct replay *p)
 {
 	struct run *r = &p->run;
@@ -270,7 +299,8 @@ void worker_replay(struct link *l, const cJSON *message)
 
 	run_init(&p.run, l, message);
 	replay_watch(&p);
-	ok = run_open(&p.run) && go_there(&p) && replay_steps(&p) && write_document(&p);
+	ok = has_same_data(&p) && run_open(&p.run) && has_same_init(&p) && go_there(&p) && replay_steps(&p) &&
+	     write_document(&p);
 	answer(&p, ok);
 	recording_release(&p.recording);
 	run_release(&p.run);

@@ -142,6 +142,7 @@ bool load_init(struct run *r)
 	r->err_pointer = "/init_from";
 	if (weights_read(r->init, r->spec.resources.memory_mb << 20, &file, &r->err))
 		return false;
+	snprintf(r->init_sha256, sizeof r->init_sha256, "%s", file.sha256);
 	buf_init(&notes, 1 << 20);
 	ok = nn_model_load(r->model, &file, r->spec.init_from.strict, &r->spec.init_from.skip, &notes, &r->faults);
 	if (!ok)

@@ -110,6 +110,13 @@ static bool make_trainer(struct run *r)
 	return !r->err.status;
 }
 
+const char *run_pack(const struct run *r)
+{
+	const char *last = strrchr(r->data_folder, '/');
+
+	return last ? last + 1 : r->data_folder;
+}
+
 static bool set_start(struct run *r)
 {
 	r->saved_step = -1;
@@ -155,6 +162,8 @@ static void tell_started(struct run *r)
 	cJSON *body = cJSON_CreateObject(), *series;
 
 	cJSON_AddStringToObject(body, "fingerprint", td_fingerprint());
+	cJSON_AddStringToObject(body, "data", run_pack(r));
+	cJSON_AddStringToObject(body, "init", r->init_sha256);
 	cJSON_AddNumberToObject(body, "parameters", (double)r->model->n_parameters);
 	cJSON_AddNumberToObject(body, "n_steps", (double)r->n_steps);
 	cJSON_AddItemToObject(body, "metrics", worker_metric_names(&r->spec));

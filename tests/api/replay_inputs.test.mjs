@@ -1,0 +1,98 @@
+// A replay needs what the job had: its data, the weights that it began with, the checkpoint that it was forked from.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { blobJob, uploadBlobs } from "./blobs.mjs";
+import { Tandem, patience, sleep } from "./harness.mjs";
+
+describe("a replay of a job whose inputs may have changed", () => {
+	const tandem = new Tandem();
+	before(async () => {
+		await tandem.up();
+		await uploadBlobs(tandem);
+	});
+	after(() => tandem.close());
+
+	async function replayed(id, step) {
+		const asked = await tandem.post(`/jobs/${id}/replay`, { step });
+		assert.ok([200, 201].includes(asked.status), asked.text);
+		for (const end = Date.now() + 60_000 * patience; Date.now() < end; await sleep(30)) {
+			const r = await tandem.json(`/jobs/${id}/replays/${step}`);
+			if (["succeeded", "failed"].includes(r.state)) return r;
+		}
+		throw new Error(`step ${step} of ${id} is not replayed`);
+	}
+	async function same(id, step) {
+		const r = await replayed(id, step);
+		assert.deepEqual([r.state, r.verdict?.identical], ["succeeded", true], `step ${step}: ${r.detail} ${JSON.stringify(r.verdict)}`);
+		return r;
+	}
+
+	test("shows every step of a fork, from the checkpoint that it began with", async () => {
+		const parent = await tandem.finish(blobJob({ train: { epochs: 1 } }));
+		const { json: fork } = await tandem.post(`/jobs/${parent.id}/fork`, { set: { "/train/epochs": 4, "/train/checkpoint_every": 7 } });
+		const { progress } = await tandem.until(fork.id, "succeeded");
+		for (const step of [fork.parent.step + 1, fork.parent.step + 20, progress.step]) assert.equal((await same(fork.id, step)).from.step < step, true);
+		assert.equal((await same(fork.id, fork.parent.step + 2)).from.step, fork.parent.step);
+		const before = await replayed(fork.id, fork.parent.step);
+		assert.match(before.detail, /is a fork, and no checkpoint before step/);
+		const kept = (await tandem.json(`/jobs/${fork.id}/checkpoints`)).items.filter((c) => c.kind === "last").map((c) => c.step);
+		assert.deepEqual(kept.sort((a, b) => a - b), [fork.parent.step, progress.step], "no other one is kept");
+	});
+
+	test("shows steps of a fork of a fork, and of a fork that was paused", async () => {
+		const parent = await tandem.finish(blobJob({ train: { epochs: 1 } }));
+		const { json: first } = await tandem.post(`/jobs/${parent.id}/fork`, { set: { "/train/epochs": 3 } });
+		await tandem.until(first.id, "succeeded");
+		const { json: second } = await tandem.post(`/jobs/${first.id}/fork`, { set: { "/train/epochs": 2000, "/optimizer/lr": 0.01 } });
+		await tandem.untilStep(second.id, second.parent.step + 12);
+		await tandem.act(second.id, "pause");
+		await tandem.until(second.id, "paused");
+		await same(second.id, second.parent.step + 3);
+		await tandem.act(second.id, "resume");
+		await tandem.untilStep(second.id, (await tandem.job(second.id)).progress.step + 20);
+		await same(second.id, second.parent.step + 9);
+		await tandem.act(second.id, "cancel");
+		await tandem.until(second.id, "cancelled");
+	});
+
+	test("is refused when its first weights are others now, unless a checkpoint is between", async () => {
+		const [a, b] = [await tandem.finish(blobJob({ train: { epochs: 1 } })), await tandem.finish(blobJob({ seed: 9, train: { epochs: 1 } }))];
+		await tandem.request("PUT", "/models/start", { body: { job: a.id } });
+		const { id } = await tandem.finish(blobJob({ init_from: { model: "start" }, train: { epochs: 2, checkpoint_every: 10, keep: { last: 9 } } }));
+		await same(id, 3);
+		await tandem.request("PUT", "/models/start", { body: { job: b.id } });
+		const other = await replayed(id, 4);
+		assert.equal(other.state, "failed");
+		assert.match(other.detail, /began with other weights \(sha256 [0-9a-f]{12}\.\.\.\) than its "init_from" names now/);
+		await same(id, 15);
+		await tandem.request("PUT", "/models/start", { body: { job: a.id } });
+		await same(id, 4);
+	});
+
+	test("is refused when the data set has other contents now, until it has the earlier ones again", async () => {
+		const replace = async (n) => {
+			assert.equal((await tandem.request("DELETE", "/datasets/blobs")).status, 204);
+			await uploadBlobs(tandem, n);
+		};
+		const done = await tandem.finish(blobJob());
+		await replace(630);
+		const other = await replayed(done.id, 5);
+		assert.equal(other.state, "failed");
+		assert.match(other.detail, /data set "blobs" has other contents than when the job trained/);
+		await replace(600);
+		await same(done.id, 5);
+	});
+
+	test("says of every op in which phase it ran, averages of the weights included", async () => {
+		const layers = [{ type: "linear", out_features: 8, name: "metrics_head" }, "relu", { type: "linear", out_features: 3, name: "optimizer-like" }];
+		const { id } = await tandem.finish(blobJob({ model: { layers }, train: { epochs: 1, clip_norm: 1, ema: { decay: 0.9 } } }));
+		const r = await same(id, 7), phases = {};
+		for (const n of r.nodes) (phases[n.phase] ??= new Set()).add(n.layer);
+		assert.deepEqual([...phases.forward].sort(), ["1", "loss", "metrics_head", "optimizer-like"]);
+		assert.deepEqual([...phases.update].sort(), ["clipping", "ema", "optimizer"]);
+		const ema = r.nodes.filter((n) => n.layer === "ema").flatMap((n) => n.outputs.map((v) => r.values[v]));
+		assert.ok(ema.length && ema.every((v) => v.kind !== "activation"), JSON.stringify(ema.slice(0, 2)));
+		const refused = await tandem.post("/jobs", blobJob({ model: { layers: [{ ...layers[0], name: "optimizer" }] } }));
+		assert.match(refused.json.errors[0].detail, /a part of the training step/);
+	});
+});
