@@ -109,7 +109,7 @@ static td_value *smooth_l1_each(td_ctx *c, const void *options, td_value *output
 	double beta = ((const struct bend_options *)options)->at;
 
 	(void)weight;
-	if (beta == 0)
+	if (beta < FLT_MIN) /* its inverse, or even beta itself, would be no float32 */
 		return td_abs(c, td_sub(c, output, y));
 	return td_scale_by(c, td_huber_each(c, output, y, beta), 1 / beta);
 }
