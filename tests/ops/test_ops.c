@@ -67,6 +67,22 @@ static bool holds_addresses(const td_op *op)
 	return false;
 }
 
+/* The gradients of what walks over steps are walks as well: a second one would need a tape of each walk back. */
+static void only_walks_over_steps_have_no_second_gradient(void **state)
+{
+	static const char *const once[] = { "gru_dx", "gru_hidden", "lstm_dx", "recurrent_dw", "rnn_dx", "while_dx",
+		NULL };
+	const char *const *next = once;
+
+	(void)state;
+	for (const td_op *const *op = td__ops; *op; op++)
+		if ((*op)->backward == td_once) {
+			assert_non_null(*next);
+			assert_string_equal((*op)->name, *next++);
+		}
+	assert_null(*next);
+}
+
 static void attributes_have_a_field_for_every_member(void **state)
 {
 	(void)state;
@@ -231,6 +247,7 @@ int main(void)
 		cmocka_unit_test(gradients_agree_with_central_differences),
 		cmocka_unit_test(float32_agrees_with_float64),
 		cmocka_unit_test(wrong_inputs_are_refused_with_a_word),
+		cmocka_unit_test(only_walks_over_steps_have_no_second_gradient),
 		cmocka_unit_test(attributes_have_a_field_for_every_member),
 		cmocka_unit_test(a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes),
 		cmocka_unit_test(a_read_of_unwritten_memory_is_caught_by_the_nan_filled_arena),
