@@ -322,7 +322,7 @@ static struct pair pair_at(const struct nn_layer *l, int *at)
 
 static td_value *dropped(const struct nn_pass *p, td_value *x, double share)
 {
-	return p->training && share > 0 ? td_dropout(p->c, x, (float)share) : x;
+	return p->training && share > 0 ? td_dropout(p->c, x, share) : x;
 }
 
 static td_value *feed_forward(const struct nn_pass *p, const struct transformer_encoder_layer_options *o, td_value *x,

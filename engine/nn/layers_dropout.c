@@ -54,7 +54,7 @@ static td_value *drop_channels(const struct nn_pass *p, const struct nn_layer *l
 	if (!p->training)
 		return x;
 	ones = td_ones_like(p->c, td_sum(p->c, x, within, true)); /* [N, C, 1, 1]; nobody reads the sums */
-	return td_mul(p->c, x, td_dropout(p->c, ones, (float)share_of(l)));
+	return td_mul(p->c, x, td_dropout(p->c, ones, share_of(l)));
 }
 
 static bool dropout1d_build(struct nn_builder *b, struct nn_layer *l)
@@ -111,7 +111,7 @@ static td_value *alpha_dropout_forward(const struct nn_pass *p, const struct nn_
 
 	if (!p->training)
 		return x[0];
-	mask = td_scale_by(p->c, td_dropout(p->c, td_ones_like(p->c, x[0]), (float)share), keep);
+	mask = td_scale_by(p->c, td_dropout(p->c, td_ones_like(p->c, x[0]), share), keep);
 	kept = td_shift_by(p->c, td_mul(p->c, td_shift_by(p->c, x[0], -SELU_LIMIT), mask), SELU_LIMIT);
 	return td_shift_by(p->c, td_scale_by(p->c, kept, a), b);
 }

@@ -255,7 +255,7 @@ static td_value *dropout_forward(const struct nn_pass *p, const struct nn_layer 
 {
 	const struct dropout_options *o = l->options;
 
-	return p->training ? td_dropout(p->c, x[0], (float)o->p) : x[0];
+	return p->training ? td_dropout(p->c, x[0], o->p) : x[0];
 }
 
 static void dropout_torch(const struct nn_layer *l, struct buf *out)

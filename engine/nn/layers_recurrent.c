@@ -123,7 +123,7 @@ static td_value *recurrent_forward(const struct nn_pass *p, const struct nn_laye
 
 	for (int k = 0; k < o->num_layers; k++) {
 		if (k && p->training && o->dropout > 0)
-			y = td_dropout(p->c, y, (float)o->dropout);
+			y = td_dropout(p->c, y, o->dropout);
 		for (int d = 0; d < n; d++)
 			way[d] = direction_forward(p, l, l->param + RECURRENT_PARAMS * (k * n + d), y, d == 1);
 		if (k == o->num_layers - 1 && o->answer == RETURN_LAST)

@@ -360,5 +360,5 @@ TD_API td_value *td_attention(
 {
 	td_value *w = td_attention_softmax(c, td_heads_dot(c, q, k, heads, true), lengths, causal);
 
-	return td_heads_mix(c, p > 0 ? td_dropout(c, w, (float)p) : w, v, heads, false, false);
+	return td_heads_mix(c, p > 0 ? td_dropout(c, w, p) : w, v, heads, false, false);
 }

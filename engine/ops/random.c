@@ -51,7 +51,7 @@ static void dropout_forward(const td_call *call)
 
 static void dropout_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	dx[0] = td_dropout_dx(c, dy[0], n->out[1], (float)((const dropout_attrs *)n->attrs)->p);
+	dx[0] = td_dropout_dx(c, dy[0], n->out[1], ((const dropout_attrs *)n->attrs)->p);
 }
 
 static td_value *dropout_apply(td_ctx *c, td_value *const *in)
@@ -82,14 +82,14 @@ TD_OP(dropout, .n_in = 1, .n_out = 1, .n_hidden = 1, .inplace = 1, .attrs_size =
 	.sample = dropout_sample)
 
 /* P: the share of elements that become 0 (torch.nn.functional.dropout in training). */
-TD_API td_value *td_dropout(td_ctx *c, td_value *x, float p)
+TD_API td_value *td_dropout(td_ctx *c, td_value *x, double p)
 {
 	dropout_attrs a;
 
 	if (!x)
 		return NULL;
 	memset(&a, 0, sizeof a);
-	a.p = (double)p;
+	a.p = p;
 	a.stream = td__next_stream(c);
 	return TD_APPLY(c, dropout, &a, x);
 }
@@ -124,7 +124,7 @@ static void dropout_dx_forward(const td_call *call)
 static void dropout_dx_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
 	if (td_wants(n, 0))
-		dx[0] = td_dropout_dx(c, dy[0], n->in[1], (float)((const dropout_attrs *)n->attrs)->p);
+		dx[0] = td_dropout_dx(c, dy[0], n->in[1], ((const dropout_attrs *)n->attrs)->p);
 }
 
 static td_value *dropout_dx_apply(td_ctx *c, td_value *const *in)
@@ -149,12 +149,12 @@ TD_OP(dropout_dx, .n_in = 2, .n_out = 1, .inplace = 1, .attrs_size = sizeof(drop
 	.infer = dropout_dx_infer, .forward = { dropout_dx_forward }, .backward = dropout_dx_backward,
 	.sample = dropout_dx_sample)
 
-TD_API td_value *td_dropout_dx(td_ctx *c, td_value *dy, td_value *mask, float p)
+TD_API td_value *td_dropout_dx(td_ctx *c, td_value *dy, td_value *mask, double p)
 {
 	dropout_attrs a;
 
 	memset(&a, 0, sizeof a);
-	a.p = (double)p;
+	a.p = p;
 	return dy && mask ? TD_APPLY(c, dropout_dx, &a, dy, mask) : NULL;
 }
 
