@@ -1,7 +1,8 @@
 /* Initialisers: the values that weights start from.
  *
  * Definitions are those of torch.nn.init (He et al., "Delving deep into rectifiers", ICCV 2015; Glorot and Bengio,
- * "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010).  A value is addressed by
+ * "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010), and Keras'
+ * VarianceScaling.  A value is addressed by
  * the job's seed, the weight's name and the element, so models that share a layer's name and shape start it alike. */
 #include "nn/nn.h"
 
@@ -23,6 +24,17 @@ static double draw_normal(const struct rng_key *key, uint64_t i)
 	double angle = 2.0 * M_PI * (double)rng_unit(rng_u32(key, 2 * i + 1));
 
 	return radius * cos(angle);
+}
+
+/* The same without what lies beyond two standard deviations: such a draw is repeated, from numbers that no element
+ * reaches (NN_ELEMENTS_MOST). */
+static double draw_truncated(const struct rng_key *key, uint64_t i)
+{
+	double x = draw_normal(key, i);
+
+	for (uint64_t again = 1; fabs(x) > 2 && again < 16; again++) /* one in 22 is; 16 in a row are 10^-22 */
+		x = draw_normal(key, i + (again << 48));
+	return fmax(-2, fmin(2, x));
 }
 
 /* ---- Kaiming: keep the variance behind a (leaky) ReLU ------------------------------------------------------------ */
@@ -133,6 +145,63 @@ static const struct nn_init_type xavier_normal_type = {
 		.n_options = TD_COUNT(xavier_opts),
 		.n_bytes = sizeof(struct xavier_options) },
 	.element = xavier_normal,
+};
+
+/* ---- Keras: VarianceScaling; he_normal is scale 2, lecun_normal scale 1, glorot_normal mode fan_avg ---------------- */
+
+struct variance_scaling_options {
+	double scale;
+	int mode;         /* index into keras_modes */
+	int distribution; /* index into distributions */
+};
+
+static const char *const keras_modes[] = { "fan_in", "fan_out", "fan_avg", NULL };
+static const char *const distributions[] = { "truncated_normal", "untruncated_normal", "uniform", NULL };
+
+static const struct opt variance_scaling_opts[] = {
+	{ .name = "scale",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct variance_scaling_options, scale),
+		.value = "1",
+		.low = 0,
+		.high = 1e6,
+		.doc = "Factor of the variance; 2 before a ReLU." },
+	{ .name = "mode",
+		.kind = OPT_ENUM,
+		.at = offsetof(struct variance_scaling_options, mode),
+		.value = "\"fan_in\"",
+		.names = keras_modes,
+		.doc = "What the variance is divided by; fan_avg is the mean of both fans." },
+	{ .name = "distribution",
+		.kind = OPT_ENUM,
+		.at = offsetof(struct variance_scaling_options, distribution),
+		.value = "\"truncated_normal\"",
+		.names = distributions,
+		.doc = "A normal distribution is cut off at two of its standard deviations, or is not." },
+};
+
+#define TRUNCATED_STD 0.87962566103423978 /* of a standard normal distribution that is cut off at -2 and 2 */
+
+static float variance_scaling(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
+{
+	const struct variance_scaling_options *o = options;
+	const double n[] = { (double)fans->in, (double)fans->out, ((double)fans->in + (double)fans->out) / 2 };
+	double std = sqrt(o->scale / TD_MAX(n[o->mode], 1.0));
+
+	if (o->distribution == 0)
+		return (float)(draw_truncated(key, i) * std / TRUNCATED_STD);
+	if (o->distribution == 1)
+		return (float)(draw_normal(key, i) * std);
+	return draw_uniform(key, i, sqrt(3.0) * std);
+}
+
+static const struct nn_init_type variance_scaling_type = {
+	.type = { .name = "variance_scaling",
+		.doc = "Variance scale / fan, as keras.initializers.VarianceScaling; he_normal is scale 2.",
+		.options = variance_scaling_opts,
+		.n_options = TD_COUNT(variance_scaling_opts),
+		.n_bytes = sizeof(struct variance_scaling_options) },
+	.element = variance_scaling,
 };
 
 /* ---- Plain distributions ----------------------------------------------------------------------------------------- */
@@ -269,8 +338,8 @@ const struct nn_init_type nn_masked = {
 /* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 static const struct opt_type *const types[] = { &kaiming_uniform_type.type, &kaiming_normal_type.type,
-	&xavier_uniform_type.type, &xavier_normal_type.type, &normal_type.type, &uniform_type.type, &nn_zeros.type,
-	&nn_ones.type, &nn_bias_uniform.type };
+	&xavier_uniform_type.type, &xavier_normal_type.type, &variance_scaling_type.type, &normal_type.type,
+	&uniform_type.type, &nn_zeros.type, &nn_ones.type, &nn_bias_uniform.type };
 
 const struct opt_family nn_inits = { .name = "init", .types = types, .n_types = TD_COUNT(types) };
 

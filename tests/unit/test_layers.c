@@ -839,6 +839,12 @@ static void initialisers_have_the_spread_of_their_definitions(void **state)
 		{ "{\"type\":\"kaiming_normal\",\"mode\":\"fan_out\",\"a\":1}", 0, 0.0316228, 0 },
 		{ "\"xavier_uniform\"", 0, 0.0438529, 0.0759555 },
 		{ "{\"type\":\"xavier_normal\",\"gain\":2}", 0, 0.0877058, 0 },
+		{ "\"variance_scaling\"", 0, 0.158114, 0.359507 },
+		{ "{\"type\":\"variance_scaling\",\"scale\":2}", 0, 0.223607, 0.508419 }, /* Keras' he_normal */
+		{ "{\"type\":\"variance_scaling\",\"mode\":\"fan_avg\",\"distribution\":\"uniform\"}", 0, 0.0438529,
+			0.0759555 },
+		{ "{\"type\":\"variance_scaling\",\"mode\":\"fan_out\",\"distribution\":\"untruncated_normal\"}", 0,
+			0.0316228, 0 },
 		{ "{\"type\":\"normal\",\"mean\":3,\"std\":0.5}", 3, 0.5, 0 },
 		{ "{\"type\":\"uniform\",\"a\":-1,\"b\":0}", -0.5, 0.288675, 1 },
 		{ "\"zeros\"", 0, 0, 0 },
