@@ -127,8 +127,8 @@ void td_observe(td_ctx *c, td_observer *fn, void *arg); /* FN NULL: nobody watch
 
 /* Warnings: what is allowed and probably not meant, told once for each code and layer.  FN must not apply ops. */
 typedef struct td_warning {
-	const char *code;  /* "broadcast", "double_softmax", "double_sigmoid", "training_mode", "accumulated", "unused",
-			    * "same_order" */
+	const char *code;  /* "broadcast", "double_softmax", "double_sigmoid", "nll_of_softmax", "training_mode",
+			    * "accumulated", "unused", "same_order" */
 	const char *layer; /* that it is about; "" outside of any */
 	const char *text;  /* a sentence with the fix */
 } td_warning;

@@ -429,6 +429,8 @@ void td__scope_push(td_ctx *c, const char *name, enum td_reuse reuse);
 
 /* Look for what is probably not meant; called where somebody listens. */
 void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out);
+/* The same for the input X of a loss on logits that is made of several ops. */
+void td__lint_binary_logits(td_ctx *c, const td_value *x);
 /* The same for a program that is asked for all that it ever computes: which layers does it not need? */
 void td__lint_plan(td_ctx *c, const td_plan *p);
 

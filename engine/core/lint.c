@@ -76,7 +76,7 @@ static void look_at_broadcast(td_ctx *c, const td_op *op, td_value *const *in, c
 	char a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT], y[TD_SHAPE_TEXT];
 	int64_t n = td_shape_count(out);
 
-	if (n > td_shape_count(&in[0]->shape) && n > td_shape_count(&in[1]->shape))
+	if (!c->in_backward && n > td_shape_count(&in[0]->shape) && n > td_shape_count(&in[1]->shape))
 		td_warn(c, "broadcast",
 			"%s spreads both of its inputs: %s and %s give %s; if they were meant to match, reshape one of "
 			"them",
@@ -89,19 +89,27 @@ static void look_at_logits(td_ctx *c, const td_op *op, td_value *const *in, cons
 	(void)op;
 	(void)out;
 	look_for_activation(c, in[0], "softmax", "double_softmax",
-		"this softmax goes into a cross-entropy that takes logits and applies a softmax itself, so there are "
-		"two "
-		"and the loss stalls far above 0; leave this one out");
+		"this softmax goes into a cross-entropy that takes logits (or into a log_softmax) and applies a "
+		"softmax "
+		"itself, so there are two and the loss stalls far above 0; leave this one out");
 }
 
-static void look_at_binary_logits(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
+void td__lint_binary_logits(td_ctx *c, const td_value *x)
+{
+	if (c->warn && x)
+		look_for_activation(c, x, "sigmoid", "double_sigmoid",
+			"this sigmoid goes into a binary cross-entropy that takes logits and applies a sigmoid itself, "
+			"so "
+			"there are two; leave this one out, or take the loss that takes probabilities");
+}
+
+static void look_at_logarithms(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
 {
 	(void)op;
 	(void)out;
-	look_for_activation(c, in[0], "sigmoid", "double_sigmoid",
-		"this sigmoid goes into a binary cross-entropy that takes logits and applies a sigmoid itself, so "
-		"there "
-		"are two; leave this one out, or take the loss that takes probabilities");
+	look_for_activation(c, in[0], "softmax", "nll_of_softmax",
+		"this softmax goes into a loss that takes logarithms of probabilities, so it falls below 0 and means "
+		"nothing; make it a log_softmax, or take a cross-entropy without it");
 }
 
 static void look_at_mode(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
@@ -127,7 +135,8 @@ static const struct rule {
 	{ "minimum", look_at_broadcast },
 	{ "equal", look_at_broadcast },
 	{ "cross_entropy_each", look_at_logits },
-	{ "bce_logits_each", look_at_binary_logits },
+	{ "log_softmax", look_at_logits },
+	{ "nll_each", look_at_logarithms },
 	{ "dropout", look_at_mode },
 	{ "batch_norm_train", look_at_mode },
 };

@@ -268,8 +268,10 @@ static bool prelu_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	if (o->num_parameters > 1 && (l->in[0].rank < 2 || l->in[0].dim[1] != o->num_parameters))
-		return nn_refuse(b, l, "prelu: num_parameters %lld is neither 1 nor the channels of %s from %s",
-			(long long)o->num_parameters, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+		return nn_refuse(b, l,
+			"prelu: num_parameters %lld is neither 1 nor the channels of %s from %s; use 1%s",
+			(long long)o->num_parameters, td_shape_text(&l->in[0], in), nn_source(b, l, 0),
+			l->in[0].rank < 2 ? "" : ", or their number");
 	return nn_declare(b, l, "weight", &weight, (struct nn_fans){ 1, 1 }, &prelu_init, o);
 }
 

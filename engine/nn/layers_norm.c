@@ -28,11 +28,12 @@ static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
 	char in[TD_SHAPE_TEXT];
 
 	if (rank < least || rank > most)
-		return nn_refuse(b, l, "%s takes %s, but gets %s from %s", l->type->type.name,
+		return nn_refuse(b, l, "%s takes %s, but gets %s from %s%s", l->type->type.name,
 			least == 4  ? "images [N, C, H, W]"
 			: most == 3 ? "[N, C] or [N, C, L]"
 				    : "[N, C], [N, C, L] or [N, C, H, W]",
-			td_shape_text(&l->in[0], in), nn_source(b, l, 0));
+			td_shape_text(&l->in[0], in), nn_source(b, l, 0),
+			rank >= 2 && rank <= 4 ? "; \"batch_norm\" takes all of these" : "");
 	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
 	struct nn_fans fans = { 1, 1 };
 

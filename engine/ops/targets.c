@@ -142,6 +142,7 @@ TD_API td_value *td_bce_logits_each(td_ctx *c, td_value *x, td_value *t, td_valu
 {
 	td_value *heavier;
 
+	td__lint_binary_logits(c, x);
 	if (!pos_weight)
 		return td_sub(c, td_softplus(c, x), td_mul(c, x, t));
 	/* (1 - t) x + (1 + (w - 1) t) softplus(-x) */

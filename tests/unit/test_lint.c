@@ -65,6 +65,28 @@ static void a_softmax_before_the_loss(td_ctx *c)
 	td_cross_entropy(c, ones(c, 4, 3), keep(td_tensor(c, &s, NULL)));
 }
 
+static void a_sigmoid_before_the_loss(td_ctx *c)
+{
+	td_value *labels = ones(c, 4, 3);
+
+	td_bce_logits_each(c, td_sigmoid(c, ones(c, 4, 3)), labels, NULL);
+}
+
+static void probabilities_for_logarithms(td_ctx *c)
+{
+	td_shape s = td_shape_make(TD_I64, 1, 4);
+
+	td_nll_each(c, td_softmax(c, ones(c, 4, 3), 1), keep(td_tensor(c, &s, NULL)));
+}
+
+/* Targets that are shares of classes: the loss is made of a log_softmax. */
+static void a_softmax_before_a_log_softmax(td_ctx *c)
+{
+	td_value *y = td_softmax(c, ones(c, 4, 3), 1);
+
+	td_log_softmax(c, td_transpose(c, y, (int[]){ 1, 0 }, 2), 0);
+}
+
 static void dropout_in_an_evaluation(td_ctx *c)
 {
 	td_dropout(c, ones(c, 4, 3), 0.5f);
@@ -81,6 +103,9 @@ static void each_mistake_is_told_once_with_its_layer(void **state)
 	} cases[] = {
 		{ a_column_against_a_row, "broadcast", "float32[4, 1] and float32[4] give float32[4, 4]" },
 		{ a_softmax_before_the_loss, "double_softmax", "leave this one out" },
+		{ a_softmax_before_a_log_softmax, "double_softmax", "leave this one out" },
+		{ a_sigmoid_before_the_loss, "double_sigmoid", "leave this one out" },
+		{ probabilities_for_logarithms, "nll_of_softmax", "make it a log_softmax" },
 		{ dropout_in_an_evaluation, "training_mode", "dropout runs as in training" },
 	};
 

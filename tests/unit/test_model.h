@@ -21,6 +21,13 @@ struct bench {
 	td_ctx *c;
 };
 
+/* What the engine's own layers do is meant. */
+static inline void no_warning(void *arg, const td_warning *w)
+{
+	(void)arg;
+	fail_msg("layer %s: warning %s: %s", w->layer, w->code, w->text);
+}
+
 /* TEXT is the "model" of a spec; N_TOKENS 0: IN are numbers. */
 static inline void bench_init(struct bench *b, const char *text, td_shape in, int64_t n_tokens, bool has_lengths)
 {
@@ -33,6 +40,7 @@ static inline void bench_init(struct bench *b, const char *text, td_shape in, in
 	arena_init(&b->arena);
 	faults_init(&b->faults);
 	b->c = td_ctx_create(&(td_ctx_options){ .threads = 1, .seed = 7 });
+	td_on_warning(b->c, no_warning, NULL);
 	opt_read(&nn_model_section, b->document, "/model", &b->options, &b->arena, &b->faults);
 	if (!b->faults.n_found)
 		b->model = nn_model_create(&b->options, &in, n_tokens, has_lengths, &b->faults);

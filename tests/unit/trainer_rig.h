@@ -85,6 +85,13 @@ static inline struct data_facts facts_of(const struct task *task)
 	return f;
 }
 
+/* A trainer does nothing that is probably not meant. */
+static inline void no_warning(void *arg, const td_warning *w)
+{
+	(void)arg;
+	fail_msg("layer %s: warning %s: %s", w->layer, w->code, w->text);
+}
+
 static inline void rig_init(struct rig *r, const struct task *task, const struct settings *s)
 {
 	cJSON *document = cJSON_Parse(task->model);
@@ -94,6 +101,7 @@ static inline void rig_init(struct rig *r, const struct task *task, const struct
 	assert_non_null(document);
 	*r = (struct rig){ .task = task, .facts = facts_of(task), .give_up_at = -1 };
 	r->c = td_ctx_create(&(td_ctx_options){ .threads = TD_MAX(s->threads, 1), .seed = 7 });
+	td_on_warning(r->c, no_warning, NULL);
 	arena_init(&r->arena);
 	faults_init(&r->faults);
 	chosen_init(&r->loss, &nn_losses, s->loss);
