@@ -55,6 +55,15 @@ td_status safetensors_read(const char *path, int64_t bytes_most, struct safetens
 void safetensors_release(struct safetensors *s);
 const struct stored_tensor *safetensors_find(const struct safetensors *s, const char *name); /* NULL: absent */
 
+/* ---- Variables of a graph -------------------------------------------------------------------------------------- */
+
+/* The variables of G within SCOPE (NULL: all), as td_variables lists them, to a file, under their names. */
+td_status variables_write(
+	const td_graph *g, const char *scope, const char *path, struct file_facts *facts, struct err *e);
+/* The reverse, from a file of at most BYTES_MOST; what else it holds is left alone.  A variable that it lacks
+ * (TD_NOT_FOUND) or has in another shape (TD_SHAPE) is an error, and nothing was written then. */
+td_status variables_read(td_graph *g, const char *scope, const char *path, int64_t bytes_most, struct err *e);
+
 /* ---- Checkpoints ----------------------------------------------------------------------------------------------- */
 
 #define CHECKPOINT_VERSION      3

@@ -164,6 +164,13 @@ int nn_optimizer_states(const struct nn_optimizer_type *type, const void *option
 void nn_optimizer_check_model(
 	const struct opt_choice *optimizer, const struct nn_model *m, const char *pointer, struct faults *faults);
 
+/* tf.train.Optimizer.minimize, for a graph G that C traces: an operation that updates the trainable variables of SCOPE
+ * (NULL: all) that LOSS depends on.  What must run before it stands around the call (td_control_begin).  What the
+ * optimizer keeps is in variables of G in the scope NAME: "adam.fc.kernel.exp_avg", and the updates so far in
+ * "adam.step".  FACTOR, a float32 scalar, multiplies every learning rate; NULL: 1. */
+td_node *nn_minimise(td_ctx *c, td_graph *g, const char *name, const struct opt_choice *optimizer, td_value *loss,
+	const char *scope, td_value *factor);
+
 /* A schedule gives the factor of every learning rate for a step (from 1) of N_STEPS, N_EPOCH of an epoch.  Pure; what a
  * plateau remembers is kept by the caller, in the checkpoint. */
 struct nn_plateau {

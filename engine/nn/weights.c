@@ -102,22 +102,6 @@ static void find_unexpected(struct loading *l)
 	}
 }
 
-/* The file's bytes are not aligned: they go through a copy. */
-static bool fill(struct loading *l, const struct nn_param *p, const struct stored_tensor *t)
-{
-	size_t n = td_shape_bytes(&p->shape);
-	void *copy = mem_try_alloc(TD_MAX(n, 1));
-
-	if (!copy) {
-		faults_add(l->faults, "/init_from", "there is no memory for a copy of %s (%zu bytes)", p->name, n);
-		return false;
-	}
-	memcpy(copy, t->bytes, n);
-	td_write(p->value, copy);
-	mem_free(copy);
-	return true;
-}
-
 bool nn_model_load(struct nn_model *m, const struct safetensors *file, bool strict, const struct opt_strings *skip,
 	struct buf *notes, struct faults *faults)
 {
@@ -147,7 +131,7 @@ bool nn_model_load(struct nn_model *m, const struct safetensors *file, bool stri
 			file->n ? file->items[0].name : "nothing", m->n_params ? m->params[0].name : "nothing");
 	for (int i = 0; i < m->n_params && faults->n_found == before; i++) /* all or nothing */
 		if (from[i])
-			fill(&l, &m->params[i], from[i]);
+			td_write(m->params[i].value, from[i]->bytes);
 	mem_free(from);
 	return faults->n_found == before;
 }
