@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { model } from '../../web/lib/graphmodel.js';
+import { extentOf, halves, model } from '../../web/lib/graphmodel.js';
 import { MEASURES, PARTS, barsPath, comparedText, differenceText, figureOf, gradientOf, graphNodes, lastStep, nameOf, nodesOf, progressText, replayOf, samplesOf, scaleOf } from '../../web/lib/replay.js';
 
 const value = (id, kind, more = {}) => ({ id, step: 5, batch: 0, name: '', layer: '', kind, of: null, gradient: null, dtype: 'float32', shape: [4, 2], min: -1, max: 3, mean: 1, norm: 2, zeros: 0, non_finite: 0, producer: null, consumers: [], ...more });
@@ -60,6 +60,33 @@ test('layers are boxes with their types, and parameters are within them', () => 
   assert.deepEqual(ops.arrows.filter((a) => a.to === 'n4').map((a) => a.from).sort(), ['n1', 'n3']);
 });
 
+test('what there is to lay out is told before it is done', () => {
+  const chain = (n) => ({ boxes: Array.from({ length: n }, (_, i) => ({ id: `n${i}` })), arrows: Array.from({ length: n - 1 }, (_, i) => ({ from: `n${i}`, to: `n${i + 1}` })), groups: [] });
+  assert.equal(extentOf(chain(10)), 19);
+  const skip = chain(10);
+  skip.arrows.push({ from: 'n0', to: 'n9' });
+  assert.equal(extentOf(skip), 28, 'an arrow over nine rows');
+  const source = chain(10);
+  source.boxes.push({ id: 'w' });
+  source.arrows.push({ from: 'w', to: 'n8' });
+  assert.equal(extentOf(source), 21, 'a weight stands by its reader');
+  const circle = chain(3);
+  circle.arrows.push({ from: 'n2', to: 'n0' });
+  assert.ok(extentOf(circle) >= 6, 'a layer that is used twice');
+  assert.equal(extentOf({ boxes: [], arrows: [] }), 0);
+});
+
+test('forward and backward are halves, and no arrow is lost', () => {
+  const r = step();
+  const graph = model(graphNodes(r, nodesOf(r, 5, { part: 'both' })), { grain: 'ops', backward: true });
+  const h = halves(graph);
+  assert.deepEqual(h.backward.boxes.map((b) => b.id), ['n3', 'n4', 'n5']);
+  assert.equal(h.forward.boxes.length + h.backward.boxes.length, graph.boxes.length);
+  assert.equal(h.forward.arrows.length + h.backward.arrows.length + h.between.length, graph.arrows.length);
+  assert.ok(h.between.some((a) => a.from === 'n1' && a.to === 'n4'));
+  assert.equal(h.forward.groups.length + h.backward.groups.length, graph.groups.length);
+});
+
 test('a box is coloured by its result, or by the worst in it', () => {
   const r = step();
   const [linear, relu] = graphNodes(r, nodesOf(r, 5)).filter((n) => n.node);
@@ -69,6 +96,9 @@ test('a box is coloured by its result, or by the worst in it', () => {
   const back = graphNodes(r, nodesOf(r, 5, { part: 'backward' }));
   assert.equal(figureOf(r, back.slice(0, 1), 'largest'), 9, 'the magnitude of the negative end');
   assert.equal(figureOf(r, back, 'nonfinite'), 2 / 8);
+  const masked = { ...r, nodes: r.nodes.map((n) => (n.id === 1 ? { ...n, outputs: [3, 8] } : n)) };
+  const both = graphNodes(masked, nodesOf(masked, 5)).filter((n) => n.id === 1);
+  assert.deepEqual([figureOf(masked, both, 'largest'), figureOf(masked, both, 'nonfinite')], [3, 0.25], 'a second output is no result, but may be what is not finite');
   assert.equal(figureOf(r, back.slice(2), 'mean'), null, 'nothing is finite');
   assert.equal(figureOf(r, back.slice(1), 'gradient'), 0.125, 'what is passed on counts, not what a weight gets');
   assert.equal(gradientOf(r.values[7], r.values).id, 8, 'an update has the gradient that made it');

@@ -57,6 +57,40 @@ function byLayer(nodes) {
   };
 }
 
+/* How much there is to lay out: the boxes, and the rows that every arrow crosses.  Time grows faster than that. */
+export function extentOf({ boxes, arrows }) {
+  const out = new Map(boxes.map((b) => [b.id, []]));
+  const waiting = new Map(boxes.map((b) => [b.id, 0]));
+  for (const a of arrows) {
+    out.get(a.from)?.push(a.to);
+    waiting.set(a.to, waiting.get(a.to) + 1);
+  }
+  const row = new Map(boxes.map((b) => [b.id, 0]));
+  const ready = boxes.filter((b) => waiting.get(b.id) === 0).map((b) => b.id);
+  for (let i = 0; i < ready.length; i++) {
+    for (const to of out.get(ready[i])) {
+      row.set(to, Math.max(row.get(to), row.get(ready[i]) + 1));
+      waiting.set(to, waiting.get(to) - 1);
+      if (waiting.get(to) === 0) ready.push(to);
+    }
+  }
+  // What reads nothing is put next to its first reader.
+  const inner = new Set(arrows.map((a) => a.to));
+  for (const [id, readers] of out) if (!inner.has(id) && readers.length > 0) row.set(id, Math.min(...readers.map((to) => row.get(to))) - 1);
+  return arrows.reduce((sum, a) => sum + Math.max(1, row.get(a.to) - row.get(a.from)), boxes.length);
+}
+
+/* The forward part and the rest apart, each with its own arrows, and the arrows between them. */
+export function halves({ boxes, arrows, groups }) {
+  const back = new Set(boxes.filter((b) => b.kind === 'backward').map((b) => b.id));
+  const half = (is) => {
+    const own = boxes.filter((b) => back.has(b.id) === is);
+    const held = new Set(own.map((b) => b.group));
+    return { boxes: own, arrows: arrows.filter((a) => back.has(a.from) === is && back.has(a.to) === is), groups: groups.filter((g) => held.has(g.id)) };
+  };
+  return { forward: half(false), backward: half(true), between: arrows.filter((a) => back.has(a.from) !== back.has(a.to)) };
+}
+
 function groupId(n) {
   return `${n.backward ? 'b' : 'f'}:${n.layer}${n.backward ? ' (gradient)' : ''}`;
 }

@@ -81,7 +81,8 @@ export function graphNodes(replay, nodes, types = {}) {
 export function figureOf(replay, nodes, measure) {
   const { worst, of } = MEASURES[measure];
   const ops = nodes.filter((n) => n.node);
-  const ids = ops.length === 0 ? nodes.map((n) => n.value) : ops.flatMap((n) => (worst ? n.node.outputs : n.node.outputs.slice(0, 1)));
+  // Second outputs are what backward needs, such as positions and masks: no result, but one of them may be what is not finite.
+  const ids = ops.length === 0 ? nodes.map((n) => n.value) : ops.flatMap((n) => (measure === 'nonfinite' ? n.node.outputs : n.node.outputs.slice(0, 1)));
   const figures = ids.map((id) => ({ x: of(replay.values[id], replay.values), passes: passesOn(replay, id) })).filter((f) => Number.isFinite(f.x));
   if (figures.length === 0) return null;
   if (worst) return Math.max(...figures.map((f) => f.x));

@@ -5,7 +5,7 @@ import dagre from '@dagrejs/dagre';
 import { html } from 'htm/preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
-import { model, sizes } from '../lib/graphmodel.js';
+import { halves, model, sizes } from '../lib/graphmodel.js';
 import { setQuery } from '../lib/route.js';
 import { Check, Choice, ErrorBox, isTerminal, useLoaded } from './parts.js';
 
@@ -17,6 +17,7 @@ const HEIGHT_LEAST = 320; // pixels of the box, however little room the screen h
 const BELOW = 16; // pixels between the box and the screen's edge
 const PAN_STEP = 60; // pixels for an arrow key
 const MARGIN = 16;
+const HALVES_SPACE = 48; // pixels between the forward part and the gradient
 const RANK_SPACE = 26; // pixels from one row of boxes to the next
 const RANK_SPACE_GROUPED = 40; // a group's title stands in there
 
@@ -30,7 +31,7 @@ export function Graph({ job, query }) {
   const grain = query.get('grain') === 'ops' ? 'ops' : 'layers';
   const backward = query.get('backward') === '1';
   const [picked, setPicked] = useState(null);
-  const layout = useMemo(() => data && arrange(model(data.nodes || [], { grain, backward })), [data, grain, backward]);
+  const layout = useMemo(() => data && arrangeHalves(model(data.nodes || [], { grain, backward })), [data, grain, backward]);
   useEffect(() => setPicked(null), [layout]);
 
   if (!job.started_at || error?.status === 404) {
@@ -52,7 +53,7 @@ export function Graph({ job, query }) {
 }
 
 /* Give every box its place. */
-export function arrange({ boxes, arrows, groups }) {
+function arrange({ boxes, arrows, groups }) {
   const g = new dagre.graphlib.Graph({ compound: groups.length > 0, directed: true });
   g.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: groups.length > 0 ? RANK_SPACE_GROUPED : RANK_SPACE, marginx: MARGIN, marginy: MARGIN });
   g.setDefaultEdgeLabel(() => ({}));
@@ -70,6 +71,33 @@ export function arrange({ boxes, arrows, groups }) {
     groups: groups.map((group) => ({ ...group, ...at(group.id) })).filter((group) => group.width > 0),
     width: g.graph().width || 1,
     height: g.graph().height || 1,
+  };
+}
+
+/* The same with the forward part on the left, running down, and the gradient on the right, running up beside it: what a gradient reads
+ * of the forward part is then near it, and arrows between the two are not what the places depend on. */
+export function arrangeHalves(graph) {
+  const { forward, backward, between } = halves(graph);
+  if (forward.boxes.length === 0 || backward.boxes.length === 0) return arrange(graph);
+  const left = arrange(forward);
+  const right = arrange(backward);
+  const height = Math.max(left.height, right.height);
+  const up = (p) => ({ ...p, x: p.x + left.width + HALVES_SPACE, y: height - p.y });
+  const boxes = [...left.boxes, ...right.boxes.map(up)];
+  const at = new Map(boxes.map((b) => [b.id, b]));
+  const across = between.map((a) => {
+    const [from, to] = [at.get(a.from), at.get(a.to)];
+    const side = from.x < to.x ? 1 : -1;
+    const start = { x: from.x + (side * from.width) / 2, y: from.y };
+    const end = { x: to.x - (side * to.width) / 2, y: to.y };
+    return { ...a, across: true, points: [start, { x: start.x + side * HALVES_SPACE, y: start.y }, { x: end.x - side * HALVES_SPACE, y: end.y }, end] };
+  });
+  return {
+    boxes,
+    arrows: [...left.arrows, ...right.arrows.map((a) => ({ ...a, points: a.points.map(up) })), ...across],
+    groups: [...left.groups, ...right.groups.map(up)],
+    width: left.width + HALVES_SPACE + right.width,
+    height,
   };
 }
 
@@ -147,7 +175,7 @@ export function Canvas({ layout, picked, pick, paint, least = HEIGHT_LEAST }) {
   const drawn = useMemo(
     () => html`
       ${layout.groups.map((g) => html`<${Group} key=${g.id} group=${g} />`)}
-      ${layout.arrows.map((a) => html`<path key=${`${a.from} ${a.to}`} class=${`arrow ${picked && (a.from === picked.id || a.to === picked.id) ? 'near' : ''}`} d=${curve(a.points)} marker-end="url(#arrow)"><title>${a.text}</title></path>`)}
+      ${layout.arrows.map((a) => html`<path key=${`${a.from} ${a.to}`} class=${`arrow ${picked && (a.from === picked.id || a.to === picked.id) ? 'near' : ''} ${a.across ? 'across' : ''}`} d=${curve(a.points)} marker-end="url(#arrow)"><title>${a.text}</title></path>`)}
       ${layout.boxes.map((b) => html`<${Box} key=${b.id} box=${b} picked=${picked?.id === b.id} pick=${pick} look=${paint?.(b)} />`)}
     `,
     [layout, picked?.id, paint],

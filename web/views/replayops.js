@@ -4,13 +4,14 @@ import { html } from 'htm/preact';
 import { useMemo, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
 import * as format from '../lib/format.js';
-import { model } from '../lib/graphmodel.js';
+import { extentOf, halves, model } from '../lib/graphmodel.js';
 import { MEASURES, PARTS, barsPath, figureOf, gradientOf, graphNodes, nameOf, nodesOf, scaleOf } from '../lib/replay.js';
 import { setQuery } from '../lib/route.js';
-import { Canvas, arrange } from './graph.js';
+import { Canvas, arrangeHalves } from './graph.js';
 import { Choice } from './parts.js';
 
-const BOXES_MOST = 350; // that are laid out as a graph, which takes a second or so; more are a list
+const EXTENT_MOST = 1200; // of a graph that is laid out (lib/graphmodel.js), which takes a second or so; more is a list
+const GROUPED = 3; // times as much work are boxes in groups
 const ROWS_FIRST = 100; // of the list
 const OPS_FIRST = 40; // of a layer in the panel
 const HEIGHT_LEAST = 0.7; // of the screen's
@@ -32,7 +33,7 @@ export function Ops({ job, replay, query, step, batch, types }) {
   const look = LOOKS.some(([name]) => name === query.get('look')) ? query.get('look') : 'layers';
   const nodes = useMemo(() => nodesOf(replay, step, { part, batch }), [replay, step, part, batch]);
   const drawn = useMemo(() => (look === 'list' ? null : model(graphNodes(replay, nodes, types), { grain: look, backward: true })), [replay, nodes, look]);
-  const isLarge = drawn?.boxes.length > BOXES_MOST;
+  const isLarge = useMemo(() => drawn && workOf(drawn) > EXTENT_MOST, [drawn]);
   const set = (name, usual) => (value) => setQuery({ [name]: value === usual ? '' : value });
   const pick = (node) => setQuery({ node: node || '' });
   return html`
@@ -55,8 +56,13 @@ export function Ops({ job, replay, query, step, batch, types }) {
 
 /* ---- The graph ---- */
 
+function workOf(drawn) {
+  const { forward, backward } = halves(drawn);
+  return (extentOf(forward) + extentOf(backward)) * (drawn.groups.length > 0 ? GROUPED : 1);
+}
+
 function Drawn({ replay, drawn, measure, node, pick }) {
-  const layout = useMemo(() => arrange({ ...drawn, boxes: drawn.boxes.map((b) => ({ ...b, width: Math.max(WIDTH_LEAST, b.width) })) }), [drawn]);
+  const layout = useMemo(() => arrangeHalves({ ...drawn, boxes: drawn.boxes.map((b) => ({ ...b, width: Math.max(WIDTH_LEAST, b.width) })) }), [drawn]);
   const { paint, scale } = useMemo(() => {
     const figures = new Map(drawn.boxes.map((b) => [b.id, figureOf(replay, b.nodes, measure)]));
     const to = scaleOf([...figures.values()], measure);
@@ -80,7 +86,7 @@ function boxOf(drawn, node) {
 function lookOf(figure, scale, measure) {
   if (figure === null) return { text: format.NOTHING, tone: 'none', heat: 0 };
   const at = Math.max(-1, Math.min(1, scale.at(figure)));
-  return { text: MEASURES[measure].show(figure), tone: measure === 'nonfinite' ? 'bad' : at < 0 ? 'cold' : 'hot', heat: Math.round(Math.abs(at) * 100) / 100 };
+  return { text: MEASURES[measure].show(figure), tone: measure === 'nonfinite' && figure > 0 ? 'bad' : at < 0 ? 'cold' : 'hot', heat: Math.round(Math.abs(at) * 100) / 100 };
 }
 
 const LEGENDS = {
