@@ -1,8 +1,8 @@
 /* CS231n's notebooks on PyTorch and TensorFlow: each of their networks, with its optimizer, is a job that a dry run takes,
  * with the notebook's number of parameters and of steps.
  *
- * What a job cannot say: a mean for each pixel, which T9 subtracts (standardize has one for each channel), and pixels
- * flattened with the channels last, as in the T rows (the weights of the layer behind are those of ours, permuted). */
+ * TensorFlow flattens pictures with the channels last: a job says so with two transposes.  What it cannot say is a mean
+ * for each pixel, which T9 subtracts: standardize has one for each channel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,9 +39,11 @@
 #define DROPOUT(p)            "{\"type\":\"dropout\",\"p\":" #p "}"
 #define NORM                  "{\"type\":\"batch_norm\",\"eps\":1e-7}"
 #define PAD(n)                "{\"type\":\"zero_pad2d\",\"padding\":" #n "}"
-#define SGD(lr)               "{\"type\":\"sgd\",\"lr\":" #lr "}"
-#define NESTEROV(lr)          "{\"type\":\"sgd\",\"lr\":" #lr ",\"momentum\":0.9,\"nesterov\":true}"
-#define FROM_PROBABILITIES    "{\"type\":\"cross_entropy\",\"from_probabilities\":true}"
+#define FLATTEN_LAST                                                                                                   \
+	"{\"type\":\"transpose\",\"dim0\":1,\"dim1\":2},{\"type\":\"transpose\",\"dim0\":2,\"dim1\":3},\"flatten\""
+#define SGD(lr)            "{\"type\":\"sgd\",\"lr\":" #lr "}"
+#define NESTEROV(lr)       "{\"type\":\"sgd\",\"lr\":" #lr ",\"momentum\":0.9,\"nesterov\":true}"
+#define FROM_PROBABILITIES "{\"type\":\"cross_entropy\",\"from_probabilities\":true}"
 
 #define CHALLENGE                                                                                                      \
 	CONV(16, 5, ",\"padding\":2")                                                                                  \
@@ -79,25 +81,29 @@ static const struct row {
 		10, 34826 },
 	/* TensorFlow */
 	{ "T1", "keras", KERAS_DATA,
-		"\"flatten\"," LINEAR(4000, ",\"bias\":false" HE) ",\"relu\"," LINEAR(10, ",\"bias\":false" HE),
+		FLATTEN_LAST "," LINEAR(4000, ",\"bias\":false" HE) ",\"relu\"," LINEAR(10, ",\"bias\":false" HE),
 		"\"cross_entropy\"", SGD(0.01), 1, 12328000 },
 	{ "T2", "keras", KERAS_DATA,
-		PAD(2) "," CONV(32, 5, HE) ",\"relu\"," PAD(1) "," CONV(16, 3, HE) ",\"relu\",\"flatten\"," LINEAR(
-			10, HE),
+		PAD(2) "," CONV(32, 5, HE) ",\"relu\"," PAD(1) "," CONV(16, 3, HE) ",\"relu\"," FLATTEN_LAST
+										   "," LINEAR(10, HE),
 		"\"cross_entropy\"", SGD(0.003), 1, 170906 },
-	{ "T3", "keras", KERAS_DATA, "\"flatten\"," LINEAR(4000, SCALED) ",\"relu\"," LINEAR(10, SCALED) ",\"softmax\"",
+	{ "T3", "keras", KERAS_DATA,
+		FLATTEN_LAST "," LINEAR(4000, SCALED) ",\"relu\"," LINEAR(10, SCALED) ",\"softmax\"",
 		FROM_PROBABILITIES, SGD(0.01), 1, 12332010 },
 	{ "T4", "keras", KERAS_DATA,
-		CONV(32, 5, SAME SCALED) ",\"relu\"," CONV(16, 3, SAME SCALED) ",\"relu\",\"flatten\"," LINEAR(
-			10, SCALED) ",\"softmax\"",
+		CONV(32, 5, SAME SCALED) ",\"relu\"," CONV(16, 3, SAME SCALED) ",\"relu\"," FLATTEN_LAST
+									       "," LINEAR(10, SCALED) ",\"softmax\"",
 		FROM_PROBABILITIES, NESTEROV(0.003), 1, 170906 },
-	{ "T5", "keras", KERAS_DATA, "\"flatten\"," LINEAR(4000, SCALED) ",\"relu\"," LINEAR(10, SCALED) ",\"softmax\"",
+	{ "T5", "keras", KERAS_DATA,
+		FLATTEN_LAST "," LINEAR(4000, SCALED) ",\"relu\"," LINEAR(10, SCALED) ",\"softmax\"",
 		FROM_PROBABILITIES, SGD(0.01), 1, 12332010 },
 	{ "T6", "keras", KERAS_DATA,
-		CONV(32, 5, SAME) ",\"relu\"," CONV(16, 3, SAME) ",\"relu\",\"flatten\"," LINEAR(10, "") ",\"softmax\"",
+		CONV(32, 5, SAME) ",\"relu\"," CONV(16, 3, SAME) ",\"relu\"," FLATTEN_LAST
+								 "," LINEAR(10, "") ",\"softmax\"",
 		FROM_PROBABILITIES, NESTEROV(0.0005), 1, 170906 },
 	{ "T6, fit", "keras", KERAS_DATA,
-		CONV(32, 5, SAME) ",\"relu\"," CONV(16, 3, SAME) ",\"relu\",\"flatten\"," LINEAR(10, "") ",\"softmax\"",
+		CONV(32, 5, SAME) ",\"relu\"," CONV(16, 3, SAME) ",\"relu\"," FLATTEN_LAST
+								 "," LINEAR(10, "") ",\"softmax\"",
 		FROM_PROBABILITIES, "\"sgd\"", 1, 170906 },
 	{ "T7", "keras", KERAS_DATA,
 		"{\"type\":\"flatten\",\"name\":\"flat\",\"inputs\":[\"input\"]}," LINEAR(4000, SCALED
@@ -110,15 +116,15 @@ static const struct row {
 												       "\"scores\"]}",
 		FROM_PROBABILITIES, SGD(0.01), 1, 12332010 },
 	{ "T8", "keras", KERAS_DATA,
-		CONV(128, 5, SAME) ",\"batch_norm\",\"relu\"," POOL "," CONV(
-			256, 3, SAME) ",\"batch_norm\",\"relu\"," POOL
-				      "," CONV(512, 3, SAME) ",\"batch_norm\",\"relu\"," DROPOUT(
-					      0.2) ",\"flatten\"," LINEAR(8192, "") "," LINEAR(10, "") ",\"softmax\"",
+		CONV(128, 5, SAME) ",\"batch_norm\",\"relu\"," POOL "," CONV(256, 3,
+			SAME) ",\"batch_norm\",\"relu\"," POOL
+			      "," CONV(512, 3, SAME) ",\"batch_norm\",\"relu\"," DROPOUT(
+				      0.2) "," FLATTEN_LAST "," LINEAR(8192, "") "," LINEAR(10, "") ",\"softmax\"",
 		FROM_PROBABILITIES, SGD(0.001), 10, 270012426 },
 	{ "T9", "keras", KERAS_DATA,
 		CONV(64, 5, SAME) ",\"relu\"," POOL_3 "," NORM "," DROPOUT(0.3) "," CONV(
 			64, 5, SAME) ",\"relu\"," POOL_3 "," NORM "," DROPOUT(0.3) "," CONV(128, 5,
-			SAME) ",\"relu\"," DROPOUT(0.2) ",\"flatten\"," LINEAR(384,
+			SAME) ",\"relu\"," DROPOUT(0.2) "," FLATTEN_LAST "," LINEAR(384,
 			"") ",\"relu\"," DROPOUT(0.3) "," LINEAR(96, "") ",\"relu\"," DROPOUT(0.2) "," LINEAR(10, ""),
 		"\"cross_entropy\"", "{\"type\":\"rmsprop\",\"lr\":0.001}", 30, 2759274 },
 };
