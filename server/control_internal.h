@@ -334,6 +334,7 @@ struct control {
 	struct replay_row *replay; /* owned; the oldest that is not over, NULL: none */
 	int64_t replays_seq;       /* rows were read up to this seq */
 	int64_t replays_after_ms;  /* not again before */
+	int64_t replays_hold_ms;   /* nothing is done about them before: a command failed */
 	bool replays_reread;       /* own commits have changed rows */
 	int replays_pending;       /* commands about replays that are under way */
 

@@ -111,9 +111,11 @@ static void finish_move(struct control *c, struct action *action)
 
 	c->replays_reread = true;
 	c->replays_pending--;
-	if (action->cmd.err.status && action->cmd.err.status != TD_CONFLICT)
+	if (action->cmd.err.status && action->cmd.err.status != TD_CONFLICT) {
 		log_line(LOG_ERROR, "a replay's row cannot be written", "job=%s step=%lld text=%s", a->row.job,
 			(long long)a->row.step, action->cmd.err.text);
+		c->replays_hold_ms = c->now_ms + RETRY_MS;
+	}
 	if (a->worker) {
 		a->worker->state = WORKER_BUSY;
 		if (action->cmd.err.status) {
@@ -429,7 +431,8 @@ int control_replayers_wanted(const struct control *c)
 {
 	const struct worker *w = replayer(c);
 
-	return c->replay && !c->draining && !c->replays_pending && (!w || !w->replaying);
+	return c->replay && !c->draining && !c->replays_pending && c->now_ms >= c->replays_hold_ms &&
+	       (!w || !w->replaying);
 }
 
 void control_replays_step(struct control *c)
@@ -437,6 +440,10 @@ void control_replays_step(struct control *c)
 	struct worker *w;
 
 	refresh(c);
+	if (c->now_ms < c->replays_hold_ms) {
+		control_due(c, c->replays_hold_ms);
+		return;
+	}
 	w = replayer(c);
 	if (w && w->replaying && (!c->replay || strcmp(c->replay->id, w->replaying->row.id) != 0) &&
 		!c->replays_pending)
@@ -464,13 +471,20 @@ static td_status name_folder(const struct replaying *p, struct err *e)
 	return e->status;
 }
 
+/* What it has written goes first: it may be what fills the disk, and the row needs room. */
+static void take_failed(struct control *c, const struct replaying *p, const char *detail)
+{
+	file_remove_tree(p->folder, NULL);
+	end_row(c, &p->row, detail, NULL);
+}
+
 static void take_replayed(struct control *c, struct replaying *p, cJSON *body)
 {
 	struct err e = { 0 };
 	char *found;
 
 	if (name_folder(p, &e)) {
-		end_row(c, &p->row, e.text, NULL);
+		take_failed(c, p, e.text);
 		return;
 	}
 	cJSON_DeleteItemFromObjectCaseSensitive(body, "id");
@@ -513,7 +527,7 @@ void control_replayer_said(struct control *c, struct worker *w, const struct pro
 	if (m->kind == PROTO_REPLAYED)
 		take_replayed(c, p, m->body);
 	else
-		end_row(c, &p->row, json_string(m->body, "detail", "it was refused"), NULL);
+		take_failed(c, p, json_string(m->body, "detail", "it was refused"));
 }
 
 void control_replayer_lost(struct control *c, struct worker *w, const char *how)

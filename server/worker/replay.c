@@ -301,8 +301,8 @@ void worker_replay(struct link *l, const cJSON *message)
 	replay_watch(&p);
 	ok = has_same_data(&p) && run_open(&p.run) && has_same_init(&p) && go_there(&p) && replay_steps(&p) &&
 	     write_document(&p);
+	recording_release(&p.recording); /* its file is closed when the daemon removes it */
 	answer(&p, ok);
-	recording_release(&p.recording);
 	run_release(&p.run);
 	cJSON_Delete(p.done);
 	cJSON_Delete(p.batches);
