@@ -88,8 +88,6 @@ static td_status take_rest(struct db *db, struct job *j, struct err *e)
 {
 	td_status status = take_documents(db, j, e);
 
-	if (status == TD_OK)
-		status = warnings_read(db, j->id, &j->warnings, e);
 	return status == TD_OK ? take_summary(db, j, e) : status;
 }
 
@@ -108,6 +106,8 @@ td_status job_read(struct db *db, const char *id, struct job *out, struct err *e
 	status = query_end(&q);
 	if (status == TD_OK)
 		status = found ? take_rest(db, out, e) : job_missing(id, e);
+	if (status == TD_OK)
+		status = warnings_read(db, id, &out->warnings, e); /* no list shows them */
 	if (status != TD_OK)
 		job_release(out);
 	return status;

@@ -35,6 +35,8 @@ describe("warnings", () => {
 		assert.match(warnings[0].text, /leave this one out/);
 		assert.deepEqual(await dry(layers([])), []);
 		assert.deepEqual(await dry(layers(["log_softmax"], { loss: "nll" })), []);
+		assert.deepEqual((await dry(doubled({ loss: "nll" }))).map((w) => w.code), ["nll_of_softmax"]);
+		assert.deepEqual(await dry(doubled({ loss: { type: "cross_entropy", from_probabilities: true } })), []);
 	});
 
 	for (const mode of ["graph", "eager"])
