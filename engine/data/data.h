@@ -51,7 +51,7 @@ enum data_target {
 	DATA_TOKENS, /* y: int64 [N, T], a class for each step; DATA_IGNORE where there is none */
 	DATA_VALUES, /* y: float32 [N, n] */
 };
-#define DATA_IGNORE (-100) /* a target that no loss and no metric counts; torch's ignore_index */
+#define DATA_IGNORE TD_IGNORE_LABEL /* a target that no loss and no metric counts */
 #define DATA_PAD    0      /* the token that fills up short sequences; real tokens begin at 1 where there is padding */
 
 struct data_facts {
