@@ -226,13 +226,14 @@ peers:
 	python3 -m venv .peers
 	.peers/bin/pip install --quiet torch numpy
 
-## make parity      compares models, losses, optimizers and metrics with PyTorch and scikit-learn, which it installs in .parity/
+## make parity      compares every layer, loss, optimizer, schedule and metric with PyTorch, Keras and scikit-learn, which it
+##                  installs in .parity/
 .PHONY: parity
 PARITY = $(patsubst %.c,$(B)/%,$(wildcard tests/parity/*.c))
-parity: $(PARITY)
+parity: $(PARITY) $(B)/tandem-worker
 	@tests/install.sh build peers
 	@test -x .parity/bin/pip || python3 -m venv .parity
-	.parity/bin/pip install --quiet torch==2.13.0 numpy scikit-learn
+	.parity/bin/pip install --quiet torch==2.13.0 tensorflow-cpu==2.21.0 keras==3.15.1 numpy scikit-learn
 	tests/parity/run.sh $(B)
 
 ## make examples    trains each ready-made job of web/examples for a few steps, on stand-ins for the data

@@ -1,13 +1,23 @@
 #!/bin/sh
-# Everything that can be compared with PyTorch and scikit-learn; make parity has installed them in .parity.
+# Everything that can be compared with PyTorch, Keras and scikit-learn; make parity has installed them in .parity.
 set -e
 B=${1:-build}
 python=.parity/bin/python
+export OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3
 
-$python -W ignore tests/parity/golden.py | diff -u tests/unit/learn_golden.h - || {
-	echo "run.sh: PyTorch says something else than tests/unit/learn_golden.h" >&2
-	exit 1
+# $1 prints the constants of $2, as $3 has them.
+constants() {
+	$python -W ignore "$1" 2>/dev/null | diff -u "$2" - || {
+		echo "run.sh: $3 says something else than $2" >&2
+		exit 1
+	}
 }
-echo "losses, optimizers, schedules: the constants of the unit tests are PyTorch's"
+constants tests/parity/golden.py tests/unit/learn_golden.h PyTorch
+constants tests/parity/golden_layers.py tests/unit/layers_golden.h PyTorch
+constants tests/parity/golden_keras.py tests/unit/keras_golden.h Keras
+echo "the constants of the unit tests are those of PyTorch and Keras"
 $python tests/parity/metrics.py "$B"
+$python -W ignore tests/parity/learning.py "$B"
+$python -W ignore tests/parity/layers.py "$B"
+$python -W ignore tests/parity/keras_defaults.py "$B"
 $python tests/parity/pytorch_module.py "$B"

@@ -1,0 +1,116 @@
+"""What the comparisons of learning share: the driver's process, the job's schema, relative differences and their table."""
+import collections
+import json
+import pathlib
+import subprocess
+
+import numpy as np
+
+WIDE, NARROW = 1e-9, 1e-5  # largest relative difference in float64 and in float32
+PLAIN = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
+COMMON = {"type", "name", "inputs", "share"}  # options of every layer, which do not change what it computes
+
+
+class Driver:
+    def __init__(self, build):
+        program = pathlib.Path(build) / "tests/parity/learn_driver"
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, **case):
+        self.process.stdin.write(json.dumps(case) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, f"the driver died of {json.dumps(case)}"
+        return json.loads(answer)
+
+
+def array(x):
+    """As the driver reads it."""
+    x = np.asarray(x)
+    return {"shape": list(x.shape), "values": x.ravel().tolist(), "labels": bool(x.dtype.kind == "i")}
+
+
+def numpy_of(x):
+    """As the driver writes it; of no gradient: None."""
+    if x is None:
+        return None
+    shape, values = (x["shape"], x["values"]) if isinstance(x, dict) else (None, x)
+    values = np.array([PLAIN.get(v, v) for v in values], dtype=float)
+    return values if shape is None else values.reshape(shape)
+
+
+def difference(ours, theirs):
+    """The largest one of some arrays, as a part of the largest number among them all; no gradient is one of zeros."""
+    ours, theirs = dict(ours), dict(theirs)
+    assert set(ours) == set(theirs), f"names differ: {sorted(set(ours) ^ set(theirs))}"
+    largest = apart = 0.0
+    for name, b in theirs.items():
+        a = ours[name]
+        if a is None or b is None:
+            a = np.zeros_like(b if a is None else a) if a is None and b is not None else a
+            b = np.zeros_like(a) if b is None and a is not None else b
+        if a is None:
+            continue
+        assert a.shape == b.shape, f"{name} has shape {a.shape}, but should have {b.shape}"
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        if not same.all():
+            apart = max(apart, float(np.abs(np.where(same, 0, a - np.where(same, 0, b))).max()))
+        largest = max(largest, float(np.abs(b[np.isfinite(b)]).max(initial=0)))
+    return apart / max(largest, 1e-30) if apart else 0.0
+
+
+def schema(build, family):
+    """The family's types, each with its options and their default under "defaults": "keras"."""
+    text = subprocess.run([pathlib.Path(build) / "tandem-worker", "--schema"], capture_output=True, text=True, check=True).stdout
+    types = {}
+    for one in json.loads(text)["$defs"][family]["oneOf"]:
+        if one.get("type") == "object":
+            types[one["properties"]["type"]["const"]] = {name: option for name, option in one["properties"].items() if name not in COMMON}
+    return types
+
+
+class Table:
+    """One row for each type of a family: what was compared, and the largest differences.  Every type and every option has
+    a comparison or a reason why it has none."""
+
+    def __init__(self, title, types, columns, bounds, silent):
+        self.title, self.types, self.columns, self.bounds, self.silent = title, types, columns, bounds, silent
+        self.worst = collections.defaultdict(dict)
+        self.options = collections.defaultdict(set)
+        self.count = collections.Counter()
+        self.faults = []
+
+    def add(self, name, spec, differences):
+        self.count[name] += 1
+        self.options[name] |= {option for option in spec if option not in COMMON} if isinstance(spec, dict) else set()
+        for column, value in differences.items():
+            self.worst[name][column] = max(self.worst[name].get(column, 0), value)
+            if not value <= self.bounds[column]:
+                self.fault(name, f"{column}: {value:.1e} is more than {self.bounds[column]:g}, of {json.dumps(spec)}")
+
+    def fault(self, name, text):
+        self.faults.append(f"{name}: {text}")
+
+    def finish(self):
+        """Prints the table and returns whether all is well."""
+        print(f"\n{self.title}\n{'':28}{'cases':>6} " + "".join(f"{c:>12}" for c in self.columns) + "  options")
+        for name in sorted(set(self.types) | set(self.count)):
+            if not self.count[name]:
+                print(f"{name:28}not compared: {self.silent.get(name, 'NO REASON GIVEN')}")
+                if name not in self.silent:
+                    self.fault(name, "is neither compared nor is there a reason why not")
+                continue
+            cells = "".join(f"{self.worst[name][c]:12.1e}" if c in self.worst[name] else f"{'-':>12}" for c in self.columns)
+            print(f"{name:28}{self.count[name]:6} {cells}  {' '.join(sorted(self.options[name]))}")
+            left = set(self.types.get(name, {})) - self.options[name]
+            for option in sorted(left):
+                reason = self.silent.get(f"{name}.{option}") or self.silent.get(f"*.{option}")
+                if reason:
+                    print(f"{'':28}not compared: {option}: {reason}")
+                else:
+                    self.fault(name, f"its option {option} is neither compared nor is there a reason why not")
+        for text in self.faults[:40]:
+            print(f"  WRONG {text}")
+        if len(self.faults) > 40:
+            print(f"  and {len(self.faults) - 40} more")
+        return not self.faults

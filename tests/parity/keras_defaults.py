@@ -1,0 +1,330 @@
+""""defaults": "keras" against Keras on TensorFlow in float64: every type of the job's schema with a default of its own there,
+and what Keras and PyTorch define alike but lay out in another way.
+
+    make build/tests/parity/learn_driver build/tandem-worker && .parity/bin/python tests/parity/keras_defaults.py [build]
+
+Where the two disagree in more than a constant, the formula is Keras' in optimizers ("form") and in cross-entropies of
+probabilities, and PyTorch's elsewhere: batch_norm's running variance is the unbiased one.
+"""
+import itertools
+import json
+import os
+import sys
+import zlib
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from driver import NARROW, WIDE, Driver, Table, array, difference, numpy_of, schema
+
+keras.config.set_floatx("float64")
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+L, K, O = keras.layers, keras.losses, keras.optimizers
+SGD = {"type": "sgd", "lr": 0.01, "momentum": 0.9, "form": "pytorch"}
+
+
+def exact(x):
+    return np.asarray(x, dtype=np.float32).astype(float)
+
+
+def first(x):
+    """Channels from the last axis to axis 1."""
+    return np.moveaxis(x, -1, 1) if x.ndim > 2 else x
+
+
+# ---- Layers: Keras' weights under our names, with our layout ---------------------------------------------------------
+
+
+def dense(w):
+    return {"weight": w[0].T, **({"bias": w[1]} if len(w) > 1 else {})}
+
+
+def conv(w):  # [k.., in, out] -> [out, in, k..]
+    return {"weight": np.moveaxis(w[0], (-1, -2), (0, 1)), **({"bias": w[1]} if len(w) > 1 else {})}
+
+
+def conv_back(w):  # [k.., out, in] -> [in, out, k..]
+    return {"weight": np.moveaxis(w[0], (-1, -2), (0, 1)), "bias": w[1]}
+
+
+def gates(order, w, suffix=""):
+    """Keras' blocks of units in ORDER become torch's; a bias of [2, n] is one for each product, else torch's second is 0."""
+    n = len(order)
+    pick = lambda x: np.concatenate([np.split(x, n, -1)[i] for i in order], -1)
+    both = w[2] if w[2].ndim == 2 else np.stack([w[2], np.zeros_like(w[2])])
+    return {f"weight_ih_l0{suffix}": pick(w[0]).T, f"weight_hh_l0{suffix}": pick(w[1]).T,
+        f"bias_ih_l0{suffix}": pick(both[0]), f"bias_hh_l0{suffix}": pick(both[1])}
+
+
+def recurrent(order):
+    def names(w):
+        return {**gates(order, w[:3]), **(gates(order, w[3:], "_reverse") if len(w) > 3 else {})}
+    return names
+
+
+def attention(w):  # query, key, value: kernel [d, heads, k], bias [heads, k]; output [heads, k, d]
+    d = w[0].shape[0]
+    return {"in_proj_weight": np.concatenate([w[i].reshape(d, -1).T for i in (0, 2, 4)]), "in_proj_bias": np.concatenate([w[i].ravel() for i in (1, 3, 5)]),
+        "out_proj.weight": w[6].reshape(-1, d).T, "out_proj.bias": w[7]}
+
+
+def norm(w):
+    return dict(zip(("weight", "bias", "running_mean", "running_var"), w))
+
+
+class Alone(keras.Layer):
+    """Attention of its input on itself."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.it = L.MultiHeadAttention(**options)
+
+    def call(self, x, **options):
+        return self.it(x, x, x, use_causal_mask=True)
+
+
+PLAIN = lambda w: {}
+IMAGE, ROW, SEQUENCE, ANY = [2, 9, 7, 4], [3, 11, 4], [3, 5, 6], [2, 5, 6]
+LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
+    ({"type": "linear", "out_features": 5}, lambda: L.Dense(5), ANY, dense),
+    ({"type": "linear", "out_features": 5, "bias": False}, lambda: L.Dense(5, use_bias=False), [3, 6], dense),
+    *(({"type": "conv2d", "out_channels": 8, "kernel_size": list(k), "stride": list(s), "padding": p, "dilation": list(d)},
+        lambda k=k, s=s, p=p, d=d: L.Conv2D(8, k, s, p, dilation_rate=d), IMAGE, conv)
+        for k, s, p, d in [((3, 3), (1, 1), "valid", (1, 1)), ((3, 2), (1, 1), "same", (1, 1)), ((3, 3), (2, 2), "same", (1, 1)), ((2, 4), (3, 2), "same", (1, 1)),
+            ((3, 3), (1, 1), "same", (2, 3)), ((1, 1), (2, 3), "same", (1, 1)), ((4, 4), (1, 1), "same", (1, 1)), ((5, 5), (2, 1), "valid", (1, 1))]),
+    *(({"type": "conv1d", "out_channels": 8, "kernel_size": k, "stride": s, "padding": p, "dilation": d},
+        lambda k=k, s=s, p=p, d=d: L.Conv1D(8, k, s, p, dilation_rate=d), ROW, conv)
+        for k, s, p, d in [(3, 1, "valid", 1), (4, 1, "same", 1), (3, 2, "same", 1), (4, 3, "same", 1), (3, 1, "same", 3)]),
+    ({"type": "conv_transpose2d", "out_channels": 3, "kernel_size": 3, "stride": 2}, lambda: L.Conv2DTranspose(3, 3, 2), IMAGE, conv_back),
+    ({"type": "conv_transpose1d", "out_channels": 3, "kernel_size": 3, "stride": 2}, lambda: L.Conv1DTranspose(3, 3, 2), ROW, conv_back),
+    ({"type": "embedding", "embedding_dim": 4, "num_embeddings": 7}, lambda: L.Embedding(7, 4), None, lambda w: {"weight": w[0]}),
+    *(({"type": t, **o}, lambda o=o: L.BatchNormalization(**{"epsilon": o.get("eps", 1e-3), "momentum": 1 - o.get("momentum", 0.01)}), shape, norm)
+        for t, shape in [("batch_norm", IMAGE), ("batch_norm", [5, 4]), ("batch_norm1d", ROW), ("batch_norm1d", [5, 4]), ("batch_norm2d", IMAGE)]
+        for o in [{}, {"eps": 0.1}, {"momentum": 0.3}]),
+    ({"type": "layer_norm"}, lambda: L.LayerNormalization(), ANY, norm),
+    ({"type": "layer_norm", "eps": 0.1}, lambda: L.LayerNormalization(epsilon=0.1), ANY, norm),
+    ({"type": "group_norm", "num_groups": 2, "eps": 1e-3}, lambda: L.GroupNormalization(2), IMAGE, norm),
+    ({"type": "rnn", "hidden_size": 3}, lambda: L.SimpleRNN(3, return_sequences=True), SEQUENCE, recurrent([0])),
+    ({"type": "rnn", "hidden_size": 3, "return": "last"}, lambda: L.SimpleRNN(3), SEQUENCE, recurrent([0])),
+    ({"type": "lstm", "hidden_size": 3}, lambda: L.LSTM(3, return_sequences=True), SEQUENCE, recurrent([0, 1, 2, 3])),
+    ({"type": "lstm", "hidden_size": 3, "return": "last", "bidirectional": True}, lambda: L.Bidirectional(L.LSTM(3)), SEQUENCE, recurrent([0, 1, 2, 3])),
+    ({"type": "gru", "hidden_size": 3}, lambda: L.GRU(3, return_sequences=True), SEQUENCE, recurrent([1, 0, 2])),
+    ({"type": "gru", "hidden_size": 3, "bidirectional": True}, lambda: L.Bidirectional(L.GRU(3, return_sequences=True)), SEQUENCE, recurrent([1, 0, 2])),
+    ({"type": "multihead_attention", "num_heads": 2, "causal": True}, lambda: Alone(num_heads=2, key_dim=3), SEQUENCE, attention),
+    ({"type": "leaky_relu"}, lambda: L.LeakyReLU(), ANY, PLAIN),
+    ({"type": "leaky_relu", "negative_slope": 0.1}, lambda: L.LeakyReLU(0.1), ANY, PLAIN),
+    ({"type": "elu"}, lambda: L.ELU(), ANY, PLAIN),
+    ({"type": "prelu"}, lambda: L.PReLU(shared_axes=[1, 2]), ANY, lambda w: {"weight": w[0].ravel()}),
+    *(({"type": t}, lambda t=t: L.Activation(t), ANY, PLAIN) for t in ("relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "softsign", "mish", "log_sigmoid", "relu6", "selu", "celu", "softmax", "log_softmax")),
+    ({"type": "hardsigmoid"}, lambda: L.Activation("hard_sigmoid"), ANY, PLAIN),
+    ({"type": "hardswish"}, lambda: L.Activation("hard_swish"), ANY, PLAIN),
+    ({"type": "flatten"}, lambda: L.Flatten(), [2, 3, 5, 4], PLAIN),
+    ({"type": "max_pool2d", "kernel_size": 3, "stride": 2}, lambda: L.MaxPooling2D(3, 2), IMAGE, PLAIN),
+    ({"type": "avg_pool2d", "kernel_size": [2, 3]}, lambda: L.AveragePooling2D((2, 3)), IMAGE, PLAIN),
+    ({"type": "max_pool1d", "kernel_size": 3, "stride": 2}, lambda: L.MaxPooling1D(3, 2), ROW, PLAIN),
+    ({"type": "avg_pool1d", "kernel_size": 3}, lambda: L.AveragePooling1D(3), ROW, PLAIN),
+    ({"type": "global_avg_pool"}, lambda: L.GlobalAveragePooling2D(), IMAGE, PLAIN),
+    ({"type": "global_max_pool"}, lambda: L.GlobalMaxPooling1D(), ROW, PLAIN),
+    ({"type": "zero_pad2d", "padding": [1, 2, 3, 0]}, lambda: L.ZeroPadding2D(((3, 0), (1, 2))), IMAGE, PLAIN),
+    ({"type": "upsample", "scale_factor": 2}, lambda: L.UpSampling2D(2), IMAGE, PLAIN),
+    ({"type": "upsample", "scale_factor": 2, "mode": "bilinear"}, lambda: L.UpSampling2D(2, interpolation="bilinear"), IMAGE, PLAIN),
+]
+# Of these our axis 1 are the channels; all others have the features last, as in Keras.
+CHANNELS_FIRST = {"conv2d", "conv1d", "conv_transpose2d", "conv_transpose1d", "batch_norm", "batch_norm1d", "batch_norm2d", "group_norm", "max_pool2d", "avg_pool2d",
+    "max_pool1d", "avg_pool1d", "global_avg_pool", "global_max_pool", "zero_pad2d", "upsample"}
+# In these Keras or TensorFlow make float32 of a constant, or of everything, whatever the type of the input.
+SINGLE = {"leaky_relu", "gelu", "multihead_attention", "upsample"}
+
+
+def compare_layer(driver, table, spec, make, shape, names, random):
+    kind = spec["type"]
+    turned = first if kind in CHANNELS_FIRST else lambda x: x
+    x = random.integers(0, 7, (3, 5)) if shape is None else exact(random.uniform(-2, 2, shape))
+    layer = make()
+    layer.build((None, *x.shape[1:])) if not isinstance(layer, Alone) else layer(x)
+    layer.set_weights([exact(random.uniform(0.3, 1.5, w.shape) if "moving_var" in v.path else random.uniform(-0.8, 0.8, w.shape))
+        for v, w in zip(layer.weights, layer.get_weights())])
+    weights = {"0." + k: v for k, v in names(layer.get_weights()).items()}
+    options = {"training": False} if "norm" in kind and "batch" in kind else {}
+    bare = np.asarray(layer(x, **options))
+    v = tf.Variable(x) if shape is not None else tf.constant(x)
+    trained = layer.trainable_variables
+    with tf.GradientTape() as tape:
+        y = layer(v, **({"training": True} if options else {}))
+        seed = exact(random.uniform(-1, 1, y.shape))
+        loss = tf.reduce_sum(y * seed)
+    gradients = tape.gradient(loss, [t.value for t in trained] + ([v] if shape is not None else []))
+    gradients = [tf.convert_to_tensor(g).numpy() for g in gradients]
+    grouped = gradients[:len(trained)] + layer.get_weights()[len(trained):]
+    theirs = {"0." + k: g for k, g in names(grouped).items() if "running" not in k and not ("bias_hh" in k and kind != "gru")}
+    if shape is not None:
+        theirs[""] = turned(gradients[-1])
+    answer = driver.ask(type="float64", spec={"model": {"layers": [spec]}, "optimizer": SGD, "defaults": "keras"}, input=array(turned(x)), tokens=0 if shape is not None else 7,
+        weights={k: array(w) for k, w in weights.items()}, seed=turned(seed).ravel().tolist(), steps=1)
+    if "fault" in answer:
+        return table.fault(kind, f"{json.dumps(spec)}: {answer['fault']}")
+    ours = {k: numpy_of(g) for k, g in answer["gradients"].items() if k in theirs}
+    if shape is not None:
+        ours[""] = numpy_of(answer["input_gradient"])
+    after = {"0." + k: w for k, w in names(layer.get_weights()).items() if k == "running_mean"}
+    columns = {"output": max(difference({"": numpy_of(answer["output"])}, {"": turned(np.asarray(y))}), difference({"": numpy_of(answer["bare"])}, {"": turned(bare)})),
+        "gradients": difference(ours, theirs)}
+    if kind in SINGLE:
+        columns = {"single": max(columns.values())}
+    if after:
+        columns["running mean"] = difference({k: numpy_of(answer["after"][k]) for k in after}, after)
+    table.add(kind, spec, columns)
+
+
+def layers(driver, build):
+    types = {name: {o: d for o, d in options.items() if "x-defaults" in d} for name, options in schema(build, "layer").items()}
+    columns = ["output", "gradients", "running mean", "single"]
+    silent = {"*.init": "numbers drawn at random; test_init.c has their distributions", "*.bias_init": "as init"}
+    types = {name: options for name, options in types.items() if options}
+    table = Table(f"Layers with \"defaults\": \"keras\", against Keras {keras.__version__} on TensorFlow {tf.__version__}", types, columns,
+        {c: NARROW if c == "single" else WIDE for c in columns}, silent)
+    random = np.random.default_rng(11)
+    for row in LAYERS:
+        compare_layer(driver, table, *row, random)
+    return table
+
+
+# ---- Losses ----------------------------------------------------------------------------------------------------------
+
+C = 4
+
+
+def softmax(x):
+    return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+
+
+def binary(f):
+    return lambda y, o: f(tf.cast(tf.reshape(y, (-1, 1)), "float64"), o)
+
+
+LOSSES = [  # spec, kind of outputs, kind of targets, Keras' mean
+    ({"type": "cross_entropy"}, "logits", "labels", K.SparseCategoricalCrossentropy(from_logits=True)),
+    ({"type": "cross_entropy"}, "logits", "shares", K.CategoricalCrossentropy(from_logits=True)),
+    ({"type": "cross_entropy", "label_smoothing": 0.2}, "logits", "shares", K.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)),
+    ({"type": "cross_entropy", "from_probabilities": True}, "probabilities", "labels", K.SparseCategoricalCrossentropy()),
+    ({"type": "cross_entropy", "from_probabilities": True}, "probabilities", "shares", K.CategoricalCrossentropy()),
+    ({"type": "cross_entropy", "from_probabilities": True}, "extremes", "shares", K.CategoricalCrossentropy()),
+    ({"type": "cross_entropy", "from_probabilities": True, "label_smoothing": 0.3}, "probabilities", "shares", K.CategoricalCrossentropy(label_smoothing=0.3)),
+    ({"type": "bce_with_logits"}, "single", "binary", binary(K.BinaryCrossentropy(from_logits=True))),
+    ({"type": "bce_with_logits"}, "logits", "shares", K.BinaryCrossentropy(from_logits=True)),
+    ({"type": "bce"}, "chances", "binary", binary(K.BinaryCrossentropy())),
+    ({"type": "bce"}, "probabilities", "shares", K.BinaryCrossentropy()),
+    ({"type": "hinge"}, "single", "binary", binary(K.Hinge())),
+    ({"type": "mse"}, "logits", "values", K.MeanSquaredError()),
+    ({"type": "l1"}, "logits", "values", K.MeanAbsoluteError()),
+    ({"type": "huber"}, "logits", "values", K.Huber()),
+    ({"type": "huber", "delta": 0.4}, "logits", "values", K.Huber(0.4)),
+]
+
+
+def loss_case(output, target, n, random):
+    logits = random.normal(size=(n, 1 if output in ("single", "chances") else C)) * 2
+    o = {"logits": logits, "single": logits, "probabilities": softmax(logits), "extremes": softmax(logits * 20), "chances": 1 / (1 + np.exp(-logits))}[output]
+    y = {"labels": random.integers(0, C, n), "binary": random.integers(0, 2, n), "shares": random.dirichlet(np.ones(C), n), "values": random.normal(size=(n, C))}[target]
+    return o, y
+
+
+def losses(driver, build):
+    types = {name: {o: d for o, d in options.items() if "x-defaults" in d} for name, options in schema(build, "loss").items()}
+    silent = {"bce.eps": "its default alone: Keras' is a constant"}
+    types = {name: options for name, options in types.items() if options}
+    table = Table("Losses with \"defaults\": \"keras\"", types, ["mean", "gradient"], {"mean": WIDE, "gradient": WIDE}, silent)
+    random = np.random.default_rng(12)
+    for (spec, output, target, mean), n in itertools.product(LOSSES, (4, 1, 9)):
+        o, y = loss_case(output, target, n, random)
+        v = tf.Variable(o)
+        with tf.GradientTape() as tape:
+            m = mean(y, v)
+        answer = driver.ask(type="float64", spec={"loss": spec, "defaults": "keras"}, input=array(o), target=array(y))
+        if "fault" in answer:
+            table.fault(spec["type"], f"{json.dumps(spec)}: {answer['fault']}")
+            continue
+        table.add(spec["type"], spec, {"mean": difference({"": numpy_of([answer["mean"]])}, {"": np.array([float(m)])}),
+            "gradient": difference({"": numpy_of(answer["gradient"])}, {"": tape.gradient(m, v).numpy()})})
+    return table
+
+
+# ---- Optimizers ------------------------------------------------------------------------------------------------------
+
+ADAM = {"lr": [0.05], "weight_decay": [0.3], "betas": [[0.7, 0.9]], "eps": [1e-3], "amsgrad": [True]}
+OPTIMIZERS = {
+    "sgd": (O.SGD, {"lr": [0.05], "weight_decay": [0.3], "momentum": [0.9], "nesterov": [True]}),
+    "adam": (O.Adam, ADAM),
+    "adamw": (O.AdamW, ADAM),
+    "rmsprop": (O.RMSprop, {"lr": [0.05], "weight_decay": [0.3], "alpha": [0.8], "eps": [1e-3], "momentum": [0.7], "centered": [True]}),
+    "adagrad": (O.Adagrad, {"lr": [0.05], "weight_decay": [0.3], "initial_accumulator_value": [0.4], "eps": [1e-3]}),
+    "adadelta": (O.Adadelta, {"lr": [0.05], "weight_decay": [0.3], "rho": [0.8], "eps": [1e-3]}),
+}
+NAMES = {"lr": "learning_rate", "alpha": "rho", "eps": "epsilon"}
+FACTORS = [1, 1, 0.5, 0.5, 1.5, 0.25, 1, 0, 0.1, 1]
+
+
+def keras_optimizer(make, options):
+    """Keras makes float32 of its constants before it uses them in float64."""
+    options = dict(options)
+    for name, beta in zip(("beta_1", "beta_2"), options.pop("betas", [])):
+        options[name] = beta
+    return make(**{NAMES.get(k, k): v for k, v in options.items()})
+
+
+def widened(optimizer, v, lr):
+    optimizer.build([v])
+    for accumulator in getattr(optimizer, "_accumulators", []):
+        accumulator.assign(np.full(v.shape, optimizer.initial_accumulator_value))
+    for name in ("momentum", "beta_1", "beta_2", "rho", "epsilon", "weight_decay"):
+        if getattr(optimizer, name, None):
+            setattr(optimizer, name, tf.constant(getattr(optimizer, name), dtype="float64"))
+    optimizer._learning_rate = keras.Variable(lr, dtype="float64", trainable=False)
+    return optimizer
+
+
+def compare_optimizer(driver, table, name, make, options, shape, random):
+    spec = {"type": name, **options}
+    start, gradients = exact(random.normal(size=shape)), exact(random.normal(size=(len(FACTORS), *shape)))
+    v = keras.Variable(start, dtype="float64")
+    optimizer = keras_optimizer(make, options)
+    lr = options.get("lr", float(np.float64(str(np.float32(optimizer.learning_rate)))))
+    optimizer, after = widened(optimizer, v, lr), []
+    for factor, gradient in zip(FACTORS, gradients):
+        optimizer._learning_rate.assign(lr * factor)
+        optimizer.apply([tf.constant(gradient)], [v])
+        after.append(v.numpy().ravel().copy())
+    answer = driver.ask(type="float64", spec={"optimizer": spec, "defaults": "keras"}, weight=array(start), gradients=[g.ravel().tolist() for g in gradients], factors=FACTORS)
+    if "fault" in answer:
+        return table.fault(name, f"{json.dumps(spec)}: {answer['fault']}")
+    table.add(name, {**spec, "form": "keras"}, {"ten updates": max(difference({"": numpy_of(a)}, {"": b}) for a, b in zip(answer["after"], after))})
+
+
+def optimizers(driver, build):
+    silent = {"muon": "Keras' Muon updates other weights by AdamW of its own choice; PyTorch's form alone", "*.groups": "Keras has none",
+        "sgd.dampening": "Keras has none", "adagrad.lr_decay": "Keras has none"}
+    table = Table("Optimizers with \"defaults\": \"keras\"", schema(build, "optimizer"), ["ten updates"], {"ten updates": WIDE}, silent)
+    for name, (make, one_of) in OPTIMIZERS.items():
+        random = np.random.default_rng(zlib.crc32(name.encode()))
+        single = [{}] + [{k: v[0]} for k, v in one_of.items() if k != "nesterov"]
+        together = [{k: v[0] for k, v in one_of.items() if random.integers(2)} for _ in range(6)] + [{k: v[0] for k, v in one_of.items()}]
+        for options in single + together:
+            if options.get("nesterov") and not options.get("momentum"):
+                continue
+            compare_optimizer(driver, table, name, make, options, (3, 2), random)
+    return table
+
+
+def main():
+    build = sys.argv[1] if len(sys.argv) > 1 else "build"
+    driver = Driver(build)
+    good = [make(driver, build).finish() for make in (losses, optimizers, layers)]
+    sys.exit(not all(good))
+
+
+main()
