@@ -276,7 +276,9 @@ const struct nn_layer_type nn_transpose = {
 
 /* ---- What layers with several inputs say ------------------------------------------------------------------------- */
 
-static const char *axis_name(int rank, int axis, char room[16])
+#define AXIS_NAME 24 /* bytes */
+
+static const char *axis_name(int rank, int axis, char room[AXIS_NAME])
 {
 	static const char *const image[] = { "batch", "channels", "height", "width" };
 
@@ -284,7 +286,7 @@ static const char *axis_name(int rank, int axis, char room[16])
 		return image[axis];
 	if (rank == 2)
 		return axis ? "features" : image[0];
-	snprintf(room, 16, "axis %d", axis);
+	snprintf(room, AXIS_NAME, "axis %d", axis);
 	return room;
 }
 
@@ -293,7 +295,7 @@ static const char *axis_name(int rank, int axis, char room[16])
 /* How A and B differ but for axis BUT_FOR: "channels (8 and 1) and width (26 and 24)". */
 static const char *difference(const td_shape *a, const td_shape *b, int but_for, char out[DIFFERENCE_TEXT])
 {
-	char room[16];
+	char room[AXIS_NAME];
 	size_t n = 0;
 
 	if (a->rank != b->rank) {
@@ -386,7 +388,7 @@ static int concat_axis(const struct nn_layer *l)
 static bool concat_build(struct nn_builder *b, struct nn_layer *l)
 {
 	int axis = concat_axis(l);
-	char text[TD_SHAPE_TEXT], name[16], what[64];
+	char text[TD_SHAPE_TEXT], name[AXIS_NAME], what[64];
 
 	if (axis < 1)
 		return nn_refuse(b, l, "concat: %s from %s has no axis %lld behind the batch, axis 0",
