@@ -52,8 +52,8 @@ test('a part of a step has the ops of its phases, of one batch, of one step', ()
 test('layers are boxes with their types, and parameters are within them', () => {
   const r = step();
   const g = model(graphNodes(r, nodesOf(r, 5), { 0: 'linear', 1: 'relu' }), { grain: 'layers', backward: true });
-  assert.deepEqual(g.boxes.map((b) => b.title).sort(), ['0 linear', '1 relu', 'input', 'loss']);
-  assert.deepEqual(g.arrows.map((a) => `${a.from}>${a.to}`).sort(), ['f:0 linear>f:1 relu', 'f:1 relu>f:loss', 'nv1>f:0 linear']);
+  assert.deepEqual(g.boxes.map((b) => b.title).sort(), ['input', 'linear 0', 'loss', 'relu 1']);
+  assert.deepEqual(g.arrows.map((a) => `${a.from}>${a.to}`).sort(), ['f:linear 0>f:relu 1', 'f:relu 1>f:loss', 'nv1>f:linear 0']);
   const back = model(graphNodes(r, nodesOf(r, 5, { part: 'backward' })), { grain: 'layers', backward: true });
   assert.deepEqual(back.boxes.map((b) => b.id), ['b:loss (gradient)', 'b:1 (gradient)', 'b:0 (gradient)'], 'what it read of the forward part is no box');
   const ops = model(graphNodes(r, nodesOf(r, 5, { part: 'both' })), { grain: 'ops', backward: true });

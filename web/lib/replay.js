@@ -59,7 +59,7 @@ export function graphNodes(replay, nodes, types = {}) {
   const shown = new Set(nodes.map((n) => n.id));
   const isForward = nodes.some((n) => n.phase === 'forward');
   const sources = new Map();
-  const layer = (name) => (types[name] ? `${name} ${types[name]}` : name);
+  const layer = (name) => (types[name] ? `${types[name]} ${name}` : name);
   const input = (id) => {
     const v = id === null ? null : replay.values[id];
     if (!v) return null;

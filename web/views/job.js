@@ -171,10 +171,22 @@ function Job({ id, query }) {
     <${ErrorBox} error=${error} retry=${refresh} />
     ${job.error && html`<${Failure} job=${job} tab=${tab} />`}
     <${Warnings} key=${job.id} job=${job} />
-    <nav class="tabs" aria-label="Parts of the job">
+    <${Tabs} job=${job} query=${query} tab=${tab} />
+    ${(body[tab] || body[''])()}
+  `;
+}
+
+/* On a narrow screen they are a strip, moved so that the present one is seen. */
+function Tabs({ job, query, tab }) {
+  const nav = useRef(null);
+  useEffect(() => {
+    const here = nav.current.querySelector('[aria-current]');
+    if (here) nav.current.scrollLeft = here.offsetLeft - nav.current.offsetLeft - (nav.current.clientWidth - here.clientWidth) / 2;
+  }, [tab]);
+  return html`
+    <nav class="tabs" aria-label="Parts of the job" ref=${nav}>
       ${TABS.filter((t) => t.external || !isExternal(job)).map(({ name, text }) => html`<a href=${tabAddress(query, name)} aria-current=${tab === name ? 'page' : null}>${text}</a>`)}
     </nav>
-    ${(body[tab] || body[''])()}
   `;
 }
 

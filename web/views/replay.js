@@ -122,7 +122,7 @@ function Running({ replay, remove }) {
   return html`
     <section class="replay-running" role="status">
       <p><b>${progressText(replay)}</b> ${replay.from?.step > 0 && html`<small>from the checkpoint of step ${format.count(replay.from.step)}</small>`}</p>
-      <progress max="1" value=${known ? done / total : null} aria-label="Progress of the replay"></progress>
+      <progress max="1" value=${known ? done / total : null} data-state="running" aria-label="Progress of the replay"></progress>
       <${ConfirmButton} text="Cancel" confirm="Cancel it?" onConfirm=${() => remove(replay)} />
     </section>
   `;
@@ -131,8 +131,8 @@ function Running({ replay, remove }) {
 function Looked({ job, query, step, replay, start, remove }) {
   const { data, error, again } = useLoaded(() => jobs.replay(job.id, replay.step), replay.id);
   const types = Object.fromEntries((job.checked?.layers || []).map((l) => [l.name, l.type]));
-  if (error && !data) return html`<${ErrorBox} error=${error} retry=${again} />`;
   const head = html`<${Verdict} replay=${replay} remove=${remove} />`;
+  if (error && !data) return html`${head}<${ErrorBox} error=${error} retry=${again} />`;
   if (!data) return html`${head}<p class="empty small" role="status">Loading the step…</p>`;
   const done = data.done.find((d) => d.step === step);
   const batches = done?.batches?.length || 1;
