@@ -531,65 +531,15 @@ cJSON *schema_check_as(const struct schema *s, const char *place, const cJSON *d
 	return copy;
 }
 
-/* ---- Reading a schema -------------------------------------------------------------------------------------------- */
-
-/* Keywords, and what stands behind them: 's' a schema, 'l' a list of schemas, 'm' schemas by name, ' ' a plain value.
- */
-static const struct {
-	const char *name;
-	char holds;
-} keywords[] = {
-	{ "$ref", ' ' }, { "$schema", ' ' }, { "$id", ' ' }, { "$comment", ' ' }, { "$defs", 'm' }, { "title", ' ' },
-	{ "description", ' ' }, { "default", ' ' }, { "examples", ' ' }, { "type", ' ' }, { "enum", ' ' },
-	{ "const", ' ' }, { "properties", 'm' }, { "required", ' ' }, { "additionalProperties", 's' }, { "items", 's' },
-	{ "prefixItems", 'l' }, { "minItems", ' ' }, { "maxItems", ' ' }, { "minimum", ' ' }, { "maximum", ' ' },
-	{ "exclusiveMinimum", ' ' }, { "exclusiveMaximum", ' ' }, { "minLength", ' ' }, { "maxLength", ' ' },
-	{ "oneOf", 'l' }, { "anyOf", 'l' },
-	{ "x-inferred", ' ' },     /* names that follow from elsewhere and are left out */
-	{ "x-default-from", ' ' }, /* the sister whose value is the default */
-	{ "x-defaults", ' ' },     /* defaults by the name in the document's own member "defaults" */
-};
-
-static td_status read_schema(const struct walk *w, const cJSON *schema, struct err *e)
-{
-	const cJSON *member, *inner;
-
-	if (cJSON_IsBool(schema))
-		return TD_OK;
-	if (!cJSON_IsObject(schema))
-		return err_set(e, TD_INVALID, "a schema is an object, true or false");
-	if (!schema_resolve(w->root, schema))
-		return err_set(e, TD_INVALID, "the reference %s leads nowhere", json_string(schema, "$ref", ""));
-	cJSON_ArrayForEach(member, schema)
-	{
-		size_t i = 0;
-
-		while (i < TD_COUNT(keywords) && strcmp(keywords[i].name, member->string) != 0)
-			i++;
-		if (i == TD_COUNT(keywords))
-			return err_set(
-				e, TD_UNSUPPORTED, "the schema's keyword \"%s\" is not known here", member->string);
-		if (keywords[i].holds == 's' && read_schema(w, member, e))
-			return e->status;
-		if (keywords[i].holds == ' ' || keywords[i].holds == 's')
-			continue;
-		cJSON_ArrayForEach(inner, member)
-		{
-			if (read_schema(w, inner, e))
-				return e->status;
-		}
-	}
-	return TD_OK;
-}
+/* ---- A schema ---------------------------------------------------------------------------------------------------- */
 
 td_status schema_create(const char *text, size_t n, struct schema **out, struct err *e)
 {
 	cJSON *root = json_parse(text, n, e);
-	struct walk w = { .root = root };
 
 	if (!root)
 		return e->status;
-	if (read_schema(&w, root, e)) {
+	if (schema_known(root, root, e)) {
 		cJSON_Delete(root);
 		return e->status;
 	}

@@ -172,3 +172,54 @@ void schema_describe(const cJSON *root, const cJSON *schema, struct buf *out)
 		buf_puts(out, "any value");
 	}
 }
+
+/* ---- What is known here ------------------------------------------------------------------------------------------ */
+
+/* Keywords, and what stands behind them: 's' a schema, 'l' a list of schemas, 'm' schemas by name, ' ' a plain value.
+ */
+static const struct {
+	const char *name;
+	char holds;
+} keywords[] = {
+	{ "$ref", ' ' }, { "$schema", ' ' }, { "$id", ' ' }, { "$comment", ' ' }, { "$defs", 'm' }, { "title", ' ' },
+	{ "description", ' ' }, { "default", ' ' }, { "examples", ' ' }, { "type", ' ' }, { "enum", ' ' },
+	{ "const", ' ' }, { "properties", 'm' }, { "required", ' ' }, { "additionalProperties", 's' }, { "items", 's' },
+	{ "prefixItems", 'l' }, { "minItems", ' ' }, { "maxItems", ' ' }, { "minimum", ' ' }, { "maximum", ' ' },
+	{ "exclusiveMinimum", ' ' }, { "exclusiveMaximum", ' ' }, { "minLength", ' ' }, { "maxLength", ' ' },
+	{ "oneOf", 'l' }, { "anyOf", 'l' },
+	{ "x-inferred", ' ' },     /* names that follow from elsewhere and are left out */
+	{ "x-default-from", ' ' }, /* the sister whose value is the default */
+	{ "x-defaults", ' ' },     /* defaults by the name in the document's own member "defaults" */
+};
+
+td_status schema_known(const cJSON *root, const cJSON *schema, struct err *e)
+{
+	const cJSON *member, *inner;
+
+	if (cJSON_IsBool(schema))
+		return TD_OK;
+	if (!cJSON_IsObject(schema))
+		return err_set(e, TD_INVALID, "a schema is an object, true or false");
+	if (!schema_resolve(root, schema))
+		return err_set(e, TD_INVALID, "the reference %s leads nowhere", json_string(schema, "$ref", ""));
+	cJSON_ArrayForEach(member, schema)
+	{
+		size_t i = 0;
+
+		while (i < TD_COUNT(keywords) && strcmp(keywords[i].name, member->string) != 0)
+			i++;
+		if (i == TD_COUNT(keywords))
+			return err_set(
+				e, TD_UNSUPPORTED, "the schema's keyword \"%s\" is not known here", member->string);
+		if (keywords[i].holds == 's' && schema_known(root, member, e))
+			return e->status;
+		if (keywords[i].holds == ' ' || keywords[i].holds == 's')
+			continue;
+		cJSON_ArrayForEach(inner, member)
+		{
+			if (schema_known(root, inner, e))
+				return e->status;
+		}
+	}
+	return TD_OK;
+}

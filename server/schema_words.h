@@ -25,4 +25,7 @@ void schema_hint(const char *name, const char *const *names, size_t n, char *out
 /* What SCHEMA wants: "an integer >= 1", "one of "a", "b"", "a string or an object". */
 void schema_describe(const cJSON *root, const cJSON *schema, struct buf *out);
 
+/* Whether schema.c knows every keyword in SCHEMA, and every reference leads somewhere; if not, E. */
+td_status schema_known(const cJSON *root, const cJSON *schema, struct err *e);
+
 #endif

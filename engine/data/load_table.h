@@ -1,4 +1,5 @@
-/* Tables, for the two files about them: load_table.c (training) and input_table.c (prediction). */
+/* Tables, for the files about them: table_columns.c (what is learnt from), load_table.c (training), input_table.c
+ * (prediction). */
 #ifndef TD_DATA_LOAD_TABLE_H
 #define TD_DATA_LOAD_TABLE_H
 
@@ -25,6 +26,10 @@ struct loaded_table {
 	bool scale_features, scale_target;
 };
 
+/* Choose the columns that L's options ask for; the shape of a sample.  False: FAULTS. */
+bool table_create(struct loader *l, const cJSON *info, struct faults *faults);
+/* Whether column K is a target. */
+bool table_is_target(const struct loaded_table *t, int k);
 /* Floats that the column takes in a sample. */
 int64_t table_width(const struct loaded_column *c);
 /* VALUE of a number column (NaN: missing, becomes the mean) as the model gets it. */
