@@ -87,6 +87,7 @@
 #define DOCUMENT_MOST (512u << 20) /* bytes; as the worker writes it */
 #define NUMBERS_MOST  10000        /* elements of a value as JSON */
 #define PIECE_BYTES   (1u << 20)   /* of a value, at a time */
+#define NUMBER_DIGITS 15           /* of a number in a path */
 
 /* ---- A replay as JSON -------------------------------------------------------------------------------------------- */
 
@@ -266,20 +267,26 @@ td_status job_replays(struct request *q, struct response *r, struct err *e)
 	return e->status;
 }
 
+/* A number of a path: digits alone, as links have it.  -1: it is none. */
+static int64_t number_of(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n && n <= NUMBER_DIGITS && strspn(text, "0123456789") == n ? strtoll(text, NULL, 10) : -1;
+}
+
 /* The row of the path, whose job there is; replay_release when TD_OK. */
 static td_status find(struct request *q, struct replay_row *row, struct err *e)
 {
 	const char *step = q->param[1];
+	int64_t n = number_of(step);
 	struct job j;
-	char *end;
-	long long n;
 
 	*row = (struct replay_row){ 0 };
 	if (api_job(q, &j, e))
 		return e->status;
 	job_release(&j);
-	n = strtoll(step, &end, 10);
-	if (!*step || *end)
+	if (n < 0)
 		return err_set(e, TD_NOT_FOUND, "\"%.40s\" is not the number of a step", step);
 	return store_replay_get(q->reader, q->param[0], n, row, e);
 }
@@ -403,8 +410,8 @@ static td_status read_value(
 	const struct request *q, const struct replay_row *row, const char *number, cJSON **v, struct err *e)
 {
 	struct buf document;
-	char *end, *line, key[40];
-	long long id = strtoll(number, &end, 10);
+	char *line, key[40];
+	int64_t id = number_of(number);
 
 	*v = NULL;
 	if (read_document(q, row, &document, e)) {
@@ -412,8 +419,8 @@ static td_status read_value(
 		return e->status;
 	}
 	line = document.data ? strstr(document.data, "\n\"values\":[") : NULL;
-	snprintf(key, sizeof key, "\n{\"id\":%lld,", id);
-	line = line && *number && !*end && id >= 0 ? strstr(line + 1, key) : NULL;
+	snprintf(key, sizeof key, "\n{\"id\":%lld,", (long long)id);
+	line = line && id >= 0 ? strstr(line + 1, key) : NULL;
 	if (line) {
 		size_t n = strcspn(line + 1, "\n");
 
@@ -550,11 +557,11 @@ td_status job_replay_value(struct request *q, struct response *r, struct err *e)
 
 td_status job_replay_sample(struct request *q, struct response *r, struct err *e)
 {
-	char *path, *end, name[40];
+	char *path, name[40];
 	struct replay_row row;
-	long i = strtol(q->param[2], &end, 10);
+	int64_t i = number_of(q->param[2]);
 
-	if (!*q->param[2] || *end || i < 0 || i > INT32_MAX)
+	if (i < 0 || i > INT32_MAX)
 		return err_set(e, TD_NOT_FOUND, "\"%.40s\" is not the number of a sample", q->param[2]);
 	if (find(q, &row, e))
 		return e->status;
@@ -565,8 +572,8 @@ td_status job_replay_sample(struct request *q, struct response *r, struct err *e
 			replay_state_name(row.state));
 	else if (respond_file(r, q, path, "image/png", NULL, NULL, e)) {
 		err_clear(e);
-		err_set(e, TD_NOT_FOUND, "the replay of step %lld has no picture of sample %ld", (long long)row.step,
-			i);
+		err_set(e, TD_NOT_FOUND, "the replay of step %lld has no picture of sample %lld", (long long)row.step,
+			(long long)i);
 	}
 	mem_free(path);
 	replay_release(&row);

@@ -167,7 +167,9 @@ describe("a replay of a job with all that can lose determinism", () => {
 			assert.ok([400, 422].includes(r.status), `${JSON.stringify(body)}: ${r.status}`);
 		}
 		problem(assert, await tandem.post("/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/replay", { step: 1 }), 404);
-		problem(assert, await tandem.get(`/jobs/${job.id}/replays/x`), 404);
+		for (const step of ["x", "-1", "+38", "%2038", "38.0", "3.8e1", "99999999999999999999"])
+			for (const method of ["GET", "DELETE"]) problem(assert, await tandem.request(method, `/jobs/${job.id}/replays/${step}`), 404);
+		for (const where of ["values/+0", "values/%200", "values/1e0", "samples/-1", "samples/%200"]) problem(assert, await tandem.get(`/jobs/${job.id}/replays/38/${where}`), 404);
 	});
 
 	test("ends as a job that is removed for good does, files and all", async () => {
