@@ -1,7 +1,8 @@
 // The same job gives the same bits, however it is run.
 import assert from "node:assert/strict";
 import test, { before, after, describe } from "node:test";
-import { Tandem, convolutional, start, thorough } from "./harness.mjs";
+import { blobJob, uploadBlobs } from "./blobs.mjs";
+import { Tandem, convolutional, sleep, start, thorough } from "./harness.mjs";
 
 describe("the same job", () => {
 	const tandem = new Tandem();
@@ -70,6 +71,27 @@ test("a job that augments, normalises batches, accumulates, clips and decides by
 	}
 	const { id } = await tandem.finish(thorough({ seed: 8 }));
 	assert.notDeepEqual((await tandem.fingerprint(id)).weights, reference.weights);
+});
+
+test("a job with averages of its weights, Muon, one cycle, a bidirectional LSTM, attention and group norm has the same bits in both modes, on any threads, and after kills", async (t) => {
+	const tandem = await start(t, { flags: { "grace-seconds": 2 } });
+	await uploadBlobs(tandem);
+	const layers = [{ type: "linear", out_features: 8 }, { type: "unflatten", dim: 1, unflattened_size: [2, 4] },
+		{ type: "lstm", hidden_size: 4, num_layers: 2, bidirectional: true, dropout: 0.3 }, { type: "multihead_attention", num_heads: 2, dropout: 0.1 },
+		"flatten", { type: "group_norm", num_groups: 2 }, { type: "linear", out_features: 3 }];
+	const job = (changes = {}) => blobJob({ model: { layers }, retries: 50, optimizer: { type: "muon", lr: 0.01, groups: [{ params: ["*bias*", "5.*"], adamw: true }] },
+		schedule: { type: "one_cycle" }, train: { epochs: 20, accumulate: 2, clip_norm: 1, ema: { decay: 0.9 }, checkpoint_every: 9, validate_every: 20, keep: { best: "val/loss" } }, ...changes });
+	const record = await tandem.finish(job()), reference = await tandem.fingerprint(record.id);
+	assert.deepEqual(Object.keys(reference.weights).sort(), ["best.safetensors", "model.safetensors"]);
+	for (const changes of [{ mode: "eager" }, { resources: { threads: 2 } }]) assert.deepEqual(await tandem.fingerprint((await tandem.finish(job(changes))).id), reference, JSON.stringify(changes));
+	const { id } = await tandem.submit(job());
+	for (const step of [20, 90, 150]) {
+		await tandem.untilStep(id, step);
+		for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+		await sleep(50);
+	}
+	assert.ok((await tandem.until(id, "succeeded")).attempt >= 2);
+	assert.deepEqual(await tandem.fingerprint(id), reference);
 });
 
 // A job is a promise: who trains it again next year wants these weights.  They hold for the numerics that they were made on.
