@@ -79,7 +79,8 @@ struct job {
 	char *checked;                        /* JSON of the checker: layers, parameters, flops, bytes; NULL before */
 	char *summary;                        /* JSON object: last value of each series, "test/accuracy": 0.91 */
 	char *error;                          /* JSON problem of the last failure, or NULL */
-	char *engine; /* JSON: fingerprint, counters, "exact" (same fingerprint in all attempts); NULL before */
+	char *engine; /* JSON: fingerprint, counters, "exact" (same fingerprint in all attempts), and what STARTED of proto.h says
+			 of data and init; NULL before */
 	int priority;
 	int threads;           /* asked for */
 	int64_t memory_bytes;  /* asked for */
