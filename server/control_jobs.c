@@ -262,8 +262,7 @@ static void judge(struct control *c, struct verdict *v, const struct cached_job 
 		v->reason = "memory_limit";
 		snprintf(v->detail, sizeof v->detail,
 			"memory limit of %lld MB exceeded: the job used %lld MB; ask for more in /resources/memory_mb, "
-			"or make "
-			"/data/batch_size smaller",
+			"or make /data/batch_size smaller",
 			(long long)j->memory_bytes >> 20, (long long)w->memory_bytes >> 20);
 	} else if (w->stop && !strcmp(w->stop, "timeout")) {
 		v->event = JOB_EV_TIMEOUT;

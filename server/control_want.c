@@ -41,8 +41,7 @@ static void refuse_unknown(const struct control *c, struct store_reader *r, cons
 	else if (dataset_name_safe(name) && !dataset_root_folder(c->config, name, &folder, &ignored))
 		err_set(e, TD_NOT_FOUND,
 			"there is no dataset \"%.64s\", but a folder of this name below --data-root; register it "
-			"first: "
-			"POST /api/v1/datasets {\"name\": \"%.64s\", \"folder\": \"%.64s\"}",
+			"first: POST /api/v1/datasets {\"name\": \"%.64s\", \"folder\": \"%.64s\"}",
 			name, name, name);
 	else
 		err_set(e, TD_NOT_FOUND,

@@ -83,8 +83,7 @@ int proto_decode(struct buf *in, struct proto_msg *m, struct err *e)
 	if (version != PROTO_VERSION) {
 		err_set(e, TD_CORRUPT,
 			"a frame's protocol version is %llu; this program speaks %d: tandemd and tandem-worker must "
-			"come "
-			"from one build",
+			"come from one build",
 			(unsigned long long)version, PROTO_VERSION);
 		return -1;
 	}

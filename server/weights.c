@@ -124,8 +124,7 @@ static td_status read_tensor(const cJSON *item, int64_t n_data, struct span *out
 		to->valuedouble - from->valuedouble != (double)n_bytes)
 		return err_set(e, TD_INVALID,
 			"tensor \"%.100s\" of %lld bytes has data_offsets that do not fit it, or leave the file's %lld "
-			"bytes "
-			"of data",
+			"bytes of data",
 			item->string, (long long)n_bytes, (long long)n_data);
 	*out = (struct span){ (int64_t)from->valuedouble, (int64_t)to->valuedouble, item->string };
 	return TD_OK;

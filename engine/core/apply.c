@@ -196,8 +196,7 @@ static void fresh(td_ctx *c, const td_value *v, uint32_t seen)
 		return;
 	td_fail(c, TD_INVALID,
 		"the gradient of %s reads %s, but %s has written to it since; take the gradient before the write, or "
-		"write "
-		"to a copy",
+		"write to a copy",
 		c->visiting->op->name, describe(v, what, sizeof what), writer ? writer : "the program (td_write)");
 }
 

@@ -315,8 +315,7 @@ static bool pure(td_ctx *c, const td_function *f, const td_trace *t)
 		if (t->graph->nodes[k]->op->writes)
 			td_fail(c, TD_UNSUPPORTED,
 				"the function %s writes to a variable (%s), which a branch or a loop cannot; return "
-				"the new value "
-				"and write it outside",
+				"the new value and write it outside",
 				f->name, t->graph->nodes[k]->op->name);
 	for (int i = 0; i < t->graph->n_values; i++)
 		if (t->graph->values[i]->captured && t->graph->values[i]->needs_grad)

@@ -266,8 +266,7 @@ static void note_accumulation(td_ctx *c, td_value *leaf)
 	else if (leaf->grad_step != c->step && !c->accumulates)
 		td_warn(c, "accumulated",
 			"the gradient of \"%s\" was not zeroed since step %lld and adds up; zero it after each update "
-			"(td_zero_grad), "
-			"or say that it is meant (td_accumulate)",
+			"(td_zero_grad), or say that it is meant (td_accumulate)",
 			td_name_of(leaf), (long long)leaf->grad_step);
 }
 

@@ -90,8 +90,7 @@ static void look_at_logits(td_ctx *c, const td_op *op, td_value *const *in, cons
 	(void)out;
 	look_for_activation(c, in[0], "softmax", "double_softmax",
 		"this softmax goes into a cross-entropy that takes logits (or into a log_softmax) and applies a "
-		"softmax "
-		"itself, so there are two and the loss stalls far above 0; leave this one out");
+		"softmax itself, so there are two and the loss stalls far above 0; leave this one out");
 }
 
 void td__lint_binary_logits(td_ctx *c, const td_value *x)
@@ -99,8 +98,7 @@ void td__lint_binary_logits(td_ctx *c, const td_value *x)
 	if (c->warn && x)
 		look_for_activation(c, x, "sigmoid", "double_sigmoid",
 			"this sigmoid goes into a binary cross-entropy that takes logits and applies a sigmoid itself, "
-			"so "
-			"there are two; leave this one out, or take the loss that takes probabilities");
+			"so there are two; leave this one out, or take the loss that takes probabilities");
 }
 
 static void look_at_logarithms(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
@@ -184,8 +182,7 @@ void td__lint_plan(td_ctx *c, const td_plan *p)
 		if (!kept[i] && *n->layer && !n->backward && has_weight(n) && !runs_layer(p, n->layer))
 			warn_about(c, n->layer, "unused",
 				"nothing that is fetched depends on this layer, so it is not computed and learns "
-				"nothing; "
-				"use its output, or leave it out");
+				"nothing; use its output, or leave it out");
 	}
 	mem_free(kept);
 }
@@ -206,8 +203,7 @@ void td_note_order(td_ctx *c, const int64_t *order, int64_t n)
 	if (hash == c->order_hash)
 		td_warn(c, "same_order",
 			"two epochs show their %lld samples in the same order although they are shuffled; draw the "
-			"order "
-			"from the number of the epoch, too",
+			"order from the number of the epoch, too",
 			(long long)n);
 	c->order_hash = hash;
 }

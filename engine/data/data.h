@@ -52,7 +52,7 @@ enum data_target {
 	DATA_VALUES, /* y: float32 [N, n] */
 };
 #define DATA_IGNORE TD_IGNORE_LABEL /* a target that no loss and no metric counts */
-#define DATA_PAD    0      /* the token that fills up short sequences; real tokens begin at 1 where there is padding */
+#define DATA_PAD    0 /* the token that fills up short sequences; real tokens begin at 1 where there is padding */
 
 struct data_facts {
 	td_shape x; /* of one sample, without the batch axis: float32, or int64 for tokens */

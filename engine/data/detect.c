@@ -241,8 +241,7 @@ td_status detect_format(struct prepare *p, enum prepare_type *out, struct err *e
 	if (!decide(&s, &rule))
 		return err_set(e, TD_INVALID,
 			"there is nothing here that could be told by its name or first bytes%s%.300s; say the \"type\" "
-			"of the "
-			"format",
+			"of the format",
 			s.others.n ? "; the first file is " : "", s.others.first);
 	*out = rule.type;
 	prepare_note(p, "Read as \"%s\": %s (%s).", prepare_type_names[rule.type], rule.why, rule.sign->first);

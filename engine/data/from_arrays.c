@@ -428,8 +428,7 @@ static td_status check_pairs(const struct reading *r, struct err *e)
 		if (x->there != y->there || (part == PACK_TRAIN && !x->there))
 			return err_set(e, TD_INVALID,
 				"there is no array of the %s of the %s part%s%.200s; name arrays x and y, x_train, "
-				"y_train, "
-				"x_test and y_test, or images and labels",
+				"y_train, x_test and y_test, or images and labels",
 				x->there ? "targets (y)" : "inputs (x)", pack_part_names[part],
 				r->blind ? ", and its name does not say what this is: " : "", r->stray);
 		if (x->there && x->npy.dim[0] != y->npy.dim[0])

@@ -72,8 +72,7 @@ static td_status read_images(struct reading *r, bool test, const struct idx *idx
 		size[0] * size[1] > IMAGE_PIXELS_MOST)
 		return err_set(e, TD_INVALID,
 			"%s: images of %lld channels and %lld x %lld pixels; 1 or 3 channels, and at most %d pixels "
-			"are "
-			"read",
+			"are read",
 			source->where, (long long)channels, (long long)size[1], (long long)size[0], IMAGE_PIXELS_MOST);
 	for (int64_t i = 0; i < idx->dim[0] && !s; i++) {
 		struct image picture;

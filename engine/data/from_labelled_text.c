@@ -68,8 +68,7 @@ static td_status choose(struct reading *r, const struct csv *c, int *text, int *
 	if (*text < 0 || *label < 0 || *text == *label)
 		return err_set(e, TD_INVALID,
 			"%s: it is not clear which columns are the text and the label; name them as \"text_column\" "
-			"and "
-			"\"label_column\" of the format",
+			"and \"label_column\" of the format",
 			c->source->where);
 	prepare_note(r->p, "%s: texts from column \"%s\", labels from column \"%s\".", c->source->where,
 		c->names[*text], c->names[*label]);

@@ -125,8 +125,7 @@ static td_status begin(struct table *t, const struct csv *c, struct err *e)
 		if (c->n_columns != t->n)
 			return err_set(e, TD_INVALID,
 				"%.200s has %d columns, but %.200s has %d; all files of a table have the same columns, "
-				"so "
-				"leave one out",
+				"so leave one out",
 				c->source->where, c->n_columns, t->first_file, t->n);
 		for (int k = 0; k < t->n && c->has_header; k++)
 			if (strcmp(c->names[k], t->columns[k].name) != 0)
@@ -171,8 +170,7 @@ static td_status misfit(struct table *t, const struct csv *c, int k, const char 
 	prepare_blame(t->p, pointer);
 	return err_set(e, TD_INVALID,
 		"%.200s, column \"%.60s\": \"%.60s\" is no number, which this column was said to hold; correct the "
-		"file, or "
-		"make it a \"category\"",
+		"file, or make it a \"category\"",
 		where, t->columns[k].name, text);
 }
 
@@ -347,8 +345,7 @@ static bool comes_again(struct table *t, const struct table_column *c)
 		return true;
 	prepare_note(t->p,
 		"Column \"%.100s\" is text: %lld of its %lld values are distinct, and a category has at most half as "
-		"many; "
-		"\"columns\" of the format says otherwise.",
+		"many; \"columns\" of the format says otherwise.",
 		c->name, (long long)c->categories.n, (long long)n);
 	return false;
 }

@@ -73,8 +73,7 @@ static td_status consume(struct reading *r, enum pack_part part, size_t n, struc
 		size_t at = TD_MIN(first_bad(text, n), strlen(text));
 		return err_set(e, TD_INVALID,
 			"%s: byte %lld (%02x) is no text in UTF-8; convert the file, for example with iconv -f latin1 "
-			"-t "
-			"utf-8",
+			"-t utf-8",
 			r->p->source.where, (long long)(r->n_consumed + (int64_t)at), (uint8_t)text[at]);
 	}
 	n_text = unify_line_ends(text, n);

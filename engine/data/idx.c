@@ -8,14 +8,12 @@ td_status idx_header_bytes(const uint8_t magic[IDX_MAGIC], int64_t *out, struct 
 	if (magic[0] || magic[1] || magic[2] < UNSIGNED_BYTE || magic[2] > 14 || magic[3] < 1)
 		return err_set(e, TD_CORRUPT,
 			"it begins with the bytes %02x %02x %02x %02x, not with 00 00 08 and a number of axes (IDX); "
-			"is "
-			"it another file?",
+			"is it another file?",
 			magic[0], magic[1], magic[2], magic[3]);
 	if (magic[2] != UNSIGNED_BYTE)
 		return err_set(e, TD_UNSUPPORTED,
 			"it is an IDX file of element type %02x; only unsigned bytes (08) are read, so save other "
-			"numbers "
-			"as NPY",
+			"numbers as NPY",
 			magic[2]);
 	if (magic[3] > IDX_RANK_MOST)
 		return err_set(e, TD_UNSUPPORTED, "it is an IDX file of %d axes; at most %d are read", magic[3],

@@ -226,8 +226,7 @@ td_status prepare_parts(struct prepare *p, const int64_t n[PACK_PARTS], struct e
 	if (!n[PACK_TRAIN] && n[PACK_TEST])
 		return err_set(e, TD_INVALID,
 			"all %lld samples are in files or folders named for the test part, so there are none to train "
-			"on; "
-			"rename them",
+			"on; rename them",
 			(long long)n[PACK_TEST]);
 	if (!n[PACK_TRAIN])
 		return err_set(e, TD_INVALID, "there are no samples in these files");

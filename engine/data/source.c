@@ -319,8 +319,7 @@ static int name_member(struct source *s, struct archive_entry *member, struct er
 	if (!clean_name(name)) {
 		err_set(e, TD_INVALID,
 			"%s: entry \"%.200s\" would lie outside of the archive; pack it with relative names and "
-			"without "
-			"\"..\"",
+			"without \"..\"",
 			present(s)->name, stored);
 		mem_free(name);
 		return -1;

@@ -245,8 +245,7 @@ bool table_create(struct loader *l, const cJSON *info, struct faults *faults)
 	if (width < 1 || width > TABLE_WIDTH_MOST) {
 		faults_add(faults, "/data/features",
 			"the columns make a vector of %lld numbers, but 1 to %lld are possible; leave out categories "
-			"with "
-			"many values",
+			"with many values",
 			(long long)width, (long long)TABLE_WIDTH_MOST);
 		return false;
 	}

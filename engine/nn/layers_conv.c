@@ -49,8 +49,7 @@ static bool window_fits(struct nn_builder *b, const struct nn_layer *l, struct w
 	if (w->channels % w->groups || w->filters % w->groups)
 		return nn_refuse(b, l,
 			"%s: groups %lld does not divide the %lld channels of %s from %s and its %lld "
-			"out_channels; "
-			"take a divisor of both, or other out_channels",
+			"out_channels; take a divisor of both, or other out_channels",
 			op, (long long)w->groups, (long long)w->channels, in, nn_source(b, l, 0),
 			(long long)w->filters);
 	for (int i = 2 - axes; i < 2; i++) {
@@ -60,8 +59,7 @@ static bool window_fits(struct nn_builder *b, const struct nn_layer *l, struct w
 		if (reach > padded)
 			return nn_refuse(b, l,
 				"%s: kernel_size %lld%s is larger than the padded input, %lld (%s from %s); use a "
-				"kernel of at most "
-				"%lld here, more padding, or less pooling before it",
+				"kernel of at most %lld here, more padding, or less pooling before it",
 				op, (long long)w->kernel[i], w->dilation[i] > 1 ? " with its dilation" : "",
 				(long long)padded, in, nn_source(b, l, 0),
 				(long long)((padded - 1) / w->dilation[i] + 1));

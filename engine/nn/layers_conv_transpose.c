@@ -109,8 +109,7 @@ static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 	if (l->in[0].dim[1] % o.groups || o.out_channels % o.groups)
 		return nn_refuse(b, l,
 			"%s: groups %lld does not divide the %lld channels of %s from %s and its %lld "
-			"out_channels; "
-			"take a divisor of both, or other out_channels",
+			"out_channels; take a divisor of both, or other out_channels",
 			op, (long long)o.groups, (long long)l->in[0].dim[1], in, nn_source(b, l, 0),
 			(long long)o.out_channels);
 	for (int i = 2 - axes; i < 2; i++) {

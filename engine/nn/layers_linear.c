@@ -101,8 +101,7 @@ static bool embedding_build(struct nn_builder *b, struct nn_layer *l)
 	if (!rows)
 		return nn_refuse(b, l,
 			"embedding: the data has no vocabulary to count; give \"num_embeddings\", one more than the "
-			"largest "
-			"number");
+			"largest number");
 	if (rows < nn_tokens(b))
 		return nn_refuse(b, l,
 			"embedding: num_embeddings %lld is less than the %lld tokens of the data's vocabulary; leave "

@@ -154,8 +154,7 @@ static bool use_shared(struct nn_builder *b, struct nn_layer *l, const char *nam
 	if (!td_shape_same(shape, &p->shape))
 		return nn_refuse(b, l,
 			"share: the %s of layer %s is %s, but this layer needs %s; both need the same options and "
-			"inputs of the "
-			"same size",
+			"inputs of the same size",
 			name, owner->name, td_shape_text(&p->shape, other), td_shape_text(shape, own));
 	l->param[l->n_params] = owner->param[l->n_params];
 	l->param_at[l->n_params] = owner->param_at[l->n_params];

@@ -122,8 +122,7 @@ static void check_patterns(
 			snprintf(place, sizeof place, "%s/groups/%d/params/%d", pointer, g, i);
 			faults_add(faults, place,
 				"\"%s\" matches no parameter of the model; its names look like \"%s\"; \"*\" stands "
-				"for "
-				"any letters",
+				"for any letters",
 				pattern, m->n_params ? m->params[0].name : "(there are none)");
 		}
 }

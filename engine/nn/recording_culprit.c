@@ -140,8 +140,7 @@ static void describe(const struct recording *r, const struct recording_value *v,
 	} else {
 		snprintf(text, TEXT_MOST,
 			"%lld of %lld values of %s were not finite before step %lld: the update of a step before it "
-			"made "
-			"them; replay that one",
+			"made them; replay that one",
 			bad, all, v->name, (long long)v->step);
 	}
 }

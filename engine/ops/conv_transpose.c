@@ -52,16 +52,14 @@ static bool conv_transpose_legal(td_infer *q, const conv_transpose2d_attrs *a, c
 			td_fail(q->ctx, TD_INVALID,
 				"conv_transpose2d needs a kernel, a stride and a dilation of at least 1, a padding of "
 				"at least 0, and an output_padding from 0 to less than the stride (0 with \"same\"), "
-				"not "
-				"%lldx%lld",
+				"not %lldx%lld",
 				(long long)a->output_padding[0], (long long)a->output_padding[1]);
 			return false;
 		}
 		if (x->dim[2 + i] < 1 || result_size(a, x, w, i) < 1) {
 			td_fail(q->ctx, TD_SHAPE,
 				"conv_transpose2d: nothing is left of the images %s with the weight %s and a padding "
-				"of "
-				"%lldx%lld; use less padding or a larger kernel",
+				"of %lldx%lld; use less padding or a larger kernel",
 				tx, tw, (long long)a->conv.padding[0], (long long)a->conv.padding[1]);
 			return false;
 		}

@@ -175,8 +175,7 @@ bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x, const 
 	if (x->dim[1] != w->dim[1] * groups || w->dim[0] % groups) {
 		td_fail(q->ctx, TD_SHAPE,
 			"conv2d: the images %s have %lld channels, the weight %s takes %lld in each of %lld groups, "
-			"which "
-			"must divide its %lld output channels",
+			"which must divide its %lld output channels",
 			tx, (long long)x->dim[1], tw, (long long)w->dim[1], (long long)groups, (long long)w->dim[0]);
 		return false;
 	}

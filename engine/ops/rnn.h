@@ -102,8 +102,7 @@ static inline bool rnn_legal(
 		return true;
 	td_fail(q->ctx, TD_SHAPE,
 		"%s needs what the inputs give to the gates, float[N, T, %lld H], a weight float[%lld H, H] and "
-		"lengths "
-		"int64[N], not %s and %s",
+		"lengths int64[N], not %s and %s",
 		op, (long long)n_gates, (long long)n_gates, td_shape_text(x, tx), td_shape_text(w, tw));
 	return false;
 }

@@ -117,8 +117,7 @@ static void check_length(const struct artifact *a, struct submission *s)
 	if (n_steps && a->step >= n_steps)
 		faults_add(&s->faults, "/set",
 			"the checkpoint is of step %lld already, and this job has %lld steps in all; let it train "
-			"longer: "
-			"{\"/train/%s",
+			"longer: {\"/train/%s",
 			(long long)a->step, (long long)n_steps,
 			json_at(s->spec, "/train/steps") ? "steps\": ...}" : "epochs\": ...}");
 }

@@ -173,8 +173,7 @@ static void read_asha(const cJSON *asha, struct sweep *s, struct faults *f)
 	if (!strncmp(s->metric, "test/", 5))
 		faults_add(f, "/metric",
 			"\"%.80s\" is known only when a job has ended; asha decides while it runs: name a series of "
-			"val/ or "
-			"train/",
+			"val/ or train/",
 			s->metric);
 }
 

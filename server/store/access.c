@@ -161,8 +161,7 @@ static td_status find_key(struct store_tx *tx, const char *owner, const char *ke
 	if (*found && strcmp(query_get_text(&q, 0), request_hash))
 		q.status = err_set(e, TD_CONFLICT,
 			"Idempotency-Key '%.100s' was used for another request within the last 24 hours; use a new key "
-			"for a "
-			"new request",
+			"for a new request",
 			key);
 	else if (*found && !query_get_text(&q, 1))
 		q.status =

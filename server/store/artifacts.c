@@ -74,8 +74,7 @@ static td_status drop_older(
 
 	query_begin(&q, tx->db, e,
 		"DELETE FROM artifacts WHERE job = ?1 AND kind = ?2 AND (name = ?3 OR name NOT IN (SELECT name FROM "
-		"artifacts "
-		"WHERE job = ?1 AND kind = ?2 AND name <> ?3 ORDER BY step DESC LIMIT ?4)) AND sha256 <> "
+		"artifacts WHERE job = ?1 AND kind = ?2 AND name <> ?3 ORDER BY step DESC LIMIT ?4)) AND sha256 <> "
 		"(SELECT coalesce(json_extract(parent, '$.sha256'), '') FROM jobs WHERE id = ?1) RETURNING file");
 	query_text(&q, id);
 	query_text(&q, a->kind);

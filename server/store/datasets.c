@@ -193,8 +193,7 @@ td_status store_dataset_insert(
 	d->created_ms = d->updated_ms = tx->now_ms;
 	query_begin(&q, tx->db, e,
 		"INSERT INTO datasets (name, seq, state, source, folder, format, request, owner, max_bytes, "
-		"created_ms, "
-		"updated_ms) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING");
+		"created_ms, updated_ms) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING");
 	query_text(&q, d->name);
 	query_text(&q, data_state_name(d->state));
 	query_text(&q, d->source);

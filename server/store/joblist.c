@@ -96,8 +96,7 @@ static td_status order_of(const char *sort, struct order *out, struct err *e)
 	near = nearest_name(sort, names, TD_COUNT(names));
 	return err_set(e, TD_INVALID,
 		"sort: '%.100s' is not a column%s%s%s; a series (test/accuracy) or a pointer into the spec "
-		"(/optimizer/lr) "
-		"will do too, with '-' in front for descending",
+		"(/optimizer/lr) will do too, with '-' in front for descending",
 		sort, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
 }
 

@@ -170,8 +170,7 @@ td_status store_transitions(struct store_reader *r, const char *id, void (*each)
 
 	query_begin(&q, &r->db, e,
 		"SELECT seq, time_ms, from_state, to_state, attempt, event, reason, detail FROM transitions WHERE job "
-		"= ? "
-		"ORDER BY seq");
+		"= ? ORDER BY seq");
 	query_text(&q, id);
 	while (query_row(&q)) {
 		struct transition t = { .seq = query_get_int(&q, 0),

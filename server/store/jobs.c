@@ -120,10 +120,8 @@ static td_status insert_row(struct store_tx *tx, const struct job *j, struct err
 
 	query_begin(&q, tx->db, e,
 		"INSERT INTO jobs (id, seq, state, reason, detail, name, project, owner, notes, tags, priority, "
-		"threads, "
-		"memory_bytes, timeout_ms, retries, n_steps, created_ms, updated_ms, queued_ms, kind, sweep, "
-		"sweep_index, "
-		"parent) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		"threads, memory_bytes, timeout_ms, retries, n_steps, created_ms, updated_ms, queued_ms, kind, sweep, "
+		"sweep_index, parent) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	query_text(&q, j->id);
 	query_text(&q, job_state_name(j->state));
 	query_text(&q, "submitted");

@@ -38,8 +38,7 @@ static td_status check_applied(struct db *db, const struct migration *migrations
 			if (strcmp(sha, query_get_text(&q, 1)))
 				q.status = err_set(e, TD_CORRUPT,
 					"%s has changed since it ran on this database (checksum %.12s now, %.12s "
-					"then); "
-					"restore the file, and put the change into a new migration",
+					"then); restore the file, and put the change into a new migration",
 					migrations[*done].path, sha, query_get_text(&q, 1));
 			++*done;
 		}

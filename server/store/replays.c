@@ -99,8 +99,7 @@ td_status store_replay_again(struct store_tx *tx, struct replay_row *r, struct e
 
 	query_begin(&q, tx->db, e,
 		"UPDATE replays SET state = ?, steps = ?, detail = NULL, phase = '', done = 0, total = 0, attempts = "
-		"0, "
-		"found = NULL, finished_ms = 0 WHERE id = ?");
+		"0, found = NULL, finished_ms = 0 WHERE id = ?");
 	query_text(&q, states[REPLAY_QUEUED]);
 	query_int(&q, r->steps);
 	query_text(&q, r->id);

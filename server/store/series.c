@@ -116,8 +116,7 @@ td_status series_points(struct db *db, const struct series *s, int64_t first, in
 		return status;
 	query_begin(&q, db, e,
 		"SELECT position, step, time_ms, value_bits FROM tail WHERE series = ? AND position >= ? AND position "
-		"< ? "
-		"ORDER BY position");
+		"< ? ORDER BY position");
 	query_int(&q, s->key);
 	query_int(&q, first);
 	query_int(&q, end);

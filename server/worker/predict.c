@@ -253,8 +253,7 @@ static bool fits(struct prediction *p, bool outputs)
 		return true;
 	faults_add(&p->faults, "/inputs",
 		"%lld inputs with %lld numbers and labels each make an answer of more than %d; send fewer inputs, or "
-		"ask "
-		"for less of each",
+		"ask for less of each",
 		(long long)p->input.n, (long long)entries, ENTRIES_MOST);
 	return false;
 }

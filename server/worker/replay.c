@@ -172,8 +172,7 @@ static bool has_same_data(struct replay *p)
 		return true;
 	err_set(&p->run.err, TD_CONFLICT,
 		"the data set \"%.64s\" has other contents than when the job trained, so its steps cannot be made "
-		"again; "
-		"upload the earlier files again",
+		"again; upload the earlier files again",
 		json_string(json_at(p->message, "/spec/data"), "dataset", ""));
 	return false;
 }
@@ -187,8 +186,7 @@ static bool has_same_init(struct replay *p)
 	if (*init && *r->init_sha256 && strcmp(init, r->init_sha256) != 0)
 		err_set(&r->err, TD_CONFLICT,
 			"the job began with other weights (sha256 %.12s...) than its \"init_from\" names now "
-			"(%.12s...), "
-			"and no checkpoint before step %lld is kept; put the earlier weights there again",
+			"(%.12s...), and no checkpoint before step %lld is kept; put the earlier weights there again",
 			init, r->init_sha256, (long long)p->step);
 	return !r->err.status;
 }

@@ -105,8 +105,7 @@ static void adopt(struct run *r)
 	}
 	tell_log(&r->tell, "info",
 		"forked at step %lld: the weights are the other job's, and what its optimizer kept where this one "
-		"keeps the "
-		"same",
+		"keeps the same",
 		(long long)r->at.step);
 }
 
