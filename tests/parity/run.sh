@@ -3,7 +3,7 @@
 set -e
 B=${1:-build}
 python=.parity/bin/python
-export OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3
+export OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 PYTHONDONTWRITEBYTECODE=1
 
 # $1 prints the constants of $2, as $3 has them.
 constants() {
