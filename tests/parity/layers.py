@@ -22,7 +22,7 @@ torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)  # of such small ones
 F = nn.functional
 
-STEPS, LR, MOMENTUM = 10, 0.01, 0.9
+STEPS, LR, MOMENTUM = 10, 0.002, 0.9  # larger steps make attention chaotic, and rounding errors grow
 TOGETHER = 10  # random choices of several options
 SGD = {"type": "sgd", "lr": LR, "momentum": MOMENTUM}
 
