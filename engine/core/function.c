@@ -346,7 +346,7 @@ static void gradient_body(td_ctx *c, void *arg, td_value *const *in, td_value **
 {
 	const td_function *f = arg;
 	td_value *y[TD_MOST_OUT] = { 0 }, *seeds[TD_MOST_OUT], *grads[TD_MOST_IN] = { 0 };
-	bool before[TD_MOST_IN];
+	bool before[TD_MOST_IN] = { 0 };
 	int n = 0;
 
 	for (int i = 0; i < f->n_in; i++) {
@@ -360,7 +360,7 @@ static void gradient_body(td_ctx *c, void *arg, td_value *const *in, td_value **
 			seeds[n++] = in[f->n_in + i];
 		}
 	td_gradients(c, y, seeds, n, in, f->n_in, TD_CREATE_GRAPH, grads);
-	for (int i = 0; i < f->n_in && !c->err.status; i++) {
+	for (int i = 0; i < f->n_in; i++) {
 		out[i] = grads[i] ? grads[i] : td_zeros_like(c, in[i]);
 		in[i]->needs_grad = before[i];
 	}

@@ -25,7 +25,7 @@ static int memory_axis(const td_shape *s, int i)
 static void moves_init(struct moves *v, const td_view *y, const td_view *x, const struct axis_maps *m)
 {
 	const td_shape *ys = y->shape, *xs = x->shape;
-	int64_t x_dim[TD_MAX_RANK], stride = 1;
+	int64_t x_dim[TD_MAX_RANK] = { 0 }, stride = 1;
 
 	TD_ASSERT(ys->order == xs->order && ys->rank == xs->rank);
 	*v = (struct moves){ .unit = 1, .n_rows = 1, .row = 1, .dtype = ys->dtype, .size = td_dtype_size(ys->dtype) };

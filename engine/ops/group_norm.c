@@ -57,7 +57,7 @@ static struct rows rows_of(const struct group_norm *v, int slice)
 {
 	struct rows r;
 
-	r.sum = (double *)(v->scratch + (size_t)slice * slice_bytes(v));
+	r.sum = (double *)(void *)(v->scratch + (size_t)slice * slice_bytes(v));
 	r.centre = r.sum + v->channels;
 	r.first = (char *)(r.centre + v->channels);
 	r.second = r.first + sizeof(double) * (size_t)v->channels;

@@ -124,7 +124,7 @@ static size_t resize_workspace(const td_resize_attrs *a, const td_shape *x, cons
 static void *fill_taps(struct k_taps *taps, const td_resize_attrs *a, int i, int64_t in, int64_t out, void *workspace)
 {
 	int64_t *first = workspace, *place = first + out + 1, total = count_taps(a, i, in, out), n = 0;
-	double *weight = (double *)(place + total);
+	double *weight = (double *)(void *)(place + total);
 
 	for (int64_t k = 0; k < out; k++) {
 		first[k] = n;
