@@ -21,7 +21,7 @@ static bool resize_shape(td_infer *q, const char *op, const td_shape *x, td_shap
 	char text[TD_SHAPE_TEXT];
 
 	*y = *x;
-	if (x->rank != 4 || (a->mode == TD_RESIZE_BILINEAR && !td__is_float(x->dtype))) {
+	if (x->rank != 4 || (a->mode != TD_RESIZE_NEAREST && !td__is_float(x->dtype))) {
 		td_fail(q->ctx, TD_SHAPE, "%s needs images [N, C, H, W], floating unless by the nearest pixel, not %s",
 			op, td_shape_text(x, text));
 		return false;
@@ -29,7 +29,7 @@ static bool resize_shape(td_infer *q, const char *op, const td_shape *x, td_shap
 	for (int i = 0; i < 2; i++) {
 		double side = a->size[i] ? (double)a->size[i] : floor((double)x->dim[2 + i] * a->scale[i]);
 
-		if (x->dim[2 + i] < 1 || side < 1 || side > SIDE_MOST) {
+		if (x->dim[2 + i] < 1 || !(side >= 1 && side <= SIDE_MOST)) {
 			td_fail(q->ctx, TD_SHAPE,
 				"%s: %s cannot be resized so: both sides need at least 1 pixel before and after, and "
 				"at most %d after",
