@@ -113,7 +113,7 @@ static cJSON *samples_json(const struct recording_value *v)
 static void add_ranges(const struct recording *r, const struct recording_node *n, char text[TEXT_MOST])
 {
 	size_t at = strlen(text);
-	const char *between = " of ";
+	const char *between = ", from ";
 
 	for (int i = 0; i < n->n_in && at < TEXT_MOST - 1; i++) {
 		const struct recording_value *v = n->in[i] < 0 ? NULL : &r->values[n->in[i]];
@@ -132,7 +132,7 @@ static void describe(const struct recording *r, const struct recording_value *v,
 	long long bad = v->n_non_finite, all = td_shape_count(&v->shape);
 
 	if (n) {
-		snprintf(text, TEXT_MOST, "%s%s%s (%s) made %lld of %lld values that are not finite", n->op,
+		snprintf(text, TEXT_MOST, "%s%s%s (%s) made %lld of its %lld values not finite", n->op,
 			*n->layer ? " in layer " : "", n->layer, recording_phase_names[n->phase], bad, all);
 		add_ranges(r, n, text);
 	} else if (v->kind == RECORDING_INPUT) {

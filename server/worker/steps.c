@@ -194,11 +194,12 @@ static bool failed(struct run *r)
 static bool pass_over(struct run *r)
 {
 	const char *what = isfinite(r->loss) ? "gradient norm" : "loss";
-	double value = isfinite(r->loss) ? r->grad_norm : r->loss;
+	double number = isfinite(r->loss) ? r->grad_norm : r->loss;
+	const char *value = isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
 
 	if (r->spec.train.on_nonfinite == SPEC_CONTINUE) {
 		r->at.skipped++;
-		tell_log(&r->tell, "warning", "step %lld: the %s is %g; its update is left out",
+		tell_log(&r->tell, "warning", "step %lld: the %s is %s; its update is left out",
 			(long long)r->at.step + 1, what, value);
 		return true;
 	}
@@ -206,10 +207,9 @@ static bool pass_over(struct run *r)
 	tell_point(&r->tell, "train/loss", r->at.step + 1, r->loss); /* where the curves end */
 	tell_point(&r->tell, "train/grad_norm", r->at.step + 1, r->grad_norm);
 	err_set(&r->err, TD_INVALID,
-		"step %lld: the %s is %g, so its update did not happen and the training stopped; the replay of this "
-		"step, "
-		"which is made by itself, names the op to blame; \"on_nonfinite\": \"continue\" leaves such updates "
-		"out",
+		"step %lld: the %s is %s, so its update did not happen and the training stopped; the replay of this "
+		"step, which is made by itself, names the op to blame; \"on_nonfinite\": \"continue\" leaves such "
+		"updates out",
 		(long long)r->at.step + 1, what, value);
 	return false;
 }
