@@ -54,7 +54,12 @@ td_session *td_session_create(td_ctx *c, td_graph *g, td_value *const *fetches, 
 	s->fixed = true;
 	s->flags = FLAGS_ALWAYS;
 	for (int i = 0; i < n_fetches; i++) {
-		TD_ASSERT(fetches[i] && fetches[i]->id >= 0);
+		if (!fetches[i] || fetches[i]->id < 0) {
+			td_fail(c, TD_INVALID, "fetch %d is %s; a session fetches what was recorded in its graph", i,
+				fetches[i] ? "a tensor, which can be read as it is" : "missing");
+			td_session_free(s);
+			return NULL;
+		}
 		ask_for_value(&s->request, fetches[i]);
 	}
 	return s;
