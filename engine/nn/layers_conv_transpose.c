@@ -154,9 +154,10 @@ static td_value *conv_transpose_forward(const struct nn_pass *p, const struct nn
 static double conv_transpose_flops(const struct nn_layer *l)
 {
 	struct conv_transpose2d_options o = window_of(l);
+	int64_t filters = o.out_channels / o.groups;
 
-	return 2.0 * (double)td_shape_count(&l->in[0]) * (double)(o.out_channels / o.groups) *
-	       (double)o.kernel_size[0] * (double)o.kernel_size[1];
+	return 2.0 * (double)td_shape_count(&l->in[0]) * (double)filters * (double)o.kernel_size[0] *
+	       (double)o.kernel_size[1];
 }
 
 /* ", NAME=(3, 3)", or of a row ", NAME=3", unless it is torch's default of OTHERWISE. */

@@ -111,7 +111,7 @@ static void sum_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
 static td_value *cond_sample_apply(td_ctx *c, td_value *const *in)
 {
 	static td_function *then, *otherwise; /* the suite's, for good */
-	td_value *out[2];
+	td_value *out[2] = { 0 };
 
 	if (!then) {
 		then = td_function_create("product", product_body, NULL, 2, 2, 0);
@@ -403,7 +403,7 @@ static void grow_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
 static td_value *while_sample_apply(td_ctx *c, td_value *const *in)
 {
 	static td_loop loop = { .n_vars = 2, .n_constants = 1, .most = 5 }; /* the suite's, for good */
-	td_value *out[2];
+	td_value *out[2] = { 0 };
 
 	if (!loop.test) {
 		loop.test = td_function_create("test", count_test, NULL, 3, 1, 0);
