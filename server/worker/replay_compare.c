@@ -72,7 +72,11 @@ static void add_difference(struct replay *p, int64_t step, const char *what, con
 /* The same bits; one NaN is as good as another, for a text does not tell them apart. */
 static bool same_number(double a, double b)
 {
-	return (isnan(a) && isnan(b)) || !memcmp(&a, &b, sizeof a);
+	uint64_t bits[2];
+
+	memcpy(&bits[0], &a, sizeof a);
+	memcpy(&bits[1], &b, sizeof b);
+	return (isnan(a) && isnan(b)) || bits[0] == bits[1];
 }
 
 void compare_number(struct replay *p, int64_t step, const char *what, double eager, double graph)
