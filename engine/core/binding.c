@@ -102,6 +102,7 @@ static bool binding_init(td_prepared *p, td_ctx *c, td_binding *b, const td_shap
 	td__layout_places(&p->plan, l);
 	if (flags & TD_SESSION_PARANOID)
 		td__verify_layout(&p->plan, l);
+	l->arena_bytes = TD_MAX(l->arena_bytes, 1); /* what is empty has a place, too: no kernel meets NULL for it */
 	if (l->arena_bytes > p->arena_bytes) {
 		char *arena = mem_try_alloc(l->arena_bytes);
 		if (!arena) {
