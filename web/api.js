@@ -221,9 +221,10 @@ export const workers = () => get('/workers');
 const KINDS = ['state', 'job', 'deleted', 'metrics', 'histogram', 'log', 'progress', 'artifact', 'checkpoint', 'rewind', 'dataset', 'reset'];
 
 /* Follow the events of one job, from its first on, or of all from now on (JOB null).  ON has event(kind, data), resync() when
- * events may have been lost (a break; a "reset": older ones are no longer kept), and status("live" | "waiting").  After an
- * ended job's last event the server says "end", and nothing more is asked for.  A hidden page holds no connection (browsers
- * allow six to a host): it lets go and resyncs when it is seen again.  Returns the function that ends it. */
+ * events may have been lost (a break; a "reset": older ones are no longer kept; with JOB null all until the stream is open),
+ * and status("live" | "waiting").  After an ended job's last event the server says "end", and nothing more is asked for.  A
+ * hidden page holds no connection (browsers allow six to a host): it lets go and resyncs when it is seen again.  Returns the
+ * function that ends it. */
 export function follow(job, on) {
   const address = job ? `${BASE}/jobs/${id(job)}/events` : `${BASE}/events`;
   let source = null;
@@ -243,7 +244,7 @@ export function follow(job, on) {
     source.onopen = () => {
       failures = 0;
       on.status?.('live');
-      if (wasOpen) on.resync?.();
+      if (wasOpen || !job) on.resync?.();
       wasOpen = true;
     };
     source.onerror = () => {
