@@ -225,8 +225,7 @@ static td_value *local_response_norm_forward(const struct nn_pass *p, const stru
 
 	mean = td_avg_pool2d(p->c, td_pad(p->c, mean, pads, 2, TD_PAD_CONSTANT, 0), &window);
 	power = td_shift_by(p->c, td_scale_by(p->c, td_reshape_like(p->c, mean, x[0]), o->alpha), o->k);
-	power = td_exp(p->c, td_scale_by(p->c, td_log(p->c, power), -o->beta));
-	return td_mul(p->c, x[0], power);
+	return td_mul(p->c, x[0], td_pow_by(p->c, power, -o->beta));
 }
 
 static double local_response_norm_flops(const struct nn_layer *l)
