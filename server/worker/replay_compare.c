@@ -105,25 +105,35 @@ static cJSON *element_json(td_dtype d, const void *elements, int64_t i)
 					 : 0);
 }
 
+/* Of elements of SIZE bytes; -1: A and B are the same bits. */
+static int64_t first_difference(const char *a, const char *b, size_t n_bytes, size_t size)
+{
+	size_t at = 0;
+
+	if (!memcmp(a, b, n_bytes))
+		return -1;
+	while (!memcmp(a + at, b + at, size))
+		at += size;
+	return (int64_t)(at / size);
+}
+
 static void compare_tensor(struct replay *p, int64_t step, const struct tensor_copy *eager)
 {
 	const td_shape *s = td_shape_of(eager->tensor);
-	size_t size = td_dtype_size(s->dtype), n_bytes = td_shape_bytes(s);
+	size_t n_bytes = td_shape_bytes(s);
 	char *graph = mem_alloc(TD_MAX(n_bytes, 1));
 	const char *name = eager->name, *what;
+	int64_t i;
 
 	td_read(eager->tensor, graph);
 	p->n_tensors++;
 	p->n_bytes += (int64_t)n_bytes;
-	for (size_t at = 0; memcmp(eager->elements, graph, n_bytes) && at < n_bytes; at += size)
-		if (memcmp((const char *)eager->elements + at, graph + at, size)) {
-			int64_t i = (int64_t)(at / size);
-
-			what = kind_of(p, &name);
-			add_difference(p, step, what, name, false, element_json(s->dtype, eager->elements, i),
-				element_json(s->dtype, graph, i), i);
-			break;
-		}
+	i = first_difference(eager->elements, graph, n_bytes, td_dtype_size(s->dtype));
+	if (i >= 0) {
+		what = kind_of(p, &name);
+		add_difference(p, step, what, name, false, element_json(s->dtype, eager->elements, i),
+			element_json(s->dtype, graph, i), i);
+	}
 	mem_free(graph);
 }
 
@@ -155,38 +165,21 @@ void compare_point(void *arg, const char *series, int64_t step, double value)
 	}
 }
 
-struct tensor_list {
-	struct named_tensor *items; /* owned */
-	int n, room;
-};
-
-static void list_tensor(void *arg, const char *name, td_value *v)
-{
-	struct tensor_list *l = arg;
-
-	MEM_GROW(l->items, l->n, l->room);
-	l->items[l->n++] = (struct named_tensor){ mem_strdup(name), v };
-}
-
 /* Write what the job would have written, for its hash. */
 static bool hash_checkpoint(struct replay *p, bool last, char sha256[SHA256_TEXT])
 {
 	struct run *r = &p->run;
 	struct checkpoint at = r->at;
-	struct tensor_list list = { 0 };
 	struct file_facts facts = { 0 };
 	char *path = mem_printf("%s/compared", r->folder);
+	bool ok;
 
 	at.finished = last && (at.step == r->n_steps || at.stopped);
-	nn_trainer_tensors(r->trainer, list_tensor, &list);
-	checkpoint_write(path, &at, list.items, list.n, &facts, &r->err);
+	ok = write_checkpoint(r, path, &at, &facts);
 	snprintf(sha256, SHA256_TEXT, "%s", facts.sha256);
 	unlink(path);
-	for (int i = 0; i < list.n; i++)
-		mem_free((char *)list.items[i].name);
-	mem_free(list.items);
 	mem_free(path);
-	return !r->err.status;
+	return ok;
 }
 
 bool compare_checkpoints(struct replay *p)

@@ -156,6 +156,8 @@ bool validate(struct run *r);
 
 /* Checkpoint now, after everything up to here was sent.  KIND "last" or "best".  False: R->err. */
 bool save_checkpoint(struct run *r, const char *kind);
+/* The file of it alone: the trainer's tensors and AT as PATH. */
+bool write_checkpoint(struct run *r, const char *path, const struct checkpoint *at, struct file_facts *facts);
 /* Go back to the checkpoint of R->resume, or on from another job's.  False: R->err. */
 bool load_checkpoint(struct run *r);
 /* Fill the model from the weights at R->init.  False: R->err. */

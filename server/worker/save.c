@@ -34,22 +34,29 @@ static void list_release(struct tensor_list *l)
 	mem_free(l->items);
 }
 
+bool write_checkpoint(struct run *r, const char *path, const struct checkpoint *at, struct file_facts *facts)
+{
+	struct tensor_list list = list_tensors(r);
+
+	checkpoint_write(path, at, list.items, list.n, facts, &r->err);
+	list_release(&list);
+	return !r->err.status;
+}
+
 bool save_checkpoint(struct run *r, const char *kind)
 {
-	struct tensor_list list;
 	struct file_facts facts;
 	char file[64], *path;
 	cJSON *body;
+	bool ok;
 
 	if (r->watch)
 		return true;
-	list = list_tensors(r);
 	snprintf(file, sizeof file, "%s-%lld.safetensors", kind, (long long)r->at.step);
 	path = mem_printf("%s/%s", r->folder, file);
-	checkpoint_write(path, &r->at, list.items, list.n, &facts, &r->err);
-	list_release(&list);
+	ok = write_checkpoint(r, path, &r->at, &facts);
 	mem_free(path);
-	if (r->err.status)
+	if (!ok)
 		return false;
 	tell_flush(&r->tell); /* a checkpoint exists only after every point up to its step */
 	tell_progress(&r->tell, r->at.step, r->at.epoch, "train", true);
