@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/ptrs.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "td.h"
@@ -272,11 +273,7 @@ struct td_graph {
 	int n_nodes, nodes_room;
 	td_value **values; /* owned array; by id */
 	int n_values, values_room;
-	struct {
-		const td_value *tensor;
-		td_value *symbol;
-	} * captures;                  /* owned array; open addressing by the tensor's address */
-	int n_captures, captures_room; /* power of two */
+	struct ptrs captures; /* the symbol of each captured tensor */
 	int n_sessions;
 	bool traced;       /* td_trace_end has run */
 	bool finalised;    /* nothing is added any more */

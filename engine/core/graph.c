@@ -31,7 +31,7 @@ void td_graph_free(td_graph *g)
 	mem_free(g->variables);
 	mem_free(g->nodes);
 	mem_free(g->values);
-	mem_free(g->captures);
+	ptrs_release(&g->captures);
 	mem_free(g);
 }
 
@@ -63,47 +63,18 @@ void td__graph_add(td_graph *g, td_node *n)
 	g->nodes[g->n_nodes++] = n;
 }
 
-static int capture_slot(const td_graph *g, const td_value *tensor)
-{
-	size_t mask = (size_t)g->captures_room - 1, i = ((uintptr_t)tensor >> 4) * 0x9E3779B97F4A7C15u & mask;
-
-	while (g->captures[i].tensor && g->captures[i].tensor != tensor)
-		i = (i + 1) & mask;
-	return (int)i;
-}
-
-static void grow_captures(td_graph *g)
-{
-	int before = g->captures_room;
-	void *old = g->captures;
-	__typeof__(g->captures) from = g->captures;
-
-	g->captures_room = before ? before * 2 : 16;
-	g->captures = mem_alloc(sizeof *g->captures * (size_t)g->captures_room);
-	for (int i = 0; i < before; i++)
-		if (from[i].tensor)
-			g->captures[capture_slot(g, from[i].tensor)] = from[i];
-	mem_free(old);
-}
-
 td_value *td__graph_capture(td_graph *g, td_value *tensor)
 {
+	void **symbol = ptrs_at(&g->captures, tensor);
 	td_value *v;
-	int i;
 
-	if ((g->n_captures + 1) * 2 > g->captures_room)
-		grow_captures(g);
-	i = capture_slot(g, tensor);
-	if (g->captures[i].tensor)
-		return g->captures[i].symbol;
+	if (*symbol)
+		return *symbol;
 	v = td__graph_value(g, &tensor->shape);
 	v->captured = td_ref(tensor);
 	v->needs_grad = tensor->needs_grad;
 	v->name = arena_strdup(&g->arena, tensor->name);
-	g->captures[i].tensor = tensor;
-	g->captures[i].symbol = v;
-	g->n_captures++;
-	return v;
+	return *symbol = v;
 }
 
 void td_trace_begin(td_ctx *c, td_graph *g)
