@@ -304,8 +304,6 @@ TD_KERNEL(k_lerp, (void *y, const void *x, int64_t n, double keep))
 
 /* Rows that copy elements of a size, for transposing and reordering. */
 td_row_fn k_copy_1, k_copy_4, k_copy_8;
-/* y[i] = a[i] where the byte b[i] is 0; the others stay. */
-td_row_fn k_keep_1, k_keep_4, k_keep_8;
 /* y[i] = x[map[i]] for i < n, in units of UNIT elements of a size; FILL (one element) where map[i] is negative or X is
  * NULL.  MAP NULL: as they stand. */
 typedef void td_take_fn(void *y, const void *x, const int64_t *map, int64_t n, int64_t unit, const void *fill);

@@ -38,20 +38,6 @@ GATHER(k_gather_1, uint8_t)
 GATHER(k_gather_4, uint32_t)
 GATHER(k_gather_8, uint64_t)
 
-#define KEEP(name, type)                                                                                               \
-	void name(void *yv, const void *xv, const void *maskv, int64_t n, int64_t sx, int64_t sm)                      \
-	{                                                                                                              \
-		type *y = yv;                                                                                          \
-		const type *x = xv;                                                                                    \
-		const uint8_t *mask = maskv;                                                                           \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			if (!mask[i * sm])                                                                             \
-				y[i] = x[i * sx];                                                                      \
-	}
-KEEP(k_keep_1, uint8_t)
-KEEP(k_keep_4, uint32_t)
-KEEP(k_keep_8, uint64_t)
-
 #endif
 
 void K(k_put)(void *xv, const void *yv, const int64_t *map, int64_t n, int64_t unit)

@@ -229,19 +229,9 @@ static void where_infer(td_infer *q)
 		ops_broadcast(q, &both, &like, "where", &q->out[0]);
 }
 
-/* y = b, then a is put where the condition says so. */
 static void where_forward(const td_call *call)
 {
-	const td_view *y = &call->out[0], *b = &call->in[2];
-	size_t size = td_dtype_size(y->shape->dtype);
-
-	if (b->data != y->data)
-		ops_rows(call, ops_copy_row(size), y, b, NULL, (size_t[]){ size, size, size });
-	ops_rows(call,
-		size == 1   ? k_put_1
-		: size == 4 ? k_put_4
-			    : k_put_8,
-		y, &call->in[1], &call->in[0], (size_t[]){ size, size, 1 });
+	ops_choose(call, &call->out[0], &call->in[0], &call->in[1], &call->in[2]);
 }
 
 static void where_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)

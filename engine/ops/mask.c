@@ -30,18 +30,12 @@ static void masked_fill_infer(td_infer *q)
 
 static void masked_fill_forward(const td_call *call)
 {
-	const td_shape *y = call->out[0].shape;
-	size_t size = td_dtype_size(y->dtype);
-	td_take_fn *fill = size == 1 ? k_take_1 : size == 4 ? k_take_4 : k_take_8;
+	const td_view *y = &call->out[0];
+	const td_shape scalar = { .dtype = y->shape->dtype };
 	uint64_t value = 0;
 
-	k_convert((int)y->dtype, TD_F64, &value, &((const masked_fill_attrs *)call->attrs)->value, 1, 1);
-	fill(call->out[0].data, NULL, NULL, td_shape_count(y), 1, &value);
-	ops_rows(call,
-		size == 1   ? k_keep_1
-		: size == 4 ? k_keep_4
-			    : k_keep_8,
-		&call->out[0], &call->in[0], &call->in[1], (size_t[]){ size, size, 1 });
+	k_convert((int)scalar.dtype, TD_F64, &value, &((const masked_fill_attrs *)call->attrs)->value, 1, 1);
+	ops_choose(call, y, &call->in[1], &(td_view){ &scalar, &value }, &call->in[0]);
 }
 
 static void masked_fill_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)

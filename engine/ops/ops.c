@@ -204,6 +204,20 @@ td_row_fn *ops_copy_row(size_t size)
 	return size == 1 ? k_copy_1 : size == 4 ? k_copy_4 : k_copy_8;
 }
 
+/* All becomes b, then a is put where the condition says so. */
+void ops_choose(const td_call *call, const td_view *y, const td_view *condition, const td_view *a, const td_view *b)
+{
+	size_t size = td_dtype_size(y->shape->dtype);
+
+	if (b->data != y->data)
+		ops_rows(call, ops_copy_row(size), y, b, NULL, (size_t[]){ size, size, size });
+	ops_rows(call,
+		size == 1   ? k_put_1
+		: size == 4 ? k_put_4
+			    : k_put_8,
+		y, a, condition, (size_t[]){ size, size, 1 });
+}
+
 /* ---- Matrix products --------------------------------------------------------------------------------------------- */
 
 #define GEMM_SLICES 4 /* along the longer side: measured never slower than OpenBLAS' own threads on training shapes */

@@ -25,6 +25,8 @@ void ops_rows_strided(const td_call *call, td_row_fn *fn, const td_view *y, cons
 	const void *b, const int64_t *sb, const size_t size[3]);
 /* The row function that copies elements of SIZE bytes. */
 td_row_fn *ops_copy_row(size_t size);
+/* Y = A where the bool CONDITION holds, else B; all broadcast to Y, and B may lie in its place. */
+void ops_choose(const td_call *call, const td_view *y, const td_view *condition, const td_view *a, const td_view *b);
 
 /* C = op(A) op(B) + beta C, cut by shape alone into slices along the longer side of C; for a batch (ops_gemm_batch) C
  * holds one product after the other (ldc is n), and each is cut as it would be alone. */
