@@ -90,6 +90,15 @@ static inline const char *nn_number(double v, char out[32])
 	return out;
 }
 
+/* ", NAME=V" unless V is OTHERWISE, torch's default. */
+static inline void nn_put_number(struct buf *out, const char *name, double v, double otherwise)
+{
+	char number[32];
+
+	if (v != otherwise)
+		buf_printf(out, ", %s=%s", name, nn_number(v, number));
+}
+
 static inline const char *nn_python(bool b)
 {
 	return b ? "True" : "False";
@@ -108,6 +117,12 @@ enum nn_form { NN_IMAGES, NN_ROWS, NN_SEQUENCES };
 /* False, with a fault: input I of L has not as many axes as FORM. */
 bool nn_takes(struct nn_builder *b, const struct nn_layer *l, int i, enum nn_form form);
 
+/* What norms share (layers_norm.c): a scale "weight" and a shift "bias" for each channel of input 0, the statistics
+ * "running_mean" and "running_var" of each, and the cost. */
+bool nn_declare_affine(struct nn_builder *b, struct nn_layer *l);
+bool nn_declare_running(struct nn_builder *b, struct nn_layer *l);
+double nn_norm_flops(const struct nn_layer *l);
+
 struct nn_concat_options {
 	int64_t dim;
 };
@@ -118,14 +133,13 @@ extern const struct nn_layer_type nn_conv1d, nn_conv2d;
 extern const struct nn_layer_type nn_conv_transpose1d, nn_conv_transpose2d;
 extern const struct nn_layer_type nn_max_pool1d, nn_avg_pool1d, nn_max_pool2d, nn_avg_pool2d, nn_adaptive_avg_pool1d,
 	nn_adaptive_max_pool1d, nn_adaptive_avg_pool2d, nn_adaptive_max_pool2d, nn_global_avg_pool, nn_global_max_pool;
-extern const struct nn_layer_type nn_batch_norm, nn_batch_norm1d, nn_batch_norm2d, nn_layer_norm, nn_rms_norm,
-	nn_dropout;
+extern const struct nn_layer_type nn_batch_norm, nn_batch_norm1d, nn_batch_norm2d, nn_layer_norm, nn_rms_norm;
 extern const struct nn_layer_type nn_group_norm, nn_instance_norm1d, nn_instance_norm2d, nn_local_response_norm;
 extern const struct nn_layer_type nn_zero_pad2d, nn_reflection_pad2d, nn_replication_pad2d, nn_upsample;
 extern const struct nn_layer_type nn_rnn, nn_lstm, nn_gru, nn_sequence_mean;
 extern const struct nn_layer_type nn_multihead_attention, nn_transformer_encoder_layer, nn_positional_embedding,
 	nn_positional_encoding;
-extern const struct nn_layer_type nn_dropout1d, nn_dropout2d, nn_alpha_dropout;
+extern const struct nn_layer_type nn_dropout, nn_dropout1d, nn_dropout2d, nn_alpha_dropout;
 extern const struct nn_layer_type nn_relu, nn_leaky_relu, nn_elu, nn_gelu, nn_silu, nn_sigmoid, nn_tanh, nn_softplus,
 	nn_softsign, nn_mish, nn_log_sigmoid, nn_relu6, nn_hardsigmoid, nn_hardswish, nn_hardtanh, nn_selu, nn_celu,
 	nn_prelu, nn_threshold, nn_glu, nn_softmax, nn_softmin, nn_log_softmax;

@@ -1,4 +1,4 @@
-/* Kinds of dropout besides the plain one: whole channels, and the one that keeps what selu normalises. */
+/* Dropout: of values, of whole channels, and the one that keeps what selu normalises. */
 #include "nn/layers.h"
 
 #include <math.h>
@@ -23,16 +23,28 @@ static void write_module(const char *module, const struct nn_layer *l, struct bu
 }
 
 #define DROPOUT(layer, text)                                                                                           \
-	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = dropout_opts,                                                                       \
-			.n_options = TD_COUNT(dropout_opts),                                                           \
-			.n_bytes = sizeof(struct dropout_options) },                                                   \
-		.build = layer##_build,                                                                                \
-		.forward = layer##_forward,                                                                            \
-		.torch = layer##_torch,                                                                                \
-	}
+	.type = { .name = #layer,                                                                                      \
+		.doc = (text),                                                                                         \
+		.options = dropout_opts,                                                                               \
+		.n_options = TD_COUNT(dropout_opts),                                                                   \
+		.n_bytes = sizeof(struct dropout_options) },                                                           \
+	.forward = layer##_forward, .torch = layer##_torch
+
+/* ---- dropout: zero with probability p while training, and scale the rest by 1/(1-p) ------------------------------ */
+
+static td_value *dropout_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	return p->training ? td_dropout(p->c, x[0], share_of(l)) : x[0];
+}
+
+static void dropout_torch(const struct nn_layer *l, struct buf *out)
+{
+	write_module("Dropout", l, out);
+}
+
+const struct nn_layer_type nn_dropout = {
+	DROPOUT(dropout, "Zero values at random while training, as torch.nn.Dropout."),
+};
 
 /* ---- dropout1d and dropout2d: channels of [N, C, L] and [N, C, H, W] --------------------------------------------- */
 
@@ -87,20 +99,19 @@ static void dropout2d_torch(const struct nn_layer *l, struct buf *out)
 	write_module("Dropout2d", l, out);
 }
 
-DROPOUT(dropout1d, "Zero whole channels of [N, C, L] at random while training, as torch.nn.Dropout1d.");
-DROPOUT(dropout2d, "Zero whole channels of images at random while training, as torch.nn.Dropout2d.");
+const struct nn_layer_type nn_dropout1d = {
+	DROPOUT(dropout1d, "Zero whole channels of [N, C, L] at random while training, as torch.nn.Dropout1d."),
+	.build = dropout1d_build,
+};
+const struct nn_layer_type nn_dropout2d = {
+	DROPOUT(dropout2d, "Zero whole channels of images at random while training, as torch.nn.Dropout2d."),
+	.build = dropout2d_build,
+};
 
 /* ---- alpha_dropout: values become what selu comes to, and all is scaled so that mean and variance stay (Klambauer et
  * al., "Self-normalizing neural networks", 2017) ------------------------------------------------------------------- */
 
 #define SELU_LIMIT (-1.7580993408473766) /* of very negative values: -scale * alpha */
-
-static bool alpha_dropout_build(struct nn_builder *b, struct nn_layer *l)
-{
-	(void)b;
-	(void)l;
-	return true;
-}
 
 /* y = a ((x - limit) m + limit) + b with m = 1 where the value stays */
 static td_value *alpha_dropout_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -121,4 +132,6 @@ static void alpha_dropout_torch(const struct nn_layer *l, struct buf *out)
 	write_module("AlphaDropout", l, out);
 }
 
-DROPOUT(alpha_dropout, "Dropout that keeps mean and variance, to go with \"selu\", as torch.nn.AlphaDropout.");
+const struct nn_layer_type nn_alpha_dropout = {
+	DROPOUT(alpha_dropout, "Dropout that keeps mean and variance, to go with \"selu\", as torch.nn.AlphaDropout."),
+};

@@ -2,21 +2,6 @@
  * at the rest of the batch. */
 #include "nn/layers.h"
 
-/* A difference, two sums and a product for each element. */
-static double group_flops(const struct nn_layer *l)
-{
-	return 5.0 * (double)td_shape_count(&l->in[0]);
-}
-
-static bool declare_affine(struct nn_builder *b, struct nn_layer *l)
-{
-	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
-	struct nn_fans fans = { 1, 1 };
-
-	return nn_declare(b, l, "weight", &channels, fans, &nn_ones, NULL) &&
-	       nn_declare(b, l, "bias", &channels, fans, &nn_zeros, NULL);
-}
-
 /* ---- group_norm: each group of channels with mean 0 and variance 1, then a learnt scale and shift ---------------- */
 
 struct group_norm_options {
@@ -46,7 +31,7 @@ static bool group_norm_build(struct nn_builder *b, struct nn_layer *l)
 			"group_norm: num_groups %lld does not divide the %lld channels of %s from %s; use a divisor of "
 			"them",
 			(long long)o->num_groups, (long long)l->in[0].dim[1], in, nn_source(b, l, 0));
-	return !o->affine || declare_affine(b, l);
+	return !o->affine || nn_declare_affine(b, l);
 }
 
 static td_value *group_norm_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -59,11 +44,9 @@ static td_value *group_norm_forward(const struct nn_pass *p, const struct nn_lay
 static void group_norm_torch(const struct nn_layer *l, struct buf *out)
 {
 	const struct group_norm_options *o = l->options;
-	char number[32];
 
 	buf_printf(out, "nn.GroupNorm(%lld, %lld", (long long)o->num_groups, (long long)l->in[0].dim[1]);
-	if (o->eps != 1e-5)
-		buf_printf(out, ", eps=%s", nn_number(o->eps, number));
+	nn_put_number(out, "eps", o->eps, 1e-5);
 	buf_puts(out, o->affine ? ")" : ", affine=False)");
 }
 
@@ -76,7 +59,7 @@ const struct nn_layer_type nn_group_norm = {
 		.inferred = group_norm_inferred },
 	.build = group_norm_build,
 	.forward = group_norm_forward,
-	.flops = group_flops,
+	.flops = nn_norm_flops,
 	.torch = group_norm_torch,
 };
 
@@ -112,11 +95,7 @@ static bool instance_norm_build(struct nn_builder *b, struct nn_layer *l)
 			"%s needs more than one value in each channel of a sample, and %s from %s has one; use "
 			"\"layer_norm\" or less pooling before it",
 			l->type->type.name, in, nn_source(b, l, 0));
-	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
-
-	return (!o->affine || declare_affine(b, l)) &&
-	       (!o->track_running_stats || (nn_declare_buffer(b, l, "running_mean", &channels, &nn_zeros) &&
-						   nn_declare_buffer(b, l, "running_var", &channels, &nn_ones)));
+	return (!o->affine || nn_declare_affine(b, l)) && (!o->track_running_stats || nn_declare_running(b, l));
 }
 
 /* RUNNING moves by MOMENTUM towards the batch's mean of PRESENT [N, C]. */
@@ -160,13 +139,10 @@ static td_value *instance_norm_forward(const struct nn_pass *p, const struct nn_
 static void instance_norm_torch(const struct nn_layer *l, struct buf *out)
 {
 	const struct instance_norm_options *o = l->options;
-	char number[32];
 
 	buf_printf(out, "nn.InstanceNorm%s(%lld", l->in[0].rank == 4 ? "2d" : "1d", (long long)l->in[0].dim[1]);
-	if (o->eps != 1e-5)
-		buf_printf(out, ", eps=%s", nn_number(o->eps, number));
-	if (o->momentum != 0.1)
-		buf_printf(out, ", momentum=%s", nn_number(o->momentum, number));
+	nn_put_number(out, "eps", o->eps, 1e-5);
+	nn_put_number(out, "momentum", o->momentum, 0.1);
 	if (o->affine)
 		buf_puts(out, ", affine=True");
 	buf_puts(out, o->track_running_stats ? ", track_running_stats=True)" : ")");
@@ -182,7 +158,7 @@ static void instance_norm_torch(const struct nn_layer *l, struct buf *out)
 			.inferred = instance_norm_inferred },                                                          \
 		.build = instance_norm_build,                                                                          \
 		.forward = instance_norm_forward,                                                                      \
-		.flops = group_flops,                                                                                  \
+		.flops = nn_norm_flops,                                                                                \
 		.torch = instance_norm_torch,                                                                          \
 	}
 

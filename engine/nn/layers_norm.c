@@ -1,4 +1,4 @@
-/* Layers that act between others while training: normalisation and dropout. */
+/* Norms over the batch, and over the last axes of each sample. */
 #include "nn/layers.h"
 
 /* ---- batch_norm: each channel with mean 0 and variance 1 over the batch, then a learnt scale and shift ----------- */
@@ -20,6 +20,23 @@ static const struct opt batch_norm_opts[] = {
 	NN_FLAG_ROW(batch_norm_options, affine, "true", "Learn a scale and a shift for each channel."),
 };
 
+bool nn_declare_affine(struct nn_builder *b, struct nn_layer *l)
+{
+	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
+	struct nn_fans fans = { 1, 1 };
+
+	return nn_declare(b, l, "weight", &channels, fans, &nn_ones, NULL) &&
+	       nn_declare(b, l, "bias", &channels, fans, &nn_zeros, NULL);
+}
+
+bool nn_declare_running(struct nn_builder *b, struct nn_layer *l)
+{
+	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
+
+	return nn_declare_buffer(b, l, "running_mean", &channels, &nn_zeros) &&
+	       nn_declare_buffer(b, l, "running_var", &channels, &nn_ones);
+}
+
 static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct batch_norm_options *o = l->options;
@@ -34,14 +51,8 @@ static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
 				    : "[N, C], [N, C, L] or [N, C, H, W]",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0),
 			rank >= 2 && rank <= 4 ? "; \"batch_norm\" takes all of these" : "");
-	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
-	struct nn_fans fans = { 1, 1 };
-
 	return nn_expect(b, l, 0, "num_features", o->num_features, l->in[0].dim[1]) &&
-	       (!o->affine || (nn_declare(b, l, "weight", &channels, fans, &nn_ones, NULL) &&
-				      nn_declare(b, l, "bias", &channels, fans, &nn_zeros, NULL))) &&
-	       nn_declare_buffer(b, l, "running_mean", &channels, &nn_zeros) &&
-	       nn_declare_buffer(b, l, "running_var", &channels, &nn_ones);
+	       (!o->affine || nn_declare_affine(b, l)) && nn_declare_running(b, l);
 }
 
 static td_value *batch_norm_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -55,7 +66,7 @@ static td_value *batch_norm_forward(const struct nn_pass *p, const struct nn_lay
 }
 
 /* A difference, two sums and a product for each element. */
-static double norm_flops(const struct nn_layer *l)
+double nn_norm_flops(const struct nn_layer *l)
 {
 	return 5.0 * (double)td_shape_count(&l->in[0]);
 }
@@ -63,13 +74,10 @@ static double norm_flops(const struct nn_layer *l)
 static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 {
 	const struct batch_norm_options *o = l->options;
-	char number[32];
 
 	buf_printf(out, "nn.BatchNorm%s(%lld", l->in[0].rank == 4 ? "2d" : "1d", (long long)l->in[0].dim[1]);
-	if (o->eps != 1e-5)
-		buf_printf(out, ", eps=%s", nn_number(o->eps, number));
-	if (o->momentum != 0.1)
-		buf_printf(out, ", momentum=%s", nn_number(o->momentum, number));
+	nn_put_number(out, "eps", o->eps, 1e-5);
+	nn_put_number(out, "momentum", o->momentum, 0.1);
 	buf_puts(out, o->affine ? ")" : ", affine=False)");
 }
 
@@ -83,7 +91,7 @@ static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 		.over_batch = true,                                                                                    \
 		.build = batch_norm_build,                                                                             \
 		.forward = batch_norm_forward,                                                                         \
-		.flops = norm_flops,                                                                                   \
+		.flops = nn_norm_flops,                                                                                \
 		.torch = batch_norm_torch,                                                                             \
 	}
 
@@ -166,14 +174,12 @@ static void put_rows(const struct nn_layer *l, const char *kind, double eps, str
 {
 	const struct layer_norm_options *o = l->options;
 	td_shape shape = normalized(l);
-	char number[32];
 
 	buf_printf(out, "nn.%s((", kind);
 	for (int i = 0; i < shape.rank; i++)
 		buf_printf(out, "%lld, ", (long long)shape.dim[i]);
 	buf_puts(out, ")");
-	if (o->eps != eps)
-		buf_printf(out, ", eps=%s", nn_number(o->eps, number));
+	nn_put_number(out, "eps", o->eps, eps);
 	buf_puts(out, o->elementwise_affine ? ")" : ", elementwise_affine=False)");
 }
 
@@ -191,7 +197,7 @@ const struct nn_layer_type nn_layer_norm = {
 		.inferred = layer_norm_inferred },
 	.build = layer_norm_build,
 	.forward = layer_norm_forward,
-	.flops = norm_flops,
+	.flops = nn_norm_flops,
 	.torch = layer_norm_torch,
 };
 
@@ -239,35 +245,6 @@ const struct nn_layer_type nn_rms_norm = {
 		.inferred = layer_norm_inferred },
 	.build = rms_norm_build,
 	.forward = rms_norm_forward,
-	.flops = norm_flops,
+	.flops = nn_norm_flops,
 	.torch = rms_norm_torch,
-};
-
-/* ---- dropout: zero with probability p while training, and scale the rest by 1/(1-p) ---------------------------- */
-
-struct dropout_options {
-	double p;
-};
-
-static const struct opt dropout_opts[] = { { NN_ROW(dropout_options, p), .kind = OPT_FLOAT, .value = "0.5", .low = 0,
-	.high = 1, .below = true, .doc = "Probability that a value becomes zero." } };
-
-static td_value *dropout_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
-{
-	const struct dropout_options *o = l->options;
-
-	return p->training ? td_dropout(p->c, x[0], o->p) : x[0];
-}
-
-static void dropout_torch(const struct nn_layer *l, struct buf *out)
-{
-	char number[32];
-
-	buf_printf(out, "nn.Dropout(%s)", nn_number(((const struct dropout_options *)l->options)->p, number));
-}
-
-const struct nn_layer_type nn_dropout = {
-	NN_TYPE(dropout, "Zero values at random while training, as torch.nn.Dropout."),
-	.forward = dropout_forward,
-	.torch = dropout_torch,
 };
