@@ -13,7 +13,7 @@ struct run {
 	const char *data_folder; /* borrowed; the dataset's pack */
 	int threads;
 	const cJSON *resume;           /* borrowed; NULL: from the start */
-	const char *init;              /* borrowed; file of weights to begin with; NULL: none */
+	const char *init;              /* borrowed; file of weights to begin with; NULL: none, or it is gone */
 	char init_sha256[SHA256_TEXT]; /* of that file, once it was read */
 	struct err err;
 	const char *err_pointer; /* borrowed; the place in the spec that ERR is about, or NULL */

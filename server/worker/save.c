@@ -140,12 +140,21 @@ bool load_checkpoint(struct run *r)
 
 bool load_init(struct run *r)
 {
+	const struct spec_init *from = &r->spec.init_from;
+	bool is_job = from->job && *from->job;
+	const char *kind = is_job ? "job" : "model", *name = is_job ? from->job : from->model;
 	struct safetensors file;
 	struct buf notes;
 	char *line, *next;
 	bool ok;
 
 	r->err_pointer = "/init_from";
+	if (!r->init) {
+		err_set(&r->err, TD_NOT_FOUND,
+			"the %s \"%.60s\", with whose weights the job begins, is gone or has none any more", kind,
+			name);
+		return false;
+	}
 	if (weights_read(r->init, r->spec.resources.memory_mb << 20, &file, &r->err))
 		return false;
 	snprintf(r->init_sha256, sizeof r->init_sha256, "%s", file.sha256);
@@ -163,9 +172,6 @@ bool load_init(struct run *r)
 	if (!ok)
 		return false;
 	r->err_pointer = NULL;
-	tell_log(&r->tell, "info", "beginning with the weights of %s%s", r->spec.init_from.job ? "job " : "model ",
-		r->spec.init_from.job     ? r->spec.init_from.job
-		: r->spec.init_from.model ? r->spec.init_from.model
-					  : "?");
+	tell_log(&r->tell, "info", "beginning with the weights of %s %s", kind, name);
 	return true;
 }

@@ -117,6 +117,12 @@ const char *run_pack(const struct run *r)
 	return last ? last + 1 : r->data_folder;
 }
 
+/* Whether the job begins with weights from elsewhere. */
+static bool begins_from(const struct spec_init *from)
+{
+	return (from->model && *from->model) || (from->job && *from->job);
+}
+
 static bool set_start(struct run *r)
 {
 	r->saved_step = -1;
@@ -124,7 +130,7 @@ static bool set_start(struct run *r)
 	r->at = (struct checkpoint){
 		.seed = (uint64_t)r->spec.seed, .best = NAN, .early_best = NAN, .plateau = { .best = NAN, .factor = 1 }
 	};
-	if (r->resume ? !load_checkpoint(r) : r->init && !load_init(r))
+	if (r->resume ? !load_checkpoint(r) : begins_from(&r->spec.init_from) && !load_init(r))
 		return false;
 	if (r->resume && strcmp(r->at.fingerprint, td_fingerprint()) != 0)
 		tell_log(&r->tell, "warning", "the checkpoint was made on %s, this is %s: going on, but not bit-exact",

@@ -65,8 +65,19 @@ describe("a replay of a job whose inputs may have changed", () => {
 		assert.equal(other.state, "failed");
 		assert.match(other.detail, /began with other weights \(sha256 [0-9a-f]{12}\.\.\.\) than its "init_from" names now/);
 		await same(id, 15);
+		assert.equal((await tandem.request("DELETE", "/models/start")).status, 204);
+		assert.match((await replayed(id, 5)).detail, /the model "start", with whose weights the job begins, is gone/);
 		await tandem.request("PUT", "/models/start", { body: { job: a.id } });
 		await same(id, 4);
+	});
+
+	test("begins with no other weights where those of its job were removed while it waited", async () => {
+		const busy = await tandem.submit(blobJob({ train: { epochs: 1e6 } })), source = await tandem.finish(blobJob({ train: { epochs: 1 } }));
+		const { id } = await tandem.submit(blobJob({ init_from: { job: source.id }, resources: { threads: 2 } }));
+		assert.equal((await tandem.request("DELETE", `/jobs/${source.id}?purge=1`)).status, 204);
+		await tandem.act(busy.id, "cancel");
+		const { error } = await tandem.until(id, "failed");
+		assert.deepEqual([error.pointer, error.detail.includes(`the job "${source.id}", with whose weights the job begins, is gone`)], ["/init_from", true], JSON.stringify(error));
 	});
 
 	test("is refused when the data set has other contents now, until it has the earlier ones again", async () => {
