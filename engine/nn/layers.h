@@ -22,11 +22,12 @@
 	{                                                                                                              \
 		NN_ROW(type, field), .kind = OPT_INT, .low = 1, .high = NN_FEATURES_MOST, .doc = (text)                \
 	}
-#define NN_FLAG_ROW(type, field, otherwise, text)                                                                      \
-	{                                                                                                              \
-		NN_ROW(type, field), .kind = OPT_BOOL, .value = (otherwise), .doc = (text)                             \
-	}
 /* IN_KERAS: the default where the document says "defaults": "keras". */
+#define NN_FLAG_ROW_OR(type, field, otherwise, in_keras, text)                                                         \
+	{                                                                                                              \
+		NN_ROW(type, field), .kind = OPT_BOOL, .value = (otherwise), .keras = (in_keras), .doc = (text)        \
+	}
+#define NN_FLAG_ROW(type, field, otherwise, text) NN_FLAG_ROW_OR(type, field, otherwise, NULL, text)
 #define NN_FLOAT_ROW_OR(type, field, least, most, otherwise, in_keras, text)                                           \
 	{                                                                                                              \
 		NN_ROW(type, field), .kind = OPT_FLOAT, .low = (least), .high = (most), .value = (otherwise),          \

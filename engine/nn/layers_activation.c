@@ -249,7 +249,7 @@ struct prelu_options {
 static const struct opt prelu_opts[] = { { NN_ROW(prelu_options, num_parameters), .kind = OPT_INT, .value = "1",
 						 .low = 1, .high = NN_FEATURES_MOST,
 						 .doc = "Slopes: one for all, or one for each channel, axis 1." },
-	NN_FLOAT_ROW(prelu_options, init, -1e6, 1e6, "0.25", "Slopes at the start.") };
+	NN_FLOAT_ROW_OR(prelu_options, init, -1e6, 1e6, "0.25", "0", "Slopes at the start.") };
 
 static float prelu_start(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
 {

@@ -12,7 +12,7 @@ struct group_norm_options {
 
 static const struct opt group_norm_opts[] = {
 	NN_COUNT_ROW(group_norm_options, num_groups, "Groups of channels that are normalised together."),
-	NN_FLOAT_ROW(group_norm_options, eps, 0, 1, "1e-5", "Added to the variance."),
+	NN_FLOAT_ROW_OR(group_norm_options, eps, 0, 1, "1e-5", "1e-3", "Added to the variance."),
 	NN_FLAG_ROW(group_norm_options, affine, "true", "Learn a scale and a shift for each channel."),
 };
 
@@ -70,11 +70,12 @@ struct instance_norm_options {
 	bool affine, track_running_stats;
 };
 
+/* Keras has it as GroupNormalization of as many groups as there are channels, whose defaults these are. */
 static const struct opt instance_norm_opts[] = {
-	NN_FLOAT_ROW(instance_norm_options, eps, 0, 1, "1e-5", "Added to the variance."),
+	NN_FLOAT_ROW_OR(instance_norm_options, eps, 0, 1, "1e-5", "1e-3", "Added to the variance."),
 	NN_FLOAT_ROW(instance_norm_options, momentum, 0, 1, "0.1",
 		"How much of each batch goes into the running statistics."),
-	NN_FLAG_ROW(instance_norm_options, affine, "false", "Learn a scale and a shift for each channel."),
+	NN_FLAG_ROW_OR(instance_norm_options, affine, "false", "true", "Learn a scale and a shift for each channel."),
 	NN_FLAG_ROW(instance_norm_options, track_running_stats, "false",
 		"Keep running statistics, and evaluate with them instead of each sample's own."),
 };

@@ -208,7 +208,7 @@ const struct nn_layer_type nn_layer_norm = {
 static const struct opt rms_norm_opts[] = {
 	{ NN_ROW(layer_norm_options, axes), .kind = OPT_INT, .value = "1", .low = 1, .high = TD_MAX_RANK - 1,
 		.doc = "How many axes, counted from the last one, are normalised together." },
-	NN_FLOAT_ROW(layer_norm_options, eps, 0, 1, RMS_EPS, "Added to the mean square."),
+	NN_FLOAT_ROW_OR(layer_norm_options, eps, 0, 1, RMS_EPS, "1e-6", "Added to the mean square."),
 	NN_FLAG_ROW(layer_norm_options, elementwise_affine, "true", "Learn a scale for each element."),
 };
 

@@ -1,4 +1,5 @@
-"""Prints tests/unit/keras_golden.h: optimizers and losses as Keras computes them on TensorFlow in float64, with its own defaults.
+"""Prints tests/unit/keras_golden.h: optimizers, losses and a few layers as Keras computes them on TensorFlow in float64, with its
+own defaults.
 
     PYTHON-WITH-TENSORFLOW tests/parity/golden_keras.py > tests/unit/keras_golden.h
 """
@@ -62,6 +63,24 @@ LOSSES = [
 ]
 
 
+def fraction(step, modulus):
+    """As golden_layers.py has them."""
+    return lambda shape: (np.arange(np.prod(shape)) * step % modulus - modulus // 2).reshape(shape) / 8.0
+
+
+weight, number, seed = fraction(5, 11), fraction(7, 19), fraction(3, 13)
+N = keras.layers
+IMAGE, ROW, SEQUENCE = [2, 4, 5, 6], [2, 4, 7], [2, 3, 4]
+LAYERS = [  # spec, Keras', input, our axis of Keras' last one; the weights are vectors in Keras' order
+    ({"type": "batch_norm2d"}, lambda: N.BatchNormalization(), IMAGE, 1),
+    ({"type": "layer_norm"}, lambda: N.LayerNormalization(), SEQUENCE, -1),
+    ({"type": "rms_norm"}, lambda: N.RMSNormalization(), SEQUENCE, -1),
+    ({"type": "group_norm", "num_groups": 2}, lambda: N.GroupNormalization(2), IMAGE, 1),
+    ({"type": "instance_norm2d"}, lambda: N.GroupNormalization(-1), IMAGE, 1),
+    ({"type": "instance_norm1d"}, lambda: N.GroupNormalization(-1), ROW, 1),
+]
+
+
 def row(values):
     return "{ " + ", ".join(f"{float(v):.17g}" for v in np.ravel(values)) + " }"
 
@@ -99,7 +118,24 @@ def losses():
         yield f"{{ {json.dumps(spec)}, {target}, {float(mean):.17g}, {row(tape.gradient(mean, x))}, {{ 0 }} }}"
 
 
+def layers():
+    for spec, make, shape, axis in LAYERS:
+        layer, x = make(), tf.Variable(np.moveaxis(number(shape), axis, -1))
+        layer.build(x.shape)
+        for v in layer.trainable_variables:
+            v.assign(weight(v.shape))
+        with tf.GradientTape() as tape:
+            y = layer(x, training=True) if "batch" in spec["type"] else layer(x)
+            loss = tf.reduce_sum(y * np.moveaxis(seed(np.moveaxis(y, -1, axis).shape), axis, -1))
+        of_x, *of_weights = tape.gradient(loss, [x] + [v.value for v in layer.trainable_variables])
+        of_x = float((np.moveaxis(of_x, -1, axis) * seed(shape)).sum())
+        of_weights = sum(float((g * seed(g.shape)).numpy().sum()) for g in of_weights)
+        sizes = ", ".join(map(str, shape))
+        yield f"{{ {json.dumps(json.dumps(spec))}, {len(shape)}, {{ {sizes} }}, {float(loss):.17g}, {of_x:.17g}, {of_weights:.17g} }}"
+
+
 print("/* Made by tests/parity/golden_keras.py, which says from what; do not edit. */")
 print("/* clang-format off */")
 table("GOLDEN_KERAS_OPTIMIZERS", f"spec, columns, the parameter after {N_UPDATES} updates", optimizers())
 table("GOLDEN_KERAS_LOSSES", "spec, target, mean, gradient of the output; no second one", losses())
+table("GOLDEN_KERAS_LAYERS", "spec, rank and sizes of the input, projections of the output, of the input's gradient and of all parameters'", layers())

@@ -108,7 +108,13 @@ LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
         for o in [{}, {"eps": 0.1}, {"momentum": 0.3}]),
     ({"type": "layer_norm"}, lambda: L.LayerNormalization(), ANY, norm),
     ({"type": "layer_norm", "eps": 0.1}, lambda: L.LayerNormalization(epsilon=0.1), ANY, norm),
-    ({"type": "group_norm", "num_groups": 2, "eps": 1e-3}, lambda: L.GroupNormalization(2), IMAGE, norm),
+    ({"type": "rms_norm"}, lambda: L.RMSNormalization(), ANY, norm),
+    ({"type": "rms_norm", "eps": 0.1}, lambda: L.RMSNormalization(epsilon=0.1), ANY, norm),
+    ({"type": "group_norm", "num_groups": 2}, lambda: L.GroupNormalization(2), IMAGE, norm),
+    ({"type": "group_norm", "num_groups": 2, "eps": 0.1}, lambda: L.GroupNormalization(2, epsilon=0.1), IMAGE, norm),
+    *(({"type": t}, lambda: L.GroupNormalization(-1), shape, norm) for t, shape in [("instance_norm2d", IMAGE), ("instance_norm1d", ROW)]),
+    *(({"type": t, "eps": 0.1, "affine": False}, lambda: L.GroupNormalization(-1, epsilon=0.1, center=False, scale=False), shape, norm)
+        for t, shape in [("instance_norm2d", IMAGE), ("instance_norm1d", ROW)]),
     ({"type": "rnn", "hidden_size": 3}, lambda: L.SimpleRNN(3, return_sequences=True), SEQUENCE, recurrent([0])),
     ({"type": "rnn", "hidden_size": 3, "return": "last"}, lambda: L.SimpleRNN(3), SEQUENCE, recurrent([0])),
     ({"type": "lstm", "hidden_size": 3}, lambda: L.LSTM(3, return_sequences=True), SEQUENCE, recurrent([0, 1, 2, 3])),
@@ -135,8 +141,8 @@ LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
     ({"type": "upsample", "scale_factor": 2, "mode": "bilinear"}, lambda: L.UpSampling2D(2, interpolation="bilinear"), IMAGE, PLAIN),
 ]
 # Of these our axis 1 are the channels; all others have the features last, as in Keras.
-CHANNELS_FIRST = {"conv2d", "conv1d", "conv_transpose2d", "conv_transpose1d", "batch_norm", "batch_norm1d", "batch_norm2d", "group_norm", "max_pool2d", "avg_pool2d",
-    "max_pool1d", "avg_pool1d", "global_avg_pool", "global_max_pool", "zero_pad2d", "upsample"}
+CHANNELS_FIRST = {"conv2d", "conv1d", "conv_transpose2d", "conv_transpose1d", "batch_norm", "batch_norm1d", "batch_norm2d", "group_norm", "instance_norm2d", "instance_norm1d", "max_pool2d",
+    "avg_pool2d", "max_pool1d", "avg_pool1d", "global_avg_pool", "global_max_pool", "zero_pad2d", "upsample"}
 # In these Keras or TensorFlow make float32 of a constant, or of everything, whatever the type of the input.
 SINGLE = {"leaky_relu", "gelu", "multihead_attention", "upsample"}
 
@@ -184,7 +190,7 @@ def compare_layer(driver, table, spec, make, shape, names, random):
 def layers(driver, build):
     types = {name: {o: d for o, d in options.items() if "x-defaults" in d} for name, options in schema(build, "layer").items()}
     columns = ["output", "gradients", "running mean", "single"]
-    silent = {"*.init": "numbers drawn at random; test_init.c has their distributions", "*.bias_init": "as init"}
+    silent = {"*.init": "what weights start from; test_init.c has it", "*.bias_init": "as init"}
     types = {name: options for name, options in types.items() if options}
     table = Table(f"Layers with \"defaults\": \"keras\", against Keras {keras.__version__} on TensorFlow {tf.__version__}", types, columns,
         {c: NARROW if c == "single" else WIDE for c in columns}, silent)

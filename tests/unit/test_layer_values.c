@@ -1,5 +1,6 @@
-/* Layers against PyTorch's numbers, in float64: projections of what they make and of the gradients. */
+/* Layers against PyTorch's and Keras' numbers, in float64: projections of what they make and of the gradients. */
 #include "test_model.h"
+#include "keras_golden.h"
 #include "layers_golden.h"
 
 #include <math.h>
@@ -9,7 +10,7 @@ static const struct golden {
 	int rank;
 	int64_t dim[4];
 	double output, input_gradient, gradients; /* each the sum of the elements times fraction(k, 3, 13) */
-} golden[] = { GOLDEN_LAYERS };
+} golden[] = { GOLDEN_LAYERS }, golden_keras[] = { GOLDEN_KERAS_LAYERS };
 
 /* Element K of what tests/parity/golden_layers.py makes. */
 static double fraction(int64_t k, int64_t step, int64_t modulus)
@@ -64,49 +65,60 @@ static int allocate(struct bench *b, td_value **learnt)
 static void assert_close(double got, double want, const char *layer, const char *what)
 {
 	if (!(fabs(got - want) <= 1e-11 * (1 + fabs(want))))
-		fail_msg("%s: the %s projects to %.17g, PyTorch's to %.17g", layer, what, got, want);
+		fail_msg("%s: the %s projects to %.17g, but should to %.17g", layer, what, got, want);
+}
+
+static void check(const struct golden *g, const char *defaults)
+{
+	td_value *wanted[NN_LAYER_PARAMS + 1], *gradients[NN_LAYER_PARAMS + 1] = { NULL }, *x, *y, *seed;
+	td_shape in = { .dtype = TD_F32, .rank = g->rank };
+	struct bench b;
+	double of_weights = 0;
+	int n;
+
+	memcpy(in.dim, g->dim, sizeof g->dim);
+	bench_layers_as(&b, g->layer, in, defaults);
+	n = allocate(&b, wanted);
+	x = tensor(b.c, in, 7, 19);
+	seed = tensor(b.c, b.model->out, 3, 13);
+	td_require_grad(x, true);
+	wanted[n] = x;
+	td_step_begin(b.c);
+	y = nn_forward(b.model, &(struct nn_pass){ .c = b.c, .training = true }, x);
+	if (y)
+		td_gradients(b.c, &y, &seed, 1, wanted, n + 1, 0, gradients);
+	if (td_error(b.c)->status)
+		fail_msg("%s: %s", g->layer, td_error(b.c)->text);
+	for (int k = 0; k < n; k++)
+		of_weights += projection(gradients[k]);
+	assert_close(projection(y), g->output, g->layer, "output");
+	assert_close(projection(gradients[n]), g->input_gradient, g->layer, "input's gradient");
+	assert_close(of_weights, g->gradients, g->layer, "parameters' gradients");
+	td_step_end(b.c);
+	td_unref(x);
+	td_unref(seed);
+	bench_release(&b);
 }
 
 static void outputs_and_gradients_are_pytorchs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < TD_COUNT(golden); i++) {
-		const struct golden *g = &golden[i];
-		td_value *wanted[NN_LAYER_PARAMS + 1], *gradients[NN_LAYER_PARAMS + 1] = { NULL }, *x, *y, *seed;
-		td_shape in = { .dtype = TD_F32, .rank = g->rank };
-		struct bench b;
-		double of_weights = 0;
-		int n;
+	for (size_t i = 0; i < TD_COUNT(golden); i++)
+		check(&golden[i], "pytorch");
+}
 
-		memcpy(in.dim, g->dim, sizeof g->dim);
-		bench_layers(&b, g->layer, in);
-		n = allocate(&b, wanted);
-		x = tensor(b.c, in, 7, 19);
-		seed = tensor(b.c, b.model->out, 3, 13);
-		td_require_grad(x, true);
-		wanted[n] = x;
-		td_step_begin(b.c);
-		y = nn_forward(b.model, &(struct nn_pass){ .c = b.c, .training = true }, x);
-		if (y)
-			td_gradients(b.c, &y, &seed, 1, wanted, n + 1, 0, gradients);
-		if (td_error(b.c)->status)
-			fail_msg("%s: %s", g->layer, td_error(b.c)->text);
-		for (int k = 0; k < n; k++)
-			of_weights += projection(gradients[k]);
-		assert_close(projection(y), g->output, g->layer, "output");
-		assert_close(projection(gradients[n]), g->input_gradient, g->layer, "input's gradient");
-		assert_close(of_weights, g->gradients, g->layer, "parameters' gradients");
-		td_step_end(b.c);
-		td_unref(x);
-		td_unref(seed);
-		bench_release(&b);
-	}
+static void outputs_and_gradients_of_kerass_defaults_are_kerass(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(golden_keras); i++)
+		check(&golden_keras[i], "keras");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outputs_and_gradients_are_pytorchs),
+		cmocka_unit_test(outputs_and_gradients_of_kerass_defaults_are_kerass),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

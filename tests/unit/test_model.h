@@ -17,6 +17,7 @@ struct bench {
 	struct arena arena;
 	struct faults faults; /* of reading and building */
 	struct nn_model_options options;
+	const char *defaults;   /* whose they are; owned by ARENA */
 	struct nn_model *model; /* NULL: FAULTS says why */
 	td_ctx *c;
 };
@@ -28,23 +29,44 @@ static inline void no_warning(void *arg, const td_warning *w)
 	fail_msg("layer %s: warning %s: %s", w->layer, w->code, w->text);
 }
 
-/* TEXT is the "model" of a spec; N_TOKENS 0: IN are numbers. */
-static inline void bench_init(struct bench *b, const char *text, td_shape in, int64_t n_tokens, bool has_lengths)
+/* TEXT is the "model" of a spec with such DEFAULTS; N_TOKENS 0: IN are numbers. */
+static inline void bench_init_as(
+	struct bench *b, const char *text, td_shape in, int64_t n_tokens, bool has_lengths, const char *defaults)
 {
+	static const struct opt rows[] = {
+		{ .name = "model",
+			.kind = OPT_SECTION,
+			.at = offsetof(struct bench, options),
+			.section = &nn_model_section,
+			.doc = "" },
+		{ .name = "defaults",
+			.kind = OPT_STRING,
+			.at = offsetof(struct bench, defaults),
+			.high = 10,
+			.doc = "" },
+	};
+	static const struct opt_type type = { .name = "bench", .options = rows, .n_options = TD_COUNT(rows) };
+	char *document = mem_printf("{\"model\":%s,\"defaults\":\"%s\"}", text, defaults);
 	struct err e = { 0 };
 
 	memset(b, 0, sizeof *b);
-	b->document = json_parse(text, strlen(text), &e);
+	b->document = json_parse(document, strlen(document), &e);
 	if (!b->document)
 		fail_msg("%s", e.text);
+	mem_free(document);
 	arena_init(&b->arena);
 	faults_init(&b->faults);
 	b->c = td_ctx_create(&(td_ctx_options){ .threads = 1, .seed = 7 });
 	td_on_warning(b->c, no_warning, NULL);
-	opt_read(&nn_model_section, b->document, "/model", &b->options, &b->arena, &b->faults);
+	opt_read(&type, b->document, "", b, &b->arena, &b->faults);
 	if (!b->faults.n_found)
 		b->model = nn_model_create(&b->options, &in, n_tokens, has_lengths, &b->faults);
 	assert_true((b->model != NULL) == (b->faults.n_found == 0));
+}
+
+static inline void bench_init(struct bench *b, const char *text, td_shape in, int64_t n_tokens, bool has_lengths)
+{
+	bench_init_as(b, text, in, n_tokens, has_lengths, "pytorch");
 }
 
 static inline void bench_release(struct bench *b)
@@ -57,14 +79,19 @@ static inline void bench_release(struct bench *b)
 }
 
 /* A model that must be right; LAYERS: the elements of its array. */
-static inline void bench_layers(struct bench *b, const char *layers, td_shape in)
+static inline void bench_layers_as(struct bench *b, const char *layers, td_shape in, const char *defaults)
 {
 	char *text = mem_printf("{\"layers\":[%s]}", layers);
 
-	bench_init(b, text, in, in.dtype == TD_I64 ? 20 : 0, false);
+	bench_init_as(b, text, in, in.dtype == TD_I64 ? 20 : 0, false, defaults);
 	if (!b->model)
 		fail_msg("%s: %s: %s", layers, b->faults.items[0].pointer, b->faults.items[0].detail);
 	mem_free(text);
+}
+
+static inline void bench_layers(struct bench *b, const char *layers, td_shape in)
+{
+	bench_layers_as(b, layers, in, "pytorch");
 }
 
 /* The one fault of TEXT is at POINTER, and its detail has WORDS in it. */
