@@ -22,22 +22,22 @@ void td_once(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 	td_fail(c, TD_UNSUPPORTED, "%s is part of a gradient and has no gradient of its own", n->op->name);
 }
 
-/* A node that the walk will visit, with the gradients of its outputs so far. */
+/* What a walk adds up for a node that it will visit, or for a leaf: gradients of its outputs so far. */
 struct pending {
-	td_node *node;
+	td_node *node;   /* NULL: a leaf */
+	td_value *value; /* the leaf; of a node the output that was met first */
 	td_value *dy[TD_MOST_OUT];
-};
-
-struct leaf {
-	td_value *value, *grad;
 };
 
 struct walk {
 	td_ctx *c;
-	bool spends;          /* the tape is used up */
-	struct pending *heap; /* owned; largest sequence number first */
+	bool spends;           /* the tape is used up */
+	bool records;          /* what is computed can be differentiated again */
+	struct arena met;      /* holds the pendings */
+	struct ptrs pending;   /* of each node and leaf that a contribution has met */
+	struct pending **heap; /* owned array; nodes to visit, largest sequence number first */
 	int n_heap, heap_room;
-	struct leaf *leaves; /* owned */
+	struct pending **leaves; /* owned array; as they were met */
 	int n_leaves, leaves_room;
 };
 
@@ -46,36 +46,36 @@ static td_value *sum_of(td_ctx *c, td_value *a, td_value *b)
 	return a ? td_add(c, a, b) : b;
 }
 
-static void swap_pending(struct pending *a, struct pending *b)
+static void swap_pending(struct pending **a, struct pending **b)
 {
-	struct pending t = *a;
+	struct pending *t = *a;
 
 	*a = *b;
 	*b = t;
 }
 
-static void heap_push(struct walk *w, const struct pending *p)
+static void heap_push(struct walk *w, struct pending *p)
 {
 	int i;
 
 	MEM_GROW(w->heap, w->n_heap, w->heap_room);
-	w->heap[i = w->n_heap++] = *p;
-	for (; i && w->heap[(i - 1) / 2].node->seq < w->heap[i].node->seq; i = (i - 1) / 2)
+	w->heap[i = w->n_heap++] = p;
+	for (; i && w->heap[(i - 1) / 2]->node->seq < w->heap[i]->node->seq; i = (i - 1) / 2)
 		swap_pending(&w->heap[i], &w->heap[(i - 1) / 2]);
 }
 
-static struct pending heap_pop(struct walk *w)
+static struct pending *heap_pop(struct walk *w)
 {
-	struct pending top = w->heap[0];
+	struct pending *top = w->heap[0];
 
 	w->heap[0] = w->heap[--w->n_heap];
 	for (int i = 0;;) {
 		int child = 2 * i + 1;
 		if (child >= w->n_heap)
 			break;
-		if (child + 1 < w->n_heap && w->heap[child + 1].node->seq > w->heap[child].node->seq)
+		if (child + 1 < w->n_heap && w->heap[child + 1]->node->seq > w->heap[child]->node->seq)
 			child++;
-		if (w->heap[i].node->seq >= w->heap[child].node->seq)
+		if (w->heap[i]->node->seq >= w->heap[child]->node->seq)
 			break;
 		swap_pending(&w->heap[i], &w->heap[child]);
 		i = child;
@@ -83,29 +83,30 @@ static struct pending heap_pop(struct walk *w)
 	return top;
 }
 
-/* V receives the contribution G. */
+/* Where V's gradient adds up: the place of what made it, or of the leaf. */
+static void **pending_of(struct walk *w, td_value *v)
+{
+	return ptrs_at(&w->pending, v->producer ? (void *)v->producer : v);
+}
+
+/* V receives the contribution G.  What made V is yet to be visited: whoever contributes was recorded later. */
 static void contribute(struct walk *w, td_value *v, td_value *g)
 {
-	td_node *n = v->producer;
+	void **place = pending_of(w, v);
+	struct pending *p = *place;
 
-	if (n) {
-		for (int i = 0; i < w->n_heap; i++)
-			if (w->heap[i].node == n) {
-				w->heap[i].dy[v->out] = sum_of(w->c, w->heap[i].dy[v->out], g);
-				return;
-			}
-		struct pending p = { .node = n };
-		p.dy[v->out] = g;
-		heap_push(w, &p);
-		return;
-	}
-	for (int i = 0; i < w->n_leaves; i++)
-		if (w->leaves[i].value == v) {
-			w->leaves[i].grad = sum_of(w->c, w->leaves[i].grad, g);
-			return;
+	if (!p) {
+		*place = p = arena_alloc(&w->met, sizeof *p);
+		p->node = v->producer;
+		p->value = v;
+		if (p->node) {
+			heap_push(w, p);
+		} else {
+			MEM_GROW(w->leaves, w->n_leaves, w->leaves_room);
+			w->leaves[w->n_leaves++] = p;
 		}
-	MEM_GROW(w->leaves, w->n_leaves, w->leaves_room);
-	w->leaves[w->n_leaves++] = (struct leaf){ v, g };
+	}
+	p->dy[v->out] = sum_of(w->c, p->dy[v->out], g);
 }
 
 /* What V's hooks make of its gradient G, which is complete. */
@@ -191,9 +192,28 @@ static td_value *seed_of(td_ctx *c, td_value *output, td_value *seed)
 	return seed;
 }
 
-/* Walk back from OUTPUTS.  GRADS receives the gradients of INPUTS, leaves or not; all leaves' stay in W. */
-static void walk_back(struct walk *w, td_value *const *outputs, td_value *const *seeds, int n_outputs,
-	td_value *const *inputs, int n_inputs, td_value **grads)
+static void walk_begin(struct walk *w, td_ctx *c, unsigned flags)
+{
+	*w = (struct walk){
+		.c = c, .spends = !(flags & (TD_RETAIN_GRAPH | TD_CREATE_GRAPH)), .records = flags & TD_CREATE_GRAPH
+	};
+	arena_init(&w->met);
+	if (!w->records)
+		td_no_grad_begin(c);
+}
+
+static void walk_end(struct walk *w)
+{
+	if (!w->records)
+		td_no_grad_end(w->c);
+	arena_release(&w->met);
+	ptrs_release(&w->pending);
+	mem_free(w->heap);
+	mem_free(w->leaves);
+}
+
+/* Walk back from OUTPUTS; what leaves and results receive stays in W. */
+static void walk_back(struct walk *w, td_value *const *outputs, td_value *const *seeds, int n_outputs)
 {
 	td_ctx *c = w->c;
 	bool in_backward = c->in_backward;
@@ -206,38 +226,17 @@ static void walk_back(struct walk *w, td_value *const *outputs, td_value *const 
 			contribute(w, out, seed);
 	}
 	while (w->n_heap && !c->err.status) {
-		struct pending p = heap_pop(w);
-		for (int o = 0; o < p.node->n_out; o++)
-			if (p.dy[o] && p.node->out[o])
-				p.dy[o] = through_hooks(c, p.node->out[o], p.dy[o]);
-		for (int i = 0; i < n_inputs; i++) /* an input that is not a leaf: its gradient is complete now */
-			if (inputs[i] && seen_as(c, inputs[i])->producer == p.node)
-				grads[i] = p.dy[inputs[i]->out];
-		visit(w, &p);
+		struct pending *p = heap_pop(w);
+		for (int o = 0; o < p->node->n_out; o++)
+			if (p->dy[o] && p->node->out[o])
+				p->dy[o] = through_hooks(c, p->node->out[o], p->dy[o]);
+		visit(w, p);
 	}
 	for (int k = 0; k < w->n_leaves && !c->err.status; k++)
-		w->leaves[k].grad = through_hooks(c, leaf_of(w->leaves[k].value), w->leaves[k].grad);
-	for (int i = 0; i < n_inputs; i++)
-		for (int k = 0; inputs[i] && k < w->n_leaves; k++)
-			if (w->leaves[k].value == seen_as(c, inputs[i]))
-				grads[i] = w->leaves[k].grad;
-	for (int i = 0; i < w->n_leaves; i++)
-		td__observe_gradient(c, w->leaves[i].value, w->leaves[i].grad);
+		w->leaves[k]->dy[0] = through_hooks(c, leaf_of(w->leaves[k]->value), w->leaves[k]->dy[0]);
+	for (int k = 0; k < w->n_leaves; k++)
+		td__observe_gradient(c, w->leaves[k]->value, w->leaves[k]->dy[0]);
 	c->in_backward = in_backward;
-}
-
-/* WALK with what FLAGS say about the tape. */
-static void walk_flagged(struct walk *w, unsigned flags, td_value *const *outputs, td_value *const *seeds,
-	int n_outputs, td_value *const *inputs, int n_inputs, td_value **grads)
-{
-	bool record = flags & TD_CREATE_GRAPH;
-
-	w->spends = !(flags & (TD_RETAIN_GRAPH | TD_CREATE_GRAPH));
-	if (!record)
-		td_no_grad_begin(w->c);
-	walk_back(w, outputs, seeds, n_outputs, inputs, n_inputs, grads);
-	if (!record)
-		td_no_grad_end(w->c);
 }
 
 /* Whether a backward from V makes sense at all. */
@@ -272,17 +271,16 @@ static void note_accumulation(td_ctx *c, td_value *leaf)
 
 void td_backward_from(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, unsigned flags)
 {
-	struct walk w = { .c = c };
+	struct walk w;
 
 	for (int i = 0; i < n_outputs; i++)
 		if (c->err.status || !outputs[i] || !starts_backward(c, outputs[i], seeds ? seeds[i] : NULL))
 			return;
-	walk_flagged(&w, flags, outputs, seeds, n_outputs, NULL, 0, NULL);
-	if (!(flags & TD_CREATE_GRAPH))
-		td_no_grad_begin(c);
+	walk_begin(&w, c, flags);
+	walk_back(&w, outputs, seeds, n_outputs);
 	for (int i = 0; i < w.n_leaves && !c->err.status; i++) {
-		td_value *leaf = leaf_of(w.leaves[i].value);
-		td_value *sum = leaf->needs_grad ? sum_of(c, leaf->grad, w.leaves[i].grad) : NULL;
+		td_value *leaf = leaf_of(w.leaves[i]->value);
+		td_value *sum = leaf->needs_grad ? sum_of(c, leaf->grad, w.leaves[i]->dy[0]) : NULL;
 
 		if (!sum || c->err.status)
 			continue;
@@ -291,10 +289,7 @@ void td_backward_from(td_ctx *c, td_value *const *outputs, td_value *const *seed
 		td_unref(leaf->grad);
 		leaf->grad = sum;
 	}
-	if (!(flags & TD_CREATE_GRAPH))
-		td_no_grad_end(c);
-	mem_free(w.heap);
-	mem_free(w.leaves);
+	walk_end(&w);
 }
 
 void td_backward(td_ctx *c, td_value *loss)
@@ -314,14 +309,20 @@ void td_zero_grad(td_ctx *c, td_value *const *values, int n, enum td_zero how)
 void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
 	int n_inputs, unsigned flags, td_value **grads)
 {
-	struct walk w = { .c = c };
+	struct walk w;
 
 	memset(grads, 0, sizeof *grads * (size_t)n_inputs);
 	if (c->err.status)
 		return;
-	walk_flagged(&w, flags, outputs, seeds, n_outputs, inputs, n_inputs, grads);
-	mem_free(w.heap);
-	mem_free(w.leaves);
+	walk_begin(&w, c, flags);
+	walk_back(&w, outputs, seeds, n_outputs);
+	for (int i = 0; i < n_inputs && !c->err.status; i++) {
+		td_value *v = inputs[i] ? seen_as(c, inputs[i]) : NULL;
+		const struct pending *p = v ? *pending_of(&w, v) : NULL;
+
+		grads[i] = p ? p->dy[v->out] : NULL;
+	}
+	walk_end(&w);
 }
 
 void td_hook_add(td_ctx *c, td_value *v, td_hook_fn *see, void *arg)
