@@ -5,7 +5,8 @@
 
 static struct ptrs_entry *slot_of(const struct ptrs *m, const void *key)
 {
-	size_t mask = m->room - 1, i = ((uintptr_t)key >> 4) * 0x9E3779B97F4A7C15u & mask;
+	/* Fibonacci's hash: the high half depends on all bits, so a common stride of the keys does not matter. */
+	size_t mask = m->room - 1, i = ((uintptr_t)key * 0x9E3779B97F4A7C15u) >> 32 & mask;
 
 	while (m->entries[i].key && m->entries[i].key != key)
 		i = (i + 1) & mask;
