@@ -11,18 +11,6 @@ typedef struct gather_attrs {
 
 static const td_field gather_fields[] = { TD_FIELD(gather_attrs, axis), { 0 } };
 
-/* An axis of X (input 0, or what input 0 is like). */
-static bool axis_legal(td_infer *q, const char *op, const td_shape *x)
-{
-	int64_t axis = ((const gather_attrs *)q->attrs)->axis;
-	char text[TD_SHAPE_TEXT];
-
-	if (axis < x->rank)
-		return true;
-	td_fail(q->ctx, TD_SHAPE, "%s: %s has no axis %lld", op, td_shape_text(x, text), (long long)axis);
-	return false;
-}
-
 static void start_from_base(const td_call *call)
 {
 	if (call->out[0].data != call->in[0].data)
@@ -80,7 +68,7 @@ static bool gather_legal(td_infer *q, const char *op, const td_shape *x, const t
 	char tx[TD_SHAPE_TEXT], ti[TD_SHAPE_TEXT];
 	bool fits = x->rank == index->rank && index->dtype == TD_I64;
 
-	if (!axis_legal(q, op, x))
+	if (!ops_need_axis(q, op, x, ((const gather_attrs *)q->attrs)->axis))
 		return false;
 	for (int i = 0; i < x->rank && fits; i++)
 		fits = i == ((const gather_attrs *)q->attrs)->axis || index->dim[i] <= x->dim[i];
@@ -303,7 +291,7 @@ static bool select_legal(td_infer *q, const char *op, const td_shape *x)
 	const td_shape *index = q->in[1];
 	char text[TD_SHAPE_TEXT];
 
-	if (!axis_legal(q, op, x))
+	if (!ops_need_axis(q, op, x, ((const gather_attrs *)q->attrs)->axis))
 		return false;
 	if (index->rank == 1 && index->dtype == TD_I64)
 		return true;

@@ -69,10 +69,8 @@ static bool join_shapes(td_infer *q, const td_shape *const *in, int n, td_shape 
 	char ta[TD_SHAPE_TEXT], tb[TD_SHAPE_TEXT];
 
 	*y = *in[0];
-	if (axis < 0 || axis >= y->rank) {
-		td_fail(q->ctx, TD_SHAPE, "concat: %s has no axis %lld", td_shape_text(y, ta), (long long)axis);
+	if (!ops_need_axis(q, "concat", y, axis))
 		return false;
-	}
 	for (int k = 1; k < n; k++) {
 		bool fits = in[k]->rank == y->rank && in[k]->dtype == y->dtype;
 
@@ -344,12 +342,9 @@ static struct units slice_units(const slice_attrs *a, int64_t size, int64_t *cou
 static bool slice_shape(td_infer *q, const td_shape *x, td_shape *y)
 {
 	const slice_attrs *a = q->attrs;
-	char text[TD_SHAPE_TEXT];
 
-	if (a->axis < 0 || a->axis >= x->rank) {
-		td_fail(q->ctx, TD_SHAPE, "slice: %s has no axis %lld", td_shape_text(x, text), (long long)a->axis);
+	if (!ops_need_axis(q, "slice", x, a->axis))
 		return false;
-	}
 	if (a->step < 1 || a->parts < 0 || a->parts > INT32_MAX ||
 		(a->parts && (a->start < 0 || a->start >= a->parts))) {
 		td_fail(q->ctx, TD_INVALID, "slice: part %lld of %lld with a step of %lld is nothing",

@@ -38,21 +38,11 @@ typedef struct axis_attrs {
 
 static const td_field axis_fields[] = { TD_FIELD(axis_attrs, axis), { 0 } };
 
-static bool axis_legal(td_infer *q, const char *op, int axis)
-{
-	char text[TD_SHAPE_TEXT];
-
-	if (axis >= 0 && axis < q->in[0]->rank)
-		return true;
-	td_fail(q->ctx, TD_SHAPE, "%s: %s has no axis %d", op, td_shape_text(q->in[0], text), axis);
-	return false;
-}
-
 /* ---- softmax: y = e^x / sum of e^x along an axis; dx = y (dy - sum of y dy) -------------------------------------- */
 
 static void softmax_infer(td_infer *q)
 {
-	if (ops_need_float(q, "softmax") && axis_legal(q, "softmax", ((const axis_attrs *)q->attrs)->axis))
+	if (ops_need_float(q, "softmax") && ops_need_axis(q, "softmax", q->in[0], ((const axis_attrs *)q->attrs)->axis))
 		ops_infer_same(q);
 }
 
@@ -184,7 +174,7 @@ static void argmax_infer(td_infer *q)
 	int axis = ((const axis_attrs *)q->attrs)->axis;
 	char text[TD_SHAPE_TEXT];
 
-	if (!ops_need_float(q, "argmax") || !axis_legal(q, "argmax", axis))
+	if (!ops_need_float(q, "argmax") || !ops_need_axis(q, "argmax", q->in[0], axis))
 		return;
 	q->out[0] = (td_shape){ .dtype = TD_I64 };
 	for (int i = 0; i < q->in[0]->rank; i++)

@@ -26,11 +26,8 @@ static void one_hot_infer(td_infer *q)
 			TD_MAX_RANK - 1, td_shape_text(ids, text));
 		return;
 	}
-	if (like && (a->axis < 0 || a->axis >= like->rank)) {
-		td_fail(q->ctx, TD_SHAPE, "one_hot: %s has no axis %lld", td_shape_text(like, text),
-			(long long)a->axis);
+	if (like && !ops_need_axis(q, "one_hot", like, a->axis))
 		return;
-	}
 	q->out[0] = *ids;
 	q->out[0].dtype = (td_dtype)a->dtype;
 	q->out[0].dim[q->out[0].rank++] = like ? like->dim[a->axis] : a->classes;
@@ -117,13 +114,9 @@ static const td_field arange_like_fields[] = { TD_FIELD(arange_like_attrs, axis)
 static void arange_like_infer(td_infer *q)
 {
 	const arange_like_attrs *a = q->attrs;
-	char text[TD_SHAPE_TEXT];
 
-	if (a->axis < 0 || a->axis >= q->in[0]->rank) {
-		td_fail(q->ctx, TD_SHAPE, "arange_like: %s has no axis %lld", td_shape_text(q->in[0], text),
-			(long long)a->axis);
+	if (!ops_need_axis(q, "arange_like", q->in[0], a->axis))
 		return;
-	}
 	q->out[0] = (td_shape){ .dtype = (td_dtype)a->dtype, .rank = 1, .dim = { q->in[0]->dim[a->axis] } };
 }
 

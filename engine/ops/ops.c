@@ -53,6 +53,16 @@ bool ops_axis(td_ctx *c, const char *op, const td_value *x, int *axis)
 	return false;
 }
 
+bool ops_need_axis(td_infer *q, const char *op, const td_shape *x, int64_t axis)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (axis >= 0 && axis < x->rank)
+		return true;
+	td_fail(q->ctx, TD_SHAPE, "%s: %s has no axis %lld", op, td_shape_text(x, text), (long long)axis);
+	return false;
+}
+
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes)
 {
 	char text[TD_SHAPE_TEXT];

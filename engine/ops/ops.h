@@ -65,6 +65,8 @@ td_value *ops_in_order(td_ctx *c, td_value *x, const td_value *like);
 
 /* AXIS of X by its place, where a negative one counts from the last; false: X has no such axis, and C says so. */
 bool ops_axis(td_ctx *c, const char *op, const td_value *x, int *axis);
+/* False, with an error: X has no AXIS, as it is counted once recorded: from 0 on. */
+bool ops_need_axis(td_infer *q, const char *op, const td_shape *x, int64_t axis);
 
 /* Complain that input I of OP has the wrong rank or type. */
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes);

@@ -17,12 +17,9 @@ static const td_field cumsum_fields[] = { TD_FIELD(cumsum_attrs, axis), TD_FIELD
 static void cumsum_infer(td_infer *q)
 {
 	int axis = ((const cumsum_attrs *)q->attrs)->axis;
-	char text[TD_SHAPE_TEXT];
 
-	if (axis < 0 || axis >= TD_MAX(q->in[0]->rank, 1)) {
-		td_fail(q->ctx, TD_SHAPE, "cumsum: %s has no axis %d", td_shape_text(q->in[0], text), axis);
+	if ((q->in[0]->rank || axis) && !ops_need_axis(q, "cumsum", q->in[0], axis))
 		return;
-	}
 	ops_infer_same(q);
 	if (!td__is_float(q->in[0]->dtype))
 		q->out[0].dtype = TD_I64;

@@ -35,13 +35,10 @@ static void lines_init(struct lines *l, const td_shape *x, const argsort_attrs *
 static void argsort_infer(td_infer *q)
 {
 	int axis = ((const argsort_attrs *)q->attrs)->axis;
-	char text[TD_SHAPE_TEXT];
 	struct lines l;
 
-	if (axis < 0 || axis >= TD_MAX(q->in[0]->rank, 1)) {
-		td_fail(q->ctx, TD_SHAPE, "argsort: %s has no axis %d", td_shape_text(q->in[0], text), axis);
+	if ((q->in[0]->rank || axis) && !ops_need_axis(q, "argsort", q->in[0], axis))
 		return;
-	}
 	ops_infer_same(q);
 	q->out[0].dtype = TD_I64;
 	lines_init(&l, q->in[0], q->attrs);

@@ -231,6 +231,57 @@ static void hostile_texts_are_refused_with_the_place(void **state)
 	}
 }
 
+/* One node of OP on inputs [2, 3] of a type, along axis -1. */
+static void write_along_no_axis(struct buf *out, const td_op *op, const char *dtype)
+{
+	buf_printf(out,
+		"{\"tandem_graph\": 1, \"inputs\": [{\"name\": \"x\", \"kind\": \"placeholder\", \"dtype\": "
+		"\"%s\", \"shape\": [2, 3]}], \"nodes\": [{\"name\": \"n\", \"op\": \"%s\", \"inputs\": [",
+		dtype, op->name);
+	for (int i = 0; i < op->n_in; i++)
+		buf_puts(out, i ? ", \"x\"" : "\"x\"");
+	buf_puts(out, "], \"attributes\": {");
+	for (const td_field *f = op->fields; f->name; f++)
+		buf_printf(out, "%s\"%s\": %d", f == op->fields ? "" : ", ", f->name, strcmp(f->name, "axis") ? 1 : -1);
+	buf_puts(out, "}}]}");
+}
+
+static bool has_axis(const td_op *op)
+{
+	for (const td_field *f = op->fields; f && f->name; f++)
+		if (!strcmp(f->name, "axis"))
+			return true;
+	return false;
+}
+
+/* Functions count an axis from the last where it is negative; what is recorded has counted it already. */
+static void no_op_believes_an_axis_that_is_not_there(void **state)
+{
+	static const char *const dtypes[] = { "float32", "int64" };
+	int n_ops = 0;
+
+	(void)state;
+	for (const td_op *const *op = td__ops; *op; op++) {
+		bool said = !has_axis(*op);
+
+		n_ops += !said;
+		for (size_t i = 0; i < TD_COUNT(dtypes) && has_axis(*op); i++) {
+			struct buf text;
+			td_ctx *c = context();
+
+			buf_init(&text, SIZE_MAX);
+			write_along_no_axis(&text, *op, dtypes[i]);
+			assert_null(load(c, text.data, text.len));
+			said |= strstr(td_error(c)->text, "has no axis -1") != NULL;
+			buf_release(&text);
+			td_ctx_free(c);
+		}
+		if (!said)
+			fail_msg("%s does not say that there is no axis -1", (*op)->name);
+	}
+	assert_true(n_ops > 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +289,7 @@ int main(void)
 		cmocka_unit_test(what_is_saved_again_is_the_same_text),
 		cmocka_unit_test(variables_of_a_read_graph_must_be_restored_first),
 		cmocka_unit_test(hostile_texts_are_refused_with_the_place),
+		cmocka_unit_test(no_op_believes_an_axis_that_is_not_there),
 	};
 
 	return cmocka_run_group_tests_name("graph_file", tests, NULL, NULL);
