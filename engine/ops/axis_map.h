@@ -18,7 +18,7 @@ void axis_take(const td_call *call, const td_view *y, const td_view *x, const st
 /* x += y moved back, for floating types; each sum in the order in which y lies. */
 void axis_put(const td_call *call, const td_view *x, const td_view *y, const struct axis_maps *m);
 
-/* Bytes for a map of every axis of Y that is in AXES (bit i: axis i). */
+/* Bytes for a map of every axis of Y that is in AXES (bit i: axis i); an empty Y needs none. */
 size_t axis_maps_bytes(const td_shape *y, uint32_t axes);
 /* Places for these maps in WORKSPACE; PLACE(arg, axis, i) is entry i of the map of an axis. */
 void axis_maps_fill(struct axis_maps *m, void *workspace, const td_shape *y, uint32_t axes,
