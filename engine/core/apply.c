@@ -187,7 +187,7 @@ static const char *describe(const td_value *v, char *out, size_t room)
 	return out;
 }
 
-static void fresh(td_ctx *c, const td_value *v, uint32_t seen)
+static void fresh(td_ctx *c, td_value *v, uint32_t seen)
 {
 	const char *writer;
 	char what[160];
@@ -277,9 +277,8 @@ static void record(td_ctx *c, const td_op *op, const void *attrs, td_value *cons
 	}
 	for (int i = 0; i < n_in; i++)
 		if (n->in[i] && (op->writes >> i & 1)) {
-			td_value *base = n->in[i];
-			while (base->producer && base->producer->op->view)
-				base = base->producer->in[0];
+			td_value *base = td__base(n->in[i]);
+
 			base->version++;
 			base->writer = op->name;
 		}

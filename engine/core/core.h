@@ -103,7 +103,9 @@ struct td_node {
 
 td_value *td__value_create(const td_shape *shape); /* eager, one reference, no storage */
 /* How often V's bytes have been written in place (views count with what they look at), and by which op last. */
-uint32_t td__version(const td_value *v, const char **writer);
+uint32_t td__version(td_value *v, const char **writer);
+/* V, or behind views of it the value that has the bytes. */
+td_value *td__base(td_value *v);
 bool td__is_float(td_dtype d);
 /* Whether a shape rule may have meant it: no negative size, and not larger than any memory. */
 bool td__shape_sane(const td_shape *s);
@@ -336,7 +338,7 @@ typedef struct td_plan {
 } td_plan;
 
 /* The graph's value behind an id of the plan. */
-static inline const td_value *td__plan_value(const td_plan *p, int v)
+static inline td_value *td__plan_value(const td_plan *p, int v)
 {
 	return p->graph->values[v < p->n_recorded ? v : p->stand_ins[v - p->n_recorded]];
 }

@@ -397,7 +397,7 @@ static bool read_operands(struct reading *r, const td_op *op, const cJSON *entry
 			return td_fail(r->c, TD_INVALID, "input %d of %s, \"%.100s\", is not there before it", i,
 				       op->name, cJSON_IsString(name) ? name->valuestring : "null"),
 			       false;
-		if ((op->writes >> i & 1) && in[i] && !in[i]->captured)
+		if ((op->writes >> i & 1) && in[i] && !td__base(in[i])->captured)
 			return td_fail(r->c, TD_INVALID, "input %d of %s, \"%.100s\", is written and is no variable", i,
 				       op->name, name->valuestring),
 			       false;

@@ -96,7 +96,7 @@ static void note_used(td_session *s, const td_plan *p)
 		s->used[p->steps[k].node->id] = true;
 }
 
-/* The plan for R, whose arrays it may take. */
+/* The plan for R, whose arrays it may take.  NULL: C has the error. */
 static td_prepared *prepared_for(td_session *s, td_ctx *c, td_request *r)
 {
 	td_prepared **place = s->prepared;
@@ -109,6 +109,8 @@ static td_prepared *prepared_for(td_session *s, td_ctx *c, td_request *r)
 	}
 	td__prepared_free(*place);
 	*place = td__prepare(c, s->graph, r, !(s->flags & TD_SESSION_NEEDED), s->flags);
+	if (!*place)
+		return NULL;
 	note_used(s, &(*place)->plan);
 	if (c->warn && s->fixed && !(s->flags & (TD_SESSION_UNOPTIMISED | TD_SESSION_NEEDED)))
 		td__lint_plan(c, &(*place)->plan);
@@ -301,6 +303,8 @@ static td_status run(td_session *s, td_ctx *c, td_request *r, const td_feed *fee
 	if (!accept_feeds(s, c, feeds, n_feeds, tensors, r))
 		goto out;
 	p = prepared_for(s, c, r);
+	if (!p)
+		goto out;
 	p->used = s->runs;
 	bytes = MEM_NEW_N(void *, p->plan.n_values + 1);
 	shapes = MEM_NEW_N(td_shape, p->n_inputs + 1);

@@ -39,8 +39,8 @@ typedef struct td_prepared {
 	uint64_t used; /* run number of the last use */
 } td_prepared;
 
-/* Take what REQUEST holds and make a plan for it; FLAGS: td_session_flags. */
-td_prepared *td__prepare(td_ctx *c, const td_graph *g, td_request *request, bool effects, unsigned flags);
+/* Take what REQUEST holds and make a plan for it; FLAGS: td_session_flags.  NULL: C has the error. */
+td_prepared *td__prepare(td_ctx *c, td_graph *g, td_request *request, bool effects, unsigned flags);
 void td__prepared_free(td_prepared *p);
 /* The layout for FEEDS, the shapes of P's inputs in order; made where there is none.  NULL: C has the error. */
 td_binding *td__binding_for(td_prepared *p, td_ctx *c, const td_shape *feeds, unsigned flags, uint64_t run);

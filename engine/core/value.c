@@ -151,16 +151,19 @@ void td_unref(td_value *v)
 	}
 }
 
-uint32_t td__version(const td_value *v, const char **writer)
+td_value *td__base(td_value *v)
 {
-	if (v->storage) {
-		*writer = v->storage->writer;
-		return v->storage->version;
-	}
 	while (v->producer && v->producer->op->view)
 		v = v->producer->in[0];
-	*writer = v->writer;
-	return v->version;
+	return v;
+}
+
+uint32_t td__version(td_value *v, const char **writer)
+{
+	if (!v->storage)
+		v = td__base(v);
+	*writer = v->storage ? v->storage->writer : v->writer;
+	return v->storage ? v->storage->version : v->version;
 }
 
 const td_shape *td_shape_of(const td_value *v)

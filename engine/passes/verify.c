@@ -34,7 +34,7 @@ void td__verify_plan(const td_plan *p, const char *after)
 				refuse(p, after, k, "an input is missing", i);
 			if (s->in[i] >= 0 && !made[s->in[i]])
 				refuse(p, after, k, "read before it is made", s->in[i]);
-			if (s->in[i] >= 0 && (op->writes >> i & 1) && !td__plan_value(p, s->in[i])->captured)
+			if (s->in[i] >= 0 && (op->writes >> i & 1) && !td__base(td__plan_value(p, s->in[i]))->captured)
 				refuse(p, after, k, "written, but not a variable", s->in[i]);
 		}
 		for (int i = 0; i < op->n_out + op->n_hidden; i++) {

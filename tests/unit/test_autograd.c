@@ -282,6 +282,60 @@ static void a_write_to_what_no_rule_reads_is_fine(void **state)
 	td_ctx_free(c);
 }
 
+static void a_write_through_a_view_reaches_what_it_shows(void **state)
+{
+	(void)state;
+	for (int traced = 0; traced < 2; traced++) {
+		td_ctx *c = context();
+		td_graph *g = td_graph_create();
+		td_shape s = td_shape_make(TD_F64, 1, 4);
+		td_value *w = td_tensor(c, &s, (double[]){ 1, 2, 3, 4 }), *square, *result;
+
+		if (traced)
+			td_trace_begin(c, g);
+		square = td_reshape(c, w, (int64_t[]){ 2, 2 }, 2);
+		td_assign(c, square, td_square(c, square));
+		result = td_neg(c, w);
+		if (traced) {
+			td_trace_end(c);
+			td_session *run = td_session_create(c, g, &result, 1);
+			td_session_set_flags(run, TD_SESSION_PARANOID);
+			td_session_run(run, c, NULL, 0, &result);
+			td_session_free(run);
+		}
+		assert_int_equal(td_error(c)->status, TD_OK);
+		assert_float_equal(at(w, 3), 16, 0);
+		assert_float_equal(at(result, 2), -9, 0);
+		td_unref(w);
+		td_graph_free(g);
+		td_ctx_free(c);
+	}
+}
+
+static void a_graph_that_writes_to_a_result_does_not_run(void **state)
+{
+	td_ctx *c = context();
+	td_graph *g = td_graph_create();
+	td_value *x = leaf(c, "x", 1, (double[]){ 3 }), *y, *result;
+	td_session *s;
+
+	(void)state;
+	td_trace_begin(c, g);
+	td_no_grad_begin(c);
+	y = td_exp(c, x);
+	td_assign(c, y, x);
+	td_no_grad_end(c);
+	td_trace_end(c);
+	s = td_session_create(c, g, &y, 1);
+	assert_int_equal(td_session_run(s, c, NULL, 0, &result), TD_INVALID);
+	assert_string_equal(td_error(c)->text,
+		"assign writes to \"exp:0\", which is no variable; a graph that runs writes to variables alone");
+	td_session_free(s);
+	td_graph_free(g);
+	td_unref(x);
+	td_ctx_free(c);
+}
+
 /* ---- TensorFlow's tape ------------------------------------------------------------------------------------------- */
 
 static void a_tape_watches_what_is_no_variable_and_lets_it_go(void **state)
@@ -397,6 +451,8 @@ int main(void)
 		cmocka_unit_test(a_leaf_is_written_only_where_nothing_is_recorded),
 		cmocka_unit_test(a_write_between_forward_and_backward_is_named),
 		cmocka_unit_test(a_write_to_what_no_rule_reads_is_fine),
+		cmocka_unit_test(a_write_through_a_view_reaches_what_it_shows),
+		cmocka_unit_test(a_graph_that_writes_to_a_result_does_not_run),
 		cmocka_unit_test(a_tape_watches_what_is_no_variable_and_lets_it_go),
 		cmocka_unit_test(a_persistent_tape_gives_gradients_again_and_a_stopped_one_none),
 		cmocka_unit_test(tapes_nest_for_second_derivatives),
