@@ -30,19 +30,20 @@ COPY(k_copy_8, uint64_t)
 			y[i] = expression;                                                                             \
 		}                                                                                                      \
 	}
-#define FROM(from, type)                                                                                               \
+#define TO_INT64 TO_INTEGER(int64_t, -9223372036854775808.0, 9223372036854774784.0)
+#define FROM(from, type, int64)                                                                                        \
 	PAIR(f32, float, from, type, (float)v)                                                                         \
 	PAIR(f64, double, from, type, (double)v)                                                                       \
 	PAIR(i32, int32_t, from, type, TO_INTEGER(int32_t, -2147483648.0, 2147483647.0))                               \
-	PAIR(i64, int64_t, from, type, TO_INTEGER(int64_t, -9223372036854775808.0, 9223372036854774784.0))             \
+	PAIR(i64, int64_t, from, type, int64)                                                                          \
 	PAIR(u8, uint8_t, from, type, TO_INTEGER(uint8_t, 0.0, 255.0))                                                 \
 	PAIR(truth, uint8_t, from, type, v != 0)
-FROM(f32, float)
-FROM(f64, double)
-FROM(i32, int32_t)
-FROM(i64, int64_t)
-FROM(u8, uint8_t)
-FROM(truth, uint8_t)
+FROM(f32, float, TO_INT64)
+FROM(f64, double, TO_INT64)
+FROM(i32, int32_t, v) /* every integer is an int64, but not every int64 a double */
+FROM(i64, int64_t, v)
+FROM(u8, uint8_t, v)
+FROM(truth, uint8_t, v)
 
 #define ROW(to)                                                                                                        \
 	{                                                                                                              \

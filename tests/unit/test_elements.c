@@ -149,6 +149,8 @@ static void the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient(void **s
 	HOLDS(td_min(c, VECTOR(1, NAN, 2), ALL, false), NAN);
 	HOLDS(td_max(c, VECTOR(-INFINITY, -INFINITY), ALL, false), -INFINITY);
 	HOLDS(td_max(c, as(VECTOR(-9, -3), TD_I32), ALL, false), -3);
+	x = td_sub(c, as(VECTOR(-9223372036854775808.0), TD_I64), as(VECTOR(1), TD_I64)); /* the largest int64 */
+	HOLDS(td_max(c, x, ALL, false), 9223372036854775807.0);
 	assert_null(td_max(c, hold(td_tensor(c, &(td_shape){ .dtype = TD_F32, .rank = 1 }, NULL)), ALL, false));
 	refused("no elements");
 }
