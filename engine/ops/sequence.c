@@ -148,7 +148,7 @@ TD_API td_value *td_first_rows(td_ctx *c, td_value *table, td_value *x)
 
 static void first_rows_dx_infer(td_infer *q)
 {
-	if (!rows_fit(q, "first_rows_dx", q->in[1], q->in[0]))
+	if (!ops_need_rank(q, "first_rows_dx", 0, 2, "[T, D]") || !rows_fit(q, "first_rows_dx", q->in[1], q->in[0]))
 		return;
 	q->out[0] = *q->in[1];
 	q->out[0].order = TD_ROW_MAJOR;
