@@ -271,11 +271,14 @@ static bool is_matrix(td_infer *q, const char *op)
 	return false;
 }
 
-/* The columns FROM .. TO-1 of a row of COLUMNS that are kept. */
+/* The columns FROM .. TO-1 of a row of COLUMNS that are kept.  A diagonal may lie anywhere, so it is first held to
+ * those that touch the row, or lie just beside it. */
 static void kept_columns(const triangle_attrs *a, int64_t row, int64_t columns, int64_t *from, int64_t *to)
 {
-	*from = a->upper ? TD_MAX(0, TD_MIN(row + a->diagonal, columns)) : 0;
-	*to = a->upper ? columns : TD_MAX(0, TD_MIN(row + a->diagonal + 1, columns));
+	int64_t on = row + TD_MAX(-row - 1, TD_MIN(a->diagonal, columns - row)); /* -1 .. columns */
+
+	*from = a->upper ? TD_MAX(0, on) : 0;
+	*to = a->upper ? columns : TD_MIN(on + 1, columns);
 }
 
 static void triangle_infer(td_infer *q)

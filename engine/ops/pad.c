@@ -37,6 +37,14 @@ static bool pad_shape(td_infer *q, const td_shape *x, td_shape *y)
 	char text[TD_SHAPE_TEXT];
 
 	*y = *x;
+	for (int i = 0; i < 2 * TD_MAX_RANK; i++) {
+		int64_t amount = i % 2 ? a->after[i / 2] : a->before[i / 2];
+
+		if (amount >= -PAD_MOST && amount <= PAD_MOST)
+			continue;
+		td_fail(q->ctx, TD_TOO_LARGE, "pad: %lld elements are more than any memory holds", (long long)amount);
+		return false;
+	}
 	if (a->mode < 0 || (size_t)a->mode >= TD_COUNT(limits)) {
 		td_fail(q->ctx, TD_INVALID, "pad: there is no mode %d", (int)a->mode);
 		return false;
@@ -202,10 +210,6 @@ TD_API td_value *td_pad(td_ctx *c, td_value *x, const int64_t *pads, int n_pairs
 	if (n_pairs < 0 || n_pairs > x->shape.rank)
 		return td_fail(c, TD_SHAPE, "pad: %s does not have the %d axes that are to be padded",
 			td_shape_text(&x->shape, text), n_pairs);
-	for (int i = 0; i < 2 * n_pairs; i++)
-		if (pads[i] > PAD_MOST || pads[i] < -PAD_MOST)
-			return td_fail(c, TD_TOO_LARGE, "pad: %lld elements are more than any memory holds",
-				(long long)pads[i]);
 	for (int i = 0; i < n_pairs; i++) {
 		a.before[x->shape.rank - 1 - i] = pads[2 * i];
 		a.after[x->shape.rank - 1 - i] = pads[2 * i + 1];

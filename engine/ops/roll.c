@@ -23,6 +23,14 @@ static uint32_t rolled_axes(const roll_attrs *a)
 
 static void roll_infer(td_infer *q)
 {
+	const roll_attrs *a = q->attrs;
+
+	for (int i = 0; i < TD_MAX_RANK; i++)
+		if (a->shift[i] < -INT64_MAX) { /* the gradient rolls back by as much */
+			td_fail(q->ctx, TD_TOO_LARGE, "roll: %lld elements are more than any axis has",
+				(long long)a->shift[i]);
+			return;
+		}
 	ops_infer_same(q);
 	q->workspace = axis_maps_bytes(&q->out[0], rolled_axes(q->attrs));
 }
@@ -108,7 +116,9 @@ TD_API td_value *td_roll(td_ctx *c, td_value *x, const int64_t *shifts, const in
 
 		if (!ops_axis(c, "roll", x, &axis))
 			return NULL;
-		a.shift[axis] += shifts[i];
+		if (__builtin_add_overflow(a.shift[axis], shifts[i], &a.shift[axis]))
+			return td_fail(c, TD_TOO_LARGE,
+				"roll: the shifts of axis %d add up to more elements than any axis has", axis);
 	}
 	return roll_by(c, x, &a);
 }

@@ -145,11 +145,31 @@ static void slices_are_torchs(void **state)
 	HOLDS(c, parts[2], 6);
 	HOLDS(c, td_flip(c, m, (int[]){ -1, 0 }, 2), 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 	HOLDS(c, td_roll(c, m, (int64_t[]){ 2, -1 }, (int[]){ 1, 0 }, 2), 8, 9, 5, 6, 7, 3, 4, 0, 1, 2);
+	HOLDS(c, td_roll(c, x, &(int64_t){ INT64_MAX }, &(int){ 0 }, 1), 0, 1, 2, 3, 4, 5, 6); /* 7 divides it */
 	assert_null(td_select(c, m, 1, 5));
 	assert_non_null(strstr(td_error(c)->text, "no element 5"));
 	td_unref(x);
 	td_unref(m);
 	td_ctx_free(c);
+}
+
+static void shifts_that_int64_cannot_hold_are_refused(void **state)
+{
+	static const struct {
+		int64_t shifts[2];
+		int n;
+	} rows[] = { { { INT64_MIN }, 1 }, { { INT64_MAX, 1 }, 2 }, { { INT64_MIN, -1 }, 2 } };
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		td_ctx *c = new_context();
+		td_value *x = COUNTING(c, TD_I32, 7);
+
+		assert_null(td_roll(c, x, rows[i].shifts, (int[]){ 0, 0 }, rows[i].n));
+		assert_int_equal(td_error(c)->status, TD_TOO_LARGE);
+		td_unref(x);
+		td_ctx_free(c);
+	}
 }
 
 static void joining_and_axes_are_torchs(void **state)
@@ -181,6 +201,10 @@ static void masks_and_indices_are_torchs(void **state)
 
 	(void)state;
 	HOLDS(c, td_tril(c, m, 0), 0, 0, 0, 3, 4, 0, 6, 7, 8);
+	HOLDS(c, td_tril(c, m, INT64_MAX), 0, 1, 2, 3, 4, 5, 6, 7, 8);
+	HOLDS(c, td_tril(c, m, INT64_MIN), 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	HOLDS(c, td_triu(c, m, INT64_MAX), 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	HOLDS(c, td_triu(c, m, INT64_MIN), 0, 1, 2, 3, 4, 5, 6, 7, 8);
 	HOLDS(c, td_triu(c, m, 1), 0, 1, 2, 0, 0, 5, 0, 0, 0);
 	HOLDS(c, td_masked_fill(c, m, td_triu_mask(c, m, 1), -1), 0, -1, -1, 3, 4, -1, 6, 7, 8);
 	kept = td_boolean_mask(c, m, td_cast(c, td_select(c, m, 1, 0), TD_BOOL), &count);
@@ -285,6 +309,7 @@ int main(void)
 		cmocka_unit_test(resizing_is_torchs),
 		cmocka_unit_test(padding_is_torchs),
 		cmocka_unit_test(slices_are_torchs),
+		cmocka_unit_test(shifts_that_int64_cannot_hold_are_refused),
 		cmocka_unit_test(joining_and_axes_are_torchs),
 		cmocka_unit_test(masks_and_indices_are_torchs),
 		cmocka_unit_test(an_index_out_of_range_is_an_error_in_both_modes),
