@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/core.h"
+#include "core/session.h"
 
 static td_ctx *context(void)
 {
@@ -467,88 +467,53 @@ static bool aborts(void (*fn)(void))
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
-/* A graph of a few steps, its plan, and a layout of it. */
-static td_plan plan;
-static td_layout layout;
+/* The plan of a graph of a few steps, and a layout of it. */
+static td_prepared *prepared;
+static td_binding *binding;
 
-static void make_plan(td_ctx *c, td_graph *g)
+static void prepare(td_ctx *c, td_graph *g)
 {
 	td_shape s = td_shape_make(TD_F32, 1, 100);
-	td_value *x, *y;
+	td_request request = { .fetches = MEM_NEW(int), .n_fetches = 1 };
+	td_value *x;
 
 	td_trace_begin(c, g);
 	x = td_placeholder(c, "x", &s);
-	y = td_add(c, td_mul(c, td_exp(c, x), td_log(c, x)), x);
+	request.fetches[0] = td_add(c, td_mul(c, td_exp(c, x), td_log(c, x)), x)->id;
 	td_trace_end(c);
-	plan = (td_plan){ .graph = g,
-		.n_recorded = g->n_values,
-		.n_values = g->n_values,
-		.steps = MEM_NEW_N(td_step_plan, g->n_nodes),
-		.fetches = MEM_NEW(int),
-		.n_fetches = 1,
-		.fetched = MEM_NEW_N(bool, g->n_values),
-		.in_place = true };
-	plan.fetches[0] = y->id;
-	plan.fetched[y->id] = true;
-	for (int k = 0; k < g->n_nodes; k++) {
-		td_step_plan *step = &plan.steps[plan.n_steps++];
-		step->node = g->nodes[k];
-		for (int i = 0; i < TD_MOST_IN; i++)
-			step->in[i] = i < step->node->n_in && step->node->in[i] ? step->node->in[i]->id : -1;
-		for (int i = 0; i < TD_MOST_OUT; i++)
-			step->out[i] = i < step->node->n_out ? step->node->out[i]->id : -1;
-	}
-	layout = (td_layout){ .shapes = MEM_NEW_N(td_shape, g->n_values),
-		.offsets = MEM_NEW_N(int64_t, g->n_values),
-		.workspace = MEM_NEW_N(size_t, g->n_nodes),
-		.workspace_at = MEM_NEW_N(int64_t, g->n_nodes),
-		.first = MEM_NEW_N(int, g->n_values),
-		.last = MEM_NEW_N(int, g->n_values),
-		.base = MEM_NEW_N(int, g->n_values) };
-	for (int i = 0; i < g->n_values; i++)
-		layout.shapes[i] = g->values[i]->shape;
-	td__layout_places(&plan, &layout);
-}
-
-static void drop_plan(void)
-{
-	mem_free(plan.steps);
-	mem_free(plan.fetches);
-	mem_free(plan.fetched);
-	mem_free(layout.shapes);
-	mem_free(layout.offsets);
-	mem_free(layout.workspace);
-	mem_free(layout.workspace_at);
-	mem_free(layout.first);
-	mem_free(layout.last);
-	mem_free(layout.base);
+	prepared = td__prepare(c, g, &request, true, 0);
+	binding = td__binding_for(prepared, c, &s, 0, 1);
 }
 
 static void verify(void)
 {
-	td__verify_plan(&plan, "a test");
-	td__verify_layout(&plan, &layout);
+	td__verify_plan(&prepared->plan, "a test");
+	td__verify_layout(&prepared->plan, &binding->layout);
 }
 
 static void forget_a_step(void)
 {
-	plan.steps[1] = plan.steps[--plan.n_steps];
+	td_plan *p = &prepared->plan;
+
+	p->steps[1] = p->steps[--p->n_steps];
 	verify();
 }
 
 static void swap_steps(void)
 {
-	td_step_plan s = plan.steps[1];
+	td_step_plan *steps = prepared->plan.steps, s = steps[1];
 
-	plan.steps[1] = plan.steps[2];
-	plan.steps[2] = s;
+	steps[1] = steps[2];
+	steps[2] = s;
 	verify();
 }
 
 static void put_everything_at_the_start(void)
 {
-	for (int i = 0; i < plan.graph->n_values; i++)
-		layout.offsets[i] = layout.offsets[i] >= 0 ? 0 : -1;
+	int64_t *offsets = binding->layout.offsets;
+
+	for (int i = 0; i < prepared->plan.n_values; i++)
+		offsets[i] = offsets[i] >= 0 ? 0 : -1;
 	verify();
 }
 
@@ -558,14 +523,14 @@ static void the_verifier_accepts_a_plan_and_sees_it_broken(void **state)
 	td_graph *g = td_graph_create();
 
 	(void)state;
-	make_plan(c, g);
+	prepare(c, g);
 	assert_false(aborts(verify));
 	assert_true(aborts(forget_a_step));
 	assert_true(aborts(swap_steps));
 	assert_true(aborts(put_everything_at_the_start));
-	assert_true(layout.arena_bytes <
+	assert_true(binding->layout.arena_bytes <
 		    4 * 448); /* places are used again: four values of 448 bytes in fewer than four places */
-	drop_plan();
+	td__prepared_free(prepared);
 	td_graph_free(g);
 	td_ctx_free(c);
 }
