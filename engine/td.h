@@ -102,7 +102,9 @@ void td_step_begin(td_ctx *c);             /* advances the step by one */
 void td_step_end(td_ctx *c);               /* releases the values that the step made */
 void td_step_set(td_ctx *c, int64_t step); /* the next td_step_begin makes it STEP + 1; for resuming */
 
-/* Names for errors and drawings: values and nodes made between push and pop belong to "outer.NAME". */
+/* Names for errors and drawings: values and nodes made between push and pop belong to "outer.NAME".  A context knows at
+ * most TD_LAYERS_MOST such paths; the next new one is an error. */
+#define TD_LAYERS_MOST 65536
 void td_name_push(td_ctx *c, const char *name);
 void td_name_pop(td_ctx *c);
 
@@ -125,7 +127,9 @@ typedef struct td_event {
 typedef void td_observer(void *arg, const td_event *event);
 void td_observe(td_ctx *c, td_observer *fn, void *arg); /* FN NULL: nobody watches any more */
 
-/* Warnings: what is allowed and probably not meant, told once for each code and layer.  FN must not apply ops. */
+/* Warnings: what is allowed and probably not meant, told once for each code and layer, and at most TD_WARNINGS_MOST in
+ * all.  FN must not apply ops. */
+#define TD_WARNINGS_MOST 1000
 typedef struct td_warning {
 	const char *code;  /* "broadcast", "double_softmax", "double_sigmoid", "nll_of_softmax", "training_mode",
 			    * "accumulated", "unused", "same_order" */

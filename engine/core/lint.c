@@ -18,7 +18,7 @@ static void warn_at(td_ctx *c, const char *layer, const char *code, const char *
 	char key[320], text[500];
 
 	snprintf(key, sizeof key, "%s\n%s", code, layer);
-	if (!c->warn || map_get(&c->warned, key))
+	if (!c->warn || c->warned.n >= TD_WARNINGS_MOST || map_get(&c->warned, key))
 		return;
 	map_put(&c->warned, key, c);
 	vsnprintf(text, sizeof text, fmt, ap);

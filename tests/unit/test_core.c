@@ -87,6 +87,31 @@ static void a_shape_error_says_where_its_inputs_come_from(void **state)
 	}
 }
 
+static void layers_beyond_the_most_are_refused_and_the_path_outside_stays(void **state)
+{
+	td_ctx *c = context();
+	td_value *x = row(c, 2, (float[]){ 1, 2 });
+
+	(void)state;
+	td_name_push(c, "outer");
+	for (int i = 0; !td_error(c)->status && i <= TD_LAYERS_MOST; i++) {
+		char name[24];
+
+		snprintf(name, sizeof name, "%d", i);
+		td_name_push(c, name);
+		td_name_pop(c);
+	}
+	assert_int_equal(td_error(c)->status, TD_TOO_LARGE);
+	assert_non_null(strstr(td_error(c)->text, "layer outer: \"outer.65534\" would be"));
+	td_error_clear(c);
+	td_name_push(c, "1"); /* what is known stays so */
+	assert_non_null(td_relu(c, x));
+	td_name_pop(c);
+	td_name_pop(c);
+	td_unref(x);
+	td_ctx_free(c);
+}
+
 static void a_step_gives_back_all_that_it_made_but_what_was_referenced(void **state)
 {
 	td_ctx *c = context();
@@ -540,6 +565,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_error_stays_and_later_calls_return_nothing),
 		cmocka_unit_test(a_shape_error_says_where_its_inputs_come_from),
+		cmocka_unit_test(layers_beyond_the_most_are_refused_and_the_path_outside_stays),
 		cmocka_unit_test(a_step_gives_back_all_that_it_made_but_what_was_referenced),
 		cmocka_unit_test(a_chain_as_long_as_a_long_step_is_freed_without_recursion),
 		cmocka_unit_test(backward_accumulates_until_the_gradient_is_zeroed),

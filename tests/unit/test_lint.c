@@ -241,6 +241,29 @@ static void a_softmax_is_told_once_whichever_loss_reads_it(void **state)
 	td_ctx_free(c);
 }
 
+static void count(void *n, const td_warning *w)
+{
+	(void)w;
+	++*(int *)n;
+}
+
+static void there_is_an_end_to_warnings(void **state)
+{
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	int n = 0;
+
+	(void)state;
+	td_on_warning(c, count, &n);
+	for (int i = 0; i < TD_WARNINGS_MOST + 5; i++) {
+		char code[24];
+
+		snprintf(code, sizeof code, "code %d", i);
+		td_warn(c, code, "again");
+	}
+	assert_int_equal(n, TD_WARNINGS_MOST);
+	td_ctx_free(c);
+}
+
 static void epochs_in_the_same_order_are_told_unless_there_are_few_samples(void **state)
 {
 	enum { N = 20 };
@@ -276,6 +299,7 @@ int main(void)
 		cmocka_unit_test(gradients_that_are_never_zeroed_are_told_unless_it_is_meant),
 		cmocka_unit_test(a_layer_that_no_fetch_depends_on_is_told),
 		cmocka_unit_test(a_softmax_is_told_once_whichever_loss_reads_it),
+		cmocka_unit_test(there_is_an_end_to_warnings),
 		cmocka_unit_test(epochs_in_the_same_order_are_told_unless_there_are_few_samples),
 	};
 
