@@ -198,6 +198,11 @@ bool job_has_data(struct control *c, struct cached_job *j);
 /* Give free workers to queued jobs, and say of the others why they wait. */
 void control_queue_step(struct control *c);
 struct control_room control_count_room(const struct control *c);
+struct resume;
+/* What RUN and REPLAY (proto.h) say alike: J's spec, its pack DATA (NULL: none), and the weights and checkpoint that its
+ * steps begin from. */
+void control_add_start(
+	const struct control *c, cJSON *body, const struct job *j, const char *data, const struct resume *from);
 
 /* ---- Folders --------------------------------------------------------------------------------------------------- */
 

@@ -52,17 +52,6 @@ static td_status run_assign(struct store_tx *tx, struct store_cmd *cmd, struct e
 	return a->after.attempt > 1 ? store_rewind(tx, a->id, a->resume.step, e) : TD_OK;
 }
 
-/* Whether the checkpoint is another job's, whose fork this is: once it has made one of its own, that is newer. */
-static void add_fork(const struct assign_action *a, cJSON *resume)
-{
-	cJSON *parent = a->after.parent ? cJSON_Parse(a->after.parent) : NULL; /* our own column */
-	bool fork = !strcmp(json_string(parent, "sha256", ""), a->resume.sha256);
-
-	cJSON_AddBoolToObject(resume, "fork", fork);
-	cJSON_AddBoolToObject(resume, "new_rates", fork && json_bool(parent, "new_rates", false));
-	cJSON_Delete(parent);
-}
-
 /* The file of the weights that /init_from names, which was there when the job was posted.  Owned; NULL: none are asked
  * for, or they are gone, and the worker says so. */
 static char *init_path(const struct control *c, const cJSON *from)
@@ -77,34 +66,52 @@ static char *init_path(const struct control *c, const cJSON *from)
 	return path;
 }
 
+/* Of a fork the checkpoint may be the other job's: once it has made one of its own, that is newer. */
+static cJSON *resume_json(const struct job *j, const struct resume *from)
+{
+	cJSON *o = cJSON_CreateObject(), *parent = j->parent ? cJSON_Parse(j->parent) : NULL; /* our own column */
+	bool fork = !strcmp(json_string(parent, "sha256", ""), from->sha256);
+
+	cJSON_AddNumberToObject(o, "step", (double)from->step);
+	cJSON_AddStringToObject(o, "file", from->file);
+	cJSON_AddStringToObject(o, "sha256", from->sha256);
+	cJSON_AddBoolToObject(o, "fork", fork);
+	cJSON_AddBoolToObject(o, "new_rates", fork && json_bool(parent, "new_rates", false));
+	cJSON_Delete(parent);
+	return o;
+}
+
+void control_add_start(
+	const struct control *c, cJSON *body, const struct job *j, const char *data, const struct resume *from)
+{
+	cJSON *spec = cJSON_Parse(j->spec), *init = cJSON_CreateNull(); /* our own column */
+	char *path = init_path(c, json_get(spec, "init_from"));
+
+	if (path) {
+		cJSON_Delete(init);
+		init = cJSON_CreateObject();
+		cJSON_AddStringToObject(init, "path", path);
+	}
+	cJSON_AddItemToObject(body, "spec", spec);
+	cJSON_AddItemToObject(body, "data", data ? cJSON_CreateString(data) : cJSON_CreateNull());
+	cJSON_AddItemToObject(body, "init", init);
+	cJSON_AddItemToObject(body, "resume", from->file ? resume_json(j, from) : cJSON_CreateNull());
+	mem_free(path);
+}
+
 static cJSON *run_body(struct control *c, const struct assign_action *a, const struct cached_job *j)
 {
-	cJSON *body = cJSON_CreateObject(), *resume;
-	char *folder = job_folder(c->config, a->id), *data = j->dataset ? dataset_pack(c, j->dataset) : NULL, *init;
+	char *folder = job_folder(c->config, a->id), *data = j->dataset ? dataset_pack(c, j->dataset) : NULL;
+	cJSON *body = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(body, "job", a->id);
 	cJSON_AddNumberToObject(body, "attempt", a->after.attempt);
-	cJSON_AddItemToObject(body, "spec", cJSON_Parse(a->after.spec)); /* our own column */
-	init = init_path(c, json_at(body, "/spec/init_from"));
 	cJSON_AddStringToObject(body, "folder", folder);
-	cJSON_AddItemToObject(body, "data", data ? cJSON_CreateString(data) : cJSON_CreateNull());
-	cJSON_AddItemToObject(body, "init", init ? cJSON_CreateObject() : cJSON_CreateNull());
-	if (init)
-		cJSON_AddStringToObject(cJSON_GetObjectItemCaseSensitive(body, "init"), "path", init);
+	control_add_start(c, body, &a->after, data, &a->resume);
 	cJSON_AddNumberToObject(body, "threads", a->after.threads);
 	cJSON_AddNumberToObject(body, "memory_bytes", (double)a->after.memory_bytes);
-	if (a->resume.file) {
-		resume = cJSON_AddObjectToObject(body, "resume");
-		cJSON_AddNumberToObject(resume, "step", (double)a->resume.step);
-		cJSON_AddStringToObject(resume, "file", a->resume.file);
-		cJSON_AddStringToObject(resume, "sha256", a->resume.sha256);
-		add_fork(a, resume);
-	} else {
-		cJSON_AddNullToObject(body, "resume");
-	}
 	mem_free(folder);
 	mem_free(data);
-	mem_free(init);
 	return body;
 }
 

@@ -7,7 +7,6 @@
 #include "control_internal.h"
 #include "base/log.h"
 #include "replayfiles.h"
-#include "weights.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -223,9 +222,9 @@ struct start {
 	struct control *c;
 	const struct job *job;
 	const struct replay_row *row;
-	const char *folder;     /* of the replay */
-	struct artifact chosen; /* NAME NULL: none */
-	cJSON *checkpoints;     /* those that the replay will meet */
+	const char *folder; /* of the replay */
+	struct resume from; /* FILE NULL: there is no checkpoint before the step */
+	cJSON *checkpoints; /* those that the replay will meet */
 };
 
 /* Rows come newest first.  A name of its own keeps the file, whatever the job does meanwhile. */
@@ -244,29 +243,16 @@ static void consider(void *arg, const struct artifact *a)
 		cJSON_AddItemToArray(s->checkpoints, o);
 		return;
 	}
-	if (s->chosen.name || strcmp(a->kind, "last") != 0 || job_file(s->c->config, s->row->job, a, &from, &e))
+	if (s->from.file || strcmp(a->kind, "last") != 0 || job_file(s->c->config, s->row->job, a, &from, &e))
 		return;
 	to = mem_printf("%s/%s", s->folder, a->file);
-	if (!file_link(from, to, &e))
-		s->chosen = (struct artifact){ .name = mem_strdup(a->name),
-			.file = mem_strdup(a->file),
-			.sha256 = mem_strdup(a->sha256),
-			.step = a->step };
+	if (!file_link(from, to, &e)) {
+		s->from.step = a->step;
+		s->from.file = mem_strdup(a->file);
+		snprintf(s->from.sha256, sizeof s->from.sha256, "%s", a->sha256);
+	}
 	mem_free(from);
 	mem_free(to);
-}
-
-static cJSON *resume_json(const struct start *s, const cJSON *parent)
-{
-	cJSON *o = cJSON_CreateObject();
-	bool fork = !strcmp(json_string(parent, "sha256", ""), s->chosen.sha256);
-
-	cJSON_AddNumberToObject(o, "step", (double)s->chosen.step);
-	cJSON_AddStringToObject(o, "file", s->chosen.file);
-	cJSON_AddStringToObject(o, "sha256", s->chosen.sha256);
-	cJSON_AddBoolToObject(o, "fork", fork);
-	cJSON_AddBoolToObject(o, "new_rates", fork && json_bool(parent, "new_rates", false));
-	return o;
 }
 
 struct series_list {
@@ -308,36 +294,16 @@ static cJSON *points_json(struct control *c, const struct replay_row *row)
 	return all;
 }
 
-static void add_init(struct control *c, cJSON *body)
-{
-	const cJSON *from = json_at(body, "/spec/init_from");
-	cJSON *init = cJSON_CreateNull();
-	struct err e = { 0 };
-	char *path = NULL;
-
-	if (*json_string(from, "model", "") || *json_string(from, "job", ""))
-		weights_find(c->config, c->reader, from, &path, &e);
-	if (path) {
-		cJSON_Delete(init);
-		init = cJSON_CreateObject();
-		cJSON_AddStringToObject(init, "path", path);
-	}
-	cJSON_AddItemToObject(body, "init", init);
-	mem_free(path);
-}
-
-static cJSON *message_json(struct control *c, const struct start *s, const char *data, const cJSON *parent)
+static cJSON *message_json(struct control *c, const struct start *s, const char *data)
 {
 	cJSON *body = cJSON_CreateObject(), *engine = s->job->engine ? cJSON_Parse(s->job->engine) : NULL;
 
 	cJSON_AddStringToObject(body, "id", s->row->id);
 	cJSON_AddNumberToObject(body, "step", (double)s->row->step);
 	cJSON_AddNumberToObject(body, "steps", (double)s->row->steps);
-	cJSON_AddItemToObject(body, "spec", cJSON_Parse(s->job->spec)); /* our own column */
 	cJSON_AddStringToObject(body, "folder", s->folder);
-	cJSON_AddStringToObject(body, "data", data);
+	control_add_start(c, body, s->job, data, &s->from);
 	cJSON_AddNumberToObject(body, "threads", 1);
-	cJSON_AddItemToObject(body, "resume", s->chosen.name ? resume_json(s, parent) : cJSON_CreateNull());
 	cJSON_AddNumberToObject(body, "progress", (double)s->job->step);
 	cJSON_AddStringToObject(body, "fingerprint", json_string(engine, "fingerprint", ""));
 	cJSON_AddBoolToObject(body, "exact", json_bool(engine, "exact", true));
@@ -345,7 +311,6 @@ static cJSON *message_json(struct control *c, const struct start *s, const char 
 	cJSON_AddStringToObject(body, "init_recorded", json_string(engine, "init", ""));
 	cJSON_AddItemToObject(body, "checkpoints", cJSON_Duplicate(s->checkpoints, true));
 	cJSON_AddItemToObject(body, "points", points_json(c, s->row));
-	add_init(c, body);
 	cJSON_Delete(engine);
 	return body;
 }
@@ -353,29 +318,24 @@ static cJSON *message_json(struct control *c, const struct start *s, const char 
 /* NULL: E says why this step cannot be replayed. */
 static cJSON *prepare(struct control *c, struct start *s, struct err *e)
 {
-	const cJSON *spec_data;
-	cJSON *spec = cJSON_Parse(s->job->spec), *parent = s->job->parent ? cJSON_Parse(s->job->parent) : NULL,
-	      *message = NULL;
-	char *data;
+	cJSON *spec = cJSON_Parse(s->job->spec), *message = NULL; /* our own column */
+	const char *dataset = json_string(json_get(spec, "data"), "dataset", "");
+	char *data = dataset_pack(c, dataset);
 
-	spec_data = json_get(spec, "data");
-	data = dataset_pack(c, json_string(spec_data, "dataset", ""));
 	if (!data)
-		err_set(e, TD_CONFLICT, "the data set \"%.64s\" is not here any more",
-			json_string(spec_data, "dataset", ""));
+		err_set(e, TD_CONFLICT, "the data set \"%.64s\" is not here any more", dataset);
 	else if (!file_make_folder(s->folder, e) &&
 		 !store_artifacts(c->reader, s->row->job, "checkpoint", consider, s, e)) {
-		if (!s->chosen.name && parent)
+		if (!s->from.file && s->job->parent)
 			err_set(e, TD_CONFLICT,
 				"the job is a fork, and no checkpoint before step %lld is kept, not even the one it "
 				"began from; \"keep\": {\"last\": ...} keeps more",
 				(long long)s->row->step);
 		else
-			message = message_json(c, s, data, parent);
+			message = message_json(c, s, data);
 	}
 	mem_free(data);
 	cJSON_Delete(spec);
-	cJSON_Delete(parent);
 	return message;
 }
 
@@ -418,11 +378,11 @@ static void hand_over(struct control *c, struct worker *w)
 		log_line(LOG_INFO, "replaying", "job=%s step=%lld pid=%d", p->row.job, (long long)p->row.step,
 			w->process.pid);
 	} else {
-		end_row(c, &p->row, e.status ? e.text : "the job is gone", NULL);
+		end_row(c, &p->row, e.text, NULL);
 		replaying_free(p);
 	}
 	cJSON_Delete(s.checkpoints);
-	artifact_release(&s.chosen);
+	mem_free(s.from.file);
 	job_release(&j);
 	mem_free(folder);
 }
