@@ -1,12 +1,15 @@
 /* Initialisers: the values that weights start from.
  *
  * Definitions are those of torch.nn.init (He et al., "Delving deep into rectifiers", ICCV 2015; Glorot and Bengio,
- * "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010), and Keras'
+ * "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010; Saxe et al., "Exact
+ * solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014), and Keras'
  * VarianceScaling.  A value is addressed by
  * the job's seed, the weight's name and the element, so models that share a layer's name and shape start it alike. */
 #include "nn/nn.h"
 
+#include <float.h>
 #include <math.h>
+#include <string.h>
 
 /* ---- Draws ------------------------------------------------------------------------------------------------------- */
 
@@ -323,31 +326,115 @@ const struct nn_init_type nn_ones = {
 	.element = ones,
 };
 
-static float masked(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i)
-{
-	const struct nn_mask *m = options;
+/* ---- Matrices whose rows or columns stand at right angles -------------------------------------------------------- */
 
-	return i >= m->first && i < m->end ? 0 : m->init->element(m->options, fans, key, i);
+struct orthogonal_options {
+	double gain;
+};
+
+static const struct opt orthogonal_opts[] = {
+	{ .name = "gain",
+		.kind = OPT_FLOAT,
+		.at = offsetof(struct orthogonal_options, gain),
+		.value = "1",
+		.low = 0,
+		.high = 1e6,
+		.doc = "Length of each row or column." },
+};
+
+/* Gram and Schmidt's rule, modified: every column of A [M, N] is freed of those before it and made as long as GAIN.  This
+ * is the Q of a QR decomposition whose R has a positive diagonal.  R has room for N. */
+static void orthogonalise(double *a, int64_t m, int64_t n, double gain, double *r)
+{
+	for (int64_t k = 0; k < n; k++) {
+		double size;
+
+		memset(r + k, 0, sizeof *r * (size_t)(n - k));
+		for (int64_t i = 0; i < m; i++)
+			for (int64_t j = k; j < n; j++)
+				r[j] += a[i * n + k] * a[i * n + j];
+		size = TD_MAX(r[k], DBL_MIN);
+		for (int64_t j = k + 1; j < n; j++)
+			r[j] /= size;
+		for (int64_t i = 0; i < m; i++) {
+			for (int64_t j = k + 1; j < n; j++)
+				a[i * n + j] -= a[i * n + k] * r[j];
+			a[i * n + k] *= gain / sqrt(size);
+		}
+	}
 }
 
-const struct nn_init_type nn_masked = {
-	.type = { .name = "masked", .doc = "Another initialiser, but zero in a range." },
-	.element = masked,
+static bool orthogonal(const void *options, const struct nn_fans *fans, const struct rng_key *key, int64_t rows,
+	int64_t columns, float *out)
+{
+	bool tall = rows >= columns;
+	int64_t m = tall ? rows : columns, n = tall ? columns : rows;
+	double *a = mem_try_alloc(sizeof *a * (size_t)(m * n + n)); /* [M, N], and a row for the rule */
+
+	(void)fans;
+	if (!a)
+		return false;
+	for (int64_t i = 0; i < m; i++)
+		for (int64_t j = 0; j < n; j++)
+			a[i * n + j] = draw_normal(key, (uint64_t)(tall ? i * n + j : j * m + i));
+	orthogonalise(a, m, n, ((const struct orthogonal_options *)options)->gain, a + m * n);
+	for (int64_t i = 0; i < m; i++)
+		for (int64_t j = 0; j < n; j++)
+			out[tall ? i * n + j : j * m + i] = (float)a[i * n + j];
+	mem_free(a);
+	return true;
+}
+
+static const struct nn_init_type orthogonal_type = {
+	.type = { .name = "orthogonal",
+		.doc = "Rows or columns, whichever are fewer, at right angles to each other, as "
+		       "torch.nn.init.orthogonal_; a vector is one column.",
+		.options = orthogonal_opts,
+		.n_options = TD_COUNT(orthogonal_opts),
+		.n_bytes = sizeof(struct orthogonal_options) },
+	.fill = orthogonal,
 };
 
 /* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 static const struct opt_type *const types[] = { &kaiming_uniform_type.type, &kaiming_normal_type.type,
 	&xavier_uniform_type.type, &xavier_normal_type.type, &variance_scaling_type.type, &normal_type.type,
-	&uniform_type.type, &nn_zeros.type, &nn_ones.type, &nn_bias_uniform.type };
+	&uniform_type.type, &nn_zeros.type, &nn_ones.type, &nn_bias_uniform.type, &orthogonal_type.type };
 
 const struct opt_family nn_inits = { .name = "init", .types = types, .n_types = TD_COUNT(types) };
 
-void nn_init_fill(const struct nn_init_type *init, const void *options, const struct nn_fans *fans, uint64_t seed,
-	const char *name, int64_t count, float *out)
+static bool fill(const struct nn_init_type *init, const void *options, const struct nn_fans *fans,
+	const struct rng_key *key, int64_t rows, int64_t columns, float *out)
+{
+	if (init->fill)
+		return init->fill(options, fans, key, rows, columns, out);
+	for (int64_t i = 0; i < rows * columns; i++)
+		out[i] = init->element(options, fans, key, (uint64_t)i);
+	return true;
+}
+
+static bool masked(const void *options, const struct nn_fans *fans, const struct rng_key *key, int64_t rows,
+	int64_t columns, float *out)
+{
+	const struct nn_mask *m = options;
+
+	if (!fill(m->init, m->options, fans, key, rows, columns, out))
+		return false;
+	for (int64_t i = m->first; i < m->end; i++)
+		out[i] = m->value;
+	return true;
+}
+
+const struct nn_init_type nn_masked = {
+	.type = { .name = "masked", .doc = "Another initialiser, but one value in a range." },
+	.fill = masked,
+};
+
+bool nn_init_fill(const struct nn_init_type *init, const void *options, const struct nn_fans *fans, uint64_t seed,
+	const char *name, const td_shape *shape, float *out)
 {
 	struct rng_key key = { .seed = seed, .stream = rng_stream(name), .step = 0 };
+	int64_t rows = shape->rank ? shape->dim[0] : 1;
 
-	for (int64_t i = 0; i < count; i++)
-		out[i] = init->element(options, fans, &key, (uint64_t)i);
+	return fill(init, options, fans, &key, rows, td_shape_count(shape) / rows, out);
 }

@@ -116,8 +116,8 @@ static bool embedding_build(struct nn_builder *b, struct nn_layer *l)
 	mask = arena_alloc(nn_arena(b), sizeof *mask);
 	*mask = (struct nn_mask){ .init = nn_init_of(&o->init),
 		.options = o->init.options,
-		.first = (uint64_t)(o->padding_idx * o->embedding_dim),
-		.end = (uint64_t)((o->padding_idx + 1) * o->embedding_dim) };
+		.first = o->padding_idx * o->embedding_dim,
+		.end = (o->padding_idx + 1) * o->embedding_dim };
 	return nn_declare(b, l, "weight", &weight, fans, &nn_masked, mask);
 }
 

@@ -17,8 +17,10 @@ struct recurrent_options {
 	int64_t input_size, hidden_size, num_layers;
 	bool bidirectional;
 	double dropout;
-	int answer;       /* RETURN_SEQUENCE or RETURN_LAST */
-	int nonlinearity; /* of rnn: index into nonlinearities */
+	int answer;                                        /* RETURN_SEQUENCE or RETURN_LAST */
+	struct opt_choice init, recurrent_init, bias_init; /* INIT without a type: torch's rule */
+	int nonlinearity;                                  /* of rnn: index into nonlinearities */
+	bool unit_forget_bias;                             /* of lstm */
 };
 
 #define RECURRENT_ROWS                                                                                                 \
@@ -32,13 +34,25 @@ struct recurrent_options {
 			"Also read from the end; the outputs of both directions are joined."),                         \
 		{ NN_ROW(recurrent_options, dropout), .kind = OPT_FLOAT, .value = "0", .low = 0, .high = 1,            \
 			.below = true, .doc = "Dropout between the layers that stand one upon the other." },           \
-	{                                                                                                              \
-		.name = "return", .at = offsetof(struct recurrent_options, answer), .kind = OPT_ENUM,                  \
-		.value = "\"sequence\"", .names = returns,                                                             \
-		.doc = "The output of each step, or the one of the last step alone (of each direction's own last)."    \
-	}
+		{ .name = "return",                                                                                    \
+			.at = offsetof(struct recurrent_options, answer),                                              \
+			.kind = OPT_ENUM,                                                                              \
+			.value = "\"sequence\"",                                                                       \
+			.names = returns,                                                                              \
+			.doc = "The output of each step, or the one of the last step alone (of each direction's own "  \
+			       "last)." },                                                                             \
+		NN_INIT_ROW_OR(recurrent_options, init, NULL, NN_KERAS_INIT,                                           \
+			"Initial weights of the input; the default is torch's: uniform within 1 / "                    \
+			"sqrt(hidden_size)."),                                                                         \
+		NN_INIT_ROW_OR(recurrent_options, recurrent_init, "\"bias_uniform\"", "\"orthogonal\"",                \
+			"Initial weights of the state."),                                                              \
+		NN_INIT_ROW_OR(recurrent_options, bias_init, "\"bias_uniform\"", "\"zeros\"", "Initial biases.")
 
-static const struct opt recurrent_opts[] = { RECURRENT_ROWS };
+static const struct opt gru_opts[] = { RECURRENT_ROWS };
+
+static const struct opt lstm_opts[] = { RECURRENT_ROWS,
+	NN_FLAG_ROW_OR(recurrent_options, unit_forget_bias, "false", "true",
+		"Let the forget gate's bias be 1 at the start, whatever bias_init says.") };
 
 static const char *const nonlinearities[] = { "tanh", "relu", NULL };
 
@@ -65,24 +79,48 @@ static bool is_relu(const struct nn_layer *l)
 	return l->type == &nn_rnn && ((const struct recurrent_options *)l->options)->nonlinearity == 1;
 }
 
+static bool declare_weight(struct nn_builder *b, struct nn_layer *l, const char *name, int64_t columns, int64_t fan_in,
+	const struct opt_choice *init)
+{
+	int64_t rows = gates_of(l) * ((const struct recurrent_options *)l->options)->hidden_size;
+	td_shape shape = { .dtype = TD_F32, .rank = 2, .dim = { rows, columns } }; /* beyond an int, too */
+
+	return nn_declare(b, l, name, &shape, (struct nn_fans){ fan_in, rows },
+		init->type ? nn_init_of(init) : &nn_bias_uniform, init->options);
+}
+
+/* FORGET: what the forget gate's bias starts from, where it has a start of its own. */
+static bool declare_bias(struct nn_builder *b, struct nn_layer *l, const char *name, float forget)
+{
+	const struct recurrent_options *o = l->options;
+	int64_t rows = gates_of(l) * o->hidden_size;
+	td_shape shape = { .dtype = TD_F32, .rank = 1, .dim = { rows } };
+	struct nn_fans fans = { o->hidden_size, rows };
+	struct nn_mask *mask;
+
+	if (!o->unit_forget_bias)
+		return nn_declare(b, l, name, &shape, fans, nn_init_of(&o->bias_init), o->bias_init.options);
+	mask = arena_alloc(nn_arena(b), sizeof *mask);
+	*mask = (struct nn_mask){ .init = nn_init_of(&o->bias_init),
+		.options = o->bias_init.options,
+		.first = o->hidden_size,
+		.end = 2 * o->hidden_size,
+		.value = forget };
+	return nn_declare(b, l, name, &shape, fans, &nn_masked, mask);
+}
+
+/* Where nothing else is said, all are uniform within 1 / sqrt(hidden size), as torch has it. */
 static bool declare_direction(struct nn_builder *b, struct nn_layer *l, int64_t in, int layer, bool reverse)
 {
 	static const char *const parts[] = { "weight_ih", "weight_hh", "bias_ih", "bias_hh" };
 	const struct recurrent_options *o = l->options;
-	int64_t rows = gates_of(l) * o->hidden_size, columns[] = { in, o->hidden_size };
-	struct nn_fans fans = { o->hidden_size,
-		o->hidden_size }; /* torch: all are uniform within 1 / sqrt(hidden size) */
-	char name[32];
+	char names[RECURRENT_PARAMS][32];
 
-	for (int i = 0; i < RECURRENT_PARAMS; i++) {
-		td_shape shape =
-			i < BIAS_IH ? td_shape_make(TD_F32, 2, rows, columns[i]) : td_shape_make(TD_F32, 1, rows);
-
-		snprintf(name, sizeof name, "%s_l%d%s", parts[i], layer, reverse ? "_reverse" : "");
-		if (!nn_declare(b, l, name, &shape, fans, &nn_bias_uniform, NULL))
-			return false;
-	}
-	return true;
+	for (int i = 0; i < RECURRENT_PARAMS; i++)
+		snprintf(names[i], sizeof names[i], "%s_l%d%s", parts[i], layer, reverse ? "_reverse" : "");
+	return declare_weight(b, l, names[WEIGHT_IH], in, o->init.type ? in : o->hidden_size, &o->init) &&
+	       declare_weight(b, l, names[WEIGHT_HH], o->hidden_size, o->hidden_size, &o->recurrent_init) &&
+	       declare_bias(b, l, names[BIAS_IH], 1) && declare_bias(b, l, names[BIAS_HH], 0);
 }
 
 static bool recurrent_build(struct nn_builder *b, struct nn_layer *l)
@@ -174,12 +212,12 @@ static void recurrent_call(const struct nn_layer *l, const char *module, const c
 	buf_printf(out, "recurrent(%s, %s, lengths, last=%s)", module, x[0], nn_python(o->answer == RETURN_LAST));
 }
 
-#define RECURRENT(layer, opts, text)                                                                                   \
+#define RECURRENT(layer, text)                                                                                         \
 	const struct nn_layer_type nn_##layer = {                                                                      \
 		.type = { .name = #layer,                                                                              \
 			.doc = (text),                                                                                 \
-			.options = opts,                                                                               \
-			.n_options = TD_COUNT(opts),                                                                   \
+			.options = layer##_opts,                                                                       \
+			.n_options = TD_COUNT(layer##_opts),                                                           \
 			.n_bytes = sizeof(struct recurrent_options) },                                                 \
 		.build = recurrent_build,                                                                              \
 		.forward = recurrent_forward,                                                                          \
@@ -188,9 +226,9 @@ static void recurrent_call(const struct nn_layer *l, const char *module, const c
 		.call = recurrent_call,                                                                                \
 	}
 
-RECURRENT(rnn, rnn_opts, "The plain recurrent layer over the steps of [N, T, features], as torch.nn.RNN.");
-RECURRENT(lstm, recurrent_opts, "Long short-term memory over the steps of [N, T, features], as torch.nn.LSTM.");
-RECURRENT(gru, recurrent_opts, "Gated recurrent units over the steps of [N, T, features], as torch.nn.GRU.");
+RECURRENT(rnn, "The plain recurrent layer over the steps of [N, T, features], as torch.nn.RNN.");
+RECURRENT(lstm, "Long short-term memory over the steps of [N, T, features], as torch.nn.LSTM.");
+RECURRENT(gru, "Gated recurrent units over the steps of [N, T, features], as torch.nn.GRU.");
 
 /* ---- sequence_mean: [N, T, D] becomes [N, D] --------------------------------------------------------------------- */
 

@@ -471,14 +471,13 @@ void nn_model_free(struct nn_model *m)
 
 static td_status allocate_param(struct nn_param *p, td_ctx *c, uint64_t seed)
 {
-	int64_t count = td_shape_count(&p->shape);
 	float *data = mem_try_alloc(TD_MAX(td_shape_bytes(&p->shape), 1));
 
-	if (!data) {
+	if (!data || !nn_init_fill(p->init, p->init_options, &p->fans, seed, p->name, &p->shape, data)) {
+		mem_free(data);
 		td_fail(c, TD_NO_MEMORY, "no memory for the initial values of %s", p->name);
 		return TD_NO_MEMORY;
 	}
-	nn_init_fill(p->init, p->init_options, &p->fans, seed, p->name, count, data);
 	p->value = td_tensor(c, &p->shape, data);
 	mem_free(data);
 	if (!p->value)

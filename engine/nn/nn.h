@@ -27,22 +27,27 @@ struct nn_init_type {
 	struct opt_type type;
 	/* Element I of a weight, a pure function of KEY and I: the order of drawing does not matter. */
 	float (*element)(const void *options, const struct nn_fans *fans, const struct rng_key *key, uint64_t i);
+	/* Instead, where elements depend on each other: ROWS (the weight's first axis) by COLUMNS (all others) of them.
+	 * False: no memory. */
+	bool (*fill)(const void *options, const struct nn_fans *fans, const struct rng_key *key, int64_t rows,
+		int64_t columns, float *out);
 };
 
 extern const struct opt_family nn_inits;          /* what an "init" option may choose */
 extern const struct nn_init_type nn_bias_uniform; /* torch's rule for biases: uniform within 1/sqrt(fan in) */
 extern const struct nn_init_type nn_zeros, nn_ones;
-extern const struct nn_init_type nn_masked; /* another one, but zero in a range of elements; options: struct nn_mask */
+extern const struct nn_init_type nn_masked; /* another one, but for a range of elements; options: struct nn_mask */
 
 struct nn_mask {
 	const struct nn_init_type *init;
 	const void *options;
-	uint64_t first, end; /* elements that are zero */
+	int64_t first, end; /* elements that are VALUE */
+	float value;
 };
 
-/* COUNT elements of the weight NAME in logical row-major order.  Addressed by (SEED, NAME, element). */
-void nn_init_fill(const struct nn_init_type *init, const void *options, const struct nn_fans *fans, uint64_t seed,
-	const char *name, int64_t count, float *out);
+/* The weight NAME of SHAPE in logical row-major order.  Addressed by (SEED, NAME, element).  False: no memory. */
+bool nn_init_fill(const struct nn_init_type *init, const void *options, const struct nn_fans *fans, uint64_t seed,
+	const char *name, const td_shape *shape, float *out);
 
 /* ---- Layers ---------------------------------------------------------------------------------------------------- */
 

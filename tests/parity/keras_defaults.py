@@ -190,7 +190,7 @@ def compare_layer(driver, table, spec, make, shape, names, random):
 def layers(driver, build):
     types = {name: {o: d for o, d in options.items() if "x-defaults" in d} for name, options in schema(build, "layer").items()}
     columns = ["output", "gradients", "running mean", "single"]
-    silent = {"*.init": "what weights start from; test_init.c has it", "*.bias_init": "as init"}
+    silent = {"*.init": "what weights start from; test_init.c has it", "*.bias_init": "as init", "*.recurrent_init": "as init", "lstm.unit_forget_bias": "as init"}
     types = {name: options for name, options in types.items() if options}
     table = Table(f"Layers with \"defaults\": \"keras\", against Keras {keras.__version__} on TensorFlow {tf.__version__}", types, columns,
         {c: NARROW if c == "single" else WIDE for c in columns}, silent)

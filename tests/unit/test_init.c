@@ -29,19 +29,15 @@ static void initial_weights_depend_on_seed_and_name_alone(void **state)
 	bench_release(&b);
 }
 
-/* Mean, standard deviation and largest size of parameter P of LAYER. */
-static void measure(const char *layer, td_shape in, int p, double *mean, double *deviation, double *largest)
+/* Mean, standard deviation and largest size of parameter P of B. */
+static void measure_param(const struct bench *b, int p, double *mean, double *deviation, double *largest)
 {
+	int64_t n = td_shape_count(&b->model->params[p].shape);
 	double sum = 0, squares = 0;
-	struct bench b;
-	int64_t n;
 
-	bench_layers(&b, layer, in);
-	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
-	n = td_shape_count(&b.model->params[p].shape);
 	*largest = 0;
 	for (int64_t i = 0; i < n; i++) {
-		double v = (double)((float *)td_data(b.model->params[p].value))[i];
+		double v = (double)((float *)td_data(b->model->params[p].value))[i];
 
 		sum += v;
 		squares += v * v;
@@ -49,7 +45,122 @@ static void measure(const char *layer, td_shape in, int p, double *mean, double 
 	}
 	*mean = sum / (double)n;
 	*deviation = sqrt(squares / (double)n - *mean * *mean);
+}
+
+/* The same of LAYER with DEFAULTS. */
+static void measure_as(
+	const char *layer, td_shape in, const char *defaults, int p, double *mean, double *deviation, double *largest)
+{
+	struct bench b;
+
+	bench_layers_as(&b, layer, in, defaults);
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	measure_param(&b, p, mean, deviation, largest);
 	bench_release(&b);
+}
+
+static void measure(const char *layer, td_shape in, int p, double *mean, double *deviation, double *largest)
+{
+	measure_as(layer, in, "pytorch", p, mean, deviation, largest);
+}
+
+/* The rows or the columns of parameter P, whichever are fewer, have length GAIN and stand at right angles. */
+static void assert_orthogonal(const struct bench *b, int p, double gain)
+{
+	const float *w = td_data(b->model->params[p].value);
+	int64_t rows = b->model->params[p].shape.dim[0], columns = td_shape_count(&b->model->params[p].shape) / rows;
+	int64_t n = TD_MIN(rows, columns), m = TD_MAX(rows, columns), step = rows < columns ? columns : 1,
+		along = rows < columns ? 1 : columns;
+
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t j = 0; j <= i; j++) {
+			double dot = 0;
+
+			for (int64_t k = 0; k < m; k++)
+				dot += (double)w[i * step + k * along] * (double)w[j * step + k * along];
+			if (!(fabs(dot - (i == j ? gain * gain : 0)) < 1e-6 * gain * gain))
+				fail_msg("%s: the product of %d and %d is %g", b->model->params[p].name, (int)i, (int)j,
+					dot);
+		}
+}
+
+static void orthogonal_matrices_have_right_angles(void **state)
+{
+	static const struct {
+		const char *layer;
+		td_shape in;
+		double gain;
+	} layers[] = {
+		{ "{\"type\":\"linear\",\"out_features\":60,\"init\":\"orthogonal\"}", FLAT(4, 23), 1 },
+		{ "{\"type\":\"linear\",\"out_features\":7,\"init\":{\"type\":\"orthogonal\",\"gain\":3}}", FLAT(4, 40),
+			3 },
+		{ "{\"type\":\"conv2d\",\"out_channels\":5,\"kernel_size\":3,\"init\":\"orthogonal\"}",
+			IMAGE(2, 3, 8, 8), 1 },
+	};
+	double mean, deviation, largest;
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(layers); i++) {
+		struct bench b;
+
+		bench_layers(&b, layers[i].layer, layers[i].in);
+		assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+		assert_orthogonal(&b, 0, layers[i].gain);
+		/* As wide as a matrix of any other directions: no axis is preferred. */
+		measure_param(&b, 0, &mean, &deviation, &largest);
+		assert_true(fabs(mean) < 0.3 * deviation && largest < 5 * deviation);
+		bench_release(&b);
+	}
+}
+
+static void a_vector_that_is_orthogonal_has_length_one(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_layers(&b, "{\"type\":\"linear\",\"out_features\":9,\"bias_init\":\"orthogonal\"}", (td_shape)FLAT(4, 3));
+	assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+	assert_orthogonal(&b, 1, 1);
+	bench_release(&b);
+}
+
+/* Keras' glorot_uniform, orthogonal, zeros, and 1 for what an LSTM forgets. */
+static void recurrent_layers_start_as_kerass(void **state)
+{
+	static const struct {
+		const char *layer;
+		double largest; /* of the input's weights: sqrt(6 / (400 + gates 25)) */
+		bool forgets;
+	} layers[] = {
+		{ "{\"type\":\"rnn\",\"hidden_size\":25}", 0.118818, false },
+		{ "{\"type\":\"gru\",\"hidden_size\":25}", 0.112390, false },
+		{ "{\"type\":\"lstm\",\"hidden_size\":25}", 0.109545, true },
+	};
+	double mean, deviation, largest;
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(layers); i++) {
+		const float *bias[2];
+		struct bench b;
+
+		bench_layers_as(&b, layers[i].layer, (td_shape)SEQUENCE(2, 3, 400), "keras");
+		assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+		measure_param(&b, 0, &mean, &deviation, &largest);
+		assert_true(largest <= layers[i].largest && largest > 0.995 * layers[i].largest);
+		assert_orthogonal(&b, 1, 1);
+		for (int k = 0; k < 2; k++)
+			bias[k] = td_data(b.model->params[2 + k].value);
+		for (int64_t k = 0; k < b.model->params[2].shape.dim[0]; k++) {
+			assert_true(bias[0][k] == (layers[i].forgets && k >= 25 && k < 50 ? 1.0F : 0.0F));
+			assert_true(bias[1][k] == 0);
+		}
+		bench_release(&b);
+	}
+	measure_as("{\"type\":\"lstm\",\"hidden_size\":25,\"init\":\"ones\",\"recurrent_init\":\"zeros\"}",
+		(td_shape)SEQUENCE(2, 3, 4), "pytorch", 0, &mean, &deviation, &largest);
+	assert_true(mean == 1 && deviation == 0);
+	measure_as("\"prelu\"", (td_shape)FLAT(2, 3), "keras", 0, &mean, &deviation, &largest);
+	assert_true(largest == 0);
 }
 
 static void initialisers_have_the_spread_of_their_definitions(void **state)
@@ -116,6 +227,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(initial_weights_depend_on_seed_and_name_alone),
 		cmocka_unit_test(initialisers_have_the_spread_of_their_definitions),
+		cmocka_unit_test(orthogonal_matrices_have_right_angles),
+		cmocka_unit_test(a_vector_that_is_orthogonal_has_length_one),
+		cmocka_unit_test(recurrent_layers_start_as_kerass),
 		cmocka_unit_test(the_row_of_the_padding_token_is_zero),
 	};
 
