@@ -21,12 +21,11 @@ void td__binding_release(const td_plan *p, td_binding *b)
 	*b = (td_binding){ 0 };
 }
 
-/* Shapes of everything, from the feeds'. */
-static bool infer_all(const td_plan *p, td_ctx *c, td_layout *l)
+bool td__plan_shapes(const td_plan *p, td_ctx *c, td_shape *shapes, size_t *workspace)
 {
 	for (int i = 0; i < p->n_recorded; i++)
 		if (p->graph->values[i]->captured)
-			l->shapes[i] = p->graph->values[i]->captured->shape;
+			shapes[i] = p->graph->values[i]->captured->shape;
 	for (int k = 0; k < p->n_steps; k++) {
 		const td_step_plan *step = &p->steps[k];
 		const td_shape *in[TD_MOST_IN];
@@ -35,7 +34,7 @@ static bool infer_all(const td_plan *p, td_ctx *c, td_layout *l)
 		const char *layer = c->layer;
 
 		for (int i = 0; i < TD_MOST_IN; i++)
-			in[i] = step->in[i] >= 0 ? &l->shapes[step->in[i]] : NULL;
+			in[i] = step->in[i] >= 0 ? &shapes[step->in[i]] : NULL;
 		c->layer = step->node->layer;
 		step->node->op->infer(&q);
 		for (int i = 0; i < step->node->n_out && !c->err.status; i++) {
@@ -44,14 +43,23 @@ static bool infer_all(const td_plan *p, td_ctx *c, td_layout *l)
 				td_fail(c, TD_TOO_LARGE, "%s would make %s, which is larger than any memory",
 					step->node->op->name, td_shape_text(&out[i], text));
 			else if (step->out[i] >= 0)
-				l->shapes[step->out[i]] = out[i];
+				shapes[step->out[i]] = out[i];
 		}
 		c->layer = layer;
 		if (c->err.status)
 			return false;
-		l->workspace[k] = q.workspace;
+		if (workspace)
+			workspace[k] = q.workspace;
 	}
 	return true;
+}
+
+/* Value V as a kernel sees it: its bytes, if they lie in the arena. */
+static td_view view_of(const td_prepared *p, const td_layout *l, int v)
+{
+	if (v < 0)
+		return (td_view){ 0 };
+	return (td_view){ &l->shapes[v], l->offsets[v] >= 0 ? p->arena + l->offsets[v] : NULL };
 }
 
 /* Fill what does not change between runs: attributes, shapes, places in the arena. */
@@ -65,18 +73,10 @@ static void fill_calls(td_prepared *p, td_binding *b)
 
 		call->attrs = step->node->attrs;
 		call->workspace = l->workspace[k] ? p->arena + l->workspace_at[k] : NULL;
-		for (int i = 0; i < TD_MOST_IN; i++) {
-			int v = step->in[i];
-			call->in[i] = v < 0 ? (td_view){ 0 }
-					    : (td_view){ &l->shapes[v],
-						      l->offsets[v] >= 0 ? p->arena + l->offsets[v] : NULL };
-		}
-		for (int i = 0; i < TD_MOST_OUT; i++) {
-			int v = step->out[i];
-			call->out[i] = v < 0 ? (td_view){ 0 }
-					     : (td_view){ &l->shapes[v],
-						       l->offsets[v] >= 0 ? p->arena + l->offsets[v] : NULL };
-		}
+		for (int i = 0; i < TD_MOST_IN; i++)
+			call->in[i] = view_of(p, l, step->in[i]);
+		for (int i = 0; i < TD_MOST_OUT; i++)
+			call->out[i] = view_of(p, l, step->out[i]);
 	}
 }
 
@@ -97,7 +97,7 @@ static bool binding_init(td_prepared *p, td_ctx *c, td_binding *b, const td_shap
 		.base = MEM_NEW_N(int, n) };
 	for (int i = 0; i < p->n_inputs; i++)
 		l->shapes[p->inputs[i]] = feeds[i];
-	if (!infer_all(&p->plan, c, l))
+	if (!td__plan_shapes(&p->plan, c, l->shapes, l->workspace))
 		return false;
 	td__layout_places(&p->plan, l);
 	if (flags & TD_SESSION_PARANOID)

@@ -4,6 +4,7 @@
  * with control flow (ops/control.c) hold traces in their attributes and run them from their kernels, in a context of
  * the function's own. */
 #include "core/function.h"
+#include "core/session.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -384,31 +385,28 @@ td_function *td__function_gradient(td_ctx *c, td_function *f)
 	return f->gradient;
 }
 
+/* Where kernels run the traces of F. */
+static td_ctx *inner_of(td_function *f)
+{
+	if (!f->inner)
+		f->inner = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	return f->inner;
+}
+
 bool td__trace_shapes(td_ctx *c, const td_trace *t, const td_shape *in, td_shape *out)
 {
-	const td_graph *g = t->graph;
-	td_shape *shapes = MEM_NEW_N(td_shape, g->n_values + 1); /* by value id */
+	const td_function *f = t->function;
+	const td_plan *p = td__session_plan(t->session, inner_of(t->function));
+	td_shape *shapes = MEM_NEW_N(td_shape, p->n_values + 1); /* by value id */
+	bool ok;
 
-	for (int i = 0; i < g->n_values; i++)
-		if (g->values[i]->captured)
-			shapes[i] = g->values[i]->captured->shape;
-	for (int i = 0; i < t->function->n_in; i++)
+	for (int i = 0; i < f->n_in; i++)
 		shapes[t->placeholder[i]->id] = in[i];
-	for (int k = 0; k < g->n_nodes && !c->err.status; k++) {
-		const td_node *n = g->nodes[k];
-		const td_shape *from[TD_MOST_IN] = { 0 };
-		td_shape to[TD_MOST_OUT] = { 0 };
-
-		for (int i = 0; i < n->n_in; i++)
-			from[i] = n->in[i] ? &shapes[n->in[i]->id] : NULL;
-		n->op->infer(&(td_infer){ .ctx = c, .attrs = n->attrs, .in = from, .n_in = n->n_in, .out = to });
-		for (int i = 0; i < n->n_out; i++)
-			shapes[n->out[i]->id] = to[i];
-	}
-	for (int i = 0; i < t->function->n_out; i++)
-		out[i] = shapes[t->result[i]->id];
+	ok = td__plan_shapes(p, c, shapes, NULL);
+	for (int i = 0; i < f->n_out; i++)
+		out[i] = shapes[p->fetches[i]];
 	mem_free(shapes);
-	return !c->err.status;
+	return ok;
 }
 
 bool td__trace_run(const td_trace *t, const td_call *call, const td_view *in, const td_view *out)
@@ -416,13 +414,9 @@ bool td__trace_run(const td_trace *t, const td_call *call, const td_view *in, co
 	td_function *f = t->function;
 	td_feed feeds[TD_MOST_IN] = { 0 };
 	td_value *results[TD_MOST_OUT] = { 0 };
-	struct threads *own;
-	td_ctx *c;
+	td_ctx *c = inner_of(f);
+	struct threads *own = c->threads;
 
-	if (!f->inner)
-		f->inner = td_ctx_create(&(td_ctx_options){ .threads = 1 });
-	c = f->inner;
-	own = c->threads;
 	c->threads = call->threads;
 	td_step_begin(c);
 	for (int i = 0; i < f->n_in; i++) {

@@ -117,6 +117,25 @@ static td_prepared *prepared_for(td_session *s, td_ctx *c, td_request *r)
 	return *place;
 }
 
+static td_request fixed_request(const td_session *s)
+{
+	td_request r = { 0 };
+
+	TD_ASSERT(s->fixed);
+	for (int i = 0; i < s->request.n_fetches; i++)
+		ask_for_value(&r, s->graph->values[s->request.fetches[i]]);
+	return r;
+}
+
+const td_plan *td__session_plan(td_session *s, td_ctx *c)
+{
+	td_request r = fixed_request(s);
+	const td_prepared *p = prepared_for(s, c, &r);
+
+	td__request_release(&r);
+	return p ? &p->plan : NULL;
+}
+
 /* ---- Feeds ------------------------------------------------------------------------------------------------------- */
 
 static bool fits(const td_value *v, const td_shape *fed)
@@ -325,13 +344,12 @@ out:
 
 td_status td_session_run(td_session *s, td_ctx *c, const td_feed *feeds, int n_feeds, td_value **results)
 {
-	td_request r = { 0 };
+	td_request r;
 
 	if (c->err.status)
 		return c->err.status;
-	TD_ASSERT(!c->graph && s->fixed);
-	for (int i = 0; i < s->request.n_fetches; i++)
-		ask_for_value(&r, s->graph->values[s->request.fetches[i]]);
+	TD_ASSERT(!c->graph);
+	r = fixed_request(s);
 	return run(s, c, &r, feeds, n_feeds, results);
 }
 

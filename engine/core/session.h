@@ -42,6 +42,11 @@ typedef struct td_prepared {
 /* Take what REQUEST holds and make a plan for it; FLAGS: td_session_flags.  NULL: C has the error. */
 td_prepared *td__prepare(td_ctx *c, td_graph *g, td_request *request, bool effects, unsigned flags);
 void td__prepared_free(td_prepared *p);
+/* Shapes of what P makes, by value id, from its inputs', which stand there; and every step's scratch (NULL: not wanted).
+ * False: C has the error. */
+bool td__plan_shapes(const td_plan *p, td_ctx *c, td_shape *shapes, size_t *workspace);
+/* The plan of a session that was made for its fetches.  NULL: C has the error. */
+const td_plan *td__session_plan(td_session *s, td_ctx *c);
 /* The layout for FEEDS, the shapes of P's inputs in order; made where there is none.  NULL: C has the error. */
 td_binding *td__binding_for(td_prepared *p, td_ctx *c, const td_shape *feeds, unsigned flags, uint64_t run);
 void td__binding_release(const td_plan *p, td_binding *b);
