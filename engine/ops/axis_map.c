@@ -16,12 +16,6 @@ struct moves {
 	const void *fill;
 };
 
-/* Axis number I in memory order. */
-static int memory_axis(const td_shape *s, int i)
-{
-	return s->order == TD_CHANNELS_LAST && i ? (i == s->rank - 1 ? 1 : i + 1) : i;
-}
-
 static void moves_init(struct moves *v, const td_view *y, const td_view *x, const struct axis_maps *m)
 {
 	const td_shape *ys = y->shape, *xs = x->shape;
@@ -30,7 +24,7 @@ static void moves_init(struct moves *v, const td_view *y, const td_view *x, cons
 	TD_ASSERT(ys->order == xs->order && ys->rank == xs->rank);
 	*v = (struct moves){ .unit = 1, .n_rows = 1, .row = 1, .dtype = ys->dtype, .size = td_dtype_size(ys->dtype) };
 	for (int i = 0; i < ys->rank; i++) {
-		int axis = memory_axis(ys, i);
+		int axis = ops_memory_axis(ys, i);
 
 		v->y_dim[i] = ys->dim[axis];
 		x_dim[i] = xs->dim[axis];

@@ -3,19 +3,14 @@
 
 #include "td_ops.h"
 
-/* Whether X can be broadcast to Y, which has its type and at least as many axes. */
-static bool expands(td_infer *q, const char *op, const td_shape *x, const td_shape *y)
+static void need_fit(td_infer *q, const char *op, const td_shape *x, const td_shape *y)
 {
 	char tx[TD_SHAPE_TEXT], ty[TD_SHAPE_TEXT];
-	bool fits = x->rank <= y->rank;
 
-	for (int i = 1; i <= x->rank && fits; i++)
-		fits = x->dim[x->rank - i] == 1 || x->dim[x->rank - i] == y->dim[y->rank - i];
-	if (!fits)
+	if (!ops_fits(x, y))
 		td_fail(q->ctx, TD_SHAPE,
 			"%s: %s cannot be broadcast to %s; counted from the last axis, its sizes must be equal or 1",
 			op, td_shape_text(x, tx), td_shape_text(y, ty));
-	return fits;
 }
 
 static void expand_forward(const td_call *call)
@@ -65,7 +60,7 @@ static void expand_infer(td_infer *q)
 		}
 		y->dim[i] = x->dim[k];
 	}
-	expands(q, "expand", x, y);
+	need_fit(q, "expand", x, y);
 }
 
 static td_value *expand_apply_rows(td_ctx *c, td_value *const *in)
@@ -127,7 +122,7 @@ static void expand_like_infer(td_infer *q)
 {
 	q->out[0] = *q->in[1];
 	q->out[0].dtype = q->in[0]->dtype;
-	expands(q, "expand_like", q->in[0], &q->out[0]);
+	need_fit(q, "expand_like", q->in[0], &q->out[0]);
 }
 
 static td_value *expand_like_apply(td_ctx *c, td_value *const *in)

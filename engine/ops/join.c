@@ -11,7 +11,7 @@ static void blocks(const td_shape *x, int64_t axis, int64_t *n_blocks, int64_t *
 
 	*n_blocks = *unit = 1;
 	for (int i = 0; i < x->rank; i++) {
-		int at_axis = x->order == TD_CHANNELS_LAST && i ? (i == x->rank - 1 ? 1 : i + 1) : i;
+		int at_axis = ops_memory_axis(x, i);
 		if (at_axis == axis)
 			before = false;
 		else

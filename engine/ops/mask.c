@@ -15,11 +15,8 @@ static void masked_fill_infer(td_infer *q)
 {
 	const td_shape *x = q->in[0], *mask = q->in[1];
 	char tx[TD_SHAPE_TEXT], tm[TD_SHAPE_TEXT];
-	bool fits = mask->dtype == TD_BOOL && mask->rank <= x->rank;
 
-	for (int i = 1; i <= mask->rank && fits; i++)
-		fits = mask->dim[mask->rank - i] == 1 || mask->dim[mask->rank - i] == x->dim[x->rank - i];
-	if (!fits) {
+	if (mask->dtype != TD_BOOL || !ops_fits(mask, x)) {
 		td_fail(q->ctx, TD_SHAPE,
 			"masked_fill needs a mask of type bool that can be broadcast to %s, not %s; cast or reshape it",
 			td_shape_text(x, tx), td_shape_text(mask, tm));

@@ -36,6 +36,31 @@ bool ops_broadcast(td_infer *q, const td_shape *a, const td_shape *b, const char
 	return true;
 }
 
+bool ops_fits(const td_shape *x, const td_shape *y)
+{
+	bool fits = x->rank <= y->rank;
+
+	for (int i = 1; i <= x->rank && fits; i++)
+		fits = x->dim[x->rank - i] == 1 || x->dim[x->rank - i] == y->dim[y->rank - i];
+	return fits;
+}
+
+void ops_broadcast_strides(const td_shape *y, const td_shape *x, int64_t strides[TD_MAX_RANK])
+{
+	int64_t own[TD_MAX_RANK] = { 0 };
+
+	td_shape_strides(x, own);
+	for (int i = 0; i < y->rank; i++) {
+		int k = i - (y->rank - x->rank);
+		strides[i] = k < 0 || x->dim[k] == 1 ? 0 : own[k];
+	}
+}
+
+int ops_memory_axis(const td_shape *x, int i)
+{
+	return x->order == TD_CHANNELS_LAST && i ? (i == x->rank - 1 ? 1 : i + 1) : i;
+}
+
 void ops_infer_same(td_infer *q)
 {
 	q->out[0] = *q->in[0];
@@ -115,24 +140,11 @@ struct rows {
 	int64_t n_rows, row, per_slice; /* rows of ROW elements; per slice: rows, or elements of the one row */
 };
 
-/* Strides of X seen as an array of Y's shape: 0 along broadcast axes. */
-static void broadcast_strides(const td_shape *y, const td_shape *x, int64_t strides[TD_MAX_RANK])
-{
-	int64_t own[TD_MAX_RANK] = { 0 };
-
-	td_shape_strides(x, own);
-	for (int i = 0; i < y->rank; i++) {
-		int k = i - (y->rank - x->rank);
-		strides[i] = k < 0 || x->dim[k] == 1 ? 0 : own[k];
-	}
-}
-
 /* Axes in Y's memory order, neighbours joined where all three arrays allow it. */
 static void join_axes(struct rows *r, const td_shape *y, const int64_t strides[3][TD_MAX_RANK])
 {
 	for (int i = 0; i < y->rank; i++) {
-		int axis = y->order == TD_CHANNELS_LAST && i ? (i == y->rank - 1 ? 1 : i + 1) : i;
-		int last = r->rank - 1;
+		int axis = ops_memory_axis(y, i), last = r->rank - 1;
 		bool joins = r->rank > 0;
 
 		if (y->dim[axis] == 1)
@@ -203,9 +215,9 @@ void ops_rows(
 {
 	int64_t sa[TD_MAX_RANK], sb[TD_MAX_RANK] = { 0 };
 
-	broadcast_strides(y->shape, a->shape, sa);
+	ops_broadcast_strides(y->shape, a->shape, sa);
 	if (b)
-		broadcast_strides(y->shape, b->shape, sb);
+		ops_broadcast_strides(y->shape, b->shape, sb);
 	ops_rows_strided(call, fn, y, a->data, sa, b ? b->data : NULL, sb, size);
 }
 
@@ -262,7 +274,7 @@ static void batch_strides(const td_shape *y, const td_shape *x, int64_t each, in
 {
 	int64_t own[TD_MAX_RANK];
 
-	broadcast_strides(y, x, own);
+	ops_broadcast_strides(y, x, own);
 	for (int i = 0; i < y->rank; i++)
 		strides[i] = own[i] * each;
 }

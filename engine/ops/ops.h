@@ -15,6 +15,12 @@
 
 /* Y's shape by NumPy's broadcasting of A and B; the order is that of the first input with as many axes as Y. */
 bool ops_broadcast(td_infer *q, const td_shape *a, const td_shape *b, const char *op, td_shape *y);
+/* Whether X can be broadcast to Y, which has at least as many axes: from the last on its sizes are equal or 1. */
+bool ops_fits(const td_shape *x, const td_shape *y);
+/* Strides of X, which fits Y, by Y's axes: 0 where it is repeated. */
+void ops_broadcast_strides(const td_shape *y, const td_shape *x, int64_t strides[TD_MAX_RANK]);
+/* Which axis of X is number I in memory order, the slowest first. */
+int ops_memory_axis(const td_shape *x, int i);
 /* Output 0 is like input 0. */
 void ops_infer_same(td_infer *q);
 /* Call FN on rows that cover Y; A and B (NULL: none) are broadcast to it.  SIZE: bytes of an element of y, a and b. */

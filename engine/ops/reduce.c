@@ -245,35 +245,20 @@ td_value *reduction_spread(td_ctx *c, td_value *dy, td_value *x, const reduce_at
 
 /* ---- sum_like: y in the shape of x, summed over what broadcasting had repeated; only x's shape is read ----------- */
 
-/* Strides into X per axis of G, 0 where G was repeated. */
-static void like_strides(const td_shape *g, const td_shape *x, int64_t *strides)
-{
-	int64_t own[TD_MAX_RANK] = { 0 };
-
-	td_shape_strides(x, own);
-	for (int i = 0; i < g->rank; i++) {
-		int k = i - (g->rank - x->rank);
-		strides[i] = k < 0 || x->dim[k] == 1 ? 0 : own[k];
-	}
-}
-
 static void sum_like_infer(td_infer *q)
 {
 	const td_shape *g = q->in[0], *x = q->in[1];
 	int64_t strides[TD_MAX_RANK] = { 0 };
 	struct reduction r;
-	bool fits = g->rank >= x->rank && g->dtype == x->dtype && td__is_float(g->dtype);
 
-	for (int i = 0; i < x->rank && fits; i++)
-		fits = x->dim[i] == 1 || x->dim[i] == g->dim[i + g->rank - x->rank];
-	if (!fits) {
+	if (g->dtype != x->dtype || !td__is_float(g->dtype) || !ops_fits(x, g)) {
 		char tg[TD_SHAPE_TEXT], tx[TD_SHAPE_TEXT];
 		td_fail(q->ctx, TD_SHAPE, "sum_like: %s was not broadcast from %s", td_shape_text(g, tg),
 			td_shape_text(x, tx));
 		return;
 	}
 	q->out[0] = *x;
-	like_strides(g, x, strides);
+	ops_broadcast_strides(g, x, strides);
 	reduction_init(&r, g, strides, td_shape_count(x));
 	if (!td_shape_same(g, x))
 		q->workspace = reduction_workspace(&r);
@@ -292,7 +277,7 @@ static void sum_like_forward(const td_call *call)
 				(size_t[]){ size, size, size });
 		return;
 	}
-	like_strides(g, x, strides);
+	ops_broadcast_strides(g, x, strides);
 	reduction_init(&r, g, strides, td_shape_count(x));
 	reduction_run(call, &r, REDUCE_SUM, call->in[0].data, NULL, call->workspace);
 	TD_PICK(x->dtype, k_store)(call->out[0].data, call->workspace, r.n_out, 1);

@@ -20,7 +20,7 @@ void reduction_init(struct reduction *r, const td_shape *x, const int64_t *out_s
 	*r = (struct reduction){ .count = td_shape_count(x), .n_out = n_out, .dtype = x->dtype };
 	td_shape_strides(x, strides);
 	for (int i = 0; i < x->rank; i++) {
-		int axis = x->order == TD_CHANNELS_LAST && i ? (i == x->rank - 1 ? 1 : i + 1) : i, last = r->rank - 1;
+		int axis = ops_memory_axis(x, i), last = r->rank - 1;
 
 		if (x->dim[axis] == 1)
 			continue;
