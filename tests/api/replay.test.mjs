@@ -4,17 +4,8 @@ import { readFileSync, readdirSync, existsSync, rmSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { blobJob, npy, uploadBlobs } from "./blobs.mjs";
-import { Tandem, endless, patience, problem, sleep, start, thorough } from "./harness.mjs";
-
-const OVER = ["succeeded", "failed", "cancelled"];
-
-async function settled(tandem, id, step, states = OVER, ms = 60_000 * patience) {
-	for (const end = Date.now() + ms; Date.now() < end; await sleep(30)) {
-		const r = await tandem.get(`/jobs/${id}/replays/${step}`);
-		if (r.status === 200 && states.includes(r.json.state)) return r.json;
-	}
-	throw new Error(`the replay of step ${step} is ${(await tandem.get(`/jobs/${id}/replays/${step}`)).text.slice(0, 500)}\n${tandem.errors.slice(-2000)}`);
-}
+import { Tandem, endless, problem, sleep, start, thorough } from "./harness.mjs";
+import { settled } from "./replays.mjs";
 
 async function ask(tandem, id, body, status = 201) {
 	const r = await tandem.post(`/jobs/${id}/replay`, body);

@@ -1,12 +1,24 @@
 // A replay needs what the job had: its data, the weights that it began with, the checkpoint that it was forked from.
 import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { blobJob, uploadBlobs } from "./blobs.mjs";
-import { Tandem, patience, sleep } from "./harness.mjs";
+import { Tandem, build, problem } from "./harness.mjs";
+import { settled } from "./replays.mjs";
 
 describe("a replay of a job whose inputs may have changed", () => {
 	const tandem = new Tandem();
+	const at = (name) => path.join(tandem.folder, name);
+	// The worker, behind two switches: replayers wait while there is a file "hold", and OpenBLAS counts as for the CPU that "cpu" names.
+	const program = `#!/bin/sh
+while [ -e ${at("hold")} ] && [ "$1" = replayer ]; do sleep 0.02; done
+if [ -e ${at("cpu")} ]; then export OPENBLAS_CORETYPE=$(cat ${at("cpu")}); fi
+exec ${path.join(build, "tandem-worker")} "$@"
+`;
 	before(async () => {
+		writeFileSync(at("worker"), program, { mode: 0o755 });
+		tandem.options.flags = { "worker-path": at("worker") };
 		await tandem.up();
 		await uploadBlobs(tandem);
 	});
@@ -15,11 +27,7 @@ describe("a replay of a job whose inputs may have changed", () => {
 	async function replayed(id, step) {
 		const asked = await tandem.post(`/jobs/${id}/replay`, { step });
 		assert.ok([200, 201].includes(asked.status), asked.text);
-		for (const end = Date.now() + 60_000 * patience; Date.now() < end; await sleep(30)) {
-			const r = await tandem.json(`/jobs/${id}/replays/${step}`);
-			if (["succeeded", "failed"].includes(r.state)) return r;
-		}
-		throw new Error(`step ${step} of ${id} is not replayed`);
+		return settled(tandem, id, step);
 	}
 	async function same(id, step) {
 		const r = await replayed(id, step);
@@ -92,6 +100,32 @@ describe("a replay of a job whose inputs may have changed", () => {
 		assert.match(other.detail, /data set "blobs" has other contents than when the job trained/);
 		await replace(600);
 		await same(done.id, 5);
+	});
+
+	test("is refused when the data set is gone, also when that happens while it waits", async () => {
+		const { id } = await tandem.finish(blobJob());
+		writeFileSync(at("hold"), "");
+		assert.equal((await tandem.post(`/jobs/${id}/replay`, { step: 5 })).status, 201);
+		assert.equal((await tandem.request("DELETE", "/datasets/blobs")).status, 204);
+		assert.match(problem(assert, await tandem.post(`/jobs/${id}/replay`, { step: 6 }), 409).detail, /needs the data set "blobs", which is not here now/);
+		assert.equal((await tandem.get(`/jobs/${id}/replays/6`)).status, 404);
+		assert.equal((await tandem.json(`/jobs/${id}/replays/5`)).state, "queued");
+		rmSync(at("hold"));
+		const waited = await settled(tandem, id, 5);
+		assert.deepEqual([waited.state, waited.detail, waited.verdict], ["failed", 'the data set "blobs" is not here any more', null]);
+		await uploadBlobs(tandem);
+		await same(id, 5);
+	});
+
+	test("is marked as not exact where the numerics are not those of the job", async () => {
+		const { id, engine } = await tandem.finish(blobJob());
+		assert.equal((await same(id, 5)).verdict.exact, true);
+		writeFileSync(at("cpu"), /haswell/i.test(engine.fingerprint) ? "Sandybridge" : "Haswell");
+		const { state, detail, verdict } = await replayed(id, 6);
+		rmSync(at("cpu"));
+		assert.deepEqual([state, verdict?.exact, verdict?.fingerprint.recorded], ["succeeded", false, engine.fingerprint], detail);
+		assert.notEqual(verdict.fingerprint.here, engine.fingerprint);
+		assert.deepEqual(verdict.differences.filter((d) => d.between[0] === "eager"), [], "the two modes agree on any machine");
 	});
 
 	test("says of every op in which phase it ran, averages of the weights included", async () => {
