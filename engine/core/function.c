@@ -167,15 +167,17 @@ static void drop_trace(td_function *f, int i)
 
 /* ---- Signatures -------------------------------------------------------------------------------------------------- */
 
-/* Whether T was traced for inputs like IN; if not, WHY receives the first difference. */
+/* Whether T serves for the signature WANT; if not, WHY receives the first difference.  Sizes do not matter to a pinned
+ * trace: the shape rule of the op that runs it finds them. */
 static bool fits(
 	const td_function *f, const td_trace *t, const td_trace *want, uint32_t random_base, char *why, size_t room)
 {
 	char is[TD_SHAPE_TEXT], was[TD_SHAPE_TEXT];
+	bool any_size = want->pinned || (f->flags & TD_ANY_SIZE);
 
 	for (int i = 0; i < f->n_in; i++) {
 		const td_shape *a = &t->in[i], *b = &want->in[i];
-		bool same = f->flags & TD_ANY_SIZE ? a->dtype == b->dtype && a->rank == b->rank : td_shape_same(a, b);
+		bool same = any_size ? a->dtype == b->dtype && a->rank == b->rank : td_shape_same(a, b);
 
 		if (!same)
 			return snprintf(why, room, "input %d is %s, it was traced for %s", i, td_shape_text(b, is),
@@ -217,12 +219,15 @@ static td_trace *find_trace(td_function *f, const td_trace *want, uint32_t rando
 	return NULL;
 }
 
-static int count_loose(const td_function *f, int *oldest)
+#define PINNED_MOST 32 /* types, ranks and orders for which one function is a branch or a loop */
+
+/* How many traces are pinned, or are not, and the one of them that was not used for longest. */
+static int count_traces(const td_function *f, bool pinned, int *oldest)
 {
 	int n = 0;
 
 	for (int i = 0; i < f->n_traces; i++) {
-		if (f->traces[i]->pinned)
+		if (f->traces[i]->pinned != pinned)
 			continue;
 		if (!n++ || f->traces[i]->used < f->traces[*oldest]->used)
 			*oldest = i;
@@ -230,15 +235,28 @@ static int count_loose(const td_function *f, int *oldest)
 	return n;
 }
 
+/* One more trace is to come: there is a place for it.  False: the sticky error. */
+static bool make_room(td_ctx *c, td_function *f, bool pinned)
+{
+	int oldest = 0, n = count_traces(f, pinned, &oldest);
+
+	if (pinned && n >= PINNED_MOST)
+		return td_fail(c, TD_TOO_LARGE,
+			       "the function %s has %d kinds of inputs, the most for a branch or a loop", f->name, n),
+		       false;
+	if (!pinned && n >= TD_TRACES_MOST)
+		drop_trace(f, oldest);
+	return true;
+}
+
 /* Find or make the trace for WANT.  NULL: the sticky error. */
 static td_trace *trace_for(td_ctx *c, td_function *f, const td_trace *want)
 {
 	td_trace *t = find_trace(f, want, c->n_random);
-	int oldest = 0;
 
 	if (!t) {
-		if (!want->pinned && count_loose(f, &oldest) >= TD_TRACES_MOST)
-			drop_trace(f, oldest);
+		if (!make_room(c, f, want->pinned))
+			return NULL;
 		t = add_trace(f);
 		*t = *want;
 		if (!write_trace(c, f, t)) {
@@ -330,14 +348,11 @@ static bool pure(td_ctx *c, const td_function *f, const td_trace *t)
 td_trace *td__function_pin(td_ctx *c, td_function *f, const td_shape *in)
 {
 	td_trace want = { .pinned = true };
-	unsigned flags = f->flags;
 	td_trace *t;
 
 	for (int i = 0; i < f->n_in; i++)
 		want.in[i] = in[i];
-	f->flags |= TD_ANY_SIZE; /* an op's shape rule finds the sizes */
 	t = trace_for(c, f, &want);
-	f->flags = flags;
 	return t && pure(c, f, t) ? t : NULL;
 }
 

@@ -372,6 +372,31 @@ static void what_cannot_stand_in_a_branch_is_named(void **state)
 	}
 }
 
+static void a_branch_has_a_bounded_number_of_traces(void **state)
+{
+	td_ctx *c = context();
+	td_value *yes = integer(c, 1), *y;
+	td_function *f = td_function_create("square", square, NULL, 2, 1, 0);
+	int n = 0;
+
+	(void)state;
+	for (; n < 49 && !td_error(c)->status; n++) {
+		td_shape a = { .dtype = TD_F32, .rank = n / 7 }, b = { .dtype = TD_F64, .rank = n % 7 };
+		td_value *in[] = { td_tensor(c, &a, NULL), td_tensor(c, &b, NULL) };
+
+		for (int again = 0; again < 2; again++) /* the second finds what the first made */
+			td_cond(c, yes, f, f, in, 2, &y);
+		td_unref(in[0]);
+		td_unref(in[1]);
+	}
+	assert_int_equal(td_function_counts(f).traces, 32);
+	assert_int_equal(td_error(c)->status, TD_TOO_LARGE);
+	assert_non_null(strstr(td_error(c)->text, "the function square has 32 kinds of inputs"));
+	td_function_free(f);
+	td_unref(yes);
+	td_ctx_free(c);
+}
+
 /* ---- while ------------------------------------------------------------------------------------------------------- */
 
 static void not_zero(td_ctx *c, void *arg, td_value *const *in, td_value **out)
@@ -447,6 +472,7 @@ int main(void)
 		cmocka_unit_test(a_body_that_leaves_a_result_out_is_named),
 		cmocka_unit_test(a_branch_runs_one_side_and_is_differentiated_twice),
 		cmocka_unit_test(what_cannot_stand_in_a_branch_is_named),
+		cmocka_unit_test(a_branch_has_a_bounded_number_of_traces),
 		cmocka_unit_test(a_loop_computes_a_root_and_its_derivative),
 	};
 
