@@ -9,12 +9,10 @@
 
 static const td_shape nothing = { .dtype = TD_U8, .rank = 1 }; /* of results that there are not */
 
-static bool same_results(
-	td_infer *q, const char *op, const td_function *f, const td_shape *is, const td_shape *should, int n)
+static bool same_results(td_infer *q, const char *op, const td_shape *is, const td_shape *should, int n)
 {
 	char got[TD_SHAPE_TEXT], want[TD_SHAPE_TEXT];
 
-	(void)f;
 	for (int i = 0; i < n; i++)
 		if (!td_shape_same(&is[i], &should[i]))
 			return td_fail(q->ctx, TD_SHAPE,
@@ -24,7 +22,7 @@ static bool same_results(
 	return true;
 }
 
-/* Elements of a scalar that decides: whatever is not 0 is true. */
+/* What a scalar decides: whatever is not 0 is true. */
 static bool decides(const td_view *v)
 {
 	static const char zeros[8];
@@ -36,7 +34,7 @@ static bool need_predicate(td_infer *q, const char *op, const td_shape *s)
 {
 	char text[TD_SHAPE_TEXT];
 
-	if (td_shape_count(s) == 1 && !(s->dtype == TD_F32 || s->dtype == TD_F64))
+	if (td_shape_count(s) == 1 && !td__is_float(s->dtype))
 		return true;
 	td_fail(q->ctx, TD_SHAPE, "%s is decided by one element of bool or an integer type, not by %s", op,
 		td_shape_text(s, text));
@@ -63,7 +61,7 @@ static void cond_infer(td_infer *q)
 		in[i] = *q->in[i + 1];
 	if (!td__trace_shapes(q->ctx, a->trace[0], in, q->out) || !td__trace_shapes(q->ctx, a->trace[1], in, other))
 		return;
-	same_results(q, "cond", a->function[0], other, q->out, a->n_out);
+	same_results(q, "cond", other, q->out, a->n_out);
 	for (int i = a->n_out; i < TD_MOST_OUT; i++)
 		q->out[i] = nothing;
 }
@@ -93,7 +91,7 @@ static void cond_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 		cond_apply(c, n->in[0], then, otherwise, in, a->n_in + a->n_out, &dx[1]);
 }
 
-/* Of a sample: z = x > 0 anywhere?  Its predicate is an input. */
+/* Of a sample: two branches of two inputs; the third decides. */
 static void product_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
 {
 	(void)arg;
@@ -209,8 +207,7 @@ static void while_infer(td_infer *q)
 	for (int i = 0; i < a->n_vars + a->n_constants; i++)
 		in[i] = *q->in[i];
 	if (!td__trace_shapes(q->ctx, a->test_trace, in, decision) || !need_predicate(q, "while", &decision[0]) ||
-		!td__trace_shapes(q->ctx, a->body_trace, in, after) ||
-		!same_results(q, "while", a->body, after, in, a->n_vars))
+		!td__trace_shapes(q->ctx, a->body_trace, in, after) || !same_results(q, "while", after, in, a->n_vars))
 		return;
 	for (int i = 0; i < LOOP_VARS; i++)
 		q->out[i] = i < a->n_vars ? in[i] : nothing;
@@ -286,10 +283,12 @@ static void add_to(const td_view *sum, const void *x)
 {
 	int64_t n = td_shape_count(sum->shape);
 
-	for (int64_t i = 0; i < n && sum->shape->dtype == TD_F32; i++)
-		((float *)sum->data)[i] += ((const float *)x)[i];
-	for (int64_t i = 0; i < n && sum->shape->dtype == TD_F64; i++)
-		((double *)sum->data)[i] += ((const double *)x)[i];
+	if (sum->shape->dtype == TD_F32)
+		for (int64_t i = 0; i < n; i++)
+			((float *)sum->data)[i] += ((const float *)x)[i];
+	if (sum->shape->dtype == TD_F64)
+		for (int64_t i = 0; i < n; i++)
+			((double *)sum->data)[i] += ((const double *)x)[i];
 }
 
 static void while_dx_forward(const td_call *call)
