@@ -3,69 +3,6 @@
 
 #include "td_ops.h"
 
-/* ---- Shared by the family ---------------------------------------------------------------------------------------- */
-
-static void infer(td_infer *q)
-{
-	struct reduction r;
-
-	reduction_shape(q->attrs, q->in[0], &q->out[0]);
-	reduction_over(&r, q->attrs, q->in[0]);
-	q->workspace = reduction_workspace(&r);
-}
-
-static void forward(const td_call *call, enum reduction_kind kind)
-{
-	td_dtype d = call->out[0].shape->dtype;
-	struct reduction r;
-
-	reduction_over(&r, call->attrs, call->in[0].shape);
-	reduction_run(call, &r, kind, call->in[0].data, NULL, call->workspace);
-	k_convert((int)d, td__is_float(d) ? TD_F64 : TD_I64, call->out[0].data, call->workspace, r.n_out, 1);
-}
-
-/* Three sets of axes for images; then a plain row of each other type, a scalar, and where it can be, nothing. */
-static bool sample(int i, td_sample *s, bool empty)
-{
-	static const td_dtype others[] = { TD_I32, TD_I64, TD_U8, TD_BOOL };
-
-	if (i < 12)
-		return reduction_sample(i % 4, s);
-	if (i < 16) {
-		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 12], 5, 6);
-		s->in[0].classes = i == 15 ? 2 : 7;
-		s->in[0].batched = true;
-	} else if (i == 16) {
-		ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL);
-	} else if (i == 17) {
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 0);
-	}
-	return i < (empty ? 18 : 17);
-}
-
-#define REDUCTION(name, kind, empty)                                                                                   \
-	static void name##_forward(const td_call *call)                                                                \
-	{                                                                                                              \
-		forward(call, kind);                                                                                   \
-	}                                                                                                              \
-	static td_value *name##_apply_all(td_ctx *c, td_value *const *in)                                              \
-	{                                                                                                              \
-		return td_##name(c, in[0], TD_ALL_AXES, false);                                                        \
-	}                                                                                                              \
-	static td_value *name##_apply_first(td_ctx *c, td_value *const *in)                                            \
-	{                                                                                                              \
-		return td_##name(c, in[0], 1, false);                                                                  \
-	}                                                                                                              \
-	static td_value *name##_apply_rest(td_ctx *c, td_value *const *in)                                             \
-	{                                                                                                              \
-		return td_##name(c, in[0], 2 | 8, true);                                                               \
-	}                                                                                                              \
-	static bool name##_sample(int i, td_sample *s)                                                                 \
-	{                                                                                                              \
-		s->apply = i % 3 == 0 ? name##_apply_all : i % 3 == 1 ? name##_apply_first : name##_apply_rest;        \
-		return sample(i, s, empty);                                                                            \
-	}
-
 /* ---- max, min: the largest (smallest) along the axes; NaN wins; equal ones share the gradient (torch.amax, amin) --
  */
 
@@ -73,7 +10,7 @@ static void extreme_infer(td_infer *q)
 {
 	char text[TD_SHAPE_TEXT];
 
-	infer(q);
+	reduction_infer(q, q->attrs);
 	if (!td_shape_count(q->in[0]) && td_shape_count(&q->out[0]))
 		td_fail(q->ctx, TD_SHAPE,
 			"max and min: of no elements none is the largest or the smallest, and %s has none where it is "
@@ -116,13 +53,6 @@ TD_API td_value *td_min(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 
 /* ---- prod: the product; of integers and bools in int64 ----------------------------------------------------------- */
 
-static void prod_infer(td_infer *q)
-{
-	infer(q);
-	if (!td__is_float(q->in[0]->dtype))
-		q->out[0].dtype = TD_I64;
-}
-
 /* dx[i] = dy times the product of the others.  Without zeros that is y / x[i].  Beside one zero it is 0, and at the
  * zero the product of the others; beside two it is 0 everywhere.  So: the product of all but the zeros, divided by x
  * with ones for zeros, wherever x holds all the zeros that there are. */
@@ -139,8 +69,8 @@ static void prod_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 }
 
 REDUCTION(prod, REDUCE_PROD, true)
-TD_OP(prod, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = prod_infer,
-	.forward = { prod_forward }, .backward = prod_backward, .sample = prod_sample)
+TD_OP(prod, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields,
+	.infer = reduction_infer_int64, .forward = { prod_forward }, .backward = prod_backward, .sample = prod_sample)
 
 /* Second derivatives are those of a product without zeros. */
 TD_API td_value *td_prod(td_ctx *c, td_value *x, uint32_t axes, bool keep)
@@ -154,7 +84,7 @@ TD_API td_value *td_prod(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 
 static void truth_infer(td_infer *q)
 {
-	infer(q);
+	reduction_infer(q, q->attrs);
 	q->out[0].dtype = TD_BOOL;
 }
 

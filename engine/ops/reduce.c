@@ -5,73 +5,14 @@
 
 /* ---- sum: y = the sum of x over the axes whose bits are set; of integers and bools in int64 ---------------------- */
 
-static void sum_infer(td_infer *q)
-{
-	struct reduction r;
-
-	reduction_shape(q->attrs, q->in[0], &q->out[0]);
-	if (!td__is_float(q->in[0]->dtype))
-		q->out[0].dtype = TD_I64;
-	reduction_over(&r, q->attrs, q->in[0]);
-	q->workspace = reduction_workspace(&r);
-}
-
-static void sum_forward(const td_call *call)
-{
-	td_dtype d = call->out[0].shape->dtype;
-	struct reduction r;
-
-	reduction_over(&r, call->attrs, call->in[0].shape);
-	reduction_run(call, &r, REDUCE_SUM, call->in[0].data, NULL, call->workspace);
-	if (d == TD_I64)
-		memcpy(call->out[0].data, call->workspace, (size_t)r.n_out * sizeof(int64_t));
-	else
-		TD_PICK(d, k_store)(call->out[0].data, call->workspace, r.n_out, 1);
-}
-
 static void sum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	dx[0] = reduction_spread(c, dy[0], n->in[0], n->attrs, false, 0);
+	dx[0] = reduction_beside(c, dy[0], n->in[0], n->attrs);
 }
 
-static td_value *sum_apply_all(td_ctx *c, td_value *const *in)
-{
-	return td_sum(c, in[0], TD_ALL_AXES, false);
-}
-static td_value *sum_apply_first(td_ctx *c, td_value *const *in)
-{
-	return td_sum(c, in[0], 1, false);
-}
-static td_value *sum_apply_rest(td_ctx *c, td_value *const *in)
-{
-	return td_sum(c, in[0], 2 | 8, true);
-}
-
-/* Images, integers, a scalar, nothing. */
-static bool sum_sample(int i, td_sample *s)
-{
-	static const td_dtype others[] = { TD_I32, TD_I64, TD_U8, TD_BOOL };
-
-	s->apply = i / 4 == 0 ? sum_apply_all : i / 4 == 1 ? sum_apply_first : sum_apply_rest;
-	if (i < 12)
-		return reduction_sample(i % 4, s);
-	if (i < 16) {
-		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 12], 5, 6);
-		s->in[0].classes = i == 15 ? 2 : 7;
-		s->in[0].batched = true;
-		s->apply = sum_apply_first;
-	} else if (i == 16) {
-		ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL);
-		s->apply = sum_apply_all;
-	} else if (i == 17) {
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 0, 3);
-		s->apply = sum_apply_first;
-	}
-	return i < 18;
-}
-
-TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = sum_infer,
-	.forward = { sum_forward }, .backward = sum_backward, .sample = sum_sample)
+REDUCTION(sum, REDUCE_SUM, true)
+TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields,
+	.infer = reduction_infer_int64, .forward = { sum_forward }, .backward = sum_backward, .sample = sum_sample)
 
 TD_API td_value *td_sum(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 {
@@ -82,21 +23,9 @@ TD_API td_value *td_sum(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 
 /* ---- mean: y = the sum, divided by how many were added less the correction --------------------------------------- */
 
-typedef struct mean_attrs {
-	reduce_attrs of;
-	double correction;
-} mean_attrs;
-
-static const td_field mean_fields[] = { TD_FIELD(mean_attrs, of.axes), TD_FIELD(mean_attrs, of.keep),
-	TD_FIELD(mean_attrs, correction), { 0 } };
-
 static void mean_infer(td_infer *q)
 {
-	td_infer of = *q;
-
-	of.attrs = &((const mean_attrs *)q->attrs)->of;
-	reduction_infer(&of, "mean");
-	q->workspace = of.workspace;
+	reduction_infer_float(q, &((const mean_attrs *)q->attrs)->of, "mean");
 }
 
 static void mean_forward(const td_call *call)
@@ -138,12 +67,7 @@ static td_value *mean(td_ctx *c, td_value *x, uint32_t axes, bool keep, double c
 {
 	mean_attrs a;
 
-	if (!x)
-		return NULL;
-	memset(&a, 0, sizeof a);
-	reduction_attrs(&a.of, x, axes, keep);
-	a.correction = correction;
-	return TD_APPLY(c, mean, &a, x);
+	return x ? TD_APPLY(c, mean, reduction_mean_attrs(&a, x, axes, keep, correction), x) : NULL;
 }
 
 TD_API td_value *td_mean(td_ctx *c, td_value *x, uint32_t axes, bool keep)
@@ -181,7 +105,7 @@ static void spread_forward(const td_call *call)
 {
 	const spread_attrs *a = call->attrs;
 	const td_shape *x = call->out[0].shape;
-	int64_t strides[TD_MAX_RANK] = { 0 }, n = 1;
+	int64_t strides[TD_MAX_RANK] = { 0 };
 	size_t size = td_dtype_size(x->dtype);
 	struct reduction r;
 
@@ -190,10 +114,7 @@ static void spread_forward(const td_call *call)
 	reduction_over(&r, &a->of, x);
 	TD_PICK(x->dtype, k_scale)
 	(call->workspace, call->in[0].data, r.n_out, a->mean ? 1 / reduction_each(&r, a->correction) : 1);
-	for (int i = x->rank - 1; i >= 0; i--) {
-		strides[i] = a->of.axes >> i & 1 ? 0 : n;
-		n *= a->of.axes >> i & 1 ? 1 : x->dim[i];
-	}
+	reduction_strides(&a->of, x, strides);
 	ops_rows_strided(call, ops_copy_row(size), &call->out[0], call->workspace, strides, NULL, NULL,
 		(size_t[]){ size, size, size });
 }
@@ -319,44 +240,20 @@ TD_API td_value *td_sum_like(td_ctx *c, td_value *g, td_value *x)
 
 /* ---- sum_squares: y = sum of x^2, a scalar ----------------------------------------------------------------------- */
 
-#define SQUARES_MOST 16    /* slices */
-#define SQUARES_WORK 32768 /* elements worth one */
-
-static int squares_slices(const td_shape *x)
-{
-	return (int)TD_MIN(td_shape_count(x) / SQUARES_WORK + 1, SQUARES_MOST);
-}
+static const reduce_attrs all_axes = { ~0u, false };
 
 static void sum_squares_infer(td_infer *q)
 {
-	if (!ops_need_float(q, "sum_squares"))
-		return;
-	q->out[0] = (td_shape){ .dtype = q->in[0]->dtype };
-	q->workspace = sizeof(double) * (size_t)squares_slices(q->in[0]);
-}
-
-static void squares_slice(void *arg, int slice)
-{
-	const td_call *call = arg;
-	const td_shape *x = call->in[0].shape;
-	int64_t n = td_shape_count(x), per = (n + squares_slices(x) - 1) / squares_slices(x), from = slice * per;
-	double *acc = (double *)call->workspace + slice;
-
-	*acc = 0;
-	if (from < n)
-		TD_PICK(x->dtype, k_reduce_squares)
-	(acc, NULL, at_const(call->in[0].data, from, td_dtype_size(x->dtype)), TD_MIN(per, n - from), 1, 0);
+	reduction_infer_float(q, &all_axes, "sum_squares");
 }
 
 static void sum_squares_forward(const td_call *call)
 {
-	int n = squares_slices(call->in[0].shape);
-	double *acc = call->workspace;
+	struct reduction r;
 
-	threads_run(call->threads, n, squares_slice, (void *)(uintptr_t)call);
-	for (int s = 1; s < n; s++)
-		acc[0] += acc[s];
-	TD_PICK(call->out[0].shape->dtype, k_store)(call->out[0].data, acc, 1, 1);
+	reduction_over(&r, &all_axes, call->in[0].shape);
+	reduction_run(call, &r, REDUCE_SQUARES, call->in[0].data, NULL, call->workspace);
+	TD_PICK(r.dtype, k_store)(call->out[0].data, call->workspace, r.n_out, 1);
 }
 
 static void sum_squares_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)

@@ -9,6 +9,8 @@
 
 _Static_assert(sizeof(int64_t) == TOTAL, "totals are doubles or int64");
 
+const td_field mean_fields[] = { TD_FIELD(mean_attrs, of.axes), TD_FIELD(mean_attrs, of.keep),
+	TD_FIELD(mean_attrs, correction), { 0 } };
 const td_field reduce_fields[] = { TD_FIELD(reduce_attrs, axes), TD_FIELD(reduce_attrs, keep), { 0 } };
 
 /* ---- Where elements go ------------------------------------------------------------------------------------------- */
@@ -42,14 +44,21 @@ void reduction_init(struct reduction *r, const td_shape *x, const int64_t *out_s
 	r->n_slices = (int)TD_MIN(TD_MIN(r->count / PARTIAL_WORK + 1, PARTIALS_MOST), TD_MAX(r->dim[0], 1));
 }
 
-void reduction_over(struct reduction *r, const reduce_attrs *a, const td_shape *x)
+int64_t reduction_strides(const reduce_attrs *a, const td_shape *x, int64_t strides[TD_MAX_RANK])
 {
-	int64_t strides[TD_MAX_RANK] = { 0 }, n = 1;
+	int64_t n = 1;
 
 	for (int i = x->rank - 1; i >= 0; i--) {
 		strides[i] = a->axes >> i & 1 ? 0 : n;
 		n *= a->axes >> i & 1 ? 1 : x->dim[i];
 	}
+	return n;
+}
+
+void reduction_over(struct reduction *r, const reduce_attrs *a, const td_shape *x)
+{
+	int64_t strides[TD_MAX_RANK] = { 0 }, n = reduction_strides(a, x, strides);
+
 	reduction_init(r, x, strides, n);
 }
 
@@ -141,6 +150,16 @@ void reduction_run(const td_call *call, struct reduction *r, enum reduction_kind
 		(integer ? k->join_integers : k->join_doubles)(acc, NULL, at(acc, s * r->n_out, TOTAL), r->n_out, 1, 1);
 }
 
+void reduction_forward(const td_call *call, enum reduction_kind kind)
+{
+	td_dtype d = call->out[0].shape->dtype;
+	struct reduction r;
+
+	reduction_over(&r, call->attrs, call->in[0].shape);
+	reduction_run(call, &r, kind, call->in[0].data, NULL, call->workspace);
+	k_convert((int)d, td__is_float(d) ? TD_F64 : TD_I64, call->out[0].data, call->workspace, r.n_out, 1);
+}
+
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
 
 reduce_attrs *reduction_attrs(reduce_attrs *a, const td_value *x, uint32_t axes, bool keep)
@@ -148,6 +167,14 @@ reduce_attrs *reduction_attrs(reduce_attrs *a, const td_value *x, uint32_t axes,
 	memset(a, 0, sizeof *a);
 	a->axes = axes & ((1u << x->shape.rank) - 1);
 	a->keep = keep;
+	return a;
+}
+
+mean_attrs *reduction_mean_attrs(mean_attrs *a, const td_value *x, uint32_t axes, bool keep, double correction)
+{
+	memset(a, 0, sizeof *a);
+	reduction_attrs(&a->of, x, axes, keep);
+	a->correction = correction;
 	return a;
 }
 
@@ -161,16 +188,28 @@ void reduction_shape(const reduce_attrs *a, const td_shape *x, td_shape *y)
 			y->dim[y->rank++] = 1;
 }
 
-bool reduction_infer(td_infer *q, const char *op)
+void reduction_infer(td_infer *q, const reduce_attrs *a)
 {
 	struct reduction r;
 
+	reduction_shape(a, q->in[0], &q->out[0]);
+	reduction_over(&r, a, q->in[0]);
+	q->workspace = reduction_workspace(&r);
+}
+
+bool reduction_infer_float(td_infer *q, const reduce_attrs *a, const char *op)
+{
 	if (!ops_need_float(q, op))
 		return false;
-	reduction_shape(q->attrs, q->in[0], &q->out[0]);
-	reduction_over(&r, q->attrs, q->in[0]);
-	q->workspace = reduction_workspace(&r);
+	reduction_infer(q, a);
 	return true;
+}
+
+void reduction_infer_int64(td_infer *q)
+{
+	reduction_infer(q, q->attrs);
+	if (!td__is_float(q->in[0]->dtype))
+		q->out[0].dtype = TD_I64;
 }
 
 td_value *reduction_beside(td_ctx *c, td_value *y, td_value *x, const reduce_attrs *a)
@@ -189,4 +228,22 @@ bool reduction_sample(int i, td_sample *s)
 	s->in[0].shape.order = i % 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
 	s->in[0].batched = true;
 	return true;
+}
+
+bool reduction_sample_all(int i, td_sample *s, bool empty)
+{
+	static const td_dtype others[] = { TD_I32, TD_I64, TD_U8, TD_BOOL };
+
+	if (i < 12)
+		return reduction_sample(i % 4, s);
+	if (i < 16) {
+		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 12], 5, 6);
+		s->in[0].classes = i == 15 ? 2 : 7;
+		s->in[0].batched = true;
+	} else if (i == 16) {
+		ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL);
+	} else if (i == 17) {
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 0);
+	}
+	return i < (empty ? 18 : 17);
 }

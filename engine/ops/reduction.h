@@ -16,6 +16,15 @@ typedef struct reduce_attrs {
 
 extern const td_field reduce_fields[];
 
+/* Of what is divided by how many elements there were, less the correction: 0 for a mean or the variance of a whole
+ * population, as in NumPy, 1 for an unbiased variance, as in torch. */
+typedef struct mean_attrs {
+	reduce_attrs of;
+	double correction;
+} mean_attrs;
+
+extern const td_field mean_fields[];
+
 enum reduction_kind {
 	REDUCE_SUM,
 	REDUCE_PROD,
@@ -44,6 +53,8 @@ struct reduction {
 
 /* OUT_STRIDE: per logical axis of X, 0 where reduced. */
 void reduction_init(struct reduction *r, const td_shape *x, const int64_t *out_stride, int64_t n_out);
+/* The result's strides by axis of X, 0 where A reduces, and its elements. */
+int64_t reduction_strides(const reduce_attrs *a, const td_shape *x, int64_t strides[TD_MAX_RANK]);
 /* For the axes of A. */
 void reduction_over(struct reduction *r, const reduce_attrs *a, const td_shape *x);
 size_t reduction_workspace(const struct reduction *r);
@@ -56,10 +67,16 @@ double reduction_each(const struct reduction *r, double correction);
 
 /* The axes of X among AXES (TD_ALL_AXES: all), as attributes without loose bytes. */
 reduce_attrs *reduction_attrs(reduce_attrs *a, const td_value *x, uint32_t axes, bool keep);
+mean_attrs *reduction_mean_attrs(mean_attrs *a, const td_value *x, uint32_t axes, bool keep, double correction);
 /* X's shape without the axes. */
 void reduction_shape(const reduce_attrs *a, const td_shape *x, td_shape *y);
-/* The shape rule of floating reductions that need no more workspace than the reduction itself. */
-bool reduction_infer(td_infer *q, const char *op);
+/* The shape rule of a reduction by A, with the workspace of one; of floating values alone; and by the node's attributes
+ * with integers and bools becoming int64. */
+void reduction_infer(td_infer *q, const reduce_attrs *a);
+bool reduction_infer_float(td_infer *q, const reduce_attrs *a, const char *op);
+void reduction_infer_int64(td_infer *q);
+/* Output 0 = input 0, reduced by the node's attributes. */
+void reduction_forward(const td_call *call, enum reduction_kind kind);
 
 /* DY repeated over the axes of X that A took; with MEAN divided by how many there were, less the CORRECTION. */
 td_value *reduction_spread(td_ctx *c, td_value *dy, td_value *x, const reduce_attrs *a, bool mean, double correction);
@@ -68,5 +85,31 @@ td_value *reduction_beside(td_ctx *c, td_value *y, td_value *x, const reduce_att
 
 /* Images in both orders, small and large enough for several slices. */
 bool reduction_sample(int i, td_sample *s);
+/* The same for three sets of axes, i % 3; then a plain row of each other type, a scalar, and with EMPTY also nothing. */
+bool reduction_sample_all(int i, td_sample *s, bool empty);
+
+/* NAME_forward and NAME_sample of a plain reduction of any type. */
+#define REDUCTION(name, kind, empty)                                                                                   \
+	static void name##_forward(const td_call *call)                                                                \
+	{                                                                                                              \
+		reduction_forward(call, kind);                                                                         \
+	}                                                                                                              \
+	static td_value *name##_apply_all(td_ctx *c, td_value *const *in)                                              \
+	{                                                                                                              \
+		return td_##name(c, in[0], TD_ALL_AXES, false);                                                        \
+	}                                                                                                              \
+	static td_value *name##_apply_first(td_ctx *c, td_value *const *in)                                            \
+	{                                                                                                              \
+		return td_##name(c, in[0], 1, false);                                                                  \
+	}                                                                                                              \
+	static td_value *name##_apply_rest(td_ctx *c, td_value *const *in)                                             \
+	{                                                                                                              \
+		return td_##name(c, in[0], 2 | 8, true);                                                               \
+	}                                                                                                              \
+	static bool name##_sample(int i, td_sample *s)                                                                 \
+	{                                                                                                              \
+		s->apply = i % 3 == 0 ? name##_apply_all : i % 3 == 1 ? name##_apply_first : name##_apply_rest;        \
+		return reduction_sample_all(i, s, empty);                                                              \
+	}
 
 #endif

@@ -7,12 +7,8 @@
 
 static void logsumexp_infer(td_infer *q)
 {
-	struct reduction r;
-
-	if (!reduction_infer(q, "logsumexp"))
-		return;
-	reduction_over(&r, q->attrs, q->in[0]);
-	q->workspace += sizeof(double) * (size_t)r.n_out;
+	if (reduction_infer_float(q, q->attrs, "logsumexp"))
+		q->workspace += sizeof(double) * (size_t)td_shape_count(&q->out[0]);
 }
 
 /* All -inf (or nothing at all) gives -inf, and one inf gives inf: an infinite largest is no shift. */
@@ -79,30 +75,16 @@ TD_API td_value *td_logsumexp(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 /* ---- var, std: the sum of squared distances from the mean, divided by their number less the correction; its root --
  */
 
-typedef struct var_attrs {
-	reduce_attrs of;
-	double correction; /* 1: unbiased, as torch; 0: of the whole population, as NumPy */
-} var_attrs;
-
-static const td_field var_fields[] = { TD_FIELD(var_attrs, of.axes), TD_FIELD(var_attrs, of.keep),
-	TD_FIELD(var_attrs, correction), { 0 } };
-
 static void var_infer(td_infer *q)
 {
-	td_infer of = *q;
-	struct reduction r;
-
-	of.attrs = &((const var_attrs *)q->attrs)->of;
-	if (!reduction_infer(&of, "a variance"))
-		return;
-	reduction_over(&r, of.attrs, q->in[0]);
-	q->workspace = of.workspace + sizeof(double) * (size_t)r.n_out;
+	if (reduction_infer_float(q, &((const mean_attrs *)q->attrs)->of, "a variance"))
+		q->workspace += sizeof(double) * (size_t)td_shape_count(&q->out[0]);
 }
 
 /* The totals of r are the variances. */
 static double *variances(const td_call *call, struct reduction *r)
 {
-	const var_attrs *a = call->attrs;
+	const mean_attrs *a = call->attrs;
 	double *mean = call->workspace, *total;
 
 	reduction_over(r, &a->of, call->in[0].shape);
@@ -142,7 +124,7 @@ static td_value *from_mean(td_ctx *c, td_value *x, const reduce_attrs *a)
 /* dx = 2 dy (x - mean) / (number - correction) */
 static void var_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	const var_attrs *a = n->attrs;
+	const mean_attrs *a = n->attrs;
 	td_value *twice = td_add(c, dy[0], dy[0]);
 
 	dx[0] = td_mul(
@@ -160,7 +142,7 @@ static td_value *by_root(td_ctx *c, td_value *dy, td_value *y)
 /* dx = dy (x - mean) / y / (number - correction) */
 static void std_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	const var_attrs *a = n->attrs;
+	const mean_attrs *a = n->attrs;
 
 	dx[0] = td_mul(c, from_mean(c, n->in[0], &a->of),
 		reduction_spread(c, by_root(c, dy[0], n->out[0]), n->in[0], &a->of, true, a->correction));
@@ -195,39 +177,31 @@ static bool std_sample(int i, td_sample *s)
 	return i < 8 && reduction_sample(i % 4, s);
 }
 
-TD_OP(var, .n_in = 1, .n_out = 1, .attrs_size = sizeof(var_attrs), .fields = var_fields, .infer = var_infer,
+TD_OP(var, .n_in = 1, .n_out = 1, .attrs_size = sizeof(mean_attrs), .fields = mean_fields, .infer = var_infer,
 	.forward = { var_forward }, .backward = var_backward, .sample = var_sample)
-TD_OP(std, .n_in = 1, .n_out = 1, .attrs_size = sizeof(var_attrs), .fields = var_fields, .infer = var_infer,
+TD_OP(std, .n_in = 1, .n_out = 1, .attrs_size = sizeof(mean_attrs), .fields = mean_fields, .infer = var_infer,
 	.forward = { std_forward }, .backward = std_backward, .sample = std_sample)
-
-static const var_attrs *var_attrs_of(var_attrs *a, const td_value *x, uint32_t axes, double correction, bool keep)
-{
-	memset(a, 0, sizeof *a);
-	reduction_attrs(&a->of, x, axes, keep);
-	a->correction = correction;
-	return a;
-}
 
 /* NaN where the correction leaves nothing to divide by (torch.var). */
 TD_API td_value *td_var(td_ctx *c, td_value *x, uint32_t axes, double correction, bool keep)
 {
-	var_attrs a;
+	mean_attrs a;
 
-	return x ? TD_APPLY(c, var, var_attrs_of(&a, x, axes, correction, keep), x) : NULL;
+	return x ? TD_APPLY(c, var, reduction_mean_attrs(&a, x, axes, keep, correction), x) : NULL;
 }
 
 TD_API td_value *td_std(td_ctx *c, td_value *x, uint32_t axes, double correction, bool keep)
 {
-	var_attrs a;
+	mean_attrs a;
 
-	return x ? TD_APPLY(c, std, var_attrs_of(&a, x, axes, correction, keep), x) : NULL;
+	return x ? TD_APPLY(c, std, reduction_mean_attrs(&a, x, axes, keep, correction), x) : NULL;
 }
 
 /* ---- norm: y = the root of the sum of x^2; dx = dy x / y, 0 where y is 0 ----------------------------------------- */
 
 static void norm_infer(td_infer *q)
 {
-	reduction_infer(q, "norm");
+	reduction_infer_float(q, q->attrs, "norm");
 }
 
 static void norm_forward(const td_call *call)
