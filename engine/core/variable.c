@@ -66,6 +66,7 @@ static td_value *get_variable(td_ctx *c, const char *name, const td_shape *shape
 {
 	enum td_reuse mode = td__reuse_now(c);
 	const td_variable *old = find_variable(c->graph, name);
+	char text[TD_SHAPE_TEXT];
 
 	if (old && mode == TD_REUSE_INHERIT)
 		return td_fail(c, TD_CONFLICT,
@@ -78,9 +79,12 @@ static td_value *get_variable(td_ctx *c, const char *name, const td_shape *shape
 		return td_fail(c, TD_NOT_FOUND,
 			"there is no variable \"%s\" to reuse; make it first, or open its scope with TD_REUSE_AUTO",
 			name);
-	if (!td__graph_open(c, name) || !td__shape_sane(shape))
-		return td_fail(
-			c, TD_INVALID, "the variable \"%s\" cannot have this shape: every size is a number", name);
+	if (!td__graph_open(c, name))
+		return NULL;
+	if (!td__shape_sane(shape))
+		return td_fail(c, TD_INVALID,
+			"the variable \"%s\" cannot be %s: every size is known, and all of it fits into memory", name,
+			td_shape_text(shape, text));
 	return td__variable_add(c, name, shape, init, trainable);
 }
 
@@ -140,22 +144,23 @@ td_node *td_initialise_variables(td_ctx *c)
 	return td_group_end(c, "initialise_variables");
 }
 
-td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta)
+static td_value *assign_changed(td_ctx *c, td_value *variable, td_value *delta,
+	td_value *(*change)(td_ctx *c, td_value *variable, td_value *delta))
 {
 	td_value *result;
 
 	td_no_grad_begin(c);
-	result = td_assign(c, variable, td_add(c, variable, delta));
+	result = td_assign(c, variable, change(c, variable, delta));
 	td_no_grad_end(c);
 	return result;
 }
 
+td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta)
+{
+	return assign_changed(c, variable, delta, td_add);
+}
+
 td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta)
 {
-	td_value *result;
-
-	td_no_grad_begin(c);
-	result = td_assign(c, variable, td_sub(c, variable, delta));
-	td_no_grad_end(c);
-	return result;
+	return assign_changed(c, variable, delta, td_sub);
 }
