@@ -23,7 +23,7 @@ static bool gather(td_ctx *c, const td_fetch *items, int n, int depth)
 			return false;
 		if (!node)
 			continue; /* an input of the graph is there without running */
-		if (node->id >= g->n_nodes || g->nodes[node->id] != node)
+		if (!td__graph_has_node(g, node))
 			return td_fail(c, TD_INVALID,
 				       "%s, which is to be waited for, is not of the graph that is traced",
 				       node->op->name),

@@ -107,6 +107,8 @@ uint32_t td__version(td_value *v, const char **writer);
 /* V, or behind views of it the value that has the bytes. */
 td_value *td__base(td_value *v);
 bool td__is_float(td_dtype d);
+/* "float32[?, 784]": td_shape_text with sizes that are not known, by bit. */
+const char *td__shape_text(const td_shape *s, uint32_t unknown, char out[TD_SHAPE_TEXT]);
 /* Whether a shape rule may have meant it: no negative size, and not larger than any memory. */
 bool td__shape_sane(const td_shape *s);
 
@@ -295,6 +297,17 @@ struct td_graph {
 	int n_named_values, n_named_nodes; /* those before have their names */
 };
 
+/* Whether V, or N, is one of G's own. */
+static inline bool td__graph_has(const td_graph *g, const td_value *v)
+{
+	return v->id >= 0 && v->id < g->n_values && g->values[v->id] == v;
+}
+
+static inline bool td__graph_has_node(const td_graph *g, const td_node *n)
+{
+	return n->id < g->n_nodes && g->nodes[n->id] == n;
+}
+
 td_value *td__graph_value(td_graph *g, const td_shape *shape);
 td_value *td__graph_capture(td_graph *g, td_value *tensor); /* the symbol that stands for TENSOR */
 void td__graph_add(td_graph *g, td_node *n);
@@ -308,8 +321,6 @@ void td__graph_index(td_graph *g);                             /* give every nod
 void td__name_node(td_graph *g, td_node *n, const char *path); /* N, added last, is called PATH, which is free */
 void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
 	void (*each)(void *arg, const td_node_view *node), void *arg);
-/* "float32[?, 784]": as a placeholder was declared. */
-const char *td__declared_text(const td_value *v, char out[TD_SHAPE_TEXT]);
 
 typedef struct td_step_plan { /* one step of a plan */
 	td_node *node;

@@ -138,18 +138,6 @@ td_value *td_placeholder(td_ctx *c, const char *name, const td_shape *shape)
 	return v;
 }
 
-const char *td__declared_text(const td_value *v, char out[TD_SHAPE_TEXT])
-{
-	int at = snprintf(out, TD_SHAPE_TEXT, "%s[", td_dtype_name(v->shape.dtype));
-
-	for (int i = 0; i < v->shape.rank && at < TD_SHAPE_TEXT - 24; i++)
-		at += v->unknown >> i & 1 ? snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "%s?", i ? ", " : "")
-					  : snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "%s%lld", i ? ", " : "",
-						    (long long)v->shape.dim[i]);
-	snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "]");
-	return out;
-}
-
 static void show_input(const td_value *v, void (*each)(void *arg, const td_node_view *node), void *arg)
 {
 	each(arg, &(td_node_view){ .id = v->id, .name = td_name_of(v), .shape = v->shape });

@@ -54,9 +54,11 @@ td_session *td_session_create(td_ctx *c, td_graph *g, td_value *const *fetches, 
 	s->fixed = true;
 	s->flags = FLAGS_ALWAYS;
 	for (int i = 0; i < n_fetches; i++) {
-		if (!fetches[i] || fetches[i]->id < 0) {
+		if (!fetches[i] || !td__graph_has(g, fetches[i])) {
 			td_fail(c, TD_INVALID, "fetch %d is %s; a session fetches what was recorded in its graph", i,
-				fetches[i] ? "a tensor, which can be read as it is" : "missing");
+				!fetches[i]          ? "missing"
+				: fetches[i]->id < 0 ? "a tensor, which can be read as it is"
+						     : "a value of another graph");
 			td_session_free(s);
 			return NULL;
 		}
@@ -157,7 +159,7 @@ static td_value *accept_feed(td_session *s, td_ctx *c, const td_feed *feed)
 	char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
 
 	TD_ASSERT(v);
-	if (v->id < 0 || v->id >= s->graph->n_values || s->graph->values[v->id] != v)
+	if (!td__graph_has(s->graph, v))
 		return td_fail(c, TD_INVALID, "what is fed (\"%s\") is no value of the session's graph", td_name_of(v));
 	if (!fed)
 		return td_fail(c, TD_INVALID, "the %s \"%s\" is fed nothing", what, td_graph_name_of(s->graph, v));
@@ -166,7 +168,7 @@ static td_value *accept_feed(td_session *s, td_ctx *c, const td_feed *feed)
 			td_dtype_name(v->shape.dtype), td_dtype_name(fed->dtype));
 	if (!fits(v, fed))
 		return td_fail(c, TD_SHAPE, "the %s \"%s\" is %s and is fed %s%s", what, td_graph_name_of(s->graph, v),
-			td__declared_text(v, want), td_shape_text(fed, got),
+			td__shape_text(&v->shape, v->unknown, want), td_shape_text(fed, got),
 			v->placeholder ? "; a size that may differ is declared by TD_UNKNOWN" : "");
 	return fed->order == v->shape.order ? feed->tensor : td_reorder(c, feed->tensor, v->shape.order);
 }
@@ -365,14 +367,13 @@ static bool ask_for(td_session *s, td_ctx *c, td_request *r, td_fetch *fetches, 
 		td_fetch *f = &fetches[i];
 
 		f->result = NULL;
-		if (f->value &&
-			(f->value->id < 0 || f->value->id >= g->n_values || g->values[f->value->id] != f->value))
+		if (f->value && !td__graph_has(g, f->value))
 			return td_fail(c, TD_INVALID, "what is fetched (\"%s\") is no value of the session's graph",
 				       td_name_of(f->value)),
 			       false;
 		if (f->value)
 			ask_for_value(r, f->value);
-		if (f->operation && (f->operation->id >= g->n_nodes || g->nodes[f->operation->id] != f->operation))
+		if (f->operation && !td__graph_has_node(g, f->operation))
 			return td_fail(c, TD_INVALID, "what is to run (%s) is no operation of the session's graph",
 				       f->operation->op->name),
 			       false;

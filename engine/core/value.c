@@ -82,14 +82,23 @@ void td_shape_strides(const td_shape *s, int64_t strides[TD_MAX_RANK])
 	}
 }
 
-const char *td_shape_text(const td_shape *s, char out[TD_SHAPE_TEXT])
+const char *td__shape_text(const td_shape *s, uint32_t unknown, char out[TD_SHAPE_TEXT])
 {
 	int at = snprintf(out, TD_SHAPE_TEXT, "%s[", td_dtype_name(s->dtype));
 
-	for (int i = 0; i < s->rank && at < TD_SHAPE_TEXT - 24; i++)
-		at += snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "%s%lld", i ? ", " : "", (long long)s->dim[i]);
+	for (int i = 0; i < s->rank && at < TD_SHAPE_TEXT - 24; i++) {
+		size_t room = (size_t)(TD_SHAPE_TEXT - at);
+
+		at += unknown >> i & 1 ? snprintf(out + at, room, "%s?", i ? ", " : "")
+				       : snprintf(out + at, room, "%s%lld", i ? ", " : "", (long long)s->dim[i]);
+	}
 	snprintf(out + at, (size_t)(TD_SHAPE_TEXT - at), "]");
 	return out;
+}
+
+const char *td_shape_text(const td_shape *s, char out[TD_SHAPE_TEXT])
+{
+	return td__shape_text(s, 0, out);
 }
 
 td_value *td__value_create(const td_shape *shape)

@@ -363,6 +363,7 @@ static void the_number_of_plans_is_bounded(void **state)
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < VALUES; i++)
 			assert_float_equal(evaluate(c, s, &(td_feed){ values[0], one }, 1, values[i]), i + 1, 0);
+	assert_int_equal(td_ctx_counters(c).plans, 2 * VALUES); /* each was gone when it was wanted again */
 	td_session_free(s);
 	td_graph_free(g);
 	td_unref(one);
@@ -372,7 +373,7 @@ static void the_number_of_plans_is_bounded(void **state)
 static void feeds_that_do_not_fit_are_refused_by_name_and_shape(void **state)
 {
 	td_ctx *c = context();
-	td_graph *g = td_graph_create();
+	td_graph *g = td_graph_create(), *other = td_graph_create();
 	td_shape declared = td_shape_make(TD_F32, 2, TD_UNKNOWN(2), 4);
 	td_value *x, *y, *wide = numbers(c, 3, 5), *tall = numbers(c, 9, 4), *stranger = numbers(c, 1, 1);
 	td_fetch fetch;
@@ -382,6 +383,8 @@ static void feeds_that_do_not_fit_are_refused_by_name_and_shape(void **state)
 	td_trace_begin(c, g);
 	x = td_placeholder(c, "images", &declared);
 	y = td_exp(c, x);
+	td_trace_end(c);
+	td_trace_begin(c, other);
 	td_trace_end(c);
 	s = td_session_open(c, g, 0);
 	fetch = TD_VALUE(y);
@@ -400,7 +403,10 @@ static void feeds_that_do_not_fit_are_refused_by_name_and_shape(void **state)
 	assert_refused(c, TD_INVALID, "fetch 0 is a tensor", "can be read as it is");
 	assert_null(td_session_create(c, g, &(td_value *){ NULL }, 1));
 	assert_refused(c, TD_INVALID, "fetch 0 is missing", "");
+	assert_null(td_session_create(c, other, &y, 1));
+	assert_refused(c, TD_INVALID, "fetch 0 is a value of another graph", "");
 	td_session_free(s);
+	td_graph_free(other);
 	td_graph_free(g);
 	td_unref(wide);
 	td_unref(tall);
