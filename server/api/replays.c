@@ -4,11 +4,11 @@
  * (worker/replay.c).  What follows is the whole of what clients see.
  *
  * POST /jobs/{id}/replay {"step": 120, "steps": 1}: 201 and a Replay, or 200 and the one that there is of this step.
- * One that has failed or was cancelled begins anew.  Steps 1 to the job's progress; a running job's, too.
+ * One that has failed begins anew.  Steps 1 to the job's progress; a running job's, too.
  *
  * Replay:
- *	{"job", "step": 120, "steps": 1,
- *	 "state": "queued" | "running" | "succeeded" | "failed" | "cancelled",
+ *	{"id", "job", "step": 120, "steps": 1,
+ *	 "state": "queued" | "running" | "succeeded" | "failed",
  *	 "automatic": false,            made by itself, because the loss or the gradient norm was not finite
  *	 "detail": "..." | null,        why it failed
  *	 "progress": {"phase": "prepare" | "forward" | "observe" | "verify", "done": 17, "total": 21} | null,
@@ -74,7 +74,7 @@
  *
  * GET /jobs/{id}/replays/{step}/samples/{i}: PNG.
  *
- * DELETE /jobs/{id}/replays/{step}: 204; one that is under way is cancelled by it.
+ * DELETE /jobs/{id}/replays/{step}: 204; one that is under way is stopped by it.
  *
  * On the event stream: replay {"step", "state", "phase", "done", "total"}. */
 #include "api/api.h"
@@ -203,7 +203,7 @@ static td_status ask_act(struct store_tx *tx, struct once *o, cJSON **answer, st
 		*answer = replay_json(&a->row, o->base);
 		return TD_OK;
 	}
-	if (there.state == REPLAY_FAILED || there.state == REPLAY_CANCELLED) {
+	if (there.state == REPLAY_FAILED) {
 		there.steps = a->row.steps;
 		store_replay_again(tx, &there, e);
 	} else if (a->row.steps > there.steps) {

@@ -7,8 +7,7 @@
 static const char *const states[REPLAY_N_STATES] = { [REPLAY_QUEUED] = "queued",
 	[REPLAY_RUNNING] = "running",
 	[REPLAY_SUCCEEDED] = "succeeded",
-	[REPLAY_FAILED] = "failed",
-	[REPLAY_CANCELLED] = "cancelled" };
+	[REPLAY_FAILED] = "failed" };
 
 const char *replay_state_name(enum replay_state s)
 {
@@ -187,27 +186,15 @@ static td_status each_row(struct query *q, void (*each)(void *arg, const struct 
 	return query_end(q);
 }
 
-static td_status of_job(
-	struct db *db, const char *job, void (*each)(void *arg, const struct replay_row *r), void *arg, struct err *e)
-{
-	struct query q;
-
-	query_begin(
-		&q, db, e, "SELECT " REPLAY_COLUMNS " FROM replays WHERE job = ? ORDER BY created_ms DESC, id DESC");
-	query_text(&q, job);
-	return each_row(&q, each, arg);
-}
-
 td_status store_replays(struct store_reader *r, const char *job, void (*each)(void *arg, const struct replay_row *r),
 	void *arg, struct err *e)
 {
-	return of_job(&r->db, job, each, arg, e);
-}
+	struct query q;
 
-td_status store_replays_read(struct store_tx *tx, const char *job, void (*each)(void *arg, const struct replay_row *r),
-	void *arg, struct err *e)
-{
-	return of_job(tx->db, job, each, arg, e);
+	query_begin(&q, &r->db, e,
+		"SELECT " REPLAY_COLUMNS " FROM replays WHERE job = ? ORDER BY created_ms DESC, id DESC");
+	query_text(&q, job);
+	return each_row(&q, each, arg);
 }
 
 td_status store_replays_active(

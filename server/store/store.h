@@ -451,7 +451,7 @@ td_status store_dataset_files_read(struct store_tx *tx, const char *dataset,
 
 #define STORE_REPLAYS_MOST 8 /* of one job: then the oldest goes */
 
-enum replay_state { REPLAY_QUEUED, REPLAY_RUNNING, REPLAY_SUCCEEDED, REPLAY_FAILED, REPLAY_CANCELLED, REPLAY_N_STATES };
+enum replay_state { REPLAY_QUEUED, REPLAY_RUNNING, REPLAY_SUCCEEDED, REPLAY_FAILED, REPLAY_N_STATES };
 const char *replay_state_name(enum replay_state s);
 
 struct replay_row {
@@ -479,8 +479,6 @@ td_status store_replay_get(
 td_status store_replay_read(struct store_tx *tx, const char *job, int64_t step, struct replay_row *out, struct err *e);
 /* Of a job, newest first. */
 td_status store_replays(struct store_reader *r, const char *job, void (*each)(void *arg, const struct replay_row *r),
-	void *arg, struct err *e);
-td_status store_replays_read(struct store_tx *tx, const char *job, void (*each)(void *arg, const struct replay_row *r),
 	void *arg, struct err *e);
 /* All that are queued or run, oldest first. */
 td_status store_replays_active(

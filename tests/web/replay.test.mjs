@@ -121,7 +121,7 @@ test('colours go from nothing to full, whatever the figures are', () => {
 });
 
 test('the replay of a step is the one that holds it and has succeeded', () => {
-  const items = [{ step: 9, steps: 4, state: 'failed' }, { step: 8, steps: 2, state: 'succeeded' }, { step: 12, steps: 1, state: 'running' }, { step: 11, steps: 2, state: 'cancelled' }];
+  const items = [{ step: 9, steps: 4, state: 'failed' }, { step: 8, steps: 2, state: 'succeeded' }, { step: 12, steps: 1, state: 'running' }, { step: 11, steps: 2, state: 'failed' }];
   assert.equal(replayOf(items, 9), items[1]);
   assert.equal(replayOf(items, 10), items[0]);
   assert.equal(replayOf(items, 12), items[2]);

@@ -58,7 +58,7 @@ function Chooser({ step, last, replay, start }) {
   const [wanted, setWanted] = useState(step);
   const [n, setN] = useState(1);
   const first = useRef(null);
-  const isKnown = replay && wanted === step && replay.state !== 'failed' && replay.state !== 'cancelled';
+  const isKnown = replay && wanted === step && replay.state !== 'failed';
   const submit = (e) => {
     e.preventDefault();
     if (isKnown) first.current.focus();
@@ -111,7 +111,6 @@ function Body({ job, query, step, last, replay, start, remove }) {
   if (step > last || step < 1 || !Number.isInteger(step)) return html`<p class="empty small">There is no step ${query.get('step')}: the job has done ${format.count(last)}.</p>`;
   if (!replay) return html`<section class="empty small"><p>Step ${format.count(step)} has not been replayed.</p><button onClick=${() => start(step)}>Replay step ${format.count(step)}</button></section>`;
   if (isUnderWay(replay)) return html`<${Running} replay=${replay} remove=${remove} />`;
-  if (replay.state === 'cancelled') return html`<section class="empty small"><p>The replay of step ${format.count(replay.step)} was cancelled.</p><button onClick=${() => start(replay.step, replay.steps)}>Replay it again</button></section>`;
   if (replay.state === 'failed') return html`<${ErrorBox} error=${{ title: `The replay of step ${format.count(replay.step)} failed`, detail: replay.detail }} retry=${() => start(replay.step, replay.steps)} />`;
   return html`<${Looked} key=${replay.id} job=${job} query=${query} step=${step} replay=${replay} start=${start} remove=${remove} />`;
 }
