@@ -5,28 +5,6 @@
 
 #define ROWS_PER_SLICE 64
 
-/* A value seen as [outer, n, inner] around one axis; rows of N elements, INNER apart. */
-struct axis_rows {
-	int64_t outer, n, inner;
-	td_dtype dtype;
-	size_t size;
-	const char *x;
-	char *y;
-};
-
-static struct axis_rows rows_along(const td_shape *x, int axis)
-{
-	struct axis_rows r = {
-		.outer = 1, .n = x->dim[axis], .inner = 1, .dtype = x->dtype, .size = td_dtype_size(x->dtype)
-	};
-
-	for (int i = 0; i < axis; i++)
-		r.outer *= x->dim[i];
-	for (int i = axis + 1; i < x->rank; i++)
-		r.inner *= x->dim[i];
-	return r;
-}
-
 static int n_row_slices(int64_t n_rows)
 {
 	return (int)((n_rows + ROWS_PER_SLICE - 1) / ROWS_PER_SLICE);
@@ -46,24 +24,19 @@ static void softmax_infer(td_infer *q)
 		ops_infer_same(q);
 }
 
-static void softmax_slice(void *arg, int slice)
+static void softmax_line(const td_call *call, const struct ops_lines *l, int64_t i)
 {
-	const struct axis_rows *r = arg;
-	int64_t from = (int64_t)slice * ROWS_PER_SLICE, to = TD_MIN(from + ROWS_PER_SLICE, r->outer * r->inner);
+	td_dtype d = call->in[0].shape->dtype;
+	int64_t first = ops_line_start(l, i);
 
-	for (int64_t i = from; i < to; i++) {
-		int64_t first = i / r->inner * r->n * r->inner + i % r->inner;
-		TD_PICK(r->dtype, k_softmax)(at(r->y, first, r->size), at_const(r->x, first, r->size), r->n, r->inner);
-	}
+	TD_PICK(d, k_softmax)
+	(at(call->out[0].data, first, td_dtype_size(d)), at_const(call->in[0].data, first, td_dtype_size(d)), l->n,
+		l->inner);
 }
 
 static void softmax_forward(const td_call *call)
 {
-	struct axis_rows r = rows_along(call->in[0].shape, ((const axis_attrs *)call->attrs)->axis);
-
-	r.x = call->in[0].data;
-	r.y = call->out[0].data;
-	threads_run(call->threads, n_row_slices(r.outer * r.inner), softmax_slice, &r);
+	ops_run_lines(call, ((const axis_attrs *)call->attrs)->axis, softmax_line);
 }
 
 static void softmax_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -110,25 +83,19 @@ TD_API td_value *td_softmax(td_ctx *c, td_value *x, int axis)
 
 /* ---- log_softmax: y = x - log(sum of e^x) along an axis; dx = dy - e^y times the sum of dy ----------------------- */
 
-static void log_softmax_slice(void *arg, int slice)
+static void log_softmax_line(const td_call *call, const struct ops_lines *l, int64_t i)
 {
-	const struct axis_rows *r = arg;
-	int64_t from = (int64_t)slice * ROWS_PER_SLICE, to = TD_MIN(from + ROWS_PER_SLICE, r->outer * r->inner);
+	td_dtype d = call->in[0].shape->dtype;
+	int64_t first = ops_line_start(l, i);
 
-	for (int64_t i = from; i < to; i++) {
-		int64_t first = i / r->inner * r->n * r->inner + i % r->inner;
-		TD_PICK(r->dtype, k_log_softmax)
-		(at(r->y, first, r->size), at_const(r->x, first, r->size), r->n, r->inner);
-	}
+	TD_PICK(d, k_log_softmax)
+	(at(call->out[0].data, first, td_dtype_size(d)), at_const(call->in[0].data, first, td_dtype_size(d)), l->n,
+		l->inner);
 }
 
 static void log_softmax_forward(const td_call *call)
 {
-	struct axis_rows r = rows_along(call->in[0].shape, ((const axis_attrs *)call->attrs)->axis);
-
-	r.x = call->in[0].data;
-	r.y = call->out[0].data;
-	threads_run(call->threads, n_row_slices(r.outer * r.inner), log_softmax_slice, &r);
+	ops_run_lines(call, ((const axis_attrs *)call->attrs)->axis, log_softmax_line);
 }
 
 static void log_softmax_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -185,24 +152,18 @@ static void argmax_infer(td_infer *q)
 			td_shape_text(q->in[0], text), axis);
 }
 
-static void argmax_slice(void *arg, int slice)
+static void argmax_line(const td_call *call, const struct ops_lines *l, int64_t i)
 {
-	const struct axis_rows *r = arg;
-	int64_t from = (int64_t)slice * ROWS_PER_SLICE, to = TD_MIN(from + ROWS_PER_SLICE, r->outer * r->inner);
+	td_dtype d = call->in[0].shape->dtype;
 
-	for (int64_t i = from; i < to; i++)
-		TD_PICK(r->dtype, k_argmax)
-	((int64_t *)(void *)r->y + i, at_const(r->x, i / r->inner * r->n * r->inner + i % r->inner, r->size), r->n,
-		r->inner);
+	TD_PICK(d, k_argmax)
+	((int64_t *)call->out[0].data + i, at_const(call->in[0].data, ops_line_start(l, i), td_dtype_size(d)), l->n,
+		l->inner);
 }
 
 static void argmax_forward(const td_call *call)
 {
-	struct axis_rows r = rows_along(call->in[0].shape, ((const axis_attrs *)call->attrs)->axis);
-
-	r.x = call->in[0].data;
-	r.y = call->out[0].data;
-	threads_run(call->threads, n_row_slices(r.outer * r.inner), argmax_slice, &r);
+	ops_run_lines(call, ((const axis_attrs *)call->attrs)->axis, argmax_line);
 }
 
 static td_value *argmax_apply_1(td_ctx *c, td_value *const *in)

@@ -127,6 +127,43 @@ bool ops_need_float(td_infer *q, const char *op)
 	return true;
 }
 
+/* ---- Lines along an axis -------------------------------------------------------------------------------------------- */
+
+#define LINES_PER_SLICE 64
+
+struct ops_lines ops_lines_along(const td_shape *x, int axis)
+{
+	struct ops_lines l = { 1, 1, 1 };
+
+	for (int i = 0; i < x->rank; i++) {
+		*(i == axis ? &l.n : &l.count) *= x->dim[i];
+		l.inner *= i > axis ? x->dim[i] : 1;
+	}
+	return l;
+}
+
+struct line_job {
+	const td_call *call;
+	struct ops_lines lines;
+	ops_line_fn *fn;
+};
+
+static void line_slice(void *arg, int slice)
+{
+	const struct line_job *j = arg;
+	int64_t from = (int64_t)slice * LINES_PER_SLICE, to = TD_MIN(from + LINES_PER_SLICE, j->lines.count);
+
+	for (int64_t i = from; i < to; i++)
+		j->fn(j->call, &j->lines, i);
+}
+
+void ops_run_lines(const td_call *call, int axis, ops_line_fn *fn)
+{
+	struct line_job j = { call, ops_lines_along(call->in[0].shape, axis), fn };
+
+	threads_run(call->threads, (int)((j.lines.count + LINES_PER_SLICE - 1) / LINES_PER_SLICE), line_slice, &j);
+}
+
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 struct rows {
@@ -357,4 +394,22 @@ void ops_sample_input(td_sample *s, enum td_fill fill, td_dtype dtype, int rank,
 	s->in[i].shape = (td_shape){ .dtype = dtype, .rank = rank };
 	for (int k = 0; k < rank; k++)
 		s->in[i].shape.dim[k] = dim[k];
+}
+
+bool ops_sample_lines(int i, td_sample *s)
+{
+	switch (i) {
+	case 0:
+	case 1: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7); break;
+	case 2:
+	case 3:
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 3, 4, 5);
+		s->in[0].shape.order = i == 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+		break;
+	case 4: ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL); break;
+	case 5: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 0); break;
+	default: return false;
+	}
+	s->in[0].batched = i != 4;
+	return true;
 }

@@ -80,6 +80,20 @@ bool ops_need_float(td_infer *q, const char *op);
 /* Complain that input I of OP is not like WANT in type and sizes.  A missing input is fine. */
 bool ops_need_like(td_infer *q, const char *op, int i, const td_shape *want);
 
+/* A row-major value as lines along one axis: COUNT lines of N elements, INNER apart. */
+struct ops_lines {
+	int64_t n, inner, count;
+};
+struct ops_lines ops_lines_along(const td_shape *x, int axis);
+typedef void ops_line_fn(const td_call *call, const struct ops_lines *l, int64_t i);
+/* Call FN for every line of input 0 along AXIS. */
+void ops_run_lines(const td_call *call, int axis, ops_line_fn *fn);
+/* The first element of line I. */
+static inline int64_t ops_line_start(const struct ops_lines *l, int64_t i)
+{
+	return i / l->inner * l->n * l->inner + i % l->inner;
+}
+
 static inline void *at(void *p, int64_t element, size_t size)
 {
 	return p ? (char *)p + element * (int64_t)size : NULL;
@@ -92,6 +106,8 @@ static inline const void *at_const(const void *p, int64_t element, size_t size)
 
 /* Samples: input I of S. */
 void ops_sample_input(td_sample *s, enum td_fill fill, td_dtype dtype, int rank, const int64_t *dim);
+/* Six floating inputs for ops along the first or the last axis: in both orders, a scalar, nothing. */
+bool ops_sample_lines(int i, td_sample *s);
 #define SAMPLE_INPUT(s, fill, dtype, ...)                                                                              \
 	ops_sample_input(s, fill, dtype, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)),                  \
 		(int64_t[]){ __VA_ARGS__ })

@@ -3,8 +3,6 @@
 
 #include "td_ops.h"
 
-#define LINES_PER_SLICE 64
-
 /* ---- cumsum: y[i] = the sum of x up to i along an axis (from i on, if reversed); dx is the reverse of that ------- */
 
 typedef struct cumsum_attrs {
@@ -25,41 +23,19 @@ static void cumsum_infer(td_infer *q)
 		q->out[0].dtype = TD_I64;
 }
 
-/* X seen as [outer, n, inner] around the axis. */
-struct lines {
-	const td_call *call;
-	int64_t n, inner, count;
-	td_dtype from, to;
-	bool reverse;
-};
-
-static void cumsum_slice(void *arg, int slice)
+static void cumsum_line(const td_call *call, const struct ops_lines *l, int64_t i)
 {
-	const struct lines *l = arg;
-	int64_t from = (int64_t)slice * LINES_PER_SLICE, to = TD_MIN(from + LINES_PER_SLICE, l->count);
+	const td_view *x = &call->in[0], *y = &call->out[0];
+	int64_t first = ops_line_start(l, i);
 
-	for (int64_t i = from; i < to; i++) {
-		int64_t first = i / l->inner * l->n * l->inner + i % l->inner;
-		TD_PICK_NUMBERS(l->from, k_cumsum)
-		(at(l->call->out[0].data, first, td_dtype_size(l->to)),
-			at_const(l->call->in[0].data, first, td_dtype_size(l->from)), l->n, l->inner, l->reverse);
-	}
+	TD_PICK_NUMBERS(x->shape->dtype, k_cumsum)
+	(at(y->data, first, td_dtype_size(y->shape->dtype)), at_const(x->data, first, td_dtype_size(x->shape->dtype)),
+		l->n, l->inner, ((const cumsum_attrs *)call->attrs)->reverse);
 }
 
 static void cumsum_forward(const td_call *call)
 {
-	const td_shape *x = call->in[0].shape;
-	const cumsum_attrs *a = call->attrs;
-	struct lines l = { call, 1, 1, 1, x->dtype, call->out[0].shape->dtype, a->reverse };
-
-	for (int i = 0; i < x->rank; i++)
-		if (i == a->axis)
-			l.n = x->dim[i];
-		else
-			l.count *= x->dim[i];
-	for (int i = a->axis + 1; i < x->rank; i++)
-		l.inner *= x->dim[i];
-	threads_run(call->threads, (int)((l.count + LINES_PER_SLICE - 1) / LINES_PER_SLICE), cumsum_slice, &l);
+	ops_run_lines(call, ((const cumsum_attrs *)call->attrs)->axis, cumsum_line);
 }
 
 static void cumsum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -83,20 +59,13 @@ static bool cumsum_sample(int i, td_sample *s)
 	static const td_dtype others[] = { TD_I32, TD_I64, TD_U8, TD_BOOL };
 
 	s->apply = i % 2 ? cumsum_apply_last : cumsum_apply_first;
-	switch (i) {
-	case 0:
-	case 1: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7); break;
-	case 2:
-	case 3:
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 3, 4, 5);
-		s->in[0].shape.order = i == 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
-		break;
-	case 4: ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL); return true;
-	case 5: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 0); break;
-	case 6: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 200); break; /* several slices */
-	default:
-		if (i > 10)
-			return false;
+	if (ops_sample_lines(i, s))
+		return true;
+	if (i > 10)
+		return false;
+	if (i == 6) {
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 200); /* several slices */
+	} else {
 		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 7], 4, 5);
 		s->in[0].classes = i == 10 ? 2 : 9;
 	}

@@ -15,63 +15,50 @@ typedef struct argsort_attrs {
 
 static const td_field argsort_fields[] = { TD_FIELD(argsort_attrs, axis), TD_FIELD(argsort_attrs, descending), { 0 } };
 
-/* X seen as [outer, n, inner] around the axis. */
-struct lines {
-	const td_call *call;
-	int64_t n, inner, count;
-	int n_slices;
-};
-
-static void lines_init(struct lines *l, const td_shape *x, const argsort_attrs *a)
+static int n_sort_slices(const struct ops_lines *l)
 {
-	*l = (struct lines){ .n = 1, .inner = 1, .count = 1 };
-	for (int i = 0; i < x->rank; i++) {
-		*(i == a->axis ? &l->n : &l->count) *= x->dim[i];
-		l->inner *= i > a->axis ? x->dim[i] : 1;
-	}
-	l->n_slices = (int)TD_MIN(TD_MIN(l->count, SORT_SLICES_MOST), l->n * l->count / SORT_WORK + 1);
+	return (int)TD_MIN(TD_MIN(l->count, SORT_SLICES_MOST), l->n * l->count / SORT_WORK + 1);
 }
 
 static void argsort_infer(td_infer *q)
 {
 	int axis = ((const argsort_attrs *)q->attrs)->axis;
-	struct lines l;
+	struct ops_lines l;
 
 	if ((q->in[0]->rank || axis) && !ops_need_axis(q, "argsort", q->in[0], axis))
 		return;
 	ops_infer_same(q);
 	q->out[0].dtype = TD_I64;
-	lines_init(&l, q->in[0], q->attrs);
-	q->workspace = sizeof(int64_t) * 3 * (size_t)(l.n * l.n_slices); /* keys, order, scratch */
+	l = ops_lines_along(q->in[0], axis);
+	q->workspace = sizeof(int64_t) * 3 * (size_t)(l.n * n_sort_slices(&l)); /* keys, order, scratch */
 }
 
 static void argsort_slice(void *arg, int slice)
 {
-	const struct lines *l = arg;
-	const td_view *x = &l->call->in[0];
-	int64_t *keys = (int64_t *)l->call->workspace + slice * 3 * l->n, *order = keys + l->n,
-		*y = l->call->out[0].data;
-	int64_t per = (l->count + l->n_slices - 1) / l->n_slices, from = slice * per;
+	const td_call *call = arg;
+	const argsort_attrs *a = call->attrs;
+	const td_view *x = &call->in[0];
+	const struct ops_lines l = ops_lines_along(x->shape, a->axis);
+	int64_t *keys = (int64_t *)call->workspace + slice * 3 * l.n, *order = keys + l.n, *y = call->out[0].data;
+	int64_t per = (l.count + n_sort_slices(&l) - 1) / n_sort_slices(&l), from = slice * per;
 
-	for (int64_t i = from; i < TD_MIN(from + per, l->count); i++) {
-		int64_t first = i / l->inner * l->n * l->inner + i % l->inner;
+	for (int64_t i = from; i < TD_MIN(from + per, l.count); i++) {
+		int64_t first = ops_line_start(&l, i);
 
 		TD_PICK_NUMBERS(x->shape->dtype, k_sort_keys)
-		(keys, at_const(x->data, first, td_dtype_size(x->shape->dtype)), l->n, l->inner);
-		k_sort(order, order + l->n, keys, l->n, ((const argsort_attrs *)l->call->attrs)->descending);
-		for (int64_t k = 0; k < l->n; k++)
-			y[first + k * l->inner] = order[k];
+		(keys, at_const(x->data, first, td_dtype_size(x->shape->dtype)), l.n, l.inner);
+		k_sort(order, order + l.n, keys, l.n, a->descending);
+		for (int64_t k = 0; k < l.n; k++)
+			y[first + k * l.inner] = order[k];
 	}
 }
 
 static void argsort_forward(const td_call *call)
 {
-	struct lines l;
+	struct ops_lines l = ops_lines_along(call->in[0].shape, ((const argsort_attrs *)call->attrs)->axis);
 
-	lines_init(&l, call->in[0].shape, call->attrs);
-	l.call = call;
 	if (l.n && l.count)
-		threads_run(call->threads, l.n_slices, argsort_slice, &l);
+		threads_run(call->threads, n_sort_slices(&l), argsort_slice, (void *)(uintptr_t)call);
 }
 
 static td_value *argsort_apply_first(td_ctx *c, td_value *const *in)
@@ -89,20 +76,13 @@ static bool argsort_sample(int i, td_sample *s)
 	static const td_dtype others[] = { TD_F32, TD_I32, TD_I64, TD_U8, TD_BOOL };
 
 	s->apply = i % 2 ? argsort_apply_last : argsort_apply_first;
-	switch (i) {
-	case 0:
-	case 1: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 5, 7); break;
-	case 2:
-	case 3:
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 3, 4, 5);
-		s->in[0].shape.order = i == 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
-		break;
-	case 4: ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL); return true;
-	case 5: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 0); break;
-	case 6: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 33, 1500); break;
-	default:
-		if (i > 11)
-			return false;
+	if (ops_sample_lines(i, s))
+		return true;
+	if (i > 11)
+		return false;
+	if (i == 6) {
+		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 33, 1500);
+	} else {
 		SAMPLE_INPUT(s, TD_FILL_LABELS, others[i - 7], 4, 9);
 		s->in[0].classes = i == 11 ? 2 : 4;
 	}
