@@ -41,6 +41,10 @@
 				     .value = (otherwise), .required = !(otherwise), .doc = (text)                     \
 	}
 
+/* What a padding may say in place of numbers (layers_conv.c). */
+enum { NN_PADDING_SAME = -1, NN_PADDING_VALID = -2 };
+extern const char *const nn_padding_words[];
+
 /* torch's reset_parameters: kaiming_uniform with a = sqrt(5), which is uniform within 1 / sqrt(fan in). */
 #define NN_TORCH_INIT "{\"type\":\"kaiming_uniform\",\"a\":2.23606797749979,\"mode\":\"fan_in\"}"
 

@@ -9,9 +9,7 @@ struct window {
 	int64_t channels, filters, groups;
 };
 
-enum { PADDING_SAME = -1, PADDING_VALID = -2 };
-
-static const char *const padding_words[] = { "same", "valid", NULL };
+const char *const nn_padding_words[] = { "same", "valid", NULL };
 
 /* ---- What both check and declare alike --------------------------------------------------------------------------- */
 
@@ -19,7 +17,7 @@ static const char *const padding_words[] = { "same", "valid", NULL };
  */
 static void window_pad(struct window *w, const int64_t padding[2], const int64_t image[2])
 {
-	w->same = padding[1] == PADDING_SAME;
+	w->same = padding[1] == NN_PADDING_SAME;
 	for (int i = 0; i < 2; i++) {
 		int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
 		int64_t last = (image[i] + w->stride[i] - 1) / w->stride[i] * w->stride[i] - w->stride[i];
@@ -114,7 +112,7 @@ static const struct opt conv2d_opts[] = { NN_GIVEN_ROW(conv2d_options, in_channe
 	{ NN_ROW(conv2d_options, stride), .kind = OPT_PAIR, .value = "1", .low = 1, .high = NN_SIZE_MOST,
 		.doc = "Step from one window to the next." },
 	{ NN_ROW(conv2d_options, padding), .kind = OPT_PAIR, .value = "0", .low = 0, .high = NN_SIZE_MOST,
-		.names = padding_words,
+		.names = nn_padding_words,
 		.doc = "Zeros added on each side; \"same\" adds what makes height and width those of the input divided "
 		       "by the stride, \"valid\" none." },
 	{ NN_ROW(conv2d_options, dilation), .kind = OPT_PAIR, .value = "1", .low = 1, .high = NN_SIZE_MOST,
@@ -222,7 +220,7 @@ static const struct opt conv1d_opts[] = { NN_GIVEN_ROW(conv1d_options, in_channe
 	{ NN_ROW(conv1d_options, stride), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_SIZE_MOST,
 		.doc = "Step from one window to the next." },
 	{ NN_ROW(conv1d_options, padding), .kind = OPT_INT_OR_WORD, .value = "0", .low = 0, .high = NN_SIZE_MOST,
-		.names = padding_words,
+		.names = nn_padding_words,
 		.doc = "Zeros added on each side; \"same\" adds what makes the length that of the input divided by the "
 		       "stride, \"valid\" none." },
 	{ NN_ROW(conv1d_options, dilation), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_SIZE_MOST,

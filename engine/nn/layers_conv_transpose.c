@@ -8,6 +8,7 @@ struct conv_transpose2d_options {
 	int64_t groups;
 	bool bias;
 	struct opt_choice init, bias_init;
+	int64_t padding_more[2]; /* no option: what window_of cuts off at the end besides */
 };
 
 struct conv_transpose1d_options {
@@ -18,10 +19,12 @@ struct conv_transpose1d_options {
 
 #define CHANNELS_DOC "Channels of the input; they follow from the layer before."
 #define STEP_DOC     "Step in the output from one input to the next: how much larger it becomes."
-#define PADDING_DOC  "What is cut off on each side of the output."
-#define MORE_DOC     "What is added on one side of the output; less than the stride."
-#define SPREAD_DOC   "Step from one of a filter's elements to the next."
-#define GROUPS_DOC   "Groups of channels that do not see each other."
+#define PADDING_DOC                                                                                                    \
+	"What is cut off on each side of the output; \"same\" cuts off or adds what makes it the input times the "     \
+	"stride, \"valid\" cuts off nothing."
+#define MORE_DOC   "What is added on one side of the output; less than the stride."
+#define SPREAD_DOC "Step from one of a filter's elements to the next."
+#define GROUPS_DOC "Groups of channels that do not see each other."
 
 static const struct opt conv_transpose2d_opts[] = { NN_GIVEN_ROW(conv_transpose2d_options, in_channels, CHANNELS_DOC),
 	NN_COUNT_ROW(conv_transpose2d_options, out_channels, "Number of filters."),
@@ -30,7 +33,7 @@ static const struct opt conv_transpose2d_opts[] = { NN_GIVEN_ROW(conv_transpose2
 	{ NN_ROW(conv_transpose2d_options, stride), .kind = OPT_PAIR, .value = "1", .low = 1, .high = NN_SIZE_MOST,
 		.doc = STEP_DOC },
 	{ NN_ROW(conv_transpose2d_options, padding), .kind = OPT_PAIR, .value = "0", .low = 0, .high = NN_SIZE_MOST,
-		.doc = PADDING_DOC },
+		.names = nn_padding_words, .doc = PADDING_DOC },
 	{ NN_ROW(conv_transpose2d_options, output_padding), .kind = OPT_PAIR, .value = "0", .low = 0,
 		.high = NN_SIZE_MOST, .doc = MORE_DOC },
 	{ NN_ROW(conv_transpose2d_options, dilation), .kind = OPT_PAIR, .value = "1", .low = 1, .high = NN_SIZE_MOST,
@@ -45,8 +48,8 @@ static const struct opt conv_transpose1d_opts[] = { NN_GIVEN_ROW(conv_transpose1
 		.required = true, .doc = "Length of the filters." },
 	{ NN_ROW(conv_transpose1d_options, stride), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_SIZE_MOST,
 		.doc = STEP_DOC },
-	{ NN_ROW(conv_transpose1d_options, padding), .kind = OPT_INT, .value = "0", .low = 0, .high = NN_SIZE_MOST,
-		.doc = PADDING_DOC },
+	{ NN_ROW(conv_transpose1d_options, padding), .kind = OPT_INT_OR_WORD, .value = "0", .low = 0,
+		.high = NN_SIZE_MOST, .names = nn_padding_words, .doc = PADDING_DOC },
 	{ NN_ROW(conv_transpose1d_options, output_padding), .kind = OPT_INT, .value = "0", .low = 0,
 		.high = NN_SIZE_MOST, .doc = MORE_DOC },
 	{ NN_ROW(conv_transpose1d_options, dilation), .kind = OPT_INT, .value = "1", .low = 1, .high = NN_SIZE_MOST,
@@ -60,7 +63,12 @@ static bool is_row(const struct nn_layer *l)
 	return l->type == &nn_conv_transpose1d;
 }
 
-static struct conv_transpose2d_options window_of(const struct nn_layer *l)
+static bool is_same(const struct conv_transpose2d_options *o)
+{
+	return o->padding[1] == NN_PADDING_SAME;
+}
+
+static struct conv_transpose2d_options given(const struct nn_layer *l)
 {
 	const struct conv_transpose1d_options *o = l->options;
 
@@ -77,6 +85,23 @@ static struct conv_transpose2d_options window_of(const struct nn_layer *l)
 		.bias = o->bias,
 		.init = o->init,
 		.bias_init = o->bias_init };
+}
+
+/* With paddings in numbers.  "same" as tensorflow.nn.conv2d_transpose: what the filters reach beyond the stride is cut off
+ * on both sides, the odd one at the end; what they do not reach is added there. */
+static struct conv_transpose2d_options window_of(const struct nn_layer *l)
+{
+	struct conv_transpose2d_options o = given(l);
+	bool same = is_same(&o);
+
+	for (int i = 0; i < 2; i++) {
+		int64_t beyond = same ? (o.kernel_size[i] - 1) * o.dilation[i] + 1 - o.stride[i] : 0;
+
+		o.padding[i] = same ? TD_MAX(beyond, 0) / 2 : TD_MAX(o.padding[i], 0);
+		o.padding_more[i] = TD_MAX(beyond, 0) % 2;
+		o.output_padding[i] += TD_MAX(-beyond, 0);
+	}
+	return o;
 }
 
 static bool declare_filters(struct nn_builder *b, struct nn_layer *l, const struct conv_transpose2d_options *o)
@@ -97,7 +122,7 @@ static bool declare_filters(struct nn_builder *b, struct nn_layer *l, const stru
 
 static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 {
-	struct conv_transpose2d_options o = window_of(l);
+	struct conv_transpose2d_options o = window_of(l), asked = given(l);
 	const char *op = l->type->type.name;
 	int axes = is_row(l) ? 1 : 2;
 	char in[TD_SHAPE_TEXT];
@@ -112,6 +137,11 @@ static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 			"out_channels; take a divisor of both, or other out_channels",
 			op, (long long)o.groups, (long long)l->in[0].dim[1], in, nn_source(b, l, 0),
 			(long long)o.out_channels);
+	if (is_same(&asked) && (asked.output_padding[0] || asked.output_padding[1]))
+		return nn_refuse(b, l,
+			"%s: with \"padding\": \"same\" the output is the input times the stride; leave output_padding "
+			"out, or give padding in numbers",
+			op);
 	for (int i = 2 - axes; i < 2; i++) {
 		int64_t whole = (l->in[0].dim[axes + i] - 1) * o.stride[i] + (o.kernel_size[i] - 1) * o.dilation[i] +
 				o.output_padding[i] + 1;
@@ -121,7 +151,7 @@ static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 				"%s: output_padding %lld must be less than the stride, %lld; leave it out, or use a "
 				"larger stride",
 				op, (long long)o.output_padding[i], (long long)o.stride[i]);
-		if (whole <= 2 * o.padding[i])
+		if (whole <= 2 * o.padding[i] + o.padding_more[i])
 			return nn_refuse(b, l,
 				"%s: padding %lld on both sides leaves nothing of an output of %lld (%s from %s); use "
 				"at most %lld",
@@ -138,6 +168,7 @@ static td_value *conv_transpose_forward(const struct nn_pass *p, const struct nn
 	struct conv_transpose2d_options o = window_of(l);
 	td_conv2d_attrs attrs = { .stride = { o.stride[0], o.stride[1] },
 		.padding = { o.padding[0], o.padding[1] },
+		.padding_more = { o.padding_more[0], o.padding_more[1] },
 		.dilation = { o.dilation[0], o.dilation[1] },
 		.groups = o.groups };
 	td_value *in = x[0], *weight = l->param[0], *y;
@@ -188,6 +219,21 @@ static void conv_transpose_torch(const struct nn_layer *l, struct buf *out)
 	buf_puts(out, o.bias ? ")" : ", bias=False)");
 }
 
+/* torch's modules cut off the same on both sides, so what is cut off at the end besides is no part of them. */
+static void conv_transpose_call(
+	const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	struct conv_transpose2d_options o = window_of(l);
+
+	buf_printf(out, "%s(%s)", module, x[0]);
+	if (o.padding_more[0] || o.padding_more[1])
+		buf_printf(out, "[..., %s%s]",
+			is_row(l)           ? ""
+			: o.padding_more[0] ? ":-1, "
+					    : ":, ",
+			o.padding_more[1] ? ":-1" : ":");
+}
+
 #define CONV_TRANSPOSE(layer, text)                                                                                    \
 	const struct nn_layer_type nn_##layer = {                                                                      \
 		.type = { .name = #layer,                                                                              \
@@ -199,6 +245,7 @@ static void conv_transpose_torch(const struct nn_layer *l, struct buf *out)
 		.forward = conv_transpose_forward,                                                                     \
 		.flops = conv_transpose_flops,                                                                         \
 		.torch = conv_transpose_torch,                                                                         \
+		.call = conv_transpose_call,                                                                           \
 	}
 
 CONV_TRANSPOSE(conv_transpose2d, "2-d transposed convolution of images [N, C, H, W], as torch.nn.ConvTranspose2d.");

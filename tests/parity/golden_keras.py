@@ -71,14 +71,26 @@ def fraction(step, modulus):
 weight, number, seed = fraction(5, 11), fraction(7, 19), fraction(3, 13)
 N = keras.layers
 IMAGE, ROW, SEQUENCE = [2, 4, 5, 6], [2, 4, 7], [2, 3, 4]
-LAYERS = [  # spec, Keras', input, our axis of Keras' last one; the weights are vectors in Keras' order
+LAYERS = [  # spec, Keras', input, our axis of Keras' last one; the weights are in Keras' order
     ({"type": "batch_norm2d"}, lambda: N.BatchNormalization(), IMAGE, 1),
     ({"type": "layer_norm"}, lambda: N.LayerNormalization(), SEQUENCE, -1),
     ({"type": "rms_norm"}, lambda: N.RMSNormalization(), SEQUENCE, -1),
     ({"type": "group_norm", "num_groups": 2}, lambda: N.GroupNormalization(2), IMAGE, 1),
     ({"type": "instance_norm2d"}, lambda: N.GroupNormalization(-1), IMAGE, 1),
     ({"type": "instance_norm1d"}, lambda: N.GroupNormalization(-1), ROW, 1),
+    ({"type": "conv_transpose2d", "out_channels": 3, "kernel_size": [4, 2], "stride": [1, 3], "padding": "same"},
+        lambda: N.Conv2DTranspose(3, (4, 2), (1, 3), "same"), IMAGE, 1),
+    ({"type": "conv_transpose1d", "out_channels": 3, "kernel_size": 5, "stride": 2, "padding": "same"}, lambda: N.Conv1DTranspose(3, 5, 2, "same"), ROW, 1),
 ]
+
+
+def ours(w):
+    """Of a transposed convolution: [k.., out, in] -> [in, out, k..]."""
+    return np.moveaxis(w, (-1, -2), (0, 1)) if w.ndim > 2 else w
+
+
+def theirs(w):
+    return np.moveaxis(w, (0, 1), (-1, -2)) if w.ndim > 2 else w
 
 
 def row(values):
@@ -123,13 +135,13 @@ def layers():
         layer, x = make(), tf.Variable(np.moveaxis(number(shape), axis, -1))
         layer.build(x.shape)
         for v in layer.trainable_variables:
-            v.assign(weight(v.shape))
+            v.assign(theirs(weight(ours(v.numpy()).shape)))
         with tf.GradientTape() as tape:
             y = layer(x, training=True) if "batch" in spec["type"] else layer(x)
             loss = tf.reduce_sum(y * np.moveaxis(seed(np.moveaxis(y, -1, axis).shape), axis, -1))
         of_x, *of_weights = tape.gradient(loss, [x] + [v.value for v in layer.trainable_variables])
         of_x = float((np.moveaxis(of_x, -1, axis) * seed(shape)).sum())
-        of_weights = sum(float((g * seed(g.shape)).numpy().sum()) for g in of_weights)
+        of_weights = sum(float((g * seed(g.shape)).sum()) for g in (ours(g.numpy()) for g in of_weights))
         sizes = ", ".join(map(str, shape))
         yield f"{{ {json.dumps(json.dumps(spec))}, {len(shape)}, {{ {sizes} }}, {float(loss):.17g}, {of_x:.17g}, {of_weights:.17g} }}"
 

@@ -102,6 +102,11 @@ LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
         for k, s, p, d in [(3, 1, "valid", 1), (4, 1, "same", 1), (3, 2, "same", 1), (4, 3, "same", 1), (3, 1, "same", 3)]),
     ({"type": "conv_transpose2d", "out_channels": 3, "kernel_size": 3, "stride": 2}, lambda: L.Conv2DTranspose(3, 3, 2), IMAGE, conv_back),
     ({"type": "conv_transpose1d", "out_channels": 3, "kernel_size": 3, "stride": 2}, lambda: L.Conv1DTranspose(3, 3, 2), ROW, conv_back),
+    *(({"type": "conv_transpose2d", "out_channels": 3, "kernel_size": list(k), "stride": list(s), "padding": p},
+        lambda k=k, s=s, p=p: L.Conv2DTranspose(3, k, s, p), IMAGE, conv_back)
+        for k, s, p in [((3, 2), (1, 1), "same"), ((3, 4), (2, 2), "same"), ((5, 4), (2, 3), "same"), ((2, 1), (3, 2), "same"), ((2, 2), (2, 2), "same"), ((4, 3), (1, 3), "valid")]),
+    *(({"type": "conv_transpose1d", "out_channels": 3, "kernel_size": k, "stride": s, "padding": p}, lambda k=k, s=s, p=p: L.Conv1DTranspose(3, k, s, p), ROW, conv_back)
+        for k, s, p in [(3, 1, "same"), (3, 2, "same"), (4, 3, "same"), (2, 3, "same"), (3, 2, "valid")]),
     ({"type": "embedding", "embedding_dim": 4, "num_embeddings": 7}, lambda: L.Embedding(7, 4), None, lambda w: {"weight": w[0]}),
     *(({"type": t, **o}, lambda o=o: L.BatchNormalization(**{"epsilon": o.get("eps", 1e-3), "momentum": 1 - o.get("momentum", 0.01)}), shape, norm)
         for t, shape in [("batch_norm", IMAGE), ("batch_norm", [5, 4]), ("batch_norm1d", ROW), ("batch_norm1d", [5, 4]), ("batch_norm2d", IMAGE)]

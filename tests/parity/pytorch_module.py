@@ -119,6 +119,13 @@ MODELS = {
             {"type": "adaptive_max_pool2d", "output_size": [5, 4]}, {"type": "group_norm", "num_groups": 1, "affine": False, "eps": 0.1},
             "flatten", {"type": "rms_norm", "eps": 0.01, "elementwise_affine": False}, {"type": "linear", "out_features": 4}]},
         input=[3, 3, 8, 9]),
+    "images of the same size": dict(
+        model={"layers": [
+            {"type": "conv_transpose2d", "out_channels": 6, "kernel_size": [4, 2], "stride": [1, 3], "padding": "same"}, "tanh",
+            {"type": "conv_transpose2d", "out_channels": 4, "kernel_size": [3, 5], "stride": 2, "padding": "same"}, "tanh",
+            {"type": "conv_transpose2d", "out_channels": 2, "kernel_size": 2, "padding": "valid"}, {"type": "reshape", "shape": [2, -1]},
+            {"type": "conv_transpose1d", "out_channels": 3, "kernel_size": 4, "stride": 3, "padding": "same"}]},
+        input=[2, 3, 4, 5]),
     "rows and back": dict(
         model={"layers": [
             {"type": "conv_transpose1d", "out_channels": 6, "kernel_size": 3, "stride": 2, "output_padding": 1, "groups": 2},

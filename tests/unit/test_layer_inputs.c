@@ -37,6 +37,9 @@ static const struct {
 		IMAGE(2, 3, 9, 7), "/model/layers/0", "must be less than the stride, 1" },
 	{ "{\"type\":\"conv_transpose2d\",\"out_channels\":4,\"kernel_size\":3,\"padding\":6}", IMAGE(2, 3, 9, 7),
 		"/model/layers/0", "leaves nothing of an output of 11" },
+	{ "{\"type\":\"conv_transpose2d\",\"out_channels\":4,\"kernel_size\":3,\"stride\":2,\"padding\":\"same\","
+	  "\"output_padding\":1}",
+		IMAGE(2, 3, 9, 7), "/model/layers/0", "leave output_padding out" },
 	{ "{\"type\":\"conv_transpose1d\",\"out_channels\":4,\"kernel_size\":3,\"groups\":2}", SEQUENCE(2, 3, 9),
 		"/model/layers/0", "groups 2 does not divide the 3 channels" },
 	{ "\"global_avg_pool\"", FLAT(2, 3), "/model/layers/0", "takes images [N, C, H, W] or rows" },
