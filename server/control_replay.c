@@ -37,11 +37,6 @@ void replaying_free(struct replaying *r)
 	mem_free(r);
 }
 
-static char *replays_folder(const struct control *c, const char *job)
-{
-	return mem_printf("%s/replays/%s", c->config->data_dir, job);
-}
-
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 static void copy_row(struct replay_row *to, const struct replay_row *from)
@@ -163,7 +158,7 @@ static void keep_folder(void *arg, const struct replay_row *r)
 
 void control_replays_tidy(struct control *c, const char *job)
 {
-	char *folder = replays_folder(c, job);
+	char *folder = job_replays_folder(c->config, job);
 	DIR *dir = opendir(folder);
 	struct err e = { 0 };
 	struct dirent *d;
@@ -206,7 +201,7 @@ void control_replays_sweep(struct control *c)
 			job_release(&j);
 			control_replays_tidy(c, d->d_name);
 		} else if (e.status == TD_NOT_FOUND) {
-			folder = replays_folder(c, d->d_name);
+			folder = job_replays_folder(c->config, d->d_name);
 			file_remove_tree(folder, NULL);
 			mem_free(folder);
 		}
@@ -354,7 +349,7 @@ static void hand_over(struct control *c, struct worker *w)
 {
 	struct replaying *p = MEM_NEW(struct replaying);
 	struct start s = { .c = c, .row = &p->row, .checkpoints = cJSON_CreateArray() };
-	char *folder = replays_folder(c, c->replay->job);
+	char *folder = job_replays_folder(c->config, c->replay->job);
 	struct err e = { 0 };
 	cJSON *message = NULL;
 	struct job j = { 0 };

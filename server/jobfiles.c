@@ -10,6 +10,11 @@ char *job_folder(const struct config *c, const char *id)
 	return mem_printf("%s/jobs/%s", c->data_dir, id);
 }
 
+char *job_replays_folder(const struct config *c, const char *id)
+{
+	return mem_printf("%s/replays/%s", c->data_dir, id);
+}
+
 bool job_file_safe(const char *name)
 {
 	size_t n = strlen(name);

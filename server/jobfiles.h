@@ -1,4 +1,5 @@
-/* A job's folder, DATA/jobs/ID: where its files are, for those who write them and those who give them out. */
+/* A job's folders: DATA/jobs/ID with its files, for those who write them and those who give them out, and
+ * DATA/replays/ID with one of each of its replays (replayfiles.h). */
 #ifndef JOBFILES_H
 #define JOBFILES_H
 
@@ -7,7 +8,8 @@
 
 #define JOB_HOLDER "worker.json" /* says which process holds the present attempt; no file of the job's */
 
-char *job_folder(const struct config *c, const char *id); /* owned */
+char *job_folder(const struct config *c, const char *id);         /* owned */
+char *job_replays_folder(const struct config *c, const char *id); /* owned */
 /* A plain file name that cannot leave the folder. */
 bool job_file_safe(const char *name);
 /* Where the file of A lies (owned).  TD_CORRUPT: not in the folder; its name came from a worker. */

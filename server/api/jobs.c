@@ -226,7 +226,7 @@ td_status job_delete(struct request *q, struct response *r, struct err *e)
 		folder = job_folder(q->srv->config, q->param[0]);
 		file_remove_tree(folder, &ignored);
 		mem_free(folder);
-		folder = mem_printf("%s/replays/%s", q->srv->config->data_dir, q->param[0]);
+		folder = job_replays_folder(q->srv->config, q->param[0]);
 		file_remove_tree(folder, &ignored);
 		mem_free(folder);
 	}

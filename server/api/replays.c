@@ -78,6 +78,7 @@
  *
  * On the event stream: replay {"step", "state", "phase", "done", "total"}. */
 #include "api/api.h"
+#include "jobfiles.h"
 #include "replayfiles.h"
 
 #include <stdio.h>
@@ -293,7 +294,10 @@ static td_status find(struct request *q, struct replay_row *row, struct err *e)
 
 static char *file_of(const struct request *q, const struct replay_row *row, const char *name)
 {
-	return mem_printf("%s/replays/%s/%s/%s", q->srv->config->data_dir, row->job, row->id, name);
+	char *all = job_replays_folder(q->srv->config, row->job), *path = mem_printf("%s/%s/%s", all, row->id, name);
+
+	mem_free(all);
+	return path;
 }
 
 static td_status read_document(const struct request *q, const struct replay_row *row, struct buf *out, struct err *e)
