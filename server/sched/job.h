@@ -100,7 +100,7 @@ struct job {
 	char *sweep;     /* id of the sweep that it is a child of; NULL: none */
 	int sweep_index; /* its place among the children, from 0 */
 	char *params;    /* JSON object: what the sweep chose for it; read only */
-	char *parent;    /* JSON of a fork: {"job", "checkpoint", "step", "sha256"}; NULL: it is none */
+	char *parent;    /* JSON of a fork: {"job", "checkpoint", "step", "sha256", "new_rates"}; NULL: it is none */
 	char *warnings;  /* JSON array of {"code", "layer", "text"}; NULL: none, or one of a list */
 };
 
