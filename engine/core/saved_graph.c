@@ -313,6 +313,7 @@ static void read_input(struct reading *r, const cJSON *entry)
 	const char *name = read_name(r, entry);
 	int kind = word(td__saved_kinds, 3, json_string(entry, "kind", ""));
 	bool gradient = json_bool(entry, "gradient", false);
+	td_init initial = read_initial(entry);
 	uint32_t unknown;
 	td_shape s;
 
@@ -341,9 +342,7 @@ static void read_input(struct reading *r, const cJSON *entry)
 	if (kind == SAVED_CONSTANT)
 		read_constant(r, entry, name, &s);
 	else
-		td__variable_add(r->c, name, &s, &(td_init){ 0 }, gradient);
-	if (kind == SAVED_VARIABLE && !r->c->err.status)
-		r->g->variables[r->g->n_variables - 1].init = read_initial(entry);
+		td__variable_add(r->c, name, &s, &initial, gradient);
 }
 
 /* N values or elements of one attribute. */
@@ -460,33 +459,33 @@ static void read_node(struct reading *r, const cJSON *entry)
 		td__name_node(r->g, r->g->nodes[r->g->n_nodes - 1], name);
 }
 
-static bool holds(const td_graph *g, const char *collection, const td_value *v, const td_node *n)
-{
-	int count;
-	const td_fetch *items = td_collection(g, collection, &count);
-
-	for (int i = 0; i < count; i++)
-		if (items[i].value == v && items[i].operation == n)
-			return true;
-	return false;
-}
-
 static void read_collection(struct reading *r, const cJSON *list)
 {
 	const cJSON *name;
+	struct ptrs there = { 0 }; /* what is collected by itself is there already */
+	int n_items;
+	const td_fetch *items = td_collection(r->g, list->string, &n_items);
 
+	for (int i = 0; i < n_items; i++)
+		*ptrs_at(&there, items[i].value ? (void *)items[i].value : items[i].operation) = r;
 	cJSON_ArrayForEach(name, list)
 	{
 		const char *text = cJSON_IsString(name) ? name->valuestring : "";
 		td_node *n = td_graph_find_operation(r->g, text);
 		td_value *v = n ? NULL : td_graph_find(r->g, text);
+		void **place;
 
-		if (!n && !v)
+		if (!n && !v) {
 			td_fail(r->c, TD_INVALID, "\"%.100s\" of the collection \"%.60s\" is not in the graph", text,
 				list->string);
-		else if (!holds(r->g, list->string, v, n)) /* what is collected by itself is there already */
+			break;
+		}
+		place = ptrs_at(&there, n ? (void *)n : v);
+		if (!*place)
 			td__collect(r->g, list->string, (td_fetch){ .value = v, .operation = n });
+		*place = r;
 	}
+	ptrs_release(&there);
 }
 
 static void read_list(
