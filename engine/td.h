@@ -304,6 +304,8 @@ void td_scope_end(td_ctx *c);
 td_value *td_get_variable(td_ctx *c, const char *name, const td_shape *shape, const td_init *init, bool trainable);
 /* The tensor that holds its elements, for td_read and td_write; borrowed. */
 td_value *td_variable_tensor(const td_value *variable);
+/* Whether it has a value: an initialisation, an assignment or td_write gave it one. */
+bool td_variable_has_value(const td_value *variable);
 /* Those within SCOPE (NULL: all), in order of creation.  Returns how many there are; the first MOST of
  * them are in OUT. */
 enum td_which { TD_TRAINABLE = 1, TD_NOT_TRAINABLE = 2, TD_GLOBAL = 3 };

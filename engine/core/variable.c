@@ -108,6 +108,11 @@ td_value *td_variable_tensor(const td_value *variable)
 	return variable->captured;
 }
 
+bool td_variable_has_value(const td_value *variable)
+{
+	return td_variable_tensor(variable)->storage->version > 0;
+}
+
 static bool within(const char *name, const char *scope)
 {
 	size_t n = scope ? strlen(scope) : 0;

@@ -57,7 +57,8 @@ const struct stored_tensor *safetensors_find(const struct safetensors *s, const 
 
 /* ---- Variables of a graph -------------------------------------------------------------------------------------- */
 
-/* The variables of G within SCOPE (NULL: all), as td_variables lists them, to a file, under their names. */
+/* The variables of G within SCOPE (NULL: all), as td_variables lists them, to a file, under their names.  One that has no
+ * value yet is an error (TD_CONFLICT), and nothing was written then. */
 td_status variables_write(
 	const td_graph *g, const char *scope, const char *path, struct file_facts *facts, struct err *e);
 /* The reverse, from a file of at most BYTES_MOST; what else it holds is left alone.  A variable that it lacks

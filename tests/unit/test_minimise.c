@@ -204,6 +204,9 @@ static void a_saved_training_goes_on_in_another_graph(void **state)
 	chosen_init(&o, &nn_optimizers, "\"adam\"");
 	train_eagerly(&o.choice, expected);
 	program_init(&first, &o.choice);
+	assert_int_equal(variables_write(first.graph, NULL, path, &facts, &e), TD_CONFLICT); /* of what value? */
+	assert_non_null(strstr(e.text, "has no value"));
+	err_clear(&e);
 	start(&first);
 	run(&first, first.train, STEPS / 2);
 	assert_int_equal(variables_write(first.graph, NULL, path, &facts, &e), TD_OK);
