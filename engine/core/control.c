@@ -118,23 +118,16 @@ td_node *td_group_end(td_ctx *c, const char *name)
 
 /* ---- Collections ------------------------------------------------------------------------------------------------- */
 
-static td_named_list *find_collection(const td_graph *g, const char *name)
-{
-	for (td_named_list *l = g->collections; l; l = l->next)
-		if (!strcmp(l->name, name))
-			return l;
-	return NULL;
-}
-
 void td__collect(td_graph *g, const char *collection, td_fetch item)
 {
-	td_named_list *l = find_collection(g, collection);
+	td_named_list *l = map_get(&g->collection_names, collection);
 
 	if (!l) {
 		l = arena_alloc(&g->arena, sizeof *l);
 		l->name = arena_strdup(&g->arena, collection);
-		l->next = g->collections;
-		g->collections = l;
+		*(g->collections ? &g->last_collection->next : &g->collections) = l;
+		g->last_collection = l;
+		map_put(&g->collection_names, collection, l);
 	}
 	MEM_GROW(l->items, l->n, l->room);
 	l->items[l->n++] = item;
@@ -149,7 +142,7 @@ void td_collect(td_ctx *c, const char *collection, td_fetch item)
 
 const td_fetch *td_collection(const td_graph *g, const char *collection, int *n)
 {
-	const td_named_list *l = find_collection(g, collection);
+	const td_named_list *l = map_get(&g->collection_names, collection);
 
 	*n = l ? l->n : 0;
 	return l ? l->items : NULL;

@@ -289,8 +289,9 @@ struct td_graph {
 	int n_controls, controls_room;
 	int *groups; /* owned array; N_NODES at each open td_group_begin */
 	int n_groups, groups_room;
-	td_named_list *collections; /* in the arena, but for their items */
-	td_variable *variables;     /* owned array; in order of creation */
+	td_named_list *collections, *last_collection; /* in the arena, but for their items; in order of creation */
+	struct map collection_names;                  /* to these */
+	td_variable *variables;                       /* owned array; in order of creation */
 	int n_variables, variables_room;
 	int n_scopes;                      /* of its context, open when the trace began */
 	struct map names;                  /* path to struct td_named in the arena; see names.c */

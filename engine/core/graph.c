@@ -10,6 +10,7 @@ td_graph *td_graph_create(void)
 	td_graph *g = MEM_NEW(td_graph);
 
 	arena_init(&g->arena);
+	map_init(&g->collection_names);
 	map_init(&g->names);
 	return g;
 }
@@ -23,6 +24,7 @@ void td_graph_free(td_graph *g)
 		td_unref(g->values[i]->captured);
 	for (td_named_list *l = g->collections; l; l = l->next)
 		mem_free(l->items);
+	map_release(&g->collection_names);
 	map_release(&g->names);
 	arena_release(&g->arena);
 	mem_free(g->control);

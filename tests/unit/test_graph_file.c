@@ -32,6 +32,7 @@ static td_graph *record(td_ctx *c)
 	td_scope_end(c);
 	td_group(c, "loss", &TD_VALUE(loss), 1);
 	td_collect(c, "losses", TD_VALUE(loss));
+	td_collect(c, "inputs", TD_VALUE(in));
 	td_gradients(c, &loss, NULL, 1, &kernel, 1, 0, &grad);
 	td_assign_add(c, count, one);
 	td_control_begin(c, &TD_OPERATION(td_last_operation(c)), 1);
