@@ -16,6 +16,8 @@
 	void name##_f32 args;                                                                                          \
 	void name##_f64 args;
 #define TD_PICK(dtype, name) ((dtype) == TD_F64 ? name##_f64 : name##_f32)
+/* Of what only moves elements, one for each size that elements have. */
+#define TD_PICK_SIZE(size, name) ((size) == 1 ? name##_1 : (size) == 4 ? name##_4 : name##_8)
 
 #ifdef TD_REAL
 #if TD_REAL == 64

@@ -84,7 +84,7 @@ void axis_take(const td_call *call, const td_view *y, const td_view *x, const st
 		return;
 	moves_init(&v, y, x, m);
 	v.fill = fill ? fill : &zero;
-	v.take = v.size == 1 ? k_take_1 : v.size == 4 ? k_take_4 : k_take_8;
+	v.take = TD_PICK_SIZE(v.size, k_take);
 	v.per_slice = TD_MAX(1, SLICE_ELEMENTS / (v.row * v.unit));
 	threads_run(call->threads, (int)((v.n_rows + v.per_slice - 1) / v.per_slice), take_slice, &v);
 }

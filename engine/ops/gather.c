@@ -101,7 +101,7 @@ static void gather_infer(td_infer *q)
 static void gather_slice(void *arg, int slice)
 {
 	const struct gathering *g = arg;
-	td_gather_fn *gather = g->size == 1 ? k_gather_1 : g->size == 4 ? k_gather_4 : k_gather_8;
+	td_gather_fn *gather = TD_PICK_SIZE(g->size, k_gather);
 	int64_t first = slice * g->per_slice;
 
 	for (int64_t r = first; r < TD_MIN(first + g->per_slice, g->n_rows); r++)

@@ -260,7 +260,7 @@ void ops_rows(
 
 td_row_fn *ops_copy_row(size_t size)
 {
-	return size == 1 ? k_copy_1 : size == 4 ? k_copy_4 : k_copy_8;
+	return TD_PICK_SIZE(size, k_copy);
 }
 
 /* All becomes b, then a is put where the condition says so. */
@@ -270,11 +270,7 @@ void ops_choose(const td_call *call, const td_view *y, const td_view *condition,
 
 	if (b->data != y->data)
 		ops_rows(call, ops_copy_row(size), y, b, NULL, (size_t[]){ size, size, size });
-	ops_rows(call,
-		size == 1   ? k_put_1
-		: size == 4 ? k_put_4
-			    : k_put_8,
-		y, a, condition, (size_t[]){ size, size, 1 });
+	ops_rows(call, TD_PICK_SIZE(size, k_put), y, a, condition, (size_t[]){ size, size, 1 });
 }
 
 /* ---- Matrix products --------------------------------------------------------------------------------------------- */
