@@ -247,8 +247,8 @@ TD_KERNEL(k_rows_normalize_dx, (void *dx, const void *dy, const void *x, const v
 TD_KERNEL(k_rows_products,
 	(double *acc, const void *dy, const void *x, const void *mean, const void *rstd, int64_t m, int64_t n))
 
-/* y[i] = table[id[i]], rows of N; an id outside of the TABLE's M rows gives NaN. */
-TD_KERNEL(k_embedding, (void *y, const void *table, const int64_t *id, int64_t count, int64_t m, int64_t n))
+/* y[i] = table[id[i]], rows of N */
+TD_KERNEL(k_embedding, (void *y, const void *table, const int64_t *id, int64_t count, int64_t n))
 /* table[id[i]] += dy[i] for ids in FROM .. TO-1, but not SKIP */
 TD_KERNEL(k_embedding_dw, (void *table, const void *dy, const int64_t *id, int64_t count, int64_t n, int64_t from,
 				  int64_t to, int64_t skip))

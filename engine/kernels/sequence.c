@@ -6,17 +6,13 @@
 #include <math.h>
 #include <string.h>
 
-void K(k_embedding)(void *yv, const void *tablev, const int64_t *id, int64_t count, int64_t m, int64_t n)
+void K(k_embedding)(void *yv, const void *tablev, const int64_t *id, int64_t count, int64_t n)
 {
 	const real *table = tablev;
 	real *y = yv;
 
 	for (int64_t i = 0; i < count; i++, y += n)
-		if (id[i] >= 0 && id[i] < m)
-			memcpy(y, table + id[i] * n, sizeof(real) * (size_t)n);
-		else
-			for (int64_t j = 0; j < n; j++)
-				y[j] = (real)NAN;
+		memcpy(y, table + id[i] * n, sizeof(real) * (size_t)n);
 }
 
 void K(k_embedding_dw)(void *tablev, const void *dyv, const int64_t *id, int64_t count, int64_t n, int64_t from,
@@ -26,12 +22,10 @@ void K(k_embedding_dw)(void *tablev, const void *dyv, const int64_t *id, int64_t
 	real *table = tablev;
 
 	for (int64_t i = 0; i < count; i++, dy += n) {
-		real *row = table + id[i] * n;
-
 		if (id[i] < from || id[i] >= to || id[i] == skip)
 			continue;
 		for (int64_t j = 0; j < n; j++)
-			row[j] += dy[j];
+			table[id[i] * n + j] += dy[j];
 	}
 }
 

@@ -34,12 +34,11 @@ static void embedding_slice(void *arg, int slice)
 	const td_call *call = arg;
 	td_dtype d = call->in[0].shape->dtype;
 	size_t size = td_dtype_size(d);
-	int64_t m = call->in[0].shape->dim[0], n = call->in[0].shape->dim[1], from = (int64_t)slice * ROWS_PER_SLICE,
+	int64_t n = call->in[0].shape->dim[1], from = (int64_t)slice * ROWS_PER_SLICE,
 		count = TD_MIN(ROWS_PER_SLICE, td_shape_count(call->in[1].shape) - from);
 
 	TD_PICK(d, k_embedding)
-	(at(call->out[0].data, from * n, size), call->in[0].data, (const int64_t *)call->in[1].data + from, count, m,
-		n);
+	(at(call->out[0].data, from * n, size), call->in[0].data, (const int64_t *)call->in[1].data + from, count, n);
 }
 
 static int n_row_slices(const td_shape *ids)
@@ -89,7 +88,8 @@ TD_OP(embedding, .n_in = 2, .n_out = 1, .attrs_size = sizeof(embedding_attrs), .
  */
 TD_API td_value *td_embedding(td_ctx *c, td_value *table, td_value *ids, int64_t padding)
 {
-	return table && ids ? TD_APPLY(c, embedding, (&(embedding_attrs){ padding }), ops_row_major(c, table), ids)
+	return table && ids ? TD_APPLY(c, embedding, (&(embedding_attrs){ padding }), ops_row_major(c, table),
+				      ops_row_major(c, ids))
 			    : NULL;
 }
 
@@ -169,9 +169,9 @@ TD_OP(embedding_dw, .n_in = 3, .n_out = 1, .shape_only = 4, .attrs_size = sizeof
 
 TD_API td_value *td_embedding_dw(td_ctx *c, td_value *dy, td_value *ids, td_value *table, int64_t padding)
 {
-	return dy && ids && table
-		       ? TD_APPLY(c, embedding_dw, (&(embedding_attrs){ padding }), ops_row_major(c, dy), ids, table)
-		       : NULL;
+	return dy && ids && table ? TD_APPLY(c, embedding_dw, (&(embedding_attrs){ padding }), ops_row_major(c, dy),
+					    ops_row_major(c, ids), table)
+				  : NULL;
 }
 
 /* ---- last_step: of each sequence of x [N, T, H] its last valid step, or with FIRST its first --------------------- */

@@ -198,6 +198,7 @@ static void masks_and_indices_are_torchs(void **state)
 	td_value *m = COUNTING(c, TD_F32, 3, 3), *row = COUNTING(c, TD_F32, 3), *count, *kept;
 	td_value *index = indices(c, 2, (int64_t[]){ 3, 1 }, (int64_t[]){ 2, 0, 1 });
 	td_value *twice = indices(c, 1, (int64_t[]){ 3 }, (int64_t[]){ 2, 0, 2 });
+	td_value *ids = indices(c, 3, (int64_t[]){ 1, 2, 2 }, (int64_t[]){ 2, 0, 1, 1 }), *y;
 
 	(void)state;
 	HOLDS(c, td_tril(c, m, 0), 0, 0, 0, 3, 4, 0, 6, 7, 8);
@@ -214,12 +215,15 @@ static void masks_and_indices_are_torchs(void **state)
 	HOLDS(c, td_scatter_add(c, m, 1, index, td_ones_like(c, td_gather(c, m, 1, index))), 0, 1, 3, 4, 4, 5, 6, 8, 8);
 	HOLDS(c, td_index_select(c, m, 1, twice), 2, 0, 2, 5, 3, 5, 8, 6, 8);
 	HOLDS(c, td_index_add(c, row, 0, twice, row), 1, 1, 4);
+	y = td_embedding(c, m, td_reorder(c, ids, TD_CHANNELS_LAST), -1);
+	HOLDS(c, td_slice(c, td_reshape(c, y, (int64_t[]){ -1, 3 }, 2), 0, 0, 2), 6, 7, 8, 0, 1, 2);
 	HOLDS(c, td_one_hot(c, twice, 3, TD_I64), 0, 0, 1, 1, 0, 0, 0, 0, 1);
 	HOLDS(c, td_arange_like(c, m, 0, TD_F64, 1, -0.5), 1, 0.5, 0);
 	td_unref(m);
 	td_unref(row);
 	td_unref(index);
 	td_unref(twice);
+	td_unref(ids);
 	td_ctx_free(c);
 }
 
