@@ -47,14 +47,7 @@ static void max_pool2d_image(void *arg, int n)
 
 static void max_pool2d_forward(const td_call *call)
 {
-	struct pool p;
-
-	pool_init(&p, call->attrs, call->in[0].shape, call->workspace);
-	p.from = call->in[0].data;
-	p.to = call->out[0].data;
-	p.places = call->out[1].data;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, (int)call->in[0].shape->dim[0], max_pool2d_image, &p);
+	pool_run(call, call->in[0].shape, max_pool2d_image);
 }
 
 static void max_pool2d_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -124,12 +117,11 @@ TD_API td_value *td_max_pool2d(td_ctx *c, td_value *x, const td_pool2d_attrs *at
 /* torch.nn.functional.adaptive_max_pool2d: x [N, C, H, W] -> [N, C, HEIGHT, WIDTH], channels-last. */
 TD_API td_value *td_adaptive_max_pool2d(td_ctx *c, td_value *x, int64_t height, int64_t width)
 {
-	pool_attrs a = { .size = { height, width } };
+	pool_attrs a;
 
-	if (height < 1 || width < 1)
-		return td_fail(c, TD_INVALID, "an adaptive pool needs a size of at least 1 x 1, not %lld x %lld",
-			(long long)height, (long long)width);
-	return x ? TD_APPLY(c, max_pool2d, &a, ops_channels_last(c, x)) : NULL;
+	if (!x || !pool_cells(&a, c, height, width))
+		return NULL;
+	return TD_APPLY(c, max_pool2d, &a, ops_channels_last(c, x));
 }
 
 /* ---- max_pool2d_dx: dy goes to where the largest stood; only the shape of x is read ------------------------------ */
@@ -174,14 +166,7 @@ static void max_pool2d_dx_image(void *arg, int n)
 
 static void max_pool2d_dx_forward(const td_call *call)
 {
-	struct pool p;
-
-	pool_init(&p, call->attrs, call->in[2].shape, call->workspace);
-	p.from = call->in[0].data;
-	p.which = call->in[1].data;
-	p.to = call->out[0].data;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, (int)call->in[2].shape->dim[0], max_pool2d_dx_image, &p);
+	pool_run(call, call->in[2].shape, max_pool2d_dx_image);
 }
 
 /* Linear in dy. */
@@ -247,14 +232,7 @@ static void max_pool2d_pick_image(void *arg, int n)
 
 static void max_pool2d_pick_forward(const td_call *call)
 {
-	struct pool p;
-
-	pool_init(&p, call->attrs, call->in[0].shape, call->workspace);
-	p.from = call->in[0].data;
-	p.which = call->in[1].data;
-	p.to = call->out[0].data;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, (int)call->in[0].shape->dim[0], max_pool2d_pick_image, &p);
+	pool_run(call, call->in[0].shape, max_pool2d_pick_image);
 }
 
 static void max_pool2d_pick_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)

@@ -24,13 +24,7 @@ static void mean_pool_image(void *arg, int n)
 
 static void mean_pool_forward(const td_call *call)
 {
-	struct pool p;
-
-	pool_init(&p, call->attrs, call->in[0].shape, call->workspace);
-	p.from = call->in[0].data;
-	p.to = call->out[0].data;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, (int)call->in[0].shape->dim[0], mean_pool_image, &p);
+	pool_run(call, call->in[0].shape, mean_pool_image);
 }
 
 static void mean_pool_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -101,12 +95,11 @@ TD_API td_value *td_avg_pool2d(td_ctx *c, td_value *x, const td_pool2d_attrs *at
 /* torch.nn.functional.adaptive_avg_pool2d: x [N, C, H, W] -> [N, C, HEIGHT, WIDTH], channels-last. */
 TD_API td_value *td_adaptive_avg_pool2d(td_ctx *c, td_value *x, int64_t height, int64_t width)
 {
-	pool_attrs a = { .size = { height, width } };
+	pool_attrs a;
 
-	if (height < 1 || width < 1)
-		return td_fail(c, TD_INVALID, "an adaptive pool needs a size of at least 1 x 1, not %lld x %lld",
-			(long long)height, (long long)width);
-	return x ? TD_APPLY(c, mean_pool, &a, ops_channels_last(c, x)) : NULL;
+	if (!x || !pool_cells(&a, c, height, width))
+		return NULL;
+	return TD_APPLY(c, mean_pool, &a, ops_channels_last(c, x));
 }
 
 /* ---- mean_pool_dx: dy spread evenly over each rectangle; only the shape of x is read ----------------------------- */
@@ -138,13 +131,7 @@ static void mean_pool_dx_image(void *arg, int n)
 
 static void mean_pool_dx_forward(const td_call *call)
 {
-	struct pool p;
-
-	pool_init(&p, call->attrs, call->in[1].shape, call->workspace);
-	p.from = call->in[0].data;
-	p.to = call->out[0].data;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, (int)call->in[1].shape->dim[0], mean_pool_dx_image, &p);
+	pool_run(call, call->in[1].shape, mean_pool_dx_image);
 }
 
 /* Linear in dy. */

@@ -33,6 +33,17 @@ static inline pool_attrs pool_windows(const td_pool2d_attrs *from)
 	return a;
 }
 
+/* For a result of HEIGHT x WIDTH; false: there is none, and C says so. */
+static inline bool pool_cells(pool_attrs *a, td_ctx *c, int64_t height, int64_t width)
+{
+	*a = (pool_attrs){ .size = { height, width } };
+	if (height >= 1 && width >= 1)
+		return true;
+	td_fail(c, TD_INVALID, "an adaptive pool needs a size of at least 1 x 1, not %lld x %lld", (long long)height,
+		(long long)width);
+	return false;
+}
+
 /* Elements from the first to the last that a window touches along axis I. */
 static inline int64_t pool_reach(const pool_attrs *a, int i)
 {
@@ -77,8 +88,8 @@ struct pool {
 	size_t size;
 	const char *from;
 	char *to;
-	const int32_t *which; /* of max pools */
-	int32_t *places;
+	const int32_t *which; /* of max pools: where the largest stood, as an input ... */
+	int32_t *places;      /* ... and as an output, or NULL */
 };
 
 /* Elements of one image: of the larger side, and of the pooled one. */
@@ -107,6 +118,20 @@ static inline void pool_init(struct pool *p, const pool_attrs *a, const td_shape
 	for (int i = 0; i < 2; i++)
 		for (int64_t k = 0; k < p->n[i]; k++)
 			p->span[i][k] = pool_span(a, image->dim[2 + i], i, k);
+}
+
+/* Run FN(p, n) for every image n of CALL's output 0, made of input 0 by the geometry of IMAGE, the larger side's shape. */
+static inline void pool_run(const td_call *call, const td_shape *image, void (*fn)(void *arg, int n))
+{
+	struct pool p;
+
+	pool_init(&p, call->attrs, image, call->workspace);
+	p.from = call->in[0].data;
+	p.which = call->in[1].data;
+	p.to = call->out[0].data;
+	p.places = call->out[1].data;
+	if (td_shape_count(call->out[0].shape))
+		threads_run(call->threads, (int)image->dim[0], fn, &p);
 }
 
 /* The spans of a result Y. */
