@@ -7,52 +7,39 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SEEN_FIRST 256
-
 /* ---- Which value a tensor is now --------------------------------------------------------------------------------- */
 
-static size_t place_of(const struct recording *r, const td_value *v)
+/* The map holds numbers from 1 on in place of addresses; NULL: it does not know the tensor. */
+static int number_of(const void *place)
 {
-	size_t mask = (size_t)r->seen_room - 1, i = ((uintptr_t)v >> 4) * 0x9e3779b97f4a7c15u >> 20 & mask;
-
-	while (r->seen[i].tensor && r->seen[i].tensor != v)
-		i = (i + 1) & mask;
-	return i;
+	return (int)(intptr_t)place - 1;
 }
 
-static int value_of(const struct recording *r, const td_value *v)
+/* -1: it is none yet. */
+static int value_of(struct recording *r, const td_value *v)
 {
-	const struct recording_seen *s = &r->seen[place_of(r, v)];
-
-	return s->tensor ? s->value : -1;
-}
-
-static void remember(struct recording *r, const td_value *v, int value, bool stays);
-
-/* Make the table anew of ROOM places with those that stay, or with ALL. */
-static void rebuild(struct recording *r, int room, bool all)
-{
-	struct recording_seen *old = r->seen;
-	int n = r->seen_room;
-
-	r->seen = MEM_NEW_N(struct recording_seen, room);
-	r->seen_room = room;
-	r->n_seen = 0;
-	for (int i = 0; i < n; i++)
-		if (old[i].tensor && (all || old[i].stays))
-			remember(r, old[i].tensor, old[i].value, old[i].stays);
-	mem_free(old);
+	return number_of(*ptrs_at(&r->seen, v));
 }
 
 static void remember(struct recording *r, const td_value *v, int value, bool stays)
 {
-	struct recording_seen *s;
+	*ptrs_at(&r->seen, v) = (void *)((intptr_t)value + 1);
+	r->values[value].stays = stays;
+}
 
-	if (r->n_seen * 2 >= r->seen_room)
-		rebuild(r, r->seen_room * 2, true);
-	s = &r->seen[place_of(r, v)];
-	r->n_seen += !s->tensor;
-	*s = (struct recording_seen){ v, value, stays };
+/* Their addresses may be those of others now. */
+static void forget_passing(struct recording *r)
+{
+	struct ptrs old = r->seen;
+
+	r->seen = (struct ptrs){ 0 };
+	for (size_t i = 0; i < old.room; i++) {
+		int value = number_of(old.entries[i].value);
+
+		if (value >= 0 && r->values[value].stays)
+			remember(r, old.entries[i].key, value, true);
+	}
+	ptrs_release(&old);
 }
 
 /* ---- What a value looks like ------------------------------------------------------------------------------------- */
@@ -111,8 +98,8 @@ static void look_at(struct recording_value *v, const void *elements)
 	}
 }
 
-/* False: nothing more can be recorded. */
-static bool keep(struct recording *r, struct recording_value *v, const void *elements)
+/* Write the ELEMENTS of V down, as long as there is room. */
+static void keep(struct recording *r, struct recording_value *v, const void *elements)
 {
 	static const enum npy_type types[TD_N_DTYPES] = { [TD_F32] = NPY_F32,
 		[TD_F64] = NPY_F64,
@@ -122,23 +109,19 @@ static bool keep(struct recording *r, struct recording_value *v, const void *ele
 		[TD_BOOL] = NPY_BOOL };
 	size_t n_bytes = td_shape_bytes(&v->shape);
 	struct buf header;
-	bool kept;
 
 	if (r->n_bytes + (int64_t)n_bytes > RECORDING_BYTES_MOST) {
 		r->truncated = true;
-		return true;
+		return;
 	}
 	buf_init(&header, NPY_HEADER_MOST);
 	npy_write_header(&header, types[v->shape.dtype], v->shape.dim, v->shape.rank);
 	v->at = r->n_bytes;
 	v->n_bytes = (int64_t)(header.len + n_bytes);
 	r->n_bytes += v->n_bytes;
-	kept = fwrite(header.data, header.len, 1, r->file) == 1 &&
-	       (!n_bytes || fwrite(elements, n_bytes, 1, r->file) == 1);
-	if (!kept)
+	if (fwrite(header.data, header.len, 1, r->file) != 1 || (n_bytes && fwrite(elements, n_bytes, 1, r->file) != 1))
 		err_errno(&r->err, "writing the values of a step");
 	buf_release(&header);
-	return kept;
 }
 
 /* V as it is now.  Returns its id; -1: nothing more can be recorded. */
@@ -293,15 +276,15 @@ static void add_gradient(struct recording *r, const td_value *v, const td_value 
 /* The tensors of the engine's step are about to go, and some have got names since they were made. */
 static void end_step(struct recording *r)
 {
-	for (int i = 0; i < r->seen_room; i++) {
-		const struct recording_seen *s = &r->seen[i];
+	for (size_t i = 0; i < r->seen.room; i++) {
+		int value = number_of(r->seen.entries[i].value);
 
-		if (!s->tensor || *r->values[s->value].name || !*td_name_of(s->tensor))
+		if (value < 0 || *r->values[value].name || !*td_name_of(r->seen.entries[i].key))
 			continue;
-		mem_free(r->values[s->value].name);
-		r->values[s->value].name = mem_strdup(td_name_of(s->tensor));
+		mem_free(r->values[value].name);
+		r->values[value].name = mem_strdup(td_name_of(r->seen.entries[i].key));
 	}
-	rebuild(r, r->seen_room, false);
+	forget_passing(r);
 }
 
 static void on_event(void *arg, const td_event *e)
@@ -319,9 +302,7 @@ static void on_event(void *arg, const td_event *e)
 
 td_status recording_init(struct recording *r, td_ctx *c, const char *path, struct err *e)
 {
-	*r = (struct recording){
-		.c = c, .seen = MEM_NEW_N(struct recording_seen, SEEN_FIRST), .seen_room = SEEN_FIRST
-	};
+	*r = (struct recording){ .c = c };
 	r->file = fopen(path, "we");
 	return r->file ? TD_OK : err_errno(e, "making %s", path);
 }
@@ -335,7 +316,7 @@ void recording_release(struct recording *r)
 		fclose(r->file);
 	mem_free(r->values);
 	mem_free(r->nodes);
-	mem_free(r->seen);
+	ptrs_release(&r->seen);
 	*r = (struct recording){ 0 };
 }
 
@@ -349,8 +330,7 @@ static void add_state(void *arg, const char *name, td_value *v)
 
 void recording_begin(struct recording *r, struct nn_trainer *t, const struct nn_model *m, int64_t step)
 {
-	memset(r->seen, 0, sizeof *r->seen * (size_t)r->seen_room);
-	r->n_seen = 0;
+	ptrs_release(&r->seen);
 	r->step = step;
 	r->batch = 0;
 	r->n_samples = 0;

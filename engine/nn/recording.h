@@ -6,6 +6,7 @@
 #ifndef TD_NN_RECORDING_H
 #define TD_NN_RECORDING_H
 
+#include "base/ptrs.h"
 #include "nn/learn.h"
 
 #define RECORDING_BYTES_MOST   ((int64_t)2 << 30) /* of elements in the file; of what follows there are figures only */
@@ -49,6 +50,7 @@ struct recording_value {
 	bool by_sample;                    /* axis 0 is that of the batch's samples */
 	int64_t row[RECORDING_ROWS_MOST];  /* of those the first with non-finite elements */
 	int n_rows;
+	bool stays;          /* its tensor outlives the engine's step */
 	int64_t at, n_bytes; /* in the file: an NPY file of its own; AT -1: not kept */
 };
 
@@ -71,13 +73,8 @@ struct recording {
 	bool truncated;  /* elements or nodes were left out */
 	struct err err;  /* writing failed */
 	/* Its own. */
-	void *file;                     /* owned */
-	struct recording_seen {         /* owned; open addressing by the tensor's address */
-		const td_value *tensor; /* NULL: free */
-		int value;
-		bool stays; /* beyond the end of the engine's step */
-	} * seen;
-	int n_seen, seen_room; /* power of two */
+	void *file;       /* owned */
+	struct ptrs seen; /* which value a tensor is now, by its address */
 	int64_t step;
 	int batch;
 	int64_t n_samples; /* of the batch */

@@ -53,7 +53,7 @@ static void visit(struct walk *w, int value)
 		blame(w, value);
 }
 
-/* The values called NAME of STEP that are not finite; with a gradient norm the last is meant, of losses any. */
+/* The values called NAME of STEP that are not finite: a step has one gradient norm, and a loss for each of its batches. */
 static bool push_named(struct walk *w, int64_t step, const char *name)
 {
 	for (int i = 0; i < w->r->n_values; i++) {
@@ -137,6 +137,11 @@ static void describe(const struct recording *r, const struct recording_value *v,
 		add_ranges(r, n, text);
 	} else if (v->kind == RECORDING_INPUT) {
 		snprintf(text, TEXT_MOST, "%lld of %lld values of the batch's %s are not finite", bad, all, v->name);
+	} else if (v->step == 1) {
+		snprintf(text, TEXT_MOST,
+			"%lld of %lld values of %s were not finite from the start: look at the weights that the job "
+			"begins with",
+			bad, all, v->name);
 	} else {
 		snprintf(text, TEXT_MOST,
 			"%lld of %lld values of %s were not finite before step %lld: the update of a step before it "
