@@ -333,7 +333,7 @@ td_graph *td_graph_load(td_ctx *c, const char *text, size_t length, int64_t vari
 
 /* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
-/* A program that computes FETCHES and every recorded effect (assignments, updates).  Passes run here, once.
+/* A program that computes FETCHES and every recorded effect (assignments, updates).  Passes run once, at the first run.
  * NULL and the sticky error of C on failure. */
 td_session *td_session_create(td_ctx *c, td_graph *g, td_value *const *fetches, int n_fetches);
 /* TensorFlow's session: each run says what it fetches, and only what that needs runs.  FLAGS: td_session_flags. */
@@ -364,8 +364,8 @@ typedef enum td_session_flags {
 } td_session_flags;
 void td_session_set_flags(td_session *s, unsigned flags); /* before the first run */
 
-/* The graph for drawing: calls EACH for every node that the session runs, in order.  Strings and arrays are borrowed
- * for the duration of the call.  Inputs are ids of earlier nodes; captured tensors and placeholders come first, with op
+/* The graph for drawing: calls EACH for every node of the last run, in order; before the first run, for every node that
+ * was recorded.  Strings and arrays are borrowed for the duration of the call.  Inputs are ids of earlier nodes; captured tensors and placeholders come first, with op
  * NULL. */
 typedef struct td_node_view {
 	int id;
