@@ -6,6 +6,11 @@
 /* ---- custom ------------------------------------------------------------------------------------------------------ */
 
 /* y = f(x1, x2, ...), of which forward sees nothing: input 0 is y itself, and the others are there for backward. */
+typedef struct custom_attrs {
+	td_custom f;
+	int n_in; /* without y; the last of them may have been left out */
+} custom_attrs;
+
 static void custom_infer(td_infer *q)
 {
 	q->out[0] = *q->in[0];
@@ -13,13 +18,10 @@ static void custom_infer(td_infer *q)
 
 static void custom_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	const td_custom *f = n->attrs;
-	int n_in = n->n_in - 1;
+	const custom_attrs *a = n->attrs;
 
-	while (n_in && !n->in[n_in])
-		n_in--;
-	td_name_push(c, f->name);
-	f->backward(c, f->arg, &n->in[1], n_in, n->in[0], dy[0], &dx[1]);
+	td_name_push(c, a->f.name);
+	a->f.backward(c, a->f.arg, &n->in[1], a->n_in, n->in[0], dy[0], &dx[1]);
 	td_name_pop(c);
 }
 
@@ -63,12 +65,15 @@ static bool custom_sample(int i, td_sample *s)
 /* Every input but the result is optional: a function takes as many as it likes.  The attributes hold addresses, so they
  * have no fields, and a graph with such a node cannot be saved. */
 TD_OP(custom, .n_in = TD_CUSTOM_MOST_IN + 1, .n_out = 1, .optional = 0xfffe, .view = true,
-	.attrs_size = sizeof(td_custom), .infer = custom_infer, .backward = custom_backward, .sample = custom_sample)
+	.attrs_size = sizeof(custom_attrs), .infer = custom_infer, .backward = custom_backward, .sample = custom_sample)
 
 td_value *td_custom_call(td_ctx *c, const td_custom *f, td_value *const *in, int n_in)
 {
 	td_value *all[TD_MOST_IN] = { 0 };
+	custom_attrs a = { *f, n_in };
 
+	if (c->err.status)
+		return NULL;
 	TD_ASSERT(n_in >= 1 && n_in <= TD_CUSTOM_MOST_IN);
 	td_no_grad_begin(c);
 	td_name_push(c, f->name);
@@ -79,5 +84,5 @@ td_value *td_custom_call(td_ctx *c, const td_custom *f, td_value *const *in, int
 		return NULL;
 	for (int i = 0; i < n_in; i++)
 		all[i + 1] = in[i];
-	return td_apply(c, &td_op_custom, f, all, n_in + 1);
+	return td_apply(c, &td_op_custom, &a, all, n_in + 1);
 }

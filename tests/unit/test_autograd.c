@@ -213,6 +213,44 @@ static void a_custom_function_uses_its_own_rule(void **state)
 	td_ctx_free(c);
 }
 
+/* y = x^2, or x + bias, with a rule that does not care. */
+static td_value *biased(td_ctx *c, void *arg, td_value *const *in, int n_in)
+{
+	(void)arg;
+	assert_int_equal(n_in, 2);
+	return in[1] ? td_add(c, in[0], in[1]) : td_square(c, in[0]);
+}
+
+static void biased_backward(
+	td_ctx *c, void *calls, td_value *const *in, int n_in, td_value *y, td_value *dy, td_value **dx)
+{
+	(void)c;
+	(void)in;
+	(void)y;
+	++*(int *)calls;
+	assert_int_equal(n_in, 2);
+	for (int i = 0; i < n_in; i++)
+		dx[i] = dy;
+}
+
+static void a_custom_function_has_as_many_inputs_in_both_directions_and_is_not_called_after_an_error(void **state)
+{
+	td_ctx *c = context();
+	td_value *x = leaf(c, "x", 1, (double[]){ 3 });
+	int calls = 0;
+	td_custom f = { .name = "biased", .forward = biased, .backward = biased_backward, .arg = &calls };
+
+	(void)state;
+	td_backward(c, td_sum(c, td_custom_call(c, &f, (td_value *[]){ x, NULL }, 2), ALL, false));
+	assert_int_equal(td_error(c)->status, TD_OK);
+	assert_int_equal(calls, 1);
+	td_fail(c, TD_INVALID, "an earlier failure");
+	assert_null(td_custom_call(c, &f, (td_value *[]){ NULL }, 1)); /* f would look at n_in */
+	td_error_clear(c);
+	td_unref(x);
+	td_ctx_free(c);
+}
+
 /* ---- Writes in place --------------------------------------------------------------------------------------------- */
 
 static void a_leaf_is_written_only_where_nothing_is_recorded(void **state)
@@ -448,6 +486,8 @@ int main(void)
 		cmocka_unit_test(gradients_are_constants_unless_a_graph_is_created),
 		cmocka_unit_test(hooks_see_whole_gradients_and_may_change_them),
 		cmocka_unit_test(a_custom_function_uses_its_own_rule),
+		cmocka_unit_test(
+			a_custom_function_has_as_many_inputs_in_both_directions_and_is_not_called_after_an_error),
 		cmocka_unit_test(a_leaf_is_written_only_where_nothing_is_recorded),
 		cmocka_unit_test(a_write_between_forward_and_backward_is_named),
 		cmocka_unit_test(a_write_to_what_no_rule_reads_is_fine),
