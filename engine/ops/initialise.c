@@ -38,7 +38,7 @@ static void initialise_infer(td_infer *q)
 	else if (a->kind != TD_INIT_CONSTANT && !td__is_float(q->in[0]->dtype))
 		td_fail(q->ctx, TD_DTYPE, "initialise: %s cannot be drawn; only a constant can begin it",
 			td_shape_text(q->in[0], text));
-	else if (a->fan && (q->in[0]->rank < 2 && a->kind != TD_INIT_CONSTANT) && q->in[0]->rank < 1)
+	else if (a->fan && a->kind != TD_INIT_CONSTANT && !q->in[0]->rank)
 		td_fail(q->ctx, TD_SHAPE, "initialise: a scalar has no fan; give its bounds or its deviation");
 }
 
