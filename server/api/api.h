@@ -25,8 +25,9 @@ void api_add_time(cJSON *object, const char *name, int64_t ms);
 void respond_list(struct response *r, cJSON *items, const char *next);
 /* Link: <same address, after=NEXT>; rel="next" */
 void respond_next(const struct request *q, struct response *r, const char *next);
-/* A page of what is listed by name, with both; takes ITEMS, of which those beyond LIMIT say only that there are more. */
-void respond_names(const struct request *q, struct response *r, cJSON *items, int limit);
+/* A page of what is listed by its member BY, with both; takes ITEMS, of which those beyond LIMIT say only that there are
+ * more. */
+void respond_listed(const struct request *q, struct response *r, cJSON *items, int limit, const char *by);
 
 /* ---- tokens.c ---------------------------------------------------------------------------------------------------- */
 

@@ -247,7 +247,7 @@ td_status datasets_list(struct request *q, struct response *r, struct err *e)
 	if (e->status)
 		cJSON_Delete(l.items);
 	else
-		respond_names(q, r, l.items, (int)limit);
+		respond_listed(q, r, l.items, (int)limit, "name");
 	mem_free(base);
 	return e->status;
 }

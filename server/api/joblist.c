@@ -91,7 +91,7 @@ void respond_next(const struct request *q, struct response *r, const char *next)
 	buf_release(&link);
 }
 
-void respond_names(const struct request *q, struct response *r, cJSON *items, int limit)
+void respond_listed(const struct request *q, struct response *r, cJSON *items, int limit, const char *by)
 {
 	bool more = cJSON_GetArraySize(items) > limit;
 	char *next = NULL;
@@ -99,7 +99,7 @@ void respond_names(const struct request *q, struct response *r, cJSON *items, in
 	while (cJSON_GetArraySize(items) > limit)
 		cJSON_DeleteItemFromArray(items, limit);
 	if (more) {
-		next = mem_strdup(json_string(cJSON_GetArrayItem(items, limit - 1), "name", ""));
+		next = mem_strdup(json_string(cJSON_GetArrayItem(items, limit - 1), by, ""));
 		respond_next(q, r, next);
 	}
 	respond_list(r, items, next);

@@ -68,7 +68,7 @@ td_status models_list(struct request *q, struct response *r, struct err *e)
 	if (store_model_each(q->reader, request_query(q, "after"), (int)limit + 1, add_model, &l, e))
 		cJSON_Delete(l.items);
 	else
-		respond_names(q, r, l.items, (int)limit);
+		respond_listed(q, r, l.items, (int)limit, "name");
 	mem_free(base);
 	return e->status;
 }

@@ -469,48 +469,37 @@ td_status sweep_get(struct request *q, struct response *r, struct err *e)
 	return e->status;
 }
 
-struct sweep_page {
+struct listing {
 	struct store_reader *reader;
 	const char *base;
 	cJSON *items;
-	int n, limit;
-	char last[ULID_TEXT];
-	bool more;
 	struct err *e;
 };
 
 static void add_sweep(void *arg, const struct sweep_row *row)
 {
-	struct sweep_page *p = arg;
+	struct listing *l = arg;
 	cJSON *item;
 
-	if (p->n++ == p->limit) {
-		p->more = true;
-		return;
-	}
-	snprintf(p->last, sizeof p->last, "%s", row->id);
-	if (!sweep_json(p->reader, row, p->base, false, &item, p->e))
-		cJSON_AddItemToArray(p->items, item);
+	if (!sweep_json(l->reader, row, l->base, false, &item, l->e))
+		cJSON_AddItemToArray(l->items, item);
 }
 
 td_status sweeps_list(struct request *q, struct response *r, struct err *e)
 {
-	struct sweep_page p = { .reader = q->reader, .e = e };
+	struct listing l = { .reader = q->reader, .e = e };
 	int64_t limit;
 	char *base;
 
 	if (request_int(q, "limit", 1, LIMIT_MOST, LIMIT_DEFAULT, &limit, e))
 		return e->status;
-	p.base = base = request_url(q, "");
-	p.items = cJSON_CreateArray();
-	p.limit = (int)limit;
-	store_sweep_list(q->reader, false, request_query(q, "after"), p.limit + 1, add_sweep, &p, e);
-	if (p.more)
-		respond_next(q, r, p.last);
+	l.base = base = request_url(q, "");
+	l.items = cJSON_CreateArray();
+	store_sweep_list(q->reader, false, request_query(q, "after"), (int)limit + 1, add_sweep, &l, e);
 	if (e->status)
-		cJSON_Delete(p.items);
+		cJSON_Delete(l.items);
 	else
-		respond_list(r, p.items, p.more ? p.last : NULL);
+		respond_listed(q, r, l.items, (int)limit, "id");
 	mem_free(base);
 	return e->status;
 }

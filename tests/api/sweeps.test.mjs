@@ -122,6 +122,18 @@ describe("a sweep", () => {
 		assert.equal((await tandem.json("/sweeps?limit=100")).items.reduce((n, s) => n + s.max_jobs, 0), count, "nothing was left of any");
 	});
 
+	test("is listed in pages, newest first, each with the way to the next", async () => {
+		const all = (await tandem.json("/sweeps?limit=100")).items.map((s) => s.id), seen = [];
+		assert.ok(all.length >= 3);
+		for (let where = "/sweeps?limit=2"; where;) {
+			const { json, headers } = await tandem.get(where);
+			seen.push(...json.items.map((s) => s.id));
+			assert.deepEqual([json.has_more, json.next], seen.length < all.length ? [true, seen.at(-1)] : [false, null]);
+			where = headers.link?.match(/^<\/api\/v1(.*)>; rel="next"$/)[1];
+		}
+		assert.deepEqual(seen, all);
+	});
+
 	test("is refused where a model does not fit at a corner of the space, and says which values do that", async () => {
 		const refused = async (changes) => problem(assert, await post(sweep(changes)), 422).errors;
 		const layers = await refused({ space: { "/optimizer/lr": { values: [0.1, 0.2] }, "/model/layers/0": { values: [{ type: "linear", out_features: 4 }, { type: "conv2d", out_channels: 2, kernel_size: 3 }] } } });
