@@ -414,9 +414,12 @@ static td_status create_act(struct store_tx *tx, struct once *o, cJSON **answer,
 {
 	struct new_sweep *n = (struct new_sweep *)o;
 
-	if (store_sweep_insert(tx, &n->row, n->plans, n->n, e) || submission_ask_for_data(tx, &n->base, e))
+	if (store_sweep_insert(tx, &n->row, n->plans, n->n, e) || submission_ask_for_data(tx, &n->base, e) ||
+		sweep_json(NULL, &n->row, o->base, true, answer, e))
 		return e->status;
-	return sweep_json(NULL, &n->row, o->base, true, answer, e);
+	/* The base's; each job has its own. */
+	cJSON_AddRawToObject(*answer, "warnings", n->base.job.warnings ? n->base.job.warnings : "[]");
+	return TD_OK;
 }
 
 td_status sweep_create(struct request *q, struct response *r, struct err *e)

@@ -55,10 +55,11 @@ describe("warnings", () => {
 			assert.deepEqual(told.map(({ code, layer, text: sentence }) => ({ code, layer, text: sentence })), posted.warnings);
 		});
 
-	test("what its worker alone sees is kept, too: nobody has checked the jobs of a sweep one by one", async () => {
+	test("a sweep answers with those of its base, and its jobs, which nobody has checked one by one, with those that their workers see", async () => {
 		const r = await tandem.post("/sweeps", { name: "doubled", base: doubled({ train: { epochs: 1 } }), metric: "val/loss", goal: "min", strategy: "grid",
 			space: { "/optimizer/lr": { values: [0.001, 0.002] } } });
 		assert.equal(r.status, 201, r.text);
+		assert.deepEqual(r.json.warnings.map((w) => [w.code, w.layer]), [["double_softmax", "probabilities"]], "the base's, before any job is there");
 		const codes = async () => {
 			const { items } = await tandem.json(`/jobs?sweep=${r.json.id}`);
 			return items.length === 2 && Promise.all(items.map(async ({ id }) => (await tandem.until(id, "succeeded")).warnings.map((w) => w.code)));
