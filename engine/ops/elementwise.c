@@ -449,7 +449,7 @@ struct cast_job {
 static void cast_slice(void *arg, int slice)
 {
 	const struct cast_job *j = arg;
-	int64_t first = (int64_t)slice * SLICE_ELEMENTS, n = TD_MIN(SLICE_ELEMENTS, j->n - first);
+	int64_t first, n = ops_slice(j->n, slice, &first);
 
 	k_convert((int)j->to, (int)j->from, j->y + first * (int64_t)td_dtype_size(j->to),
 		j->x + first * (int64_t)td_dtype_size(j->from), n, 1);
@@ -460,7 +460,7 @@ static void cast_forward(const td_call *call)
 	struct cast_job j = { call->out[0].shape->dtype, call->in[0].shape->dtype, call->out[0].data, call->in[0].data,
 		td_shape_count(call->in[0].shape) };
 
-	threads_run(call->threads, (int)((j.n + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS), cast_slice, &j);
+	threads_run(call->threads, ops_n_slices(j.n), cast_slice, &j);
 }
 
 static void cast_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)

@@ -13,6 +13,18 @@
  * share. */
 #define SLICE_ELEMENTS 16384
 
+/* Slices of COUNT elements; and where slice SLICE begins, and how many it has. */
+static inline int ops_n_slices(int64_t count)
+{
+	return (int)((count + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS);
+}
+
+static inline int64_t ops_slice(int64_t count, int slice, int64_t *first)
+{
+	*first = (int64_t)slice * SLICE_ELEMENTS;
+	return TD_MIN(SLICE_ELEMENTS, count - *first);
+}
+
 /* Y's shape by NumPy's broadcasting of A and B; the order is that of the first input with as many axes as Y. */
 bool ops_broadcast(td_infer *q, const td_shape *a, const td_shape *b, const char *op, td_shape *y);
 /* Whether X can be broadcast to Y, which has at least as many axes: from the last on its sizes are equal or 1. */

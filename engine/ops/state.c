@@ -96,7 +96,7 @@ void ops_update_run(const td_call *call, int gate, const void *rule, void (*slic
 		.size = td_dtype_size(param->dtype) };
 
 	if (ops_scalar(&call->in[gate]) != 0)
-		threads_run(call->threads, (int)((u.n + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS), slice, &u);
+		threads_run(call->threads, ops_n_slices(u.n), slice, &u);
 }
 
 td_value *ops_like_param(td_ctx *c, td_value *grad, const td_value *param)

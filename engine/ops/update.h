@@ -18,7 +18,9 @@ void ops_update_run(const td_call *call, int gate, const void *rule, void (*slic
 /* Elements of slice SLICE, and where it begins in input I (NULL where that is left out). */
 static inline int64_t ops_slice_n(const struct ops_update *u, int slice)
 {
-	return TD_MIN(SLICE_ELEMENTS, u->n - (int64_t)slice * SLICE_ELEMENTS);
+	int64_t first;
+
+	return ops_slice(u->n, slice, &first);
 }
 
 static inline void *ops_slice_at(const struct ops_update *u, int i, int slice)
