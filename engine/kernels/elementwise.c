@@ -1,9 +1,7 @@
-/* Arithmetic, comparisons and choices, row by row; and rows of constants and of dropout. */
+/* Arithmetic, comparisons and choices, row by row; and rows of constants. */
 #include "kernels/rows.h"
 
 #include <math.h>
-
-#include "base/rng.h"
 
 /* Python's and torch's: the remainder has the sign of the divisor. */
 static inline real remainder_of(real a, real b)
@@ -99,23 +97,4 @@ TD_VECTOR void K(k_fill)(void *yv, int64_t n, double value)
 	real *y = yv, v = (real)value;
 
 	LOOP y[i] = v;
-}
-
-void K(k_dropout)(void *yv, uint8_t *mask, const void *xv, int64_t first, int64_t n, double p, uint64_t seed,
-	uint32_t stream, uint32_t step)
-{
-	const struct rng_key key = { seed, stream, step };
-	const real *x = xv;
-	real *y = yv, scale = (real)(p < 1 ? 1 / (1 - p) : 0);
-	uint32_t four[4];
-
-	for (int64_t i = 0; i < n; i++) {
-		uint64_t element = (uint64_t)(first + i);
-		if (i == 0 || element % 4 == 0)
-			rng_block(&key, element / 4, four);
-		bool keep = rng_unit(four[element % 4]) >= (float)p;
-		y[i] = keep ? x[i] * scale : 0;
-		if (mask)
-			mask[i] = keep;
-	}
 }

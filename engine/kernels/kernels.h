@@ -118,9 +118,6 @@ TD_KERNEL(k_clamp_slope, TD_ROW)
 /* y[i] = scale * a[i] */
 TD_KERNEL(k_scale, (void *y, const void *a, int64_t n, double scale))
 TD_KERNEL(k_fill, (void *y, int64_t n, double value))
-/* mask[i] = whether element first+i survives with probability 1-p; y = x * mask / (1-p).  mask may be NULL. */
-TD_KERNEL(k_dropout, (void *y, uint8_t *mask, const void *x, int64_t first, int64_t n, double p, uint64_t seed,
-			     uint32_t stream, uint32_t step))
 
 /* Reductions: element j of X goes into acc[j * so], j < n; with SO == 0 the whole row into one, by way of eight lanes.
  * ACC are doubles for floating X and int64 for integers; SHIFT, where it is read, are doubles that lie as ACC does. */
@@ -145,12 +142,13 @@ TD_KERNEL_NUMBERS(k_sort_keys, (int64_t * keys, const void *x, int64_t n, int64_
 void k_sort(int64_t *order, int64_t *scratch, const int64_t *keys, int64_t n, bool descending);
 
 /* Random numbers for the elements from FIRST on: uniform in [low, high); normal; 1 with probability P, else 0. */
-TD_KERNEL(k_uniform,
-	(void *y, int64_t first, int64_t n, double low, double high, uint64_t seed, uint32_t stream, uint32_t step))
-TD_KERNEL(k_normal,
-	(void *y, int64_t first, int64_t n, double mean, double std, uint64_t seed, uint32_t stream, uint32_t step))
-TD_KERNEL(
-	k_bernoulli, (void *y, const void *p, int64_t first, int64_t n, uint64_t seed, uint32_t stream, uint32_t step))
+struct rng_key;
+TD_KERNEL(k_uniform, (void *y, int64_t first, int64_t n, double low, double high, const struct rng_key *key))
+TD_KERNEL(k_normal, (void *y, int64_t first, int64_t n, double mean, double std, const struct rng_key *key))
+TD_KERNEL(k_bernoulli, (void *y, const void *p, int64_t first, int64_t n, const struct rng_key *key))
+/* mask[i] = whether element first+i survives with probability 1-p; y = x * mask / (1-p).  mask may be NULL. */
+TD_KERNEL(k_dropout,
+	(void *y, uint8_t *mask, const void *x, int64_t first, int64_t n, double p, const struct rng_key *key))
 
 /* Rows of N classes: softmax and its logarithm; index of the first largest (NaN counts as larger than all); -log
  * softmax at the label, which is 0 for a label that does not count. */

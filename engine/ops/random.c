@@ -4,6 +4,18 @@
 
 #include "td_ops.h"
 
+/* Of a call the numbers of STREAM. */
+static struct rng_key key_of(const td_call *call, uint32_t stream)
+{
+	return (struct rng_key){ call->seed, stream, call->step };
+}
+
+/* Call SLICE for every part of output 0. */
+static void run_slices(const td_call *call, void (*slice)(void *arg, int slice))
+{
+	threads_run(call->threads, ops_n_slices(td_shape_count(call->out[0].shape)), slice, (void *)(uintptr_t)call);
+}
+
 /* ---- dropout: y = x / (1 - p) where a number of [0, 1) is at least p, else 0.  Hidden output: the mask ----------- */
 
 typedef struct dropout_attrs {
@@ -32,21 +44,18 @@ static void dropout_slice(void *arg, int slice)
 {
 	const td_call *call = arg;
 	const dropout_attrs *a = call->attrs;
-	int64_t first = (int64_t)slice * SLICE_ELEMENTS,
-		n = TD_MIN(SLICE_ELEMENTS, td_shape_count(call->in[0].shape) - first);
+	const struct rng_key key = key_of(call, a->stream);
+	int64_t first, n = ops_slice(td_shape_count(call->in[0].shape), slice, &first);
 	size_t size = td_dtype_size(call->in[0].shape->dtype);
 
 	TD_PICK(call->in[0].shape->dtype, k_dropout)
 	(at(call->out[0].data, first, size), at(call->out[1].data, first, 1), at_const(call->in[0].data, first, size),
-		first, n, a->p, call->seed, a->stream, call->step);
+		first, n, a->p, &key);
 }
 
 static void dropout_forward(const td_call *call)
 {
-	int64_t n = td_shape_count(call->in[0].shape);
-
-	threads_run(call->threads, (int)((n + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS), dropout_slice,
-		(void *)(uintptr_t)call);
+	run_slices(call, dropout_slice);
 }
 
 static void dropout_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -175,48 +184,40 @@ static void draw_infer(td_infer *q)
 		ops_infer_same(q);
 }
 
-static int n_draw_slices(const td_call *call)
-{
-	return (int)((td_shape_count(call->out[0].shape) + SLICE_ELEMENTS - 1) / SLICE_ELEMENTS);
-}
+typedef void draw_fn(void *y, int64_t first, int64_t n, double a, double b, const struct rng_key *key);
 
-/* The elements of SLICE: from FIRST on, N. */
-static int64_t drawn(const td_call *call, int slice, int64_t *first)
+static void draw(const td_call *call, int slice, draw_fn *fn)
 {
-	*first = (int64_t)slice * SLICE_ELEMENTS;
-	return TD_MIN(SLICE_ELEMENTS, td_shape_count(call->out[0].shape) - *first);
+	const draw_attrs *a = call->attrs;
+	const td_view *y = &call->out[0];
+	const struct rng_key key = key_of(call, a->stream);
+	int64_t first, n = ops_slice(td_shape_count(y->shape), slice, &first);
+
+	fn(at(y->data, first, td_dtype_size(y->shape->dtype)), first, n, a->a, a->b, &key);
 }
 
 static void uniform_slice(void *arg, int slice)
 {
 	const td_call *call = arg;
-	const draw_attrs *a = call->attrs;
-	td_dtype d = call->out[0].shape->dtype;
-	int64_t first, n = drawn(call, slice, &first);
 
-	TD_PICK(d, k_uniform)
-	(at(call->out[0].data, first, td_dtype_size(d)), first, n, a->a, a->b, call->seed, a->stream, call->step);
+	draw(call, slice, TD_PICK(call->out[0].shape->dtype, k_uniform));
 }
 
 static void uniform_like_forward(const td_call *call)
 {
-	threads_run(call->threads, n_draw_slices(call), uniform_slice, (void *)(uintptr_t)call);
+	run_slices(call, uniform_slice);
 }
 
 static void normal_slice(void *arg, int slice)
 {
 	const td_call *call = arg;
-	const draw_attrs *a = call->attrs;
-	td_dtype d = call->out[0].shape->dtype;
-	int64_t first, n = drawn(call, slice, &first);
 
-	TD_PICK(d, k_normal)
-	(at(call->out[0].data, first, td_dtype_size(d)), first, n, a->a, a->b, call->seed, a->stream, call->step);
+	draw(call, slice, TD_PICK(call->out[0].shape->dtype, k_normal));
 }
 
 static void normal_like_forward(const td_call *call)
 {
-	threads_run(call->threads, n_draw_slices(call), normal_slice, (void *)(uintptr_t)call);
+	run_slices(call, normal_slice);
 }
 
 static td_value *uniform_like_apply(td_ctx *c, td_value *const *in)
@@ -296,17 +297,18 @@ static const td_field stream_fields[] = { TD_FIELD(stream_attrs, stream), { 0 } 
 static void bernoulli_slice(void *arg, int slice)
 {
 	const td_call *call = arg;
+	const struct rng_key key = key_of(call, ((const stream_attrs *)call->attrs)->stream);
 	td_dtype d = call->out[0].shape->dtype;
-	int64_t first, n = drawn(call, slice, &first);
+	int64_t first, n = ops_slice(td_shape_count(call->out[0].shape), slice, &first);
 
 	TD_PICK(d, k_bernoulli)
 	(at(call->out[0].data, first, td_dtype_size(d)), at_const(call->in[0].data, first, td_dtype_size(d)), first, n,
-		call->seed, ((const stream_attrs *)call->attrs)->stream, call->step);
+		&key);
 }
 
 static void bernoulli_forward(const td_call *call)
 {
-	threads_run(call->threads, n_draw_slices(call), bernoulli_slice, (void *)(uintptr_t)call);
+	run_slices(call, bernoulli_slice);
 }
 
 static td_value *bernoulli_apply(td_ctx *c, td_value *const *in)
@@ -348,7 +350,7 @@ static void randperm_like_infer(td_infer *q)
 
 static void randperm_like_forward(const td_call *call)
 {
-	const struct rng_key key = { call->seed, ((const stream_attrs *)call->attrs)->stream, call->step };
+	const struct rng_key key = key_of(call, ((const stream_attrs *)call->attrs)->stream);
 
 	rng_permutation(&key, call->out[0].shape->dim[0], call->out[0].data);
 }
