@@ -33,14 +33,6 @@ static void add_shape(cJSON *object, const td_value *v)
 	}
 }
 
-static const td_variable *variable_of(const td_graph *g, const td_value *v)
-{
-	for (int i = 0; i < g->n_variables; i++)
-		if (g->variables[i].symbol == v)
-			return &g->variables[i];
-	return NULL;
-}
-
 static void add_elements(cJSON *object, const td_value *tensor)
 {
 	int64_t n = td_shape_count(&tensor->shape);
@@ -53,9 +45,9 @@ static void add_elements(cJSON *object, const td_value *tensor)
 	mem_free(bytes);
 }
 
-static cJSON *input_entry(const td_graph *g, const td_value *v)
+/* VARIABLE: what V is, or NULL. */
+static cJSON *input_entry(const td_value *v, const td_variable *variable)
 {
-	const td_variable *variable = variable_of(g, v);
 	bool constant = v->captured && !variable && !*td_name_of(v->captured) &&
 			td_shape_count(&v->shape) <= SAVED_CONSTANT_MOST;
 	int kind = v->placeholder ? SAVED_PLACEHOLDER : constant ? SAVED_CONSTANT : SAVED_VARIABLE;
@@ -154,6 +146,7 @@ static cJSON *collections(td_graph *g)
 td_status td_graph_save(td_graph *g, struct buf *out, struct err *e)
 {
 	bool first = true;
+	int n = 0; /* variables so far */
 
 	td__graph_index(g);
 	for (int k = 0; k < g->n_nodes; k++)
@@ -163,9 +156,13 @@ td_status td_graph_save(td_graph *g, struct buf *out, struct err *e)
 				g->nodes[k]->op->name);
 	buf_printf(
 		out, "{\"tandem_graph\": %d, \"random\": %lld,\n \"inputs\": [", SAVED_VERSION, (long long)g->n_random);
-	for (int i = 0; i < g->n_values; i++)
-		if (!g->values[i]->producer)
-			put_entry(out, &first, input_entry(g, g->values[i]));
+	for (int i = 0; i < g->n_values; i++) {
+		const td_value *v = g->values[i];
+		bool is_variable = n < g->n_variables && g->variables[n].symbol == v; /* both in order of creation */
+
+		if (!v->producer)
+			put_entry(out, &first, input_entry(v, is_variable ? &g->variables[n++] : NULL));
+	}
 	buf_puts(out, "],\n \"nodes\": [");
 	first = true;
 	for (int k = 0; k < g->n_nodes; k++)
