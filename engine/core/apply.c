@@ -392,8 +392,7 @@ static void execute(td_ctx *c, const td_op *op, const void *attrs, td_value *con
 
 	for (int i = 0; i < n_out; i++) {
 		out[i] = td__value_create(&shapes[i]);
-		MEM_GROW(c->made, c->n_made, c->made_room);
-		c->made[c->n_made++] = out[i];
+		td__keep(c, out[i]);
 	}
 	if (!allocate(c, op, in, out, n_out))
 		return;

@@ -448,6 +448,9 @@ void td__lint_plan(td_ctx *c, const td_plan *p);
 /* Tell the observer, if there is one, that GRAD is the whole gradient of V.  While tracing there is nothing to tell. */
 void td__observe_gradient(td_ctx *c, td_value *v, td_value *grad);
 
+/* V, a reference, is held until the step ends. */
+void td__keep(td_ctx *c, td_value *v);
+
 /* The stream of the next random op: its position in the step. */
 uint32_t td__next_stream(td_ctx *c);
 

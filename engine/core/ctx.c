@@ -43,6 +43,12 @@ td_ctx *td_ctx_create(const td_ctx_options *options)
 	return c;
 }
 
+void td__keep(td_ctx *c, td_value *v)
+{
+	MEM_GROW(c->made, c->n_made, c->made_room);
+	c->made[c->n_made++] = v;
+}
+
 static void release_made(td_ctx *c)
 {
 	while (c->n_made)

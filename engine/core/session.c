@@ -306,8 +306,7 @@ static void copy_results(const td_prepared *p, td_ctx *c, const td_binding *b, v
 		c->device->copy(r->storage->bytes,
 			b->layout.offsets[v] >= 0 ? p->arena + b->layout.offsets[v] : bytes[b->layout.base[v]],
 			td_shape_bytes(&r->shape));
-		MEM_GROW(c->made, c->n_made, c->made_room);
-		c->made[c->n_made++] = r;
+		td__keep(c, r);
 	}
 }
 
