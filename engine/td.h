@@ -425,9 +425,10 @@ td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function
 /* While TEST(vars, constants) is not 0: vars = BODY(vars, constants).  What changes keeps its type and sizes; OUT
  * receives it at the end.  MOST bounds the rounds: one more is an error.  Differentiable once, by vars and constants;
  * what the gradient needs of MOST rounds is kept while it is wanted. */
+#define TD_LOOP_MOST 6
 typedef struct td_loop {
 	td_function *test, *body; /* of N_VARS + N_CONSTANTS inputs */
-	int n_vars, n_constants;  /* together at most TD_FUNCTION_MOST */
+	int n_vars, n_constants;  /* 1 to TD_LOOP_MOST, and together at most TD_FUNCTION_MOST */
 	int64_t most;
 } td_loop;
 td_status td_while(td_ctx *c, const td_loop *loop, td_value *const *vars, td_value *const *constants, td_value **out);

@@ -180,8 +180,8 @@ td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function
 
 /* ---- while ------------------------------------------------------------------------------------------------------- */
 
-#define LOOP_VARS 6 /* visible results; behind them stand, for the gradient, the rounds and every round's variables */
-enum { LOOP_ROUNDS = LOOP_VARS, LOOP_STATES };
+/* Behind the visible results stand, for the gradient, the rounds and every round's variables. */
+enum { LOOP_ROUNDS = TD_LOOP_MOST, LOOP_STATES };
 
 typedef struct while_attrs {
 	td_function *body; /* borrowed */
@@ -209,7 +209,7 @@ static void while_infer(td_infer *q)
 	if (!td__trace_shapes(q->ctx, a->test_trace, in, decision) || !need_predicate(q, "while", &decision[0]) ||
 		!td__trace_shapes(q->ctx, a->body_trace, in, after) || !same_results(q, "while", after, in, a->n_vars))
 		return;
-	for (int i = 0; i < LOOP_VARS; i++)
+	for (int i = 0; i < TD_LOOP_MOST; i++)
 		q->out[i] = i < a->n_vars ? in[i] : nothing;
 	q->out[LOOP_ROUNDS] = (td_shape){ .dtype = TD_I64 };
 	q->out[LOOP_STATES] =
@@ -329,7 +329,7 @@ static void while_dx_forward(const td_call *call)
 static void while_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx);
 static bool while_sample(int i, td_sample *s);
 
-TD_OP(while, .n_in = TD_FUNCTION_MOST, .n_out = LOOP_VARS, .n_hidden = 2, .optional = 0x7e,
+TD_OP(while, .n_in = TD_FUNCTION_MOST, .n_out = TD_LOOP_MOST, .n_hidden = 2, .optional = 0x7e,
 	.attrs_size = sizeof(while_attrs), .infer = while_infer, .forward = { while_forward },
 	.backward = while_backward, .sample = while_sample)
 TD_OP(while_dx, .n_in = 2 + TD_FUNCTION_MOST, .n_out = TD_MOST_OUT, .optional = 0x1f8,
@@ -368,7 +368,7 @@ td_status td_while(td_ctx *c, const td_loop *loop, td_value *const *vars, td_val
 	td_value *in[TD_FUNCTION_MOST], *results[TD_MOST_OUT];
 	td_shape shapes[TD_MOST_IN];
 
-	TD_ASSERT(loop->n_vars >= 1 && loop->n_vars <= LOOP_VARS && n <= TD_FUNCTION_MOST && loop->most >= 0);
+	TD_ASSERT(loop->n_vars >= 1 && loop->n_vars <= TD_LOOP_MOST && n <= TD_FUNCTION_MOST && loop->most >= 0);
 	if (c->err.status || !takes(c, "while", loop->test, n, 1) || !takes(c, "while", loop->body, n, loop->n_vars))
 		return c->err.status;
 	for (int i = 0; i < n; i++) {
