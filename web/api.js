@@ -218,7 +218,7 @@ export const workers = () => get('/workers');
 
 // ---- Live -------------------------------------------------------------------------------------------------------------
 
-const KINDS = ['state', 'job', 'deleted', 'metrics', 'histogram', 'log', 'progress', 'artifact', 'checkpoint', 'rewind', 'dataset', 'reset'];
+const KINDS = ['state', 'job', 'deleted', 'metrics', 'histogram', 'log', 'warning', 'progress', 'artifact', 'checkpoint', 'rewind', 'dataset', 'reset'];
 
 /* Follow the events of one job, from its first on, or of all from now on (JOB null).  ON has event(kind, data), resync() when
  * events may have been lost (a break; a "reset": older ones are no longer kept; with JOB null all until the stream is open),

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { patience, quick, start } from '../api/harness.mjs';
+import { endless, patience, quick, start } from '../api/harness.mjs';
 import { closeBrowser, newPage, until } from './browser.mjs';
 
 const REPLAY_MS = 60000 * patience;
@@ -123,6 +123,25 @@ test('warnings stand on the job’s page until they are put away', async (t) => 
   warnings.push({ code: 'no_shuffle', layer: '', text: 'two epochs had the same order' });
   await page.reload();
   await box.getByText('two epochs').waitFor();
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('a warning of a job that runs comes to its page at once', async (t) => {
+  const tandem = await start(t);
+  const job = await tandem.submit(endless());
+  await tandem.untilStep(job.id, 1);
+  const { page, complaints, close } = await newPage(tandem.url);
+  let nAnswers = 0;
+  await page.route(`**/api/v1/jobs/${job.id}`, async (route) => {
+    const answer = await route.fetch();
+    const warnings = nAnswers++ ? [{ code: 'same_order', layer: '', text: 'two epochs had the same order' }] : [];
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), warnings } });
+  });
+  await page.route(`**/api/v1/jobs/${job.id}/events`, (route) => route.fulfill({ contentType: 'text/event-stream', body: 'retry: 1000000\nevent: warning\ndata: {"code": "same_order"}\n\n' }));
+  await page.goto(`/jobs/${job.id}`);
+  await page.getByRole('region', { name: 'Warnings' }).getByText('two epochs').waitFor();
+  await tandem.act(job.id, 'cancel');
   assert.deepEqual(complaints, []);
   await close();
 });

@@ -99,6 +99,7 @@ function useJob(id) {
       },
       state: look,
       job: look,
+      warning: look,
       log: bumpLog,
       artifact: () => bump('files'),
       checkpoint: () => bump('files'),
