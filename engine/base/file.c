@@ -94,6 +94,8 @@ static td_status copy(const char *from, const char *to, struct err *e)
 		close(in);
 	if (out >= 0)
 		close(out);
+	if (s && out >= 0)
+		unlink(to);
 	return s;
 }
 

@@ -92,12 +92,28 @@ static void what_is_not_there_has_no_second_name(void **state)
 	remove_folders(&f);
 }
 
+static void a_copy_that_fails_leaves_nothing(void **state)
+{
+	char new[80];
+	struct err e = { 0 };
+	struct folders f;
+	struct stat st;
+
+	(void)state;
+	make_folders(&f);
+	snprintf(new, sizeof new, "%s/new", f.there);
+	assert_int_not_equal(file_link(f.here, new, &e), TD_OK); /* a folder has neither links nor bytes */
+	assert_int_not_equal(stat(new, &st), 0);
+	remove_folders(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_file_gets_two_names),
 		cmocka_unit_test(on_another_file_system_it_is_copied),
 		cmocka_unit_test(what_is_not_there_has_no_second_name),
+		cmocka_unit_test(a_copy_that_fails_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
