@@ -31,8 +31,8 @@ test('a press on the loss curve leads into a step, and from there to every value
   await page.getByText(`Step ${pressed} has not been replayed`).waitFor();
   await page.getByLabel('Steps').fill('2');
   await page.getByRole('button', { name: 'Replay it' }).click();
-  await page.locator('.verdict[data-identical="true"]').waitFor({ timeout: REPLAY_MS });
-  assert.match(await page.locator('.verdict').textContent(), /Bit-identical.*\d+ tensors.*recorded up to step \d+: \d+ points/);
+  await page.locator('.replay-verdict[data-identical="true"]').waitFor({ timeout: REPLAY_MS });
+  assert.match(await page.locator('.replay-verdict').textContent(), /Bit-identical.*\d+ tensors.*recorded up to step \d+: \d+ points/);
 
   // The graph, by another colour; a box by the keyboard.
   await page.getByRole('button', { name: 'Gradient', exact: true }).click();
@@ -69,10 +69,10 @@ test('a press on the loss curve leads into a step, and from there to every value
   // One step on is in the same replay; two are another.
   await page.getByRole('button', { name: 'The step after' }).click();
   await page.waitForURL(new RegExp(`step=${pressed + 1}`));
-  await page.locator('.verdict').waitFor();
+  await page.locator('.replay-verdict').waitFor();
   await page.getByRole('button', { name: 'The step after' }).click();
   await page.getByRole('button', { name: `Replay step ${pressed + 2}` }).click();
-  await page.locator('.verdict[data-identical="true"]').waitFor({ timeout: REPLAY_MS });
+  await page.locator('.replay-verdict[data-identical="true"]').waitFor({ timeout: REPLAY_MS });
   await page.goto(`/jobs/${job.id}?tab=replay&step=9999`);
   await page.getByText('There is no step 9999').waitFor();
   assert.deepEqual(complaints, []);

@@ -153,7 +153,7 @@ function Verdict({ replay, remove }) {
   if (!verdict) return null;
   const list = verdict.differences || [];
   return html`
-    <section class="verdict" data-identical=${String(verdict.identical)}>
+    <section class="replay-verdict" data-identical=${String(verdict.identical)}>
       <div class="head small">
         <b>${verdict.identical ? 'Bit-identical' : 'Not the same bits'}</b>
         <span class="grow"></span>
