@@ -112,8 +112,7 @@ static void greet(struct link *l, int fd)
 
 static void finish(struct link *l, enum link_stop why)
 {
-	if (why != LINK_GO)
-		atomic_store(&l->stop, why);
+	atomic_store(&l->stop, why);
 	l->gone = true;
 	pthread_cond_broadcast(&l->moved);
 }
@@ -124,7 +123,7 @@ static void lose(struct link *l)
 	close(l->fd);
 	l->fd = -1;
 	if (!*l->job)
-		finish(l, LINK_GO);
+		finish(l, LINK_ORPHANED);
 }
 
 /* ---- What arrives ---------------------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ enum link_stop {
 	LINK_DRAIN,
 	LINK_TIMEOUT,
 	LINK_STALE,
-	LINK_ORPHANED /* no daemon for the grace time */
+	LINK_ORPHANED /* no daemon for the grace time; without a job, no daemon any more */
 };
 
 /* Connect to SOCKET, say hello as ROLE ("job", "checker", "preparer", "predictor", "replayer") with the one-use SECRET.

@@ -283,6 +283,7 @@ static void a_worker_without_a_job_leaves_when_its_daemon_does(void **state)
 	(void)state;
 	peer_die(&p);
 	assert_int_equal(link_order(l, LINK_FOREVER, &m), -1);
+	assert_int_equal(link_stop_wanted(l), LINK_ORPHANED); /* a replayer looks here, not for orders */
 	link_close(l);
 	peer_close(&p);
 }
