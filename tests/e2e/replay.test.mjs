@@ -145,3 +145,17 @@ test('a warning of a job that runs comes to its page at once', async (t) => {
   assert.deepEqual(complaints, []);
   await close();
 });
+
+test('the editor of a new job shows what is allowed and probably not meant', async (t) => {
+  const tandem = await start(t);
+  const { page, complaints, close } = await newPage(tandem.url);
+  await page.goto('/new?example=fashion-quick');
+  await page.getByText('The server accepts this job').waitFor();
+  const box = page.getByRole('region', { name: 'Warnings' });
+  assert.equal(await box.count(), 0);
+  const layers = ['flatten', { type: 'linear', out_features: 10 }, 'softmax'];
+  await page.getByRole('textbox', { name: 'The job, as JSON' }).fill(JSON.stringify(quick({ model: { layers } })));
+  await box.getByText('applies a softmax itself').waitFor();
+  assert.deepEqual(complaints, []);
+  await close();
+});

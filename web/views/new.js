@@ -10,6 +10,7 @@ import { isSweep } from '../lib/sweeps.js';
 import { Editor } from './editor.js';
 import { Layers } from './layers.js';
 import { ErrorBox, useLoaded } from './parts.js';
+import { WarningList } from './warnings.js';
 
 const CHECK_MS = 350; // after the last key until the server is asked
 const DRAFT = 'draft'; // in the session's storage: a reload keeps the text
@@ -171,6 +172,7 @@ function Verdict({ checked, checking, onPick }) {
   return html`
     <section class=${checking ? 'stale' : ''}>
       <h2 class="good">The server accepts this job</h2>
+      ${checked.warnings?.length > 0 && html`<section class="warnings" aria-label="Warnings"><${WarningList} warnings=${checked.warnings} /></section>`}
       <${Layers} checked=${checked} onPick=${onPick} />
     </section>
   `;

@@ -31,7 +31,11 @@ export function Warnings({ job }) {
         <span class="grow"></span>
         <button class="quiet" onClick=${dismiss} aria-label="Dismiss the warnings">✕</button>
       </div>
-      <ul>${warnings.map((w) => html`<li key=${`${w.code} ${w.layer}`}>${w.text} <small>${w.layer && html`layer <code>${w.layer}</code>, `}<code>${w.code}</code></small></li>`)}</ul>
+      <${WarningList} warnings=${warnings} />
     </section>
   `;
+}
+
+export function WarningList({ warnings }) {
+  return html`<ul>${warnings.map((w) => html`<li key=${`${w.code} ${w.layer}`}>${w.text} <small>${w.layer && html`layer <code>${w.layer}</code>, `}<code>${w.code}</code></small></li>`)}</ul>`;
 }
