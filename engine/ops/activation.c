@@ -1,6 +1,6 @@
 /* Activations: elementwise ops of one input, some with parameters.  A derivative that nothing simpler expresses is an
  * op of its own, NAME_slope, so that the first gradient takes one pass; its own gradient is made of ops. */
-#include "ops/ops.h"
+#include "ops/elementwise.h"
 
 #include "td_ops.h"
 
@@ -45,32 +45,19 @@ static void run(const td_call *call, td_row_fn *fn)
 		run(call, TD_PICK(call->out[0].shape->dtype, k_##name));                                               \
 	}
 
-static bool sample_activation(int i, td_sample *s)
-{
-	switch (i) {
-	case 0: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 6, 7); break;
-	case 1:
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 2, 3, 4, 5);
-		s->in[0].shape.order = TD_CHANNELS_LAST;
-		break;
-	case 2: ops_sample_input(s, TD_FILL_NORMAL, TD_F32, 0, NULL); return true;
-	case 3: SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 0, 3); return true;
-	default: return false;
-	}
-	s->in[0].batched = true;
-	return true;
-}
-
 #define SAMPLES(name, ...)                                                                                             \
-	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
-	{                                                                                                              \
-		return td_##name(c, in[0], ##__VA_ARGS__);                                                             \
-	}                                                                                                              \
+	APPLY_UNARY(name, ##__VA_ARGS__)                                                                               \
 	static bool name##_sample(int i, td_sample *s)                                                                 \
 	{                                                                                                              \
 		s->apply = name##_apply;                                                                               \
-		return sample_activation(i, s);                                                                        \
+		return elementwise_sample_unary(i, s, TD_FILL_NORMAL, FLOATS);                                         \
 	}
+
+/* What a record says of all that is shared; of an op with parameters, and of one without. */
+#define PARAMETERS(name) PLAIN(name), .attrs_size = sizeof(activation_attrs), .fields = activation_fields
+#define PLAIN(name)                                                                                                    \
+	.n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { name##_forward },                 \
+	.sample = name##_sample
 
 /* ---- scale_by: y = factor x */
 
@@ -81,9 +68,7 @@ static void scale_by_backward(td_ctx *c, const td_node *n, td_value *const *dy, 
 
 FORWARD(scale_by)
 SAMPLES(scale_by, -1.75)
-TD_OP(scale_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.fields = activation_fields, .infer = activation_infer, .forward = { scale_by_forward },
-	.backward = scale_by_backward, .sample = scale_by_sample)
+TD_OP(scale_by, PARAMETERS(scale_by), .backward = scale_by_backward)
 
 TD_API td_value *td_scale_by(td_ctx *c, td_value *x, double factor)
 {
@@ -101,9 +86,7 @@ static void shift_by_backward(td_ctx *c, const td_node *n, td_value *const *dy, 
 
 FORWARD(shift_by)
 SAMPLES(shift_by, 0.5)
-TD_OP(shift_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.fields = activation_fields, .infer = activation_infer, .forward = { shift_by_forward },
-	.backward = shift_by_backward, .sample = shift_by_sample)
+TD_OP(shift_by, PARAMETERS(shift_by), .backward = shift_by_backward)
 
 TD_API td_value *td_shift_by(td_ctx *c, td_value *x, double term)
 {
@@ -132,15 +115,14 @@ static td_value *pow_by_apply_part(td_ctx *c, td_value *const *in)
 static bool pow_by_sample(int i, td_sample *s)
 {
 	s->apply = i % 2 ? pow_by_apply_part : pow_by_apply_cube;
-	if (!sample_activation(i / 2, s))
+	if (!elementwise_sample_unary(i / 2, s, TD_FILL_NORMAL, FLOATS))
 		return false;
 	s->in[0].fill = i % 2 ? TD_FILL_POSITIVE : TD_FILL_NORMAL;
 	return true;
 }
 
 FORWARD(pow_by)
-TD_OP(pow_by, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .fields = activation_fields,
-	.infer = activation_infer, .forward = { pow_by_forward }, .backward = pow_by_backward, .sample = pow_by_sample)
+TD_OP(pow_by, PARAMETERS(pow_by), .backward = pow_by_backward)
 
 /* x to a power that is the same number in every step (torch.pow); what has an op of its own is done by that. */
 TD_API td_value *td_pow_by(td_ctx *c, td_value *x, double exponent)
@@ -173,8 +155,7 @@ static void sigmoid_backward(td_ctx *c, const td_node *n, td_value *const *dy, t
 
 FORWARD(sigmoid)
 SAMPLES(sigmoid)
-TD_OP(sigmoid, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { sigmoid_forward },
-	.backward = sigmoid_backward, .sample = sigmoid_sample)
+TD_OP(sigmoid, PLAIN(sigmoid), .backward = sigmoid_backward)
 
 TD_API td_value *td_sigmoid(td_ctx *c, td_value *x)
 {
@@ -190,8 +171,7 @@ static void tanh_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 
 FORWARD(tanh)
 SAMPLES(tanh)
-TD_OP(tanh, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { tanh_forward },
-	.backward = tanh_backward, .sample = tanh_sample)
+TD_OP(tanh, PLAIN(tanh), .backward = tanh_backward)
 
 TD_API td_value *td_tanh(td_ctx *c, td_value *x)
 {
@@ -207,8 +187,7 @@ static void softplus_backward(td_ctx *c, const td_node *n, td_value *const *dy, 
 
 FORWARD(softplus)
 SAMPLES(softplus)
-TD_OP(softplus, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { softplus_forward },
-	.backward = softplus_backward, .sample = softplus_sample)
+TD_OP(softplus, PLAIN(softplus), .backward = softplus_backward)
 
 TD_API td_value *td_softplus(td_ctx *c, td_value *x)
 {
@@ -224,8 +203,7 @@ static void gelu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 
 FORWARD(gelu)
 SAMPLES(gelu, false)
-TD_OP(gelu, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_forward },
-	.backward = gelu_backward, .sample = gelu_sample)
+TD_OP(gelu, PLAIN(gelu), .backward = gelu_backward)
 
 /* TANH_FORM: the approximation, as torch's approximate="tanh". */
 TD_API td_value *td_gelu(td_ctx *c, td_value *x, bool tanh_form)
@@ -244,8 +222,7 @@ static void gelu_tanh_backward(td_ctx *c, const td_node *n, td_value *const *dy,
 
 FORWARD(gelu_tanh)
 SAMPLES(gelu_tanh)
-TD_OP(gelu_tanh, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_tanh_forward },
-	.backward = gelu_tanh_backward, .sample = gelu_tanh_sample)
+TD_OP(gelu_tanh, PLAIN(gelu_tanh), .backward = gelu_tanh_backward)
 
 TD_API td_value *td_gelu_tanh(td_ctx *c, td_value *x)
 {
@@ -265,8 +242,7 @@ static void gelu_slope_backward(td_ctx *c, const td_node *n, td_value *const *dy
 
 FORWARD(gelu_slope)
 SAMPLES(gelu_slope)
-TD_OP(gelu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { gelu_slope_forward },
-	.backward = gelu_slope_backward, .sample = gelu_slope_sample)
+TD_OP(gelu_slope, PLAIN(gelu_slope), .backward = gelu_slope_backward)
 
 TD_API td_value *td_gelu_slope(td_ctx *c, td_value *x)
 {
@@ -290,8 +266,7 @@ static void gelu_tanh_slope_backward(td_ctx *c, const td_node *n, td_value *cons
 
 FORWARD(gelu_tanh_slope)
 SAMPLES(gelu_tanh_slope)
-TD_OP(gelu_tanh_slope, .n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer,
-	.forward = { gelu_tanh_slope_forward }, .backward = gelu_tanh_slope_backward, .sample = gelu_tanh_slope_sample)
+TD_OP(gelu_tanh_slope, PLAIN(gelu_tanh_slope), .backward = gelu_tanh_slope_backward)
 
 TD_API td_value *td_gelu_tanh_slope(td_ctx *c, td_value *x)
 {
@@ -307,9 +282,7 @@ static void leaky_relu_backward(td_ctx *c, const td_node *n, td_value *const *dy
 
 FORWARD(leaky_relu)
 SAMPLES(leaky_relu, 0.125)
-TD_OP(leaky_relu, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.fields = activation_fields, .infer = activation_infer, .forward = { leaky_relu_forward },
-	.backward = leaky_relu_backward, .sample = leaky_relu_sample)
+TD_OP(leaky_relu, PARAMETERS(leaky_relu), .backward = leaky_relu_backward)
 
 TD_API td_value *td_leaky_relu(td_ctx *c, td_value *x, double slope)
 {
@@ -320,9 +293,7 @@ TD_API td_value *td_leaky_relu(td_ctx *c, td_value *x, double slope)
 
 FORWARD(leaky_relu_slope)
 SAMPLES(leaky_relu_slope, 0.125)
-TD_OP(leaky_relu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.fields = activation_fields, .infer = activation_infer, .forward = { leaky_relu_slope_forward },
-	.backward = td_nodiff, .sample = leaky_relu_slope_sample)
+TD_OP(leaky_relu_slope, PARAMETERS(leaky_relu_slope), .backward = td_nodiff)
 
 TD_API td_value *td_leaky_relu_slope(td_ctx *c, td_value *x, double slope)
 {
@@ -338,8 +309,7 @@ static void elu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 
 FORWARD(elu)
 SAMPLES(elu, 0.75)
-TD_OP(elu, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .fields = activation_fields,
-	.infer = activation_infer, .forward = { elu_forward }, .backward = elu_backward, .sample = elu_sample)
+TD_OP(elu, PARAMETERS(elu), .backward = elu_backward)
 
 TD_API td_value *td_elu(td_ctx *c, td_value *x, double alpha)
 {
@@ -356,9 +326,7 @@ static void elu_slope_backward(td_ctx *c, const td_node *n, td_value *const *dy,
 
 FORWARD(elu_slope)
 SAMPLES(elu_slope, 0.75)
-TD_OP(elu_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.fields = activation_fields, .infer = activation_infer, .forward = { elu_slope_forward },
-	.backward = elu_slope_backward, .sample = elu_slope_sample)
+TD_OP(elu_slope, PARAMETERS(elu_slope), .backward = elu_slope_backward)
 
 TD_API td_value *td_elu_slope(td_ctx *c, td_value *x, double alpha)
 {
@@ -376,8 +344,7 @@ static void clamp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 
 FORWARD(clamp)
 SAMPLES(clamp, -0.7, 0.9)
-TD_OP(clamp, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs), .fields = activation_fields,
-	.infer = activation_infer, .forward = { clamp_forward }, .backward = clamp_backward, .sample = clamp_sample)
+TD_OP(clamp, PARAMETERS(clamp), .backward = clamp_backward)
 
 /* A bound of -INFINITY, or INFINITY, is none. */
 TD_API td_value *td_clamp(td_ctx *c, td_value *x, double low, double high)
@@ -389,9 +356,7 @@ TD_API td_value *td_clamp(td_ctx *c, td_value *x, double low, double high)
 
 FORWARD(clamp_slope)
 SAMPLES(clamp_slope, -0.7, 0.9)
-TD_OP(clamp_slope, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(activation_attrs),
-	.fields = activation_fields, .infer = activation_infer, .forward = { clamp_slope_forward },
-	.backward = td_nodiff, .sample = clamp_slope_sample)
+TD_OP(clamp_slope, PARAMETERS(clamp_slope), .backward = td_nodiff)
 
 TD_API td_value *td_clamp_slope(td_ctx *c, td_value *x, double low, double high)
 {

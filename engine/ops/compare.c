@@ -15,14 +15,8 @@ static void compare_infer(td_infer *q)
 }
 
 #define COMPARISON(name)                                                                                               \
-	static void name##_forward(const td_call *call)                                                                \
-	{                                                                                                              \
-		elementwise_forward(call, TD_PICK_NUMBERS(call->in[0].shape->dtype, k_##name));                        \
-	}                                                                                                              \
-	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
-	{                                                                                                              \
-		return td_##name(c, in[0], in[1]);                                                                     \
-	}                                                                                                              \
+	ELEMENTWISE_FORWARD(name, NUMBERS)                                                                             \
+	APPLY_BINARY(name)                                                                                             \
 	static bool name##_sample(int i, td_sample *s)                                                                 \
 	{                                                                                                              \
 		s->apply = name##_apply;                                                                               \
@@ -94,10 +88,7 @@ static void is_finite_infer(td_infer *q)
 		q->out[0].dtype = TD_BOOL;
 }
 
-static void is_finite_forward(const td_call *call)
-{
-	elementwise_forward(call, TD_PICK(call->in[0].shape->dtype, k_is_finite));
-}
+ELEMENTWISE_FORWARD(is_finite, FLOATS)
 
 static td_value *is_finite_apply(td_ctx *c, td_value *const *in)
 {
@@ -159,18 +150,9 @@ static bool sample_logical(td_sample *s)
 	return true;
 }
 
-static td_value *logical_and_apply(td_ctx *c, td_value *const *in)
-{
-	return td_logical_and(c, in[0], in[1]);
-}
-static td_value *logical_or_apply(td_ctx *c, td_value *const *in)
-{
-	return td_logical_or(c, in[0], in[1]);
-}
-static td_value *logical_not_apply(td_ctx *c, td_value *const *in)
-{
-	return td_logical_not(c, in[0]);
-}
+APPLY_BINARY(logical_and)
+APPLY_BINARY(logical_or)
+APPLY_UNARY(logical_not)
 
 static bool logical_and_sample(int i, td_sample *s)
 {

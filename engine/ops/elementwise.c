@@ -115,10 +115,8 @@ static void add_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 			dx[i] = td_sum_like(c, dy[0], n->in[i]);
 }
 
-ELEMENTWISE(add, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_BINARY(add, TD_FILL_NORMAL, NUMBERS)
-TD_OP(add, .n_in = 2, .n_out = 1, .inplace = 3, .infer = add_infer, .forward = { add_forward },
-	.backward = add_backward, .sample = add_sample)
+BINARY(add, NUMBERS, TD_FILL_NORMAL)
+TD_OP(add, BINARY_OP(add), .backward = add_backward)
 
 /* a, b: numbers of one type, broadcast; y in their common shape.  Integers wrap around. */
 TD_API td_value *td_add(td_ctx *c, td_value *a, td_value *b)
@@ -136,10 +134,8 @@ static void sub_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 		dx[1] = td_sum_like(c, td_neg(c, dy[0]), n->in[1]);
 }
 
-ELEMENTWISE(sub, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_BINARY(sub, TD_FILL_NORMAL, NUMBERS)
-TD_OP(sub, .n_in = 2, .n_out = 1, .inplace = 3, .infer = sub_infer, .forward = { sub_forward },
-	.backward = sub_backward, .sample = sub_sample)
+BINARY(sub, NUMBERS, TD_FILL_NORMAL)
+TD_OP(sub, BINARY_OP(sub), .backward = sub_backward)
 
 TD_API td_value *td_sub(td_ctx *c, td_value *a, td_value *b)
 {
@@ -155,10 +151,8 @@ static void mul_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 			dx[i] = td_sum_like(c, td_mul(c, dy[0], n->in[1 - i]), n->in[i]);
 }
 
-ELEMENTWISE(mul, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_BINARY(mul, TD_FILL_NORMAL, NUMBERS)
-TD_OP(mul, .n_in = 2, .n_out = 1, .inplace = 3, .infer = mul_infer, .forward = { mul_forward },
-	.backward = mul_backward, .sample = mul_sample)
+BINARY(mul, NUMBERS, TD_FILL_NORMAL)
+TD_OP(mul, BINARY_OP(mul), .backward = mul_backward)
 
 TD_API td_value *td_mul(td_ctx *c, td_value *a, td_value *b)
 {
@@ -177,10 +171,8 @@ static void div_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 		dx[1] = td_sum_like(c, td_neg(c, td_mul(c, da, td_div(c, n->in[0], n->in[1]))), n->in[1]);
 }
 
-ELEMENTWISE(div, FLOATS, TD_PICK)
-SAMPLES_BINARY(div, TD_FILL_POSITIVE, FLOATS)
-TD_OP(div, .n_in = 2, .n_out = 1, .inplace = 3, .infer = div_infer, .forward = { div_forward },
-	.backward = div_backward, .sample = div_sample)
+BINARY(div, FLOATS, TD_FILL_POSITIVE)
+TD_OP(div, BINARY_OP(div), .backward = div_backward)
 
 TD_API td_value *td_div(td_ctx *c, td_value *a, td_value *b)
 {
@@ -201,12 +193,8 @@ static void remainder_backward(td_ctx *c, const td_node *n, td_value *const *dy,
 	dx[1] = td_sum_like(c, td_neg(c, td_mul(c, dy[0], floors)), n->in[1]);
 }
 
-ELEMENTWISE(remainder, NUMBERS, TD_PICK_NUMBERS)
-
-static td_value *remainder_apply(td_ctx *c, td_value *const *in)
-{
-	return td_remainder(c, in[0], in[1]);
-}
+ELEMENTWISE(remainder, NUMBERS)
+APPLY_BINARY(remainder)
 
 /* Nothing that divides evenly: there the remainder jumps. */
 static bool remainder_sample(int i, td_sample *s)
@@ -219,8 +207,7 @@ static bool remainder_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(remainder, .n_in = 2, .n_out = 1, .inplace = 3, .infer = remainder_infer, .forward = { remainder_forward },
-	.backward = remainder_backward, .sample = remainder_sample)
+TD_OP(remainder, BINARY_OP(remainder), .backward = remainder_backward)
 
 /* Of integers 0 where b is 0; of floating values NaN there. */
 TD_API td_value *td_remainder(td_ctx *c, td_value *a, td_value *b)
@@ -230,18 +217,24 @@ TD_API td_value *td_remainder(td_ctx *c, td_value *a, td_value *b)
 
 /* ---- maximum: y = the larger; a NaN wins; equal elements share the gradient -------------------------------------- */
 
-static void maximum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+static void extreme_backward(td_ctx *c, const td_node *n, td_value *dy, td_value **dx, bool largest)
 {
-	if (td_wants(n, 0))
-		dx[0] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[0], n->in[1])), n->in[0]);
-	if (td_wants(n, 1))
-		dx[1] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[1], n->in[0])), n->in[1]);
+	for (int i = 0; i < 2; i++)
+		if (td_wants(n, i)) {
+			td_value *x = n->in[i], *other = n->in[1 - i],
+				 *slope = largest ? td_maximum_slope(c, x, other) : td_maximum_slope(c, other, x);
+
+			dx[i] = td_sum_like(c, td_mul(c, dy, slope), x);
+		}
 }
 
-ELEMENTWISE(maximum, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_BINARY(maximum, TD_FILL_NORMAL, NUMBERS)
-TD_OP(maximum, .n_in = 2, .n_out = 1, .inplace = 3, .infer = maximum_infer, .forward = { maximum_forward },
-	.backward = maximum_backward, .sample = maximum_sample)
+static void maximum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	extreme_backward(c, n, dy[0], dx, true);
+}
+
+BINARY(maximum, NUMBERS, TD_FILL_NORMAL)
+TD_OP(maximum, BINARY_OP(maximum), .backward = maximum_backward)
 
 TD_API td_value *td_maximum(td_ctx *c, td_value *a, td_value *b)
 {
@@ -252,16 +245,11 @@ TD_API td_value *td_maximum(td_ctx *c, td_value *a, td_value *b)
 
 static void minimum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
-	if (td_wants(n, 0))
-		dx[0] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[1], n->in[0])), n->in[0]);
-	if (td_wants(n, 1))
-		dx[1] = td_sum_like(c, td_mul(c, dy[0], td_maximum_slope(c, n->in[0], n->in[1])), n->in[1]);
+	extreme_backward(c, n, dy[0], dx, false);
 }
 
-ELEMENTWISE(minimum, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_BINARY(minimum, TD_FILL_NORMAL, NUMBERS)
-TD_OP(minimum, .n_in = 2, .n_out = 1, .inplace = 3, .infer = minimum_infer, .forward = { minimum_forward },
-	.backward = minimum_backward, .sample = minimum_sample)
+BINARY(minimum, NUMBERS, TD_FILL_NORMAL)
+TD_OP(minimum, BINARY_OP(minimum), .backward = minimum_backward)
 
 TD_API td_value *td_minimum(td_ctx *c, td_value *a, td_value *b)
 {
@@ -270,10 +258,8 @@ TD_API td_value *td_minimum(td_ctx *c, td_value *a, td_value *b)
 
 /* ---- maximum_slope: the derivative of maximum by a: 0 where a < b, 1/2 where they are equal, else 1 -------------- */
 
-ELEMENTWISE(maximum_slope, FLOATS, TD_PICK)
-SAMPLES_BINARY(maximum_slope, TD_FILL_NORMAL, FLOATS)
-TD_OP(maximum_slope, .n_in = 2, .n_out = 1, .inplace = 3, .infer = maximum_slope_infer,
-	.forward = { maximum_slope_forward }, .backward = td_nodiff, .sample = maximum_slope_sample)
+BINARY(maximum_slope, FLOATS, TD_FILL_NORMAL)
+TD_OP(maximum_slope, BINARY_OP(maximum_slope), .backward = td_nodiff)
 
 TD_API td_value *td_maximum_slope(td_ctx *c, td_value *a, td_value *b)
 {
@@ -288,10 +274,8 @@ static void neg_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_neg(c, dy[0]);
 }
 
-ELEMENTWISE(neg, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_UNARY(neg, TD_FILL_NORMAL, NUMBERS)
-TD_OP(neg, .n_in = 1, .n_out = 1, .inplace = 1, .infer = neg_infer, .forward = { neg_forward },
-	.backward = neg_backward, .sample = neg_sample)
+UNARY(neg, NUMBERS, TD_FILL_NORMAL)
+TD_OP(neg, UNARY_OP(neg), .backward = neg_backward)
 
 TD_API td_value *td_neg(td_ctx *c, td_value *x)
 {
@@ -305,10 +289,8 @@ static void abs_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_mul(c, dy[0], td_sign(c, n->in[0]));
 }
 
-ELEMENTWISE(abs, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_UNARY(abs, TD_FILL_NORMAL, NUMBERS)
-TD_OP(abs, .n_in = 1, .n_out = 1, .inplace = 1, .infer = abs_infer, .forward = { abs_forward },
-	.backward = abs_backward, .sample = abs_sample)
+UNARY(abs, NUMBERS, TD_FILL_NORMAL)
+TD_OP(abs, UNARY_OP(abs), .backward = abs_backward)
 
 TD_API td_value *td_abs(td_ctx *c, td_value *x)
 {
@@ -317,10 +299,8 @@ TD_API td_value *td_abs(td_ctx *c, td_value *x)
 
 /* ---- sign: y = -1, 0 or 1; of a NaN 0, as in torch --------------------------------------------------------------- */
 
-ELEMENTWISE(sign, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_UNARY(sign, TD_FILL_NORMAL, NUMBERS)
-TD_OP(sign, .n_in = 1, .n_out = 1, .inplace = 1, .infer = sign_infer, .forward = { sign_forward },
-	.backward = td_nodiff, .sample = sign_sample)
+UNARY(sign, NUMBERS, TD_FILL_NORMAL)
+TD_OP(sign, UNARY_OP(sign), .backward = td_nodiff)
 
 TD_API td_value *td_sign(td_ctx *c, td_value *x)
 {
@@ -334,10 +314,8 @@ static void square_backward(td_ctx *c, const td_node *n, td_value *const *dy, td
 	dx[0] = td_mul(c, dy[0], td_add(c, n->in[0], n->in[0]));
 }
 
-ELEMENTWISE(square, NUMBERS, TD_PICK_NUMBERS)
-SAMPLES_UNARY(square, TD_FILL_NORMAL, NUMBERS)
-TD_OP(square, .n_in = 1, .n_out = 1, .inplace = 1, .infer = square_infer, .forward = { square_forward },
-	.backward = square_backward, .sample = square_sample)
+UNARY(square, NUMBERS, TD_FILL_NORMAL)
+TD_OP(square, UNARY_OP(square), .backward = square_backward)
 
 TD_API td_value *td_square(td_ctx *c, td_value *x)
 {
@@ -351,10 +329,8 @@ static void relu_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 	dx[0] = td_relu_dx(c, dy[0], n->out[0]);
 }
 
-ELEMENTWISE(relu, FLOATS, TD_PICK)
-SAMPLES_UNARY(relu, TD_FILL_NORMAL, FLOATS)
-TD_OP(relu, .n_in = 1, .n_out = 1, .inplace = 1, .infer = relu_infer, .forward = { relu_forward },
-	.backward = relu_backward, .sample = relu_sample)
+UNARY(relu, FLOATS, TD_FILL_NORMAL)
+TD_OP(relu, UNARY_OP(relu), .backward = relu_backward)
 
 TD_API td_value *td_relu(td_ctx *c, td_value *x)
 {
@@ -384,34 +360,24 @@ static void relu_dx_infer(td_infer *q)
 	q->out[0] = *q->in[1];
 }
 
-static bool relu_dx_sample(int i, td_sample *s);
-static void relu_dx_forward(const td_call *call)
+ELEMENTWISE_FORWARD(relu_dx, FLOATS)
+APPLY_BINARY(relu_dx)
+
+/* Equal shapes: in one order, and in two. */
+static bool relu_dx_sample(int i, td_sample *s)
 {
-	elementwise_forward(call, TD_PICK(call->out[0].shape->dtype, k_relu_dx));
+	s->apply = relu_dx_apply;
+	return i < 2 && elementwise_sample_binary(i ? 4 : 0, s, TD_FILL_NORMAL, FLOATS);
 }
 
-TD_OP(relu_dx, .n_in = 2, .n_out = 1, .inplace = 3, .infer = relu_dx_infer, .forward = { relu_dx_forward },
-	.backward = relu_dx_backward, .sample = relu_dx_sample)
+TD_OP(relu_dx, BINARY_OP(relu_dx), .backward = relu_dx_backward)
 
 TD_API td_value *td_relu_dx(td_ctx *c, td_value *dy, td_value *y)
 {
 	return dy && y ? TD_APPLY(c, relu_dx, NULL, dy, y) : NULL;
 }
 
-static td_value *relu_dx_apply(td_ctx *c, td_value *const *in)
-{
-	return td_relu_dx(c, in[0], in[1]);
-}
-
-static bool relu_dx_sample(int i, td_sample *s)
-{
-	s->apply = relu_dx_apply;
-	return i < 2 && elementwise_sample_binary(
-				i ? 4 : 0, s, TD_FILL_NORMAL, FLOATS); /* equal shapes: in one order, and in two */
-}
-
-/* ---- lerp: a + weight (b - a), made of the ops ---------------------------------------------------------------------
- */
+/* ---- lerp: a + weight (b - a), made of the ops */
 
 /* a, b, weight: floating, broadcast (torch.lerp). */
 TD_API td_value *td_lerp(td_ctx *c, td_value *a, td_value *b, td_value *weight)

@@ -16,37 +16,58 @@ void elementwise_forward(const td_call *call, td_row_fn *fn);
 bool elementwise_sample_binary(int i, td_sample *s, enum td_fill fill, enum elementwise_types types);
 bool elementwise_sample_unary(int i, td_sample *s, enum td_fill fill, enum elementwise_types types);
 
-/* NAME_infer and NAME_forward.  PICK: TD_PICK or TD_PICK_NUMBERS, as TYPES says. */
-#define ELEMENTWISE(name, types, pick)                                                                                 \
+#define PICK_FLOATS  TD_PICK
+#define PICK_NUMBERS TD_PICK_NUMBERS
+
+/* NAME_forward, by the kernels k_NAME. */
+#define ELEMENTWISE_FORWARD(name, types)                                                                               \
+	static void name##_forward(const td_call *call)                                                                \
+	{                                                                                                              \
+		elementwise_forward(call, PICK_##types(call->in[0].shape->dtype, k_##name));                           \
+	}
+
+/* NAME_infer and NAME_forward. */
+#define ELEMENTWISE(name, types)                                                                                       \
 	static void name##_infer(td_infer *q)                                                                          \
 	{                                                                                                              \
 		elementwise_infer(q, #name, types);                                                                    \
 	}                                                                                                              \
-	static void name##_forward(const td_call *call)                                                                \
-	{                                                                                                              \
-		elementwise_forward(call, pick(call->in[0].shape->dtype, k_##name));                                   \
-	}
+	ELEMENTWISE_FORWARD(name, types)
 
-/* NAME_apply and NAME_sample. */
-#define SAMPLES_BINARY(name, fill, types)                                                                              \
+/* NAME_apply: td_NAME of one input, with the further arguments that there are; and of two. */
+#define APPLY_UNARY(name, ...)                                                                                         \
+	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
+	{                                                                                                              \
+		return td_##name(c, in[0], ##__VA_ARGS__);                                                             \
+	}
+#define APPLY_BINARY(name)                                                                                             \
 	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
 	{                                                                                                              \
 		return td_##name(c, in[0], in[1]);                                                                     \
-	}                                                                                                              \
-	static bool name##_sample(int i, td_sample *s)                                                                 \
-	{                                                                                                              \
-		s->apply = name##_apply;                                                                               \
-		return elementwise_sample_binary(i, s, fill, types);                                                   \
 	}
-#define SAMPLES_UNARY(name, fill, types)                                                                               \
-	static td_value *name##_apply(td_ctx *c, td_value *const *in)                                                  \
-	{                                                                                                              \
-		return td_##name(c, in[0]);                                                                            \
-	}                                                                                                              \
+
+/* Everything that an op is but its gradient and its builder; _OP: what its record says of that. */
+#define UNARY(name, types, fill)                                                                                       \
+	ELEMENTWISE(name, types)                                                                                       \
+	APPLY_UNARY(name)                                                                                              \
 	static bool name##_sample(int i, td_sample *s)                                                                 \
 	{                                                                                                              \
 		s->apply = name##_apply;                                                                               \
 		return elementwise_sample_unary(i, s, fill, types);                                                    \
 	}
+#define BINARY(name, types, fill)                                                                                      \
+	ELEMENTWISE(name, types)                                                                                       \
+	APPLY_BINARY(name)                                                                                             \
+	static bool name##_sample(int i, td_sample *s)                                                                 \
+	{                                                                                                              \
+		s->apply = name##_apply;                                                                               \
+		return elementwise_sample_binary(i, s, fill, types);                                                   \
+	}
+#define UNARY_OP(name)                                                                                                 \
+	.n_in = 1, .n_out = 1, .inplace = 1, .infer = name##_infer, .forward = { name##_forward },                     \
+	.sample = name##_sample
+#define BINARY_OP(name)                                                                                                \
+	.n_in = 2, .n_out = 1, .inplace = 3, .infer = name##_infer, .forward = { name##_forward },                     \
+	.sample = name##_sample
 
 #endif

@@ -13,10 +13,8 @@ static void exp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_mul(c, dy[0], n->out[0]);
 }
 
-ELEMENTWISE(exp, FLOATS, TD_PICK)
-SAMPLES_UNARY(exp, TD_FILL_NORMAL, FLOATS)
-TD_OP(exp, .n_in = 1, .n_out = 1, .inplace = 1, .infer = exp_infer, .forward = { exp_forward },
-	.backward = exp_backward, .sample = exp_sample)
+UNARY(exp, FLOATS, TD_FILL_NORMAL)
+TD_OP(exp, UNARY_OP(exp), .backward = exp_backward)
 
 TD_API td_value *td_exp(td_ctx *c, td_value *x)
 {
@@ -30,10 +28,8 @@ static void expm1_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 	dx[0] = td_mul(c, dy[0], td_shift_by(c, n->out[0], 1));
 }
 
-ELEMENTWISE(expm1, FLOATS, TD_PICK)
-SAMPLES_UNARY(expm1, TD_FILL_NORMAL, FLOATS)
-TD_OP(expm1, .n_in = 1, .n_out = 1, .inplace = 1, .infer = expm1_infer, .forward = { expm1_forward },
-	.backward = expm1_backward, .sample = expm1_sample)
+UNARY(expm1, FLOATS, TD_FILL_NORMAL)
+TD_OP(expm1, UNARY_OP(expm1), .backward = expm1_backward)
 
 TD_API td_value *td_expm1(td_ctx *c, td_value *x)
 {
@@ -47,10 +43,8 @@ static void log_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_div(c, dy[0], n->in[0]);
 }
 
-ELEMENTWISE(log, FLOATS, TD_PICK)
-SAMPLES_UNARY(log, TD_FILL_POSITIVE, FLOATS)
-TD_OP(log, .n_in = 1, .n_out = 1, .inplace = 1, .infer = log_infer, .forward = { log_forward },
-	.backward = log_backward, .sample = log_sample)
+UNARY(log, FLOATS, TD_FILL_POSITIVE)
+TD_OP(log, UNARY_OP(log), .backward = log_backward)
 
 TD_API td_value *td_log(td_ctx *c, td_value *x)
 {
@@ -64,10 +58,8 @@ static void log1p_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 	dx[0] = td_div(c, dy[0], td_shift_by(c, n->in[0], 1));
 }
 
-ELEMENTWISE(log1p, FLOATS, TD_PICK)
-SAMPLES_UNARY(log1p, TD_FILL_POSITIVE, FLOATS)
-TD_OP(log1p, .n_in = 1, .n_out = 1, .inplace = 1, .infer = log1p_infer, .forward = { log1p_forward },
-	.backward = log1p_backward, .sample = log1p_sample)
+UNARY(log1p, FLOATS, TD_FILL_POSITIVE)
+TD_OP(log1p, UNARY_OP(log1p), .backward = log1p_backward)
 
 TD_API td_value *td_log1p(td_ctx *c, td_value *x)
 {
@@ -81,10 +73,8 @@ static void sqrt_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 	dx[0] = td_div(c, dy[0], td_add(c, n->out[0], n->out[0]));
 }
 
-ELEMENTWISE(sqrt, FLOATS, TD_PICK)
-SAMPLES_UNARY(sqrt, TD_FILL_POSITIVE, FLOATS)
-TD_OP(sqrt, .n_in = 1, .n_out = 1, .inplace = 1, .infer = sqrt_infer, .forward = { sqrt_forward },
-	.backward = sqrt_backward, .sample = sqrt_sample)
+UNARY(sqrt, FLOATS, TD_FILL_POSITIVE)
+TD_OP(sqrt, UNARY_OP(sqrt), .backward = sqrt_backward)
 
 TD_API td_value *td_sqrt(td_ctx *c, td_value *x)
 {
@@ -100,10 +90,8 @@ static void rsqrt_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 	dx[0] = td_mul(c, dy[0], td_scale_by(c, td_mul(c, y, td_square(c, y)), -0.5));
 }
 
-ELEMENTWISE(rsqrt, FLOATS, TD_PICK)
-SAMPLES_UNARY(rsqrt, TD_FILL_POSITIVE, FLOATS)
-TD_OP(rsqrt, .n_in = 1, .n_out = 1, .inplace = 1, .infer = rsqrt_infer, .forward = { rsqrt_forward },
-	.backward = rsqrt_backward, .sample = rsqrt_sample)
+UNARY(rsqrt, FLOATS, TD_FILL_POSITIVE)
+TD_OP(rsqrt, UNARY_OP(rsqrt), .backward = rsqrt_backward)
 
 TD_API td_value *td_rsqrt(td_ctx *c, td_value *x)
 {
@@ -117,10 +105,8 @@ static void reciprocal_backward(td_ctx *c, const td_node *n, td_value *const *dy
 	dx[0] = td_neg(c, td_mul(c, dy[0], td_square(c, n->out[0])));
 }
 
-ELEMENTWISE(reciprocal, FLOATS, TD_PICK)
-SAMPLES_UNARY(reciprocal, TD_FILL_POSITIVE, FLOATS)
-TD_OP(reciprocal, .n_in = 1, .n_out = 1, .inplace = 1, .infer = reciprocal_infer, .forward = { reciprocal_forward },
-	.backward = reciprocal_backward, .sample = reciprocal_sample)
+UNARY(reciprocal, FLOATS, TD_FILL_POSITIVE)
+TD_OP(reciprocal, UNARY_OP(reciprocal), .backward = reciprocal_backward)
 
 TD_API td_value *td_reciprocal(td_ctx *c, td_value *x)
 {
@@ -134,10 +120,8 @@ static void sin_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_mul(c, dy[0], td_cos(c, n->in[0]));
 }
 
-ELEMENTWISE(sin, FLOATS, TD_PICK)
-SAMPLES_UNARY(sin, TD_FILL_NORMAL, FLOATS)
-TD_OP(sin, .n_in = 1, .n_out = 1, .inplace = 1, .infer = sin_infer, .forward = { sin_forward },
-	.backward = sin_backward, .sample = sin_sample)
+UNARY(sin, FLOATS, TD_FILL_NORMAL)
+TD_OP(sin, UNARY_OP(sin), .backward = sin_backward)
 
 TD_API td_value *td_sin(td_ctx *c, td_value *x)
 {
@@ -151,10 +135,8 @@ static void cos_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_neg(c, td_mul(c, dy[0], td_sin(c, n->in[0])));
 }
 
-ELEMENTWISE(cos, FLOATS, TD_PICK)
-SAMPLES_UNARY(cos, TD_FILL_NORMAL, FLOATS)
-TD_OP(cos, .n_in = 1, .n_out = 1, .inplace = 1, .infer = cos_infer, .forward = { cos_forward },
-	.backward = cos_backward, .sample = cos_sample)
+UNARY(cos, FLOATS, TD_FILL_NORMAL)
+TD_OP(cos, UNARY_OP(cos), .backward = cos_backward)
 
 TD_API td_value *td_cos(td_ctx *c, td_value *x)
 {
@@ -170,10 +152,8 @@ static void erf_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = td_mul(c, dy[0], td_scale_by(c, bell, TWO_OVER_ROOT_PI));
 }
 
-ELEMENTWISE(erf, FLOATS, TD_PICK)
-SAMPLES_UNARY(erf, TD_FILL_NORMAL, FLOATS)
-TD_OP(erf, .n_in = 1, .n_out = 1, .inplace = 1, .infer = erf_infer, .forward = { erf_forward },
-	.backward = erf_backward, .sample = erf_sample)
+UNARY(erf, FLOATS, TD_FILL_NORMAL)
+TD_OP(erf, UNARY_OP(erf), .backward = erf_backward)
 
 TD_API td_value *td_erf(td_ctx *c, td_value *x)
 {
@@ -182,10 +162,8 @@ TD_API td_value *td_erf(td_ctx *c, td_value *x)
 
 /* ---- floor: the largest integer that is not above x -------------------------------------------------------------- */
 
-ELEMENTWISE(floor, FLOATS, TD_PICK)
-SAMPLES_UNARY(floor, TD_FILL_NORMAL, FLOATS)
-TD_OP(floor, .n_in = 1, .n_out = 1, .inplace = 1, .infer = floor_infer, .forward = { floor_forward },
-	.backward = td_nodiff, .sample = floor_sample)
+UNARY(floor, FLOATS, TD_FILL_NORMAL)
+TD_OP(floor, UNARY_OP(floor), .backward = td_nodiff)
 
 TD_API td_value *td_floor(td_ctx *c, td_value *x)
 {
@@ -194,10 +172,8 @@ TD_API td_value *td_floor(td_ctx *c, td_value *x)
 
 /* ---- ceil: the smallest integer that is not below x -------------------------------------------------------------- */
 
-ELEMENTWISE(ceil, FLOATS, TD_PICK)
-SAMPLES_UNARY(ceil, TD_FILL_NORMAL, FLOATS)
-TD_OP(ceil, .n_in = 1, .n_out = 1, .inplace = 1, .infer = ceil_infer, .forward = { ceil_forward },
-	.backward = td_nodiff, .sample = ceil_sample)
+UNARY(ceil, FLOATS, TD_FILL_NORMAL)
+TD_OP(ceil, UNARY_OP(ceil), .backward = td_nodiff)
 
 TD_API td_value *td_ceil(td_ctx *c, td_value *x)
 {
@@ -206,10 +182,8 @@ TD_API td_value *td_ceil(td_ctx *c, td_value *x)
 
 /* ---- round: the nearest integer, halves to the even one ---------------------------------------------------------- */
 
-ELEMENTWISE(round, FLOATS, TD_PICK)
-SAMPLES_UNARY(round, TD_FILL_NORMAL, FLOATS)
-TD_OP(round, .n_in = 1, .n_out = 1, .inplace = 1, .infer = round_infer, .forward = { round_forward },
-	.backward = td_nodiff, .sample = round_sample)
+UNARY(round, FLOATS, TD_FILL_NORMAL)
+TD_OP(round, UNARY_OP(round), .backward = td_nodiff)
 
 TD_API td_value *td_round(td_ctx *c, td_value *x)
 {
@@ -234,10 +208,8 @@ static void pow_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	}
 }
 
-ELEMENTWISE(pow, FLOATS, TD_PICK)
-SAMPLES_BINARY(pow, TD_FILL_POSITIVE, FLOATS)
-TD_OP(pow, .n_in = 2, .n_out = 1, .inplace = 3, .infer = pow_infer, .forward = { pow_forward },
-	.backward = pow_backward, .sample = pow_sample)
+BINARY(pow, FLOATS, TD_FILL_POSITIVE)
+TD_OP(pow, BINARY_OP(pow), .backward = pow_backward)
 
 TD_API td_value *td_pow(td_ctx *c, td_value *a, td_value *b)
 {
