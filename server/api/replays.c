@@ -28,8 +28,8 @@
  *	"fingerprint": {"recorded", "here"} stands beside them.
  *
  * Culprit: where a step stopped being finite; null where all was.
- *	{"step": 120, "what": "loss" | "grad_norm", "node": 41 | null, "value": 77, "op": "log" | null,
- *	 "layer": "3", "phase": "forward" | "backward" | "update",
+ *	{"step": 120, "batch": 0, "what": "loss" | "grad_norm", "node": 41 | null, "value": 77, "name": "",
+ *	 "op": "log" | null, "layer": "3", "phase": "forward" | "backward" | "update" | null,
  *	 "kind": "op" | "input" | "parameter",  an op made it of finite inputs; or it came in
  *	 "inputs": [{"value": 76, "name", "shape", "min", "max", "non_finite": 0}],
  *	 "samples": [3, 17] | null,     of the batch, those with non-finite rows; null: it cannot be told
@@ -50,7 +50,7 @@
  *	 "outputs": [12]}               values; what it wrote in place is among them as a new value
  *
  * Value: "id" is its place in the list.  Non-finite numbers are "NaN", "Infinity", "-Infinity".
- *	{"id": 12, "step": 120, "name": "0.weight" | "", "layer": "0",
+ *	{"id": 12, "step": 120, "batch": 0, "name": "0.weight" | "", "layer": "0",
  *	 "kind": "parameter" | "buffer" | "state" | "input" | "activation" | "gradient" | "update",
  *	 "of": 7 | null,                of a gradient: the value it is the gradient of; of an update: what stood there before
  *	 "gradient": 80 | null,         the other way round
@@ -61,13 +61,14 @@
  *	 "non_finite": 0,               count
  *	 "histogram": {"low": -1.5, "high": 2.5, "counts": [..]} | null,    at most 64 buckets of equal width
  *	 "producer": 41 | null, "consumers": [42, 77],
- *	 "kept": true}                  its elements can be fetched
+ *	 "kept": true, "bytes": 9536}   its elements can be fetched, as an NPY file of so many bytes
  *
  * Sample: one of the batches' samples; "id" is its place in the list.
  *	{"id": 0, "step": 120, "batch": 0, "row": 0, "sample": 51234,    row of the batch; index in the training data
- *	 "label": "Sneaker" | [...] | null, "text": "..." | null,
+ *	 "label": "Sneaker" | [["Sneaker", 0.7], ..] | {"price": 3} | null, "text": "..." | null,
+ *	 "columns": {"rooms": 4},       of a table; else it is left out
  *	 "image": true,                 GET .../samples/0 has it as PNG, as the model saw it
- *	 "loss": 0.71 | null, "prediction": "Sandal" | null}
+ *	 "loss": 0.71 | null, "prediction": "Sandal" | {"price": 3.1} | null}
  *
  * GET /jobs/{id}/replays/{step}/values/{value}: NPY, row-major; with format=json {"dtype", "shape", "data": [..]},
  * flat, of at most 10,000 elements.
