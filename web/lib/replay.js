@@ -145,6 +145,12 @@ export function comparedText({ compared: c }) {
   return sentences.join(' ');
 }
 
+/* Why bits may differ. */
+export function inexactText({ fingerprint: f }) {
+  if (f.recorded === f.here) return 'The job had run under other numerics before it came to those of this machine, so bits may differ.';
+  return `The job ran with other numerics, so bits may differ: ${f.recorded} then, ${f.here} here.`;
+}
+
 function several(n, what) {
   return `${format.count(n)} ${what}${n === 1 ? '' : 's'}`;
 }

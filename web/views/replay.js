@@ -5,7 +5,7 @@ import { html } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
 import * as format from '../lib/format.js';
-import { STEPS_MOST, comparedText, differenceText, isUnderWay, lastStep, nameOf, progressText, replayOf, samplesOf } from '../lib/replay.js';
+import { STEPS_MOST, comparedText, differenceText, inexactText, isUnderWay, lastStep, nameOf, progressText, replayOf, samplesOf } from '../lib/replay.js';
 import { setQuery } from '../lib/route.js';
 import { Choice, ConfirmButton, ErrorBox, useLoaded } from './parts.js';
 import { Ops } from './replayops.js';
@@ -120,7 +120,7 @@ function Running({ replay, remove }) {
   const known = phase === 'forward' && total > 0;
   return html`
     <section class="replay-running" role="status">
-      <p><b>${progressText(replay)}</b> ${replay.from?.step > 0 && html`<small>from the checkpoint of step ${format.count(replay.from.step)}</small>`}</p>
+      <p><b>${progressText(replay)}</b></p>
       <progress max="1" value=${known ? done / total : null} data-state="running" aria-label="Progress of the replay"></progress>
       <${ConfirmButton} text="Cancel" confirm="Cancel it?" onConfirm=${() => remove(replay)} />
     </section>
@@ -165,7 +165,7 @@ function Verdict({ replay, remove }) {
         <ol>${list.slice(0, all ? list.length : DIFFERENCES_FIRST).map((d) => html`<li>${differenceText(d)}</li>`)}</ol>
         ${list.length > DIFFERENCES_FIRST && !all && html`<button onClick=${() => setAll(true)}>Show all ${list.length}</button>`}
       `}
-      ${!verdict.exact && html`<p class="muted">The job ran with other numerics, so bits may differ: <code>${verdict.fingerprint?.recorded}</code> then, <code>${verdict.fingerprint?.here}</code> here.</p>`}
+      ${!verdict.exact && html`<p class="muted">${inexactText(verdict)}</p>`}
     </section>
   `;
 }
