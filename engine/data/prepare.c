@@ -72,7 +72,7 @@ static const struct opt options[] = {
 		.doc = "The CSV column with the labels: a name, or a number from 1; empty: found out." },
 	{ "text_column", OPT_STRING, AT(text_column), "\"\"", .high = NAME_CHARACTERS,
 		.doc = "The CSV column with the texts: a name, or a number from 1; empty: found out." },
-	{ "max_broken", OPT_FLOAT, AT(max_broken), "0.01", .low = 0, .high = 1e9,
+	{ "max_broken", OPT_COUNT_OR_PART, AT(max_broken), "0.01", .low = 0, .high = 1e9,
 		.doc = "How many pictures that cannot be read are left out before the dataset is refused: a count, or "
 		       "below 1 a part of all, but at least one; 0: none." },
 	{ "classes", OPT_STRINGS, AT(classes), .most = CLASS_NAMES_MOST, .high = NAME_CHARACTERS,

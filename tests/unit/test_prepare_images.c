@@ -124,6 +124,7 @@ static void few_broken_pictures_are_noted_and_many_refuse(void **state)
 	refused_for(prepare("{}", "a.zip", NULL), "", "2 of 199 pictures cannot be read (c/0.png, c/1.png)");
 	refused_for(prepare("{\"max_broken\":1}", "a.zip", NULL), "", "\"max_broken\": 2 in the format");
 	refused_for(prepare("{\"max_broken\":0}", "a.zip", NULL), "", "2 of 199");
+	refused_for(prepare("{\"max_broken\":1.5}", "a.zip", NULL), "/format/max_broken", "a count");
 	prepared_well(prepare("{\"max_broken\":2}", "a.zip", NULL));
 	assert_info("/parts/train/samples", "197");
 	prepared_well(prepare("{\"max_broken\":0.02}", "a.zip", NULL));
