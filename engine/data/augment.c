@@ -75,11 +75,7 @@ static td_status random_crop_apply(const void *options, struct picture *p, const
 }
 
 static const struct image_op random_crop = {
-	.type = { .name = "random_crop",
-		.doc = "A window at a random place, of the picture with a border.",
-		.options = random_crop_opts,
-		.n_options = TD_COUNT(random_crop_opts),
-		.n_bytes = sizeof(struct random_crop_options) },
+	.type = OPT_TYPE(random_crop, "A window at a random place, of the picture with a border."),
 	.plan = random_crop_plan,
 	.for_images = true,
 	.apply = random_crop_apply,
@@ -130,11 +126,7 @@ static td_status random_flip_apply(const void *options, struct picture *p, const
 }
 
 static const struct image_op random_flip = {
-	.type = { .name = "random_flip",
-		.doc = "The mirror image, by chance.",
-		.options = random_flip_opts,
-		.n_options = TD_COUNT(random_flip_opts),
-		.n_bytes = sizeof(struct random_flip_options) },
+	.type = OPT_TYPE(random_flip, "The mirror image, by chance."),
 	.for_images = true,
 	.apply = random_flip_apply,
 };
@@ -203,11 +195,7 @@ static td_status random_rotation_apply(const void *options, struct picture *p, c
 }
 
 static const struct image_op random_rotation = {
-	.type = { .name = "random_rotation",
-		.doc = "Turned about its middle, bilinear, with zeros where nothing was.",
-		.options = random_rotation_opts,
-		.n_options = TD_COUNT(random_rotation_opts),
-		.n_bytes = sizeof(struct random_rotation_options) },
+	.type = OPT_TYPE(random_rotation, "Turned about its middle, bilinear, with zeros where nothing was."),
 	.for_images = true,
 	.apply = random_rotation_apply,
 };
@@ -312,11 +300,7 @@ static td_status random_resized_crop_apply(const void *options, struct picture *
 }
 
 static const struct image_op random_resized_crop = {
-	.type = { .name = "random_resized_crop",
-		.doc = "A window of random place, area and proportions, resized.",
-		.options = random_resized_crop_opts,
-		.n_options = TD_COUNT(random_resized_crop_opts),
-		.n_bytes = sizeof(struct random_resized_crop_options) },
+	.type = OPT_TYPE(random_resized_crop, "A window of random place, area and proportions, resized."),
 	.plan = random_resized_crop_plan,
 	.for_images = true,
 	.apply = random_resized_crop_apply,
@@ -366,11 +350,7 @@ static td_status cutout_apply(const void *options, struct picture *p, const stru
 }
 
 static const struct image_op cutout = {
-	.type = { .name = "cutout",
-		.doc = "Zeros in a square about a random pixel (DeVries and Taylor, 2017).",
-		.options = cutout_opts,
-		.n_options = TD_COUNT(cutout_opts),
-		.n_bytes = sizeof(struct cutout_options) },
+	.type = OPT_TYPE(cutout, "Zeros in a square about a random pixel (DeVries and Taylor, 2017)."),
 	.for_images = true,
 	.apply = cutout_apply,
 };

@@ -149,11 +149,7 @@ static td_status color_jitter_apply(const void *options, struct picture *p, cons
 }
 
 const struct image_op augment_color_jitter = {
-	.type = { .name = "color_jitter",
-		.doc = "Other brightness, contrast, saturation and hue, each by chance.",
-		.options = color_jitter_opts,
-		.n_options = TD_COUNT(color_jitter_opts),
-		.n_bytes = sizeof(struct color_jitter_options) },
+	.type = OPT_TYPE(color_jitter, "Other brightness, contrast, saturation and hue, each by chance."),
 	.for_images = true,
 	.plan = color_jitter_plan,
 	.apply = color_jitter_apply,

@@ -32,11 +32,7 @@ static const struct opt mixup_opts[] = {
 };
 
 const struct image_op augment_mixup = {
-	.type = { .name = "mixup",
-		.doc = "Samples of a finished batch are mixed in pairs, inputs and targets; stands last.",
-		.options = mixup_opts,
-		.n_options = TD_COUNT(mixup_opts),
-		.n_bytes = sizeof(struct mixup_options) },
+	.type = OPT_TYPE(mixup, "Samples of a finished batch are mixed in pairs, inputs and targets; stands last."),
 	.for_batches = true,
 };
 

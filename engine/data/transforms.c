@@ -83,11 +83,7 @@ static void normalize_scale(const void *options, int64_t channels, struct scalin
 }
 
 static const struct image_op normalize = {
-	.type = { .name = "normalize",
-		.doc = "(x - mean) / std for each channel, on values in [0, 1].",
-		.options = normalize_opts,
-		.n_options = TD_COUNT(normalize_opts),
-		.n_bytes = sizeof(struct normalize_options) },
+	.type = OPT_TYPE(normalize, "(x - mean) / std for each channel, on values in [0, 1]."),
 	.plan = normalize_plan,
 	.scale = normalize_scale,
 };
@@ -173,11 +169,7 @@ static td_status resize_op(const void *options, struct picture *p, const struct 
 }
 
 static const struct image_op resize = {
-	.type = { .name = "resize",
-		.doc = "Another size, by Pillow's antialiased bilinear.",
-		.options = resize_opts,
-		.n_options = TD_COUNT(resize_opts),
-		.n_bytes = sizeof(struct resize_options) },
+	.type = OPT_TYPE(resize, "Another size, by Pillow's antialiased bilinear."),
 	.for_images = true,
 	.plan = resize_plan,
 	.apply = resize_op,
@@ -228,11 +220,7 @@ static td_status center_crop_op(const void *options, struct picture *p, const st
 }
 
 static const struct image_op center_crop = {
-	.type = { .name = "center_crop",
-		.doc = "The middle of the picture.",
-		.options = center_crop_opts,
-		.n_options = TD_COUNT(center_crop_opts),
-		.n_bytes = sizeof(struct center_crop_options) },
+	.type = OPT_TYPE(center_crop, "The middle of the picture."),
 	.for_images = true,
 	.plan = center_crop_plan,
 	.apply = center_crop_op,

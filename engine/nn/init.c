@@ -84,20 +84,14 @@ static float kaiming_normal(const void *options, const struct nn_fans *fans, con
 }
 
 static const struct nn_init_type kaiming_uniform_type = {
-	.type = { .name = "kaiming_uniform",
-		.doc = "Uniform within sqrt(6 / ((1 + a^2) fan)).",
-		.options = kaiming_opts,
-		.n_options = TD_COUNT(kaiming_opts),
-		.n_bytes = sizeof(struct kaiming_options) },
+	.type = OPT_TYPE_OF(
+		kaiming_uniform, kaiming_opts, kaiming_options, "Uniform within sqrt(6 / ((1 + a^2) fan))."),
 	.element = kaiming_uniform,
 };
 
 static const struct nn_init_type kaiming_normal_type = {
-	.type = { .name = "kaiming_normal",
-		.doc = "Normal with standard deviation sqrt(2 / ((1 + a^2) fan)).",
-		.options = kaiming_opts,
-		.n_options = TD_COUNT(kaiming_opts),
-		.n_bytes = sizeof(struct kaiming_options) },
+	.type = OPT_TYPE_OF(kaiming_normal, kaiming_opts, kaiming_options,
+		"Normal with standard deviation sqrt(2 / ((1 + a^2) fan))."),
 	.element = kaiming_normal,
 };
 
@@ -133,20 +127,14 @@ static float xavier_normal(const void *options, const struct nn_fans *fans, cons
 }
 
 static const struct nn_init_type xavier_uniform_type = {
-	.type = { .name = "xavier_uniform",
-		.doc = "Uniform within gain sqrt(6 / (fan in + fan out)).",
-		.options = xavier_opts,
-		.n_options = TD_COUNT(xavier_opts),
-		.n_bytes = sizeof(struct xavier_options) },
+	.type = OPT_TYPE_OF(
+		xavier_uniform, xavier_opts, xavier_options, "Uniform within gain sqrt(6 / (fan in + fan out))."),
 	.element = xavier_uniform,
 };
 
 static const struct nn_init_type xavier_normal_type = {
-	.type = { .name = "xavier_normal",
-		.doc = "Normal with standard deviation gain sqrt(2 / (fan in + fan out)).",
-		.options = xavier_opts,
-		.n_options = TD_COUNT(xavier_opts),
-		.n_bytes = sizeof(struct xavier_options) },
+	.type = OPT_TYPE_OF(xavier_normal, xavier_opts, xavier_options,
+		"Normal with standard deviation gain sqrt(2 / (fan in + fan out))."),
 	.element = xavier_normal,
 };
 
@@ -199,11 +187,8 @@ static float variance_scaling(const void *options, const struct nn_fans *fans, c
 }
 
 static const struct nn_init_type variance_scaling_type = {
-	.type = { .name = "variance_scaling",
-		.doc = "Variance scale / fan, as keras.initializers.VarianceScaling; he_normal is scale 2.",
-		.options = variance_scaling_opts,
-		.n_options = TD_COUNT(variance_scaling_opts),
-		.n_bytes = sizeof(struct variance_scaling_options) },
+	.type = OPT_TYPE(
+		variance_scaling, "Variance scale / fan, as keras.initializers.VarianceScaling; he_normal is scale 2."),
 	.element = variance_scaling,
 };
 
@@ -239,11 +224,7 @@ static float normal(const void *options, const struct nn_fans *fans, const struc
 }
 
 static const struct nn_init_type normal_type = {
-	.type = { .name = "normal",
-		.doc = "Normal.",
-		.options = normal_opts,
-		.n_options = TD_COUNT(normal_opts),
-		.n_bytes = sizeof(struct normal_options) },
+	.type = OPT_TYPE(normal, "Normal."),
 	.element = normal,
 };
 
@@ -277,11 +258,7 @@ static float uniform(const void *options, const struct nn_fans *fans, const stru
 }
 
 static const struct nn_init_type uniform_type = {
-	.type = { .name = "uniform",
-		.doc = "Uniform from a to b.",
-		.options = uniform_opts,
-		.n_options = TD_COUNT(uniform_opts),
-		.n_bytes = sizeof(struct uniform_options) },
+	.type = OPT_TYPE(uniform, "Uniform from a to b."),
 	.element = uniform,
 };
 
@@ -386,12 +363,8 @@ static bool orthogonal(const void *options, const struct nn_fans *fans, const st
 }
 
 static const struct nn_init_type orthogonal_type = {
-	.type = { .name = "orthogonal",
-		.doc = "Rows or columns, whichever are fewer, at right angles to each other, as "
-		       "torch.nn.init.orthogonal_; a vector is one column.",
-		.options = orthogonal_opts,
-		.n_options = TD_COUNT(orthogonal_opts),
-		.n_bytes = sizeof(struct orthogonal_options) },
+	.type = OPT_TYPE(orthogonal, "Rows or columns, whichever are fewer, at right angles to each other, as "
+				     "torch.nn.init.orthogonal_; a vector is one column."),
 	.fill = orthogonal,
 };
 

@@ -63,14 +63,6 @@ extern const char *const nn_padding_words[];
 			"Initial weights; the default is torch's: kaiming_uniform with a = sqrt(5)."),                 \
 		NN_INIT_ROW_OR(type, bias_init, "\"bias_uniform\"", "\"zeros\"", "Initial biases.")
 
-/* The part of a layer's record that says what it is: NAME is also that of its struct NAME_options and its rows. */
-#define NN_TYPE(layer, text)                                                                                           \
-	.type = { .name = #layer,                                                                                      \
-		.doc = (text),                                                                                         \
-		.options = layer##_opts,                                                                               \
-		.n_options = TD_COUNT(layer##_opts),                                                                   \
-		.n_bytes = sizeof(struct layer##_options) }
-
 static inline const struct nn_init_type *nn_init_of(const struct opt_choice *choice)
 {
 	return (const struct nn_init_type *)choice->type;

@@ -99,7 +99,7 @@ static void leaky_relu_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_leaky_relu = {
-	NN_TYPE(leaky_relu, "x where it is positive, else a small part of it, as torch.nn.LeakyReLU."),
+	.type = OPT_TYPE(leaky_relu, "x where it is positive, else a small part of it, as torch.nn.LeakyReLU."),
 	.forward = leaky_relu_forward,
 	.torch = leaky_relu_torch,
 };
@@ -126,7 +126,7 @@ static void elu_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_elu = {
-	NN_TYPE(elu, "x where it is positive, else alpha (exp(x) - 1), as torch.nn.ELU."),
+	.type = OPT_TYPE(elu, "x where it is positive, else alpha (exp(x) - 1), as torch.nn.ELU."),
 	.forward = elu_forward,
 	.torch = elu_torch,
 };
@@ -158,7 +158,7 @@ static void celu_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_celu = {
-	NN_TYPE(celu, "x where it is positive, else alpha (exp(x / alpha) - 1), as torch.nn.CELU."),
+	.type = OPT_TYPE(celu, "x where it is positive, else alpha (exp(x / alpha) - 1), as torch.nn.CELU."),
 	.forward = celu_forward,
 	.torch = celu_torch,
 };
@@ -197,7 +197,7 @@ static void hardtanh_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_hardtanh = {
-	NN_TYPE(hardtanh, "x, but no less and no more than two bounds, as torch.nn.Hardtanh."),
+	.type = OPT_TYPE(hardtanh, "x, but no less and no more than two bounds, as torch.nn.Hardtanh."),
 	.build = hardtanh_build,
 	.forward = hardtanh_forward,
 	.torch = hardtanh_torch,
@@ -234,7 +234,7 @@ static void threshold_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_threshold = {
-	NN_TYPE(threshold, "x where it is above a bound, else a value, as torch.nn.Threshold."),
+	.type = OPT_TYPE(threshold, "x where it is above a bound, else a value, as torch.nn.Threshold."),
 	.forward = threshold_forward,
 	.torch = threshold_torch,
 };
@@ -298,7 +298,7 @@ static void prelu_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_prelu = {
-	NN_TYPE(prelu, "x where it is positive, else x times a learnt slope, as torch.nn.PReLU."),
+	.type = OPT_TYPE(prelu, "x where it is positive, else x times a learnt slope, as torch.nn.PReLU."),
 	.build = prelu_build,
 	.forward = prelu_forward,
 	.torch = prelu_torch,
@@ -346,7 +346,7 @@ static void glu_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_glu = {
-	NN_TYPE(glu, "The first half of an axis times the sigmoid of the second, as torch.nn.GLU."),
+	.type = OPT_TYPE(glu, "The first half of an axis times the sigmoid of the second, as torch.nn.GLU."),
 	.build = glu_build,
 	.forward = glu_forward,
 	.torch = glu_torch,
@@ -374,7 +374,7 @@ static void gelu_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_gelu = {
-	NN_TYPE(gelu, "x times the share of the normal distribution below x, as torch.nn.GELU."),
+	.type = OPT_TYPE(gelu, "x times the share of the normal distribution below x, as torch.nn.GELU."),
 	.forward = gelu_forward,
 	.torch = gelu_torch,
 };
@@ -427,11 +427,7 @@ static void softmax_torch(const struct nn_layer *l, struct buf *out)
 
 #define SOFTMAX(layer, text)                                                                                           \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = softmax_opts,                                                                       \
-			.n_options = TD_COUNT(softmax_opts),                                                           \
-			.n_bytes = sizeof(struct softmax_options) },                                                   \
+		.type = OPT_TYPE_OF(layer, softmax_opts, softmax_options, text),                                       \
 		.build = softmax_build,                                                                                \
 		.forward = softmax_forward,                                                                            \
 		.flops = softmax_flops,                                                                                \

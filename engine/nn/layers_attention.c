@@ -218,7 +218,7 @@ static void multihead_attention_call(
 }
 
 const struct nn_layer_type nn_multihead_attention = {
-	NN_TYPE(multihead_attention,
+	.type = OPT_TYPE(multihead_attention,
 		"Attention with several heads, of the input on itself, or of \"inputs\" query, key and value, as "
 		"torch.nn.MultiheadAttention."),
 	.n_inputs_most = 3,
@@ -385,7 +385,7 @@ static void transformer_encoder_layer_call(
 }
 
 const struct nn_layer_type nn_transformer_encoder_layer = {
-	NN_TYPE(transformer_encoder_layer,
+	.type = OPT_TYPE(transformer_encoder_layer,
 		"Attention of the input on itself and a small perceptron, as torch.nn.TransformerEncoderLayer."),
 	.build = transformer_encoder_layer_build,
 	.forward = transformer_encoder_layer_forward,
@@ -441,7 +441,7 @@ static void positional_embedding_call(
 }
 
 const struct nn_layer_type nn_positional_embedding = {
-	NN_TYPE(positional_embedding, "Adds a learnt row of numbers for each position of [N, T, features]."),
+	.type = OPT_TYPE(positional_embedding, "Adds a learnt row of numbers for each position of [N, T, features]."),
 	.build = positional_embedding_build,
 	.forward = positional_embedding_forward,
 	.torch = positional_embedding_torch,

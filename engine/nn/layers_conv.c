@@ -196,7 +196,7 @@ static void conv2d_call(const struct nn_layer *l, const char *module, const char
 }
 
 const struct nn_layer_type nn_conv2d = {
-	NN_TYPE(conv2d, "2-d convolution of images [N, C, H, W], as torch.nn.Conv2d."),
+	.type = OPT_TYPE(conv2d, "2-d convolution of images [N, C, H, W], as torch.nn.Conv2d."),
 	.build = conv2d_build,
 	.forward = conv2d_forward,
 	.flops = conv2d_flops,
@@ -302,7 +302,7 @@ static void conv1d_call(const struct nn_layer *l, const char *module, const char
 }
 
 const struct nn_layer_type nn_conv1d = {
-	NN_TYPE(conv1d, "1-d convolution of [N, C, L], as torch.nn.Conv1d."),
+	.type = OPT_TYPE(conv1d, "1-d convolution of [N, C, L], as torch.nn.Conv1d."),
 	.build = conv1d_build,
 	.forward = conv1d_forward,
 	.flops = conv1d_flops,

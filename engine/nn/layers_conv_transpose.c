@@ -236,11 +236,7 @@ static void conv_transpose_call(
 
 #define CONV_TRANSPOSE(layer, text)                                                                                    \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = layer##_opts,                                                                       \
-			.n_options = TD_COUNT(layer##_opts),                                                           \
-			.n_bytes = sizeof(struct layer##_options) },                                                   \
+		.type = OPT_TYPE(layer, text),                                                                         \
 		.build = conv_transpose_build,                                                                         \
 		.forward = conv_transpose_forward,                                                                     \
 		.flops = conv_transpose_flops,                                                                         \

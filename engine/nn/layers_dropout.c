@@ -23,12 +23,8 @@ static void write_module(const char *module, const struct nn_layer *l, struct bu
 }
 
 #define DROPOUT(layer, text)                                                                                           \
-	.type = { .name = #layer,                                                                                      \
-		.doc = (text),                                                                                         \
-		.options = dropout_opts,                                                                               \
-		.n_options = TD_COUNT(dropout_opts),                                                                   \
-		.n_bytes = sizeof(struct dropout_options) },                                                           \
-	.forward = layer##_forward, .torch = layer##_torch
+	.type = OPT_TYPE_OF(layer, dropout_opts, dropout_options, text), .forward = layer##_forward,                   \
+	.torch = layer##_torch
 
 /* ---- dropout: zero with probability p while training, and scale the rest by 1/(1-p) ------------------------------ */
 

@@ -51,12 +51,8 @@ static void group_norm_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_group_norm = {
-	.type = { .name = "group_norm",
-		.doc = "Normalise groups of the channels of each sample, as torch.nn.GroupNorm.",
-		.options = group_norm_opts,
-		.n_options = TD_COUNT(group_norm_opts),
-		.n_bytes = sizeof(struct group_norm_options),
-		.inferred = group_norm_inferred },
+	.type = OPT_TYPE(group_norm, "Normalise groups of the channels of each sample, as torch.nn.GroupNorm."),
+	.type.inferred = group_norm_inferred,
 	.build = group_norm_build,
 	.forward = group_norm_forward,
 	.flops = nn_norm_flops,
@@ -151,12 +147,8 @@ static void instance_norm_torch(const struct nn_layer *l, struct buf *out)
 
 #define INSTANCE_NORM(layer, text)                                                                                     \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = instance_norm_opts,                                                                 \
-			.n_options = TD_COUNT(instance_norm_opts),                                                     \
-			.n_bytes = sizeof(struct instance_norm_options),                                               \
-			.inferred = instance_norm_inferred },                                                          \
+		.type = OPT_TYPE_OF(layer, instance_norm_opts, instance_norm_options, text),                           \
+		.type.inferred = instance_norm_inferred,                                                               \
 		.build = instance_norm_build,                                                                          \
 		.forward = instance_norm_forward,                                                                      \
 		.flops = nn_norm_flops,                                                                                \
@@ -222,7 +214,8 @@ static void local_response_norm_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_local_response_norm = {
-	NN_TYPE(local_response_norm, "Divide by the size of the channels around, as torch.nn.LocalResponseNorm."),
+	.type = OPT_TYPE(
+		local_response_norm, "Divide by the size of the channels around, as torch.nn.LocalResponseNorm."),
 	.build = local_response_norm_build,
 	.forward = local_response_norm_forward,
 	.flops = local_response_norm_flops,

@@ -55,7 +55,7 @@ static void linear_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_linear = {
-	NN_TYPE(linear, "y = x W^T + b over the last axis, as torch.nn.Linear."),
+	.type = OPT_TYPE(linear, "y = x W^T + b over the last axis, as torch.nn.Linear."),
 	.build = linear_build,
 	.forward = linear_forward,
 	.flops = linear_flops,
@@ -139,7 +139,7 @@ static void embedding_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_embedding = {
-	NN_TYPE(embedding, "A learnt row of numbers for each token, as torch.nn.Embedding."),
+	.type = OPT_TYPE(embedding, "A learnt row of numbers for each token, as torch.nn.Embedding."),
 	.takes_tokens = true,
 	.build = embedding_build,
 	.forward = embedding_forward,

@@ -83,11 +83,7 @@ static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 
 #define BATCH_NORM(layer, text)                                                                                        \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = batch_norm_opts,                                                                    \
-			.n_options = TD_COUNT(batch_norm_opts),                                                        \
-			.n_bytes = sizeof(struct batch_norm_options) },                                                \
+		.type = OPT_TYPE_OF(layer, batch_norm_opts, batch_norm_options, text),                                 \
 		.over_batch = true,                                                                                    \
 		.build = batch_norm_build,                                                                             \
 		.forward = batch_norm_forward,                                                                         \
@@ -189,12 +185,8 @@ static void layer_norm_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_layer_norm = {
-	.type = { .name = "layer_norm",
-		.doc = "Normalise each sample over its last axes, as torch.nn.LayerNorm.",
-		.options = layer_norm_opts,
-		.n_options = TD_COUNT(layer_norm_opts),
-		.n_bytes = sizeof(struct layer_norm_options),
-		.inferred = layer_norm_inferred },
+	.type = OPT_TYPE(layer_norm, "Normalise each sample over its last axes, as torch.nn.LayerNorm."),
+	.type.inferred = layer_norm_inferred,
 	.build = layer_norm_build,
 	.forward = layer_norm_forward,
 	.flops = nn_norm_flops,
@@ -237,12 +229,9 @@ static void rms_norm_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_rms_norm = {
-	.type = { .name = "rms_norm",
-		.doc = "Divide each sample by its size over its last axes, as torch.nn.RMSNorm.",
-		.options = rms_norm_opts,
-		.n_options = TD_COUNT(rms_norm_opts),
-		.n_bytes = sizeof(struct layer_norm_options),
-		.inferred = layer_norm_inferred },
+	.type = OPT_TYPE_OF(rms_norm, rms_norm_opts, layer_norm_options,
+		"Divide each sample by its size over its last axes, as torch.nn.RMSNorm."),
+	.type.inferred = layer_norm_inferred,
 	.build = rms_norm_build,
 	.forward = rms_norm_forward,
 	.flops = nn_norm_flops,

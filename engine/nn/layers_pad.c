@@ -75,11 +75,7 @@ static void pad2d_torch(const struct nn_layer *l, struct buf *out)
 
 #define PAD2D(layer, text)                                                                                             \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = pad2d_opts,                                                                         \
-			.n_options = TD_COUNT(pad2d_opts),                                                             \
-			.n_bytes = sizeof(struct pad2d_options) },                                                     \
+		.type = OPT_TYPE_OF(layer, pad2d_opts, pad2d_options, text),                                           \
 		.build = pad2d_build,                                                                                  \
 		.forward = pad2d_forward,                                                                              \
 		.flops = pad2d_flops,                                                                                  \

@@ -172,11 +172,7 @@ static void pool_torch(const struct nn_layer *l, struct buf *out)
 
 #define POOL(layer, struct_of, text)                                                                                   \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = layer##_opts,                                                                       \
-			.n_options = TD_COUNT(layer##_opts),                                                           \
-			.n_bytes = sizeof(struct struct_of) },                                                         \
+		.type = OPT_TYPE_OF(layer, layer##_opts, struct_of, text),                                             \
 		.build = pool_build,                                                                                   \
 		.forward = pool_forward,                                                                               \
 		.flops = pool_flops,                                                                                   \
@@ -251,11 +247,7 @@ static void adaptive_torch(const struct nn_layer *l, struct buf *out)
 
 #define ADAPTIVE(layer, rows, text)                                                                                    \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = rows##_opts,                                                                        \
-			.n_options = TD_COUNT(rows##_opts),                                                            \
-			.n_bytes = sizeof(struct rows##_options) },                                                    \
+		.type = OPT_TYPE_OF(layer, rows##_opts, rows##_options, text),                                         \
 		.build = adaptive_build,                                                                               \
 		.forward = adaptive_forward,                                                                           \
 		.flops = whole_input_flops,                                                                            \

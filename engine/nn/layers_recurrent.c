@@ -214,11 +214,7 @@ static void recurrent_call(const struct nn_layer *l, const char *module, const c
 
 #define RECURRENT(layer, text)                                                                                         \
 	const struct nn_layer_type nn_##layer = {                                                                      \
-		.type = { .name = #layer,                                                                              \
-			.doc = (text),                                                                                 \
-			.options = layer##_opts,                                                                       \
-			.n_options = TD_COUNT(layer##_opts),                                                           \
-			.n_bytes = sizeof(struct recurrent_options) },                                                 \
+		.type = OPT_TYPE_OF(layer, layer##_opts, recurrent_options, text),                                     \
 		.build = recurrent_build,                                                                              \
 		.forward = recurrent_forward,                                                                          \
 		.flops = recurrent_flops,                                                                              \

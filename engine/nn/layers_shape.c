@@ -89,7 +89,8 @@ static void flatten_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_flatten = {
-	NN_TYPE(flatten, "Several axes become one, all but the first where nothing is said, as torch.nn.Flatten."),
+	.type = OPT_TYPE(
+		flatten, "Several axes become one, all but the first where nothing is said, as torch.nn.Flatten."),
 	.build = flatten_build,
 	.forward = flatten_forward,
 	.flops = no_flops,
@@ -172,7 +173,7 @@ static void unflatten_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_unflatten = {
-	NN_TYPE(unflatten, "One axis becomes several, as torch.nn.Unflatten."),
+	.type = OPT_TYPE(unflatten, "One axis becomes several, as torch.nn.Unflatten."),
 	.build = unflatten_build,
 	.forward = unflatten_forward,
 	.flops = no_flops,
@@ -221,7 +222,7 @@ static void reshape_call(const struct nn_layer *l, const char *module, const cha
 }
 
 const struct nn_layer_type nn_reshape = {
-	NN_TYPE(reshape, "The elements of each sample in another shape, as torch.reshape."),
+	.type = OPT_TYPE(reshape, "The elements of each sample in another shape, as torch.reshape."),
 	.build = reshape_build,
 	.forward = reshape_forward,
 	.flops = no_flops,
@@ -267,7 +268,7 @@ static void transpose_call(const struct nn_layer *l, const char *module, const c
 }
 
 const struct nn_layer_type nn_transpose = {
-	NN_TYPE(transpose, "Two axes change places, as torch.transpose: [N, T, D] becomes [N, D, T]."),
+	.type = OPT_TYPE(transpose, "Two axes change places, as torch.transpose: [N, T, D] becomes [N, D, T]."),
 	.build = transpose_build,
 	.forward = transpose_forward,
 	.flops = no_flops,
@@ -426,11 +427,8 @@ static void concat_call(const struct nn_layer *l, const char *module, const char
 }
 
 const struct nn_layer_type nn_concat = {
-	.type = { .name = "concat",
-		.doc = "Its inputs one after the other along an axis, as torch.cat.",
-		.options = concat_opts,
-		.n_options = TD_COUNT(concat_opts),
-		.n_bytes = sizeof(struct nn_concat_options) },
+	.type = OPT_TYPE_OF(
+		concat, concat_opts, nn_concat_options, "Its inputs one after the other along an axis, as torch.cat."),
 	.n_inputs = -1,
 	.build = concat_build,
 	.forward = concat_forward,

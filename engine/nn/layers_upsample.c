@@ -73,7 +73,7 @@ static void upsample_torch(const struct nn_layer *l, struct buf *out)
 }
 
 const struct nn_layer_type nn_upsample = {
-	NN_TYPE(upsample, "Images of another size, as torch.nn.Upsample."),
+	.type = OPT_TYPE(upsample, "Images of another size, as torch.nn.Upsample."),
 	.build = upsample_build,
 	.forward = upsample_forward,
 	.flops = upsample_flops,

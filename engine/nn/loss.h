@@ -6,13 +6,6 @@
 
 #define LOSS_CLASSES_MOST 100000 /* weights that an option may list: one for each token of a large vocabulary */
 
-/* The part of a loss's record that says what it is: NAME is also that of its struct NAME_options and its rows. */
-#define LOSS_TYPE(loss, text)                                                                                          \
-	.type = { .name = #loss,                                                                                       \
-		.doc = (text),                                                                                         \
-		.options = loss##_opts,                                                                                \
-		.n_options = TD_COUNT(loss##_opts),                                                                    \
-		.n_bytes = sizeof(struct loss##_options) }
 /* Rows.  TYPE is the struct of the options, FIELD its member and the option's name. */
 #define LOSS_WEIGHTS_ROW(type, field, text)                                                                            \
 	{                                                                                                              \

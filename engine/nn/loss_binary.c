@@ -74,7 +74,7 @@ static td_value *bce_with_logits_answer(td_ctx *c, const void *options, td_value
 }
 
 const struct nn_loss_type nn_loss_bce_with_logits = {
-	LOSS_TYPE(bce_with_logits,
+	.type = OPT_TYPE(bce_with_logits,
 		"Sigmoid and binary cross-entropy: of two classes (one output), or of each class for itself (one-hot "
 		"targets), as torch.nn.BCEWithLogitsLoss."),
 	.check = bce_with_logits_check,
@@ -142,8 +142,8 @@ static td_value *bce_answer(td_ctx *c, const void *options, td_value *output)
 }
 
 const struct nn_loss_type nn_loss_bce = {
-	LOSS_TYPE(bce, "Binary cross-entropy of outputs that are probabilities (\"sigmoid\" comes last), as "
-		       "torch.nn.BCELoss."),
+	.type = OPT_TYPE(bce, "Binary cross-entropy of outputs that are probabilities (\"sigmoid\" comes last), as "
+			      "torch.nn.BCELoss."),
 	.check = bce_check,
 	.each = bce_each,
 	.answer = bce_answer,
@@ -187,7 +187,7 @@ static td_value *hinge_embedding_answer(td_ctx *c, const void *options, td_value
 }
 
 const struct nn_loss_type nn_loss_hinge_embedding = {
-	LOSS_TYPE(hinge_embedding,
+	.type = OPT_TYPE(hinge_embedding,
 		"Of outputs that are distances: small ones for class 1, beyond the margin for class 0, as "
 		"torch.nn.HingeEmbeddingLoss."),
 	.check = hinge_embedding_check,

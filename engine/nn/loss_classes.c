@@ -166,9 +166,9 @@ static int64_t cross_entropy_ignores(const void *options)
 }
 
 const struct nn_loss_type nn_loss_cross_entropy = {
-	LOSS_TYPE(cross_entropy, "Softmax and negative log-likelihood of the label, as torch.nn.CrossEntropyLoss; from "
-				 "probabilities, as "
-				 "keras.losses."),
+	.type = OPT_TYPE(cross_entropy,
+		"Softmax and negative log-likelihood of the label, as torch.nn.CrossEntropyLoss; from "
+		"probabilities, as keras.losses."),
 	.check = cross_entropy_check,
 	.each = cross_entropy_each,
 	.answer = cross_entropy_answer,
@@ -220,8 +220,8 @@ static int64_t nll_ignores(const void *options)
 }
 
 const struct nn_loss_type nn_loss_nll = {
-	LOSS_TYPE(nll, "Negative log-likelihood of the label, of outputs that are logarithms of probabilities "
-		       "(\"log_softmax\" comes last), as torch.nn.NLLLoss."),
+	.type = OPT_TYPE(nll, "Negative log-likelihood of the label, of outputs that are logarithms of probabilities "
+			      "(\"log_softmax\" comes last), as torch.nn.NLLLoss."),
 	.check = nll_check,
 	.each = nll_each,
 	.answer = nll_answer,
@@ -278,7 +278,7 @@ static td_value *multi_margin_each(td_ctx *c, const void *options, td_value *out
 }
 
 const struct nn_loss_type nn_loss_multi_margin = {
-	LOSS_TYPE(multi_margin, "Mean margin of each wrong class, as torch.nn.MultiMarginLoss."),
+	.type = OPT_TYPE(multi_margin, "Mean margin of each wrong class, as torch.nn.MultiMarginLoss."),
 	.check = multi_margin_check,
 	.each = multi_margin_each,
 	.answer = softmax_answer,
@@ -336,7 +336,7 @@ static td_value *hinge_answer(td_ctx *c, const void *options, td_value *output)
 }
 
 const struct nn_loss_type nn_loss_hinge = {
-	LOSS_TYPE(hinge,
+	.type = OPT_TYPE(hinge,
 		"The loss of a support vector machine: how far each wrong class comes too near, added up; of two "
 		"classes, one output may stand for both."),
 	.check = hinge_check,

@@ -78,11 +78,8 @@ static td_value *huber_each(td_ctx *c, const void *options, td_value *output, td
 }
 
 const struct nn_loss_type nn_loss_huber = {
-	.type = { .name = "huber",
-		.doc = "Squared for small differences, linear for large ones, as torch.nn.HuberLoss.",
-		.options = huber_opts,
-		.n_options = TD_COUNT(huber_opts),
-		.n_bytes = sizeof(struct bend_options) },
+	.type = OPT_TYPE_OF(huber, huber_opts, bend_options,
+		"Squared for small differences, linear for large ones, as torch.nn.HuberLoss."),
 	.check = huber_check,
 	.each = huber_each,
 	.answer = loss_itself,
@@ -115,11 +112,8 @@ static td_value *smooth_l1_each(td_ctx *c, const void *options, td_value *output
 }
 
 const struct nn_loss_type nn_loss_smooth_l1 = {
-	.type = { .name = "smooth_l1",
-		.doc = "Like huber, scaled so that its linear part has slope 1, as torch.nn.SmoothL1Loss.",
-		.options = smooth_l1_opts,
-		.n_options = TD_COUNT(smooth_l1_opts),
-		.n_bytes = sizeof(struct bend_options) },
+	.type = OPT_TYPE_OF(smooth_l1, smooth_l1_opts, bend_options,
+		"Like huber, scaled so that its linear part has slope 1, as torch.nn.SmoothL1Loss."),
 	.check = smooth_l1_check,
 	.each = smooth_l1_each,
 	.answer = loss_itself,
@@ -165,8 +159,9 @@ static td_value *kl_div_answer(td_ctx *c, const void *options, td_value *output)
 }
 
 const struct nn_loss_type nn_loss_kl_div = {
-	LOSS_TYPE(kl_div, "Kullback-Leibler divergence of shares from outputs that are logarithms of probabilities "
-			  "(\"log_softmax\" comes last), as torch.nn.KLDivLoss with reduction \"batchmean\"."),
+	.type = OPT_TYPE(kl_div,
+		"Kullback-Leibler divergence of shares from outputs that are logarithms of probabilities "
+		"(\"log_softmax\" comes last), as torch.nn.KLDivLoss with reduction \"batchmean\"."),
 	.check = kl_div_check,
 	.each = kl_div_each,
 	.answer = kl_div_answer,

@@ -132,11 +132,7 @@ static void top_k_name(const void *options, char out[NN_METRIC_NAME])
 }
 
 static const struct nn_metric_type top_k = {
-	.type = { .name = "top_k",
-		.doc = "Part of the targets whose label is among the k largest answers.",
-		.options = top_k_opts,
-		.n_options = TD_COUNT(top_k_opts),
-		.n_bytes = sizeof(struct top_k_options) },
+	.type = OPT_TYPE(top_k, "Part of the targets whose label is among the k largest answers."),
 	.check = top_k_check,
 	.add_mean = top_k_add,
 	.name = top_k_name,

@@ -158,11 +158,7 @@ static void counts_name(const char *name, const void *options, char out[NN_METRI
 		counts_name(#word, options, out);                                                                      \
 	}                                                                                                              \
 	const struct nn_metric_type nn_metric_##word = {                                                               \
-		.type = { .name = #word,                                                                               \
-			.doc = text,                                                                                   \
-			.options = count_opts,                                                                         \
-			.n_options = TD_COUNT(count_opts),                                                             \
-			.n_bytes = sizeof(struct count_options) },                                                     \
+		.type = OPT_TYPE_OF(word, count_opts, count_options, text),                                            \
 		.check = word##_check,                                                                                 \
 		.create = counts_create,                                                                               \
 		.add = counts_add,                                                                                     \

@@ -315,7 +315,8 @@ static int sequential_expand(struct nn_builder *b, const struct nn_spot *spot)
 }
 
 const struct nn_layer_type nn_sequential = {
-	NN_TYPE(sequential, "Layers one after the other, as torch.nn.Sequential; \"repeat\" makes several copies."),
+	.type = OPT_TYPE(
+		sequential, "Layers one after the other, as torch.nn.Sequential; \"repeat\" makes several copies."),
 	.expand = sequential_expand,
 };
 
@@ -342,7 +343,7 @@ static int residual_expand(struct nn_builder *b, const struct nn_spot *spot)
 }
 
 const struct nn_layer_type nn_residual = {
-	NN_TYPE(residual,
+	.type = OPT_TYPE(residual,
 		"The sum of what some layers make of the input and the input, or what a shortcut makes of it."),
 	.expand = residual_expand,
 };
@@ -394,6 +395,6 @@ static int branches_expand(struct nn_builder *b, const struct nn_spot *spot)
 }
 
 const struct nn_layer_type nn_branches = {
-	NN_TYPE(branches, "Several lists of layers on one input, whose outputs are joined or added."),
+	.type = OPT_TYPE(branches, "Several lists of layers on one input, whose outputs are joined or added."),
 	.expand = branches_expand,
 };

@@ -48,14 +48,6 @@
 		       "name has it."                                                                                  \
 	}
 
-/* The part of an optimizer's record that says what it is: NAME is also that of its struct NAME_options and its rows. */
-#define OPTIM_TYPE(optimizer, text)                                                                                    \
-	.type = { .name = #optimizer,                                                                                  \
-		.doc = (text),                                                                                         \
-		.options = optimizer##_opts,                                                                           \
-		.n_options = TD_COUNT(optimizer##_opts),                                                               \
-		.n_bytes = sizeof(struct optimizer##_options) }
-
 extern const char *const nn_optimizer_forms[];
 extern const struct opt_type nn_group_type, nn_muon_group_type;
 

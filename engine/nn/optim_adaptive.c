@@ -61,16 +61,14 @@ static void adamw_update(td_ctx *c, const void *options, const struct nn_update 
 }
 
 const struct nn_optimizer_type nn_adam = {
-	OPTIM_TYPE(adam, "Adam, as torch.optim.Adam."),
+	.type = OPT_TYPE(adam, "Adam, as torch.optim.Adam."),
 	.n_state = adam_state,
 	.state_name = adam_state_name,
 	.update = adam_update,
 };
 
-#define adamw_options adam_options
-
 const struct nn_optimizer_type nn_adamw = {
-	OPTIM_TYPE(adamw, "Adam with decoupled weight decay, as torch.optim.AdamW."),
+	.type = OPT_TYPE_OF(adamw, adamw_opts, adam_options, "Adam with decoupled weight decay, as torch.optim.AdamW."),
 	.n_state = adam_state,
 	.state_name = adam_state_name,
 	.update = adamw_update,
@@ -127,7 +125,7 @@ static void rmsprop_update(td_ctx *c, const void *options, const struct nn_updat
 }
 
 const struct nn_optimizer_type nn_rmsprop = {
-	OPTIM_TYPE(rmsprop, "RMSprop, as torch.optim.RMSprop."),
+	.type = OPT_TYPE(rmsprop, "RMSprop, as torch.optim.RMSprop."),
 	.n_state = rmsprop_state,
 	.state_name = rmsprop_state_name,
 	.update = rmsprop_update,
@@ -184,7 +182,7 @@ static void adagrad_update(td_ctx *c, const void *options, const struct nn_updat
 }
 
 const struct nn_optimizer_type nn_adagrad = {
-	OPTIM_TYPE(adagrad, "Adagrad, as torch.optim.Adagrad."),
+	.type = OPT_TYPE(adagrad, "Adagrad, as torch.optim.Adagrad."),
 	.n_state = adagrad_state,
 	.state_name = adagrad_state_name,
 	.state_start = adagrad_start,
@@ -231,7 +229,7 @@ static void adadelta_update(td_ctx *c, const void *options, const struct nn_upda
 }
 
 const struct nn_optimizer_type nn_adadelta = {
-	OPTIM_TYPE(adadelta, "Adadelta, as torch.optim.Adadelta."),
+	.type = OPT_TYPE(adadelta, "Adadelta, as torch.optim.Adadelta."),
 	.n_state = adadelta_state,
 	.state_name = adadelta_state_name,
 	.update = adadelta_update,

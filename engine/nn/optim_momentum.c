@@ -64,7 +64,7 @@ static void sgd_update(td_ctx *c, const void *options, const struct nn_update *u
 }
 
 const struct nn_optimizer_type nn_sgd = {
-	OPTIM_TYPE(sgd, "Stochastic gradient descent, as torch.optim.SGD."),
+	.type = OPT_TYPE(sgd, "Stochastic gradient descent, as torch.optim.SGD."),
 	.n_state = sgd_state,
 	.state_name = sgd_state_name,
 	.check = sgd_check,
@@ -186,7 +186,7 @@ static void muon_update(td_ctx *c, const void *options, const struct nn_update *
 }
 
 const struct nn_optimizer_type nn_muon = {
-	OPTIM_TYPE(
+	.type = OPT_TYPE(
 		muon, "Momentum made orthogonal, for weights of rank 2, as torch.optim.Muon; groups may be AdamW's."),
 	.n_state = muon_state,
 	.state_name = muon_state_name,

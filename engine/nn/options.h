@@ -63,6 +63,15 @@ struct opt_type {
 	const char *const *inferred;
 };
 
+/* NAME, whose options are the ROWS of a struct of its own. */
+#define OPT_TYPE_OF(type_name, rows, struct_of, text)                                                                  \
+	{                                                                                                              \
+		.name = #type_name, .doc = (text), .options = (rows), .n_options = TD_COUNT(rows),                     \
+		.n_bytes = sizeof(struct struct_of)                                                                    \
+	}
+/* The same where rows and struct are called after it: NAME_opts and NAME_options. */
+#define OPT_TYPE(type_name, text) OPT_TYPE_OF(type_name, type_name##_opts, type_name##_options, text)
+
 /* Types of which a document chooses one: {"type": "conv2d", ...}, or just "relu" where nothing is required. */
 struct opt_family {
 	const char *name; /* "layer": also its place in the schema's $defs */

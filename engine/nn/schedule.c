@@ -67,11 +67,8 @@ static double constant_factor(const void *options, int64_t step, int64_t n_epoch
 }
 
 static const struct nn_schedule_type constant = {
-	.type = { .name = "constant",
-		.doc = "The same learning rate throughout, but for a part of it at the start, as ConstantLR.",
-		.options = constant_opts,
-		.n_options = TD_COUNT(constant_opts),
-		.n_bytes = sizeof(struct constant_options) },
+	.type = OPT_TYPE(
+		constant, "The same learning rate throughout, but for a part of it at the start, as ConstantLR."),
 	.factor = constant_factor,
 };
 
@@ -110,11 +107,7 @@ static double step_factor(const void *options, int64_t step, int64_t n_epoch, in
 }
 
 static const struct nn_schedule_type step_schedule = {
-	.type = { .name = "step",
-		.doc = "Multiplied by gamma at regular intervals, as StepLR.",
-		.options = step_opts,
-		.n_options = TD_COUNT(step_opts),
-		.n_bytes = sizeof(struct step_options) },
+	.type = OPT_TYPE(step, "Multiplied by gamma at regular intervals, as StepLR."),
 	.factor = step_factor,
 };
 
@@ -152,11 +145,7 @@ static double multi_step_factor(const void *options, int64_t step, int64_t n_epo
 }
 
 static const struct nn_schedule_type multi_step = {
-	.type = { .name = "multi_step",
-		.doc = "Multiplied by gamma at each milestone, as MultiStepLR.",
-		.options = multi_step_opts,
-		.n_options = TD_COUNT(multi_step_opts),
-		.n_bytes = sizeof(struct multi_step_options) },
+	.type = OPT_TYPE(multi_step, "Multiplied by gamma at each milestone, as MultiStepLR."),
 	.factor = multi_step_factor,
 };
 
@@ -179,11 +168,7 @@ static double exponential_factor(const void *options, int64_t step, int64_t n_ep
 }
 
 static const struct nn_schedule_type exponential = {
-	.type = { .name = "exponential",
-		.doc = "Multiplied by gamma after every epoch (or step), as ExponentialLR.",
-		.options = exponential_opts,
-		.n_options = TD_COUNT(exponential_opts),
-		.n_bytes = sizeof(struct exponential_options) },
+	.type = OPT_TYPE(exponential, "Multiplied by gamma after every epoch (or step), as ExponentialLR."),
 	.factor = exponential_factor,
 };
 
@@ -226,11 +211,7 @@ static double cosine_factor(const void *options, int64_t step, int64_t n_epoch, 
 }
 
 static const struct nn_schedule_type cosine = {
-	.type = { .name = "cosine",
-		.doc = "Half a cosine from the full learning rate to the lowest, as CosineAnnealingLR.",
-		.options = cosine_opts,
-		.n_options = TD_COUNT(cosine_opts),
-		.n_bytes = sizeof(struct cosine_options) },
+	.type = OPT_TYPE(cosine, "Half a cosine from the full learning rate to the lowest, as CosineAnnealingLR."),
 	.factor = cosine_factor,
 	.after_warmup = true,
 };
@@ -278,11 +259,7 @@ static double linear_factor(const void *options, int64_t step, int64_t n_epoch, 
 }
 
 static const struct nn_schedule_type linear = {
-	.type = { .name = "linear",
-		.doc = "A straight line from one learning rate to another, as LinearLR.",
-		.options = linear_opts,
-		.n_options = TD_COUNT(linear_opts),
-		.n_bytes = sizeof(struct linear_options) },
+	.type = OPT_TYPE(linear, "A straight line from one learning rate to another, as LinearLR."),
 	.factor = linear_factor,
 	.after_warmup = true,
 };
@@ -311,11 +288,7 @@ static double polynomial_factor(const void *options, int64_t step, int64_t n_epo
 }
 
 static const struct nn_schedule_type polynomial = {
-	.type = { .name = "polynomial",
-		.doc = "To 0 by a power of what is left, as PolynomialLR.",
-		.options = polynomial_opts,
-		.n_options = TD_COUNT(polynomial_opts),
-		.n_bytes = sizeof(struct polynomial_options) },
+	.type = OPT_TYPE(polynomial, "To 0 by a power of what is left, as PolynomialLR."),
 	.factor = polynomial_factor,
 	.after_warmup = true,
 };
@@ -383,11 +356,8 @@ static double one_cycle_factor(const void *options, int64_t step, int64_t n_epoc
 }
 
 static const struct nn_schedule_type one_cycle = {
-	.type = { .name = "one_cycle",
-		.doc = "Up to the full learning rate and down to almost nothing, as OneCycleLR without its momentum.",
-		.options = one_cycle_opts,
-		.n_options = TD_COUNT(one_cycle_opts),
-		.n_bytes = sizeof(struct one_cycle_options) },
+	.type = OPT_TYPE(one_cycle,
+		"Up to the full learning rate and down to almost nothing, as OneCycleLR without its momentum."),
 	.factor = one_cycle_factor,
 };
 
@@ -459,11 +429,7 @@ static const char *plateau_watches(const void *options)
 }
 
 static const struct nn_schedule_type plateau = {
-	.type = { .name = "plateau",
-		.doc = "Lowered whenever a series has stopped improving, as ReduceLROnPlateau.",
-		.options = plateau_opts,
-		.n_options = TD_COUNT(plateau_opts),
-		.n_bytes = sizeof(struct plateau_options) },
+	.type = OPT_TYPE(plateau, "Lowered whenever a series has stopped improving, as ReduceLROnPlateau."),
 	.observe = plateau_observe,
 	.watches = plateau_watches,
 };
