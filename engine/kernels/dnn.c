@@ -121,32 +121,26 @@ static void describe(dnnl_memory_desc_t *m, int rank, const dnnl_dims_t dim, dnn
 	must(dnnl_memory_desc_init_by_tag(m, rank, dim, dnnl_f32, tag), "describing memory");
 }
 
-/* The shapes of everything for a slice of IMAGES images; weights in the order TAG. */
-static void describe_all(const struct dnn_sizes *s, int64_t images, dnnl_memory_desc_t *x, dnnl_memory_desc_t *w,
-	dnnl_memory_desc_t *bias, dnnl_memory_desc_t *y)
+/* The weights as [O, kh, kw, I], or as ANY order that oneDNN may choose. */
+static void describe_weights(const struct dnn_sizes *s, bool any, dnnl_memory_desc_t *w)
 {
 	const int64_t g = s->groups;
 
+	if (g > 1)
+		describe(w, 5, (dnnl_dims_t){ g, s->filters / g, s->channels / g, s->kernel[0], s->kernel[1] },
+			any ? dnnl_format_tag_any : dnnl_gohwi);
+	else
+		describe(w, 4, (dnnl_dims_t){ s->filters, s->channels, s->kernel[0], s->kernel[1] },
+			any ? dnnl_format_tag_any : dnnl_ohwi);
+}
+
+/* All but the weights, for a slice of IMAGES images. */
+static void describe_slice(const struct dnn_sizes *s, int64_t images, dnnl_memory_desc_t *x, dnnl_memory_desc_t *bias,
+	dnnl_memory_desc_t *y)
+{
 	describe(x, 4, (dnnl_dims_t){ images, s->channels, s->image[0], s->image[1] }, dnnl_nhwc);
 	describe(y, 4, (dnnl_dims_t){ images, s->filters, s->result[0], s->result[1] }, dnnl_nhwc);
 	describe(bias, 1, (dnnl_dims_t){ s->filters }, dnnl_a);
-	if (g > 1)
-		describe(w, 5, (dnnl_dims_t){ g, s->filters / g, s->channels / g, s->kernel[0], s->kernel[1] },
-			dnnl_format_tag_any);
-	else
-		describe(w, 4, (dnnl_dims_t){ s->filters, s->channels, s->kernel[0], s->kernel[1] },
-			dnnl_format_tag_any);
-}
-
-static void describe_plain(const struct dnn_sizes *s, dnnl_memory_desc_t *w)
-{
-	const int64_t g = s->groups;
-
-	if (g > 1)
-		describe(w, 5, (dnnl_dims_t){ g, s->filters / g, s->channels / g, s->kernel[0], s->kernel[1] },
-			dnnl_gohwi);
-	else
-		describe(w, 4, (dnnl_dims_t){ s->filters, s->channels, s->kernel[0], s->kernel[1] }, dnnl_ohwi);
 }
 
 /* The first implementation that oneDNN offers for PASS over IMAGES images, unless it is its last resort. */
@@ -161,7 +155,8 @@ static dnnl_primitive_desc_t choose(
 	dnnl_primitive_desc_t hint = NULL, desc = NULL;
 	const char *name = "";
 
-	describe_all(s, images, &x, &w, &bias, &y);
+	describe_slice(s, images, &x, &bias, &y);
+	describe_weights(s, true, &w);
 	if (dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &x, &w,
 		    d->bias ? &bias : NULL, &y, stride, skip, begin, end) ||
 		dnnl_primitive_desc_create(&hint, &forward, attr, d->engine, NULL))
@@ -236,7 +231,7 @@ static void make_reorder(struct dnn_conv *d, const struct dnn_sizes *s)
 	dnnl_memory_desc_t plain;
 	dnnl_primitive_desc_t desc;
 
-	describe_plain(s, &plain);
+	describe_weights(s, false, &plain);
 	must(dnnl_reorder_primitive_desc_create(
 		     &desc, out ? own : &plain, d->engine, out ? &plain : own, d->engine, NULL),
 		"describing a reorder");
@@ -255,9 +250,9 @@ static void make_slices(struct dnn_conv *d, const struct dnn_sizes *s, const int
 		struct slice *l = &d->slices[i];
 		bool last = images[1] && i == d->n_slices - 1;
 		const struct part *p = &d->part[last];
-		dnnl_memory_desc_t x, w, bias, y;
+		dnnl_memory_desc_t x, bias, y;
 
-		describe_all(s, images[last], &x, &w, &bias, &y);
+		describe_slice(s, images[last], &x, &bias, &y);
 		l->x = memory_of(d, &x);
 		l->y = memory_of(d, &y);
 		l->weights = memory_of(d, own_weights(d, p));
