@@ -281,7 +281,7 @@ const char *suite_precision(const td_op *op, const td_sample *s, int i)
 		c->n_random = 0;
 		y[f] = s->apply(c, in[f]);
 		for (int k = 0; k < s->n_in && !y[f]; k++)
-			if (s->in[k].variable && !y[f])
+			if (s->in[k].variable)
 				y[f] = in[f][k];
 	}
 	if (c->err.status) {

@@ -8,7 +8,7 @@
 typedef const char *suite_check(const td_op *op, const td_sample *s, int i);
 
 /* Run the I-th sample of OP through one check. */
-suite_check suite_infer_agrees; /* eager results have the inferred shapes, every element is written */
+suite_check suite_infer_agrees; /* there is an eager result, with storage, and none of its elements is NaN */
 suite_check suite_same_bits; /* eager = unoptimised graph = planned graph on a NaN-filled arena, on inputs that it may
 				overwrite, 1 and 2 threads, other batch sizes */
 suite_check suite_gradient;  /* against central differences in float64 of a random projection; second order too where
