@@ -3,7 +3,8 @@
 
 #include "td_ops.h"
 
-/* ---- reshape: the same elements, row by row, under another shape ------------------------------------------------- */
+/* ---- reshape: the same elements, row by row, under another shape.  One that was recorded at one batch size must fit
+ * any other, so sizes of the input stand in it by axis, never by number */
 
 typedef struct reshape_attrs {
 	int rank;
@@ -12,8 +13,6 @@ typedef struct reshape_attrs {
 
 static const td_field reshape_fields[] = { TD_FIELD(reshape_attrs, rank), TD_FIELDS(reshape_attrs, dim), { 0 } };
 
-/* A reshape that was recorded at one batch size must fit any other, so sizes of the input stand here by axis, never by
- * number. */
 /* What the builder has seen to, but a file may not: every size is one, or stands for one. */
 static bool sizes_legal(const reshape_attrs *a, const td_shape *x)
 {
