@@ -203,6 +203,7 @@ td_status store_replays_active(
 	struct query q;
 
 	query_begin(&q, &r->db, e,
-		"SELECT " REPLAY_COLUMNS " FROM replays WHERE state IN ('queued', 'running') ORDER BY created_ms, id");
+		"SELECT " REPLAY_COLUMNS " FROM replays WHERE state IN ('queued', 'running') "
+		"ORDER BY state = 'running' DESC, created_ms, id");
 	return each_row(&q, each, arg);
 }

@@ -213,7 +213,12 @@ test("a replay outlives the death of its process and of the daemon, and a third 
 	const dead = await settled(tandem, job.id, 391);
 	assert.deepEqual([dead.state, dead.verdict], ["failed", null]);
 	assert.match(dead.detail, /3 processes.*signal 9/);
-	await ask(tandem, job.id, { step: 391 });
+	await ask(tandem, job.id, { step: 392 });
+	await settled(tandem, job.id, 392, ["running"]);
+	await ask(tandem, job.id, { step: 391 }); // its row is the older one
+	assert.equal((await settled(tandem, job.id, 392)).state, "succeeded");
+	assert.equal(tandem.errors.match(/replaying job=\w+ step=392/g).length, 1, "it was not interrupted");
+	assert.equal((await tandem.request("DELETE", `/jobs/${job.id}/replays/392`)).status, 204);
 	await settled(tandem, job.id, 391, ["running"]);
 	assert.equal((await tandem.request("DELETE", `/jobs/${job.id}/replays/391`)).status, 204);
 	for (let i = 0; i < 200 && readdirSync(path.join(tandem.data, "replays", job.id)).length > 1; i++) await sleep(20);
