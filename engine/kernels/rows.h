@@ -5,6 +5,16 @@
 
 #include "kernels/kernels.h"
 
+#include <math.h>
+
+/* e^-|x| never overflows. */
+static inline real sigmoid(real x)
+{
+	real e = R(exp)(-R(fabs)(x));
+
+	return (x >= 0 ? 1 : e) / (1 + e);
+}
+
 #define LOOP _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++)
 
 /* NAME: y = EXPRESSION of a and b.  OUT and IN: the element types. */
@@ -41,13 +51,13 @@
 		}                                                                                                      \
 	}
 
-/* The same of a alone. */
+/* The same of a alone; b points at the op's parameters, if it has some, and does not move. */
 #define ROW_UNARY(name, out, in, expression)                                                                           \
 	TD_VECTOR void name(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb)               \
 	{                                                                                                              \
 		out *y = yv;                                                                                           \
-		const in *pa = av;                                                                                     \
-		(void)bv;                                                                                              \
+		const in *pa = av, *b = bv;                                                                            \
+		(void)b;                                                                                               \
 		(void)sb;                                                                                              \
 		if (sa == 1) {                                                                                         \
 			LOOP                                                                                           \

@@ -1,7 +1,7 @@
 /* Sequences: rows of a table by number, and single steps of recurrent nets.  Gates are named and ordered as torch has
  * them: LSTM i, f, g, o (Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000); GRU r, z, n (Cho
  * et al., 2014). */
-#include "kernels/kernels.h"
+#include "kernels/rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -56,13 +56,6 @@ void K(k_rnn_step_dx)(void *dgatesv, const void *outputv, int64_t h, bool relu)
 
 	for (int64_t j = 0; j < h; j++)
 		dgates[j] = relu ? (output[j] <= 0 ? 0 : dgates[j]) : dgates[j] * (1 - output[j] * output[j]);
-}
-
-static inline real sigmoid(real x)
-{
-	real e = R(exp)(-R(fabs)(x));
-
-	return (x >= 0 ? 1 : e) / (1 + e);
 }
 
 void K(k_lstm_step)(void *gatesv, void *cellv, void *outputv, int64_t h)
