@@ -56,7 +56,7 @@ ROW_BINARY(k_or, uint8_t, uint8_t, a || b)
 ROW_UNARY(k_not, uint8_t, uint8_t, !a)
 
 /* y = a where the byte b is not 0; other elements of y stay. */
-#define PUT(name, type)                                                                                                \
+#define CHOOSE(name, type)                                                                                             \
 	void name(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb)                         \
 	{                                                                                                              \
 		type *y = yv;                                                                                          \
@@ -65,9 +65,9 @@ ROW_UNARY(k_not, uint8_t, uint8_t, !a)
 		for (int64_t i = 0; i < n; i++)                                                                        \
 			y[i] = b[i * sb] ? a[i * sa] : y[i];                                                           \
 	}
-PUT(k_put_1, uint8_t)
-PUT(k_put_4, uint32_t)
-PUT(k_put_8, uint64_t)
+CHOOSE(k_choose_1, uint8_t)
+CHOOSE(k_choose_4, uint32_t)
+CHOOSE(k_choose_8, uint64_t)
 #endif
 
 TD_VECTOR void K(k_mask)(void *yv, const void *av, const void *bv, int64_t n, int64_t sa, int64_t sb)

@@ -78,7 +78,7 @@ TD_KERNEL_NUMBERS(k_less_equal, TD_ROW)
 TD_KERNEL(k_is_finite, TD_ROW)
 td_row_fn k_and, k_or, k_not; /* of bytes */
 /* y = a where the byte b is not 0; other elements of y stay.  By the size of an element. */
-td_row_fn k_put_1, k_put_4, k_put_8;
+td_row_fn k_choose_1, k_choose_4, k_choose_8;
 
 TD_KERNEL(k_exp, TD_ROW)
 TD_KERNEL(k_expm1, TD_ROW)

@@ -270,7 +270,7 @@ void ops_choose(const td_call *call, const td_view *y, const td_view *condition,
 
 	if (b->data != y->data)
 		ops_rows(call, ops_copy_row(size), y, b, NULL, (size_t[]){ size, size, size });
-	ops_rows(call, TD_PICK_SIZE(size, k_put), y, a, condition, (size_t[]){ size, size, 1 });
+	ops_rows(call, TD_PICK_SIZE(size, k_choose), y, a, condition, (size_t[]){ size, size, 1 });
 }
 
 /* ---- Matrix products --------------------------------------------------------------------------------------------- */
