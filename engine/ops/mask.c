@@ -64,9 +64,9 @@ static bool masked_fill_sample(int i, td_sample *s)
 	return i < 4;
 }
 
-TD_OP(masked_fill, .n_in = 2, .n_out = 1, .attrs_size = sizeof(masked_fill_attrs), .fields = masked_fill_fields,
-	.infer = masked_fill_infer, .forward = { masked_fill_forward }, .backward = masked_fill_backward,
-	.sample = masked_fill_sample)
+TD_OP(masked_fill, .n_in = 2, .n_out = 1, .inplace = 1, .attrs_size = sizeof(masked_fill_attrs),
+	.fields = masked_fill_fields, .infer = masked_fill_infer, .forward = { masked_fill_forward },
+	.backward = masked_fill_backward, .sample = masked_fill_sample)
 
 /* torch.masked_fill, not in place: MASK bool, broadcast to X; y lies in x's order. */
 TD_API td_value *td_masked_fill(td_ctx *c, td_value *x, td_value *mask, double value)
