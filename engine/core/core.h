@@ -4,7 +4,7 @@
  *   td_storage  bytes, counted           td_op      what an op is (const, one block in ops/)
  *   td_value    a shape, maybe storage   td_node    one application of an op: tape entry and graph node alike
  *   td_graph    nodes in order           td_plan    what a session runs: flat steps; td_binding: one set of sizes of it
- *   td_ctx      mode, step, error        td_session plan + bindings + arena */
+ *   td_ctx      mode, step, error        td_session plans, each with bindings and an arena */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
 

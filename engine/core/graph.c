@@ -162,12 +162,12 @@ void td__show_nodes(const td_graph *g, td_node *const *nodes, int n_nodes,
 		const td_node *n = nodes[k];
 		int inputs[TD_MOST_IN], n_inputs = 0;
 
-		for (int i = 0; i < n->n_in; i++)
-			if (n->in[i])
-				inputs[n_inputs++] =
-					n->in[i]->producer
-						? n->in[i]->producer->n_out ? n->in[i]->producer->out[0]->id : -1
-						: n->in[i]->id;
+		for (int i = 0; i < n->n_in; i++) {
+			const td_value *v = n->in[i];
+
+			if (v)
+				inputs[n_inputs++] = v->producer ? v->producer->out[0]->id : v->id;
+		}
 		each(arg, &(td_node_view){ .id = n->n_out ? n->out[0]->id : g->n_values + k,
 				  .op = n->op->name,
 				  .name = n->layer,
