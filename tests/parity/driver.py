@@ -3,6 +3,7 @@ import collections
 import json
 import pathlib
 import subprocess
+import sys
 
 import numpy as np
 
@@ -22,6 +23,23 @@ class Driver:
         answer = self.process.stdout.readline()
         assert answer, f"the driver died of {json.dumps(case)}"
         return json.loads(answer)
+
+
+def exact(x):
+    """Numbers that float32 holds, too."""
+    return np.asarray(x, dtype=np.float32).astype(float)
+
+
+def all_options(one_of, random, together=8):
+    """None, each option by itself at each value, and TOGETHER random choices of several."""
+    yield {}
+    for name, values in one_of.items():
+        for value in values:
+            yield {name: value}
+    names = [name for name, values in one_of.items() if len(values)]
+    for _ in range(together if len(names) > 1 else 0):
+        some = random.permutation(names)[:random.integers(2, len(names) + 1)]
+        yield {str(name): one_of[name][random.integers(len(one_of[name]))] for name in sorted(some)}
 
 
 def array(x):
@@ -114,3 +132,11 @@ class Table:
         if len(self.faults) > 40:
             print(f"  and {len(self.faults) - 40} more")
         return not self.faults
+
+
+def compare_all(*makers):
+    """What each maker's table says, of the build that the command line names; a table that is not well is a failure."""
+    build = sys.argv[1] if len(sys.argv) > 1 else "build"
+    driver = Driver(build)
+    good = [make(driver, build).finish() for make in makers]
+    sys.exit(not all(good))

@@ -4,16 +4,9 @@ own defaults.
     PYTHON-WITH-TENSORFLOW tests/parity/golden_keras.py > tests/unit/keras_golden.h
 """
 import json
-import os
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+from wide_keras import keras, np, tf, widened
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-keras.config.set_floatx("float64")
 K = keras.optimizers
 
 OPTIMIZERS = [  # as documents with "defaults": "keras" say it
@@ -99,17 +92,6 @@ def row(values):
 
 def table(name, columns, rows):
     print(f"/* {columns} */\n#define {name} \\\n\t" + ", \\\n\t".join(rows) + "\n")
-
-
-def widened(optimizer, v):
-    """Keras makes float32 of its constants before it uses them in float64."""
-    optimizer.build([v])
-    for accumulator in getattr(optimizer, "_accumulators", []):
-        accumulator.assign(np.full(v.shape, optimizer.initial_accumulator_value))
-    for name in ("momentum", "beta_1", "beta_2", "rho", "epsilon", "weight_decay"):
-        if getattr(optimizer, name, None):
-            setattr(optimizer, name, tf.constant(getattr(optimizer, name), dtype="float64"))
-    return optimizer
 
 
 def optimizers():

@@ -8,28 +8,13 @@ probabilities, and PyTorch's elsewhere: batch_norm's running variance is the unb
 """
 import itertools
 import json
-import os
-import sys
 import zlib
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+from driver import NARROW, WIDE, Table, array, compare_all, difference, exact, numpy_of, schema
+from wide_keras import keras, np, tf, widened
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-from driver import NARROW, WIDE, Driver, Table, array, difference, numpy_of, schema
-
-keras.config.set_floatx("float64")
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
 L, K, O = keras.layers, keras.losses, keras.optimizers
 SGD = {"type": "sgd", "lr": 0.01, "momentum": 0.9, "form": "pytorch"}
-
-
-def exact(x):
-    return np.asarray(x, dtype=np.float32).astype(float)
 
 
 def first(x):
@@ -281,22 +266,10 @@ FACTORS = [1, 1, 0.5, 0.5, 1.5, 0.25, 1, 0, 0.1, 1]
 
 
 def keras_optimizer(make, options):
-    """Keras makes float32 of its constants before it uses them in float64."""
     options = dict(options)
     for name, beta in zip(("beta_1", "beta_2"), options.pop("betas", [])):
         options[name] = beta
     return make(**{NAMES.get(k, k): v for k, v in options.items()})
-
-
-def widened(optimizer, v, lr):
-    optimizer.build([v])
-    for accumulator in getattr(optimizer, "_accumulators", []):
-        accumulator.assign(np.full(v.shape, optimizer.initial_accumulator_value))
-    for name in ("momentum", "beta_1", "beta_2", "rho", "epsilon", "weight_decay"):
-        if getattr(optimizer, name, None):
-            setattr(optimizer, name, tf.constant(getattr(optimizer, name), dtype="float64"))
-    optimizer._learning_rate = keras.Variable(lr, dtype="float64", trainable=False)
-    return optimizer
 
 
 def compare_optimizer(driver, table, name, make, options, shape, random):
@@ -305,7 +278,8 @@ def compare_optimizer(driver, table, name, make, options, shape, random):
     v = keras.Variable(start, dtype="float64")
     optimizer = keras_optimizer(make, options)
     lr = options.get("lr", float(np.float64(str(np.float32(optimizer.learning_rate)))))
-    optimizer, after = widened(optimizer, v, lr), []
+    optimizer, after = widened(optimizer, v), []
+    optimizer._learning_rate = keras.Variable(lr, dtype="float64", trainable=False)
     for factor, gradient in zip(FACTORS, gradients):
         optimizer._learning_rate.assign(lr * factor)
         optimizer.apply([tf.constant(gradient)], [v])
@@ -331,11 +305,4 @@ def optimizers(driver, build):
     return table
 
 
-def main():
-    build = sys.argv[1] if len(sys.argv) > 1 else "build"
-    driver = Driver(build)
-    good = [make(driver, build).finish() for make in (losses, optimizers, layers)]
-    sys.exit(not all(good))
-
-
-main()
+compare_all(losses, optimizers, layers)

@@ -16,14 +16,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from driver import NARROW, WIDE, Driver, Table, array, difference, numpy_of, schema
+from driver import NARROW, WIDE, Driver, Table, all_options, array, difference, exact, numpy_of, schema
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)  # of such small ones
 F = nn.functional
 
 STEPS, LR, MOMENTUM = 10, 0.002, 0.9  # larger steps make attention chaotic, and rounding errors grow
-TOGETHER = 10  # random choices of several options
 SGD = {"type": "sgd", "lr": LR, "momentum": MOMENTUM}
 
 FLAT, SEQUENCE, ROWS, IMAGES = [[3, 7], [1, 6]], [[3, 5, 6], [1, 1, 6]], [[3, 4, 11], [1, 4, 8]], [[2, 4, 9, 7], [3, 4, 6, 11]]
@@ -324,23 +323,6 @@ COLUMNS = ["output", "gradients", "ten steps", "evaluated", "float32"]
 BOUNDS = {**{c: WIDE for c in COLUMNS}, "float32": NARROW}
 
 
-def all_options(layer, random):
-    """None, each option by itself at each value, and some of them together."""
-    yield {}
-    for name, values in layer.one_of.items():
-        for value in values:
-            yield {name: value}
-    names = [name for name, values in layer.one_of.items() if values]
-    for _ in range(TOGETHER if len(names) > 1 else 0):
-        some = random.permutation(names)[:random.integers(2, len(names) + 1)]
-        yield {str(name): layer.one_of[name][random.integers(len(layer.one_of[name]))] for name in sorted(some)}
-
-
-def exact(x):
-    """Numbers that float32 holds, too."""
-    return np.asarray(x, dtype=np.float32).astype(float)
-
-
 def start(module, random, prefix):
     """Random weights, none of them what it is by default, under the model's names."""
     state = {}
@@ -473,7 +455,7 @@ def main():
             continue
         random = np.random.default_rng(zlib.crc32(name.encode()))
         lengths = [False, True] if layer.lengths else [False]
-        for options, shape, with_lengths in itertools.product(all_options(layer, random), layer.shapes, lengths):
+        for options, shape, with_lengths in itertools.product(all_options(layer.one_of, random, 10), layer.shapes, lengths):
             n_refused += compare(driver, table, name, layer, options, shape, with_lengths, random) == "refused"
     for name, (shapes, channels) in RANDOM.items():
         random = np.random.default_rng(zlib.crc32(name.encode()))

@@ -5,14 +5,13 @@ gradients; ten updates with a learning rate that changes; the learning rates of 
 """
 import itertools
 import json
-import sys
 import zlib
 
 import numpy as np
 import torch
 from torch import optim
 
-from driver import NARROW, WIDE, Driver, Table, array, difference, numpy_of, schema
+from driver import NARROW, WIDE, Table, all_options, array, compare_all, difference, exact, numpy_of, schema
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
@@ -20,23 +19,6 @@ torch.Tensor.bfloat16 = lambda self: self.clone()  # Muon iterates in bfloat16; 
 F = torch.nn.functional
 S = optim.lr_scheduler
 IGNORE = -100  # of the data: a target that does not count
-TOGETHER = 8
-
-
-def exact(x):
-    """Numbers that float32 holds, too."""
-    return np.asarray(x, dtype=np.float32).astype(float)
-
-
-def all_options(one_of, random, together=TOGETHER):
-    """None, each option by itself at each value, and some of them together."""
-    yield {}
-    for name, values in one_of.items():
-        for value in values:
-            yield {name: value}
-    for _ in range(together if len(one_of) > 1 else 0):
-        some = sorted(random.permutation(list(one_of))[:random.integers(2, len(one_of) + 1)])
-        yield {str(name): one_of[name][random.integers(len(one_of[name]))] for name in some}
 
 
 # ---- Losses: outputs and targets by kind, and the mean as PyTorch has it ---------------------------------------------
@@ -303,11 +285,4 @@ def schedules(driver, build):
     return table
 
 
-def main():
-    build = sys.argv[1] if len(sys.argv) > 1 else "build"
-    driver = Driver(build)
-    good = [make(driver, build).finish() for make in (losses, optimizers, schedules)]
-    sys.exit(not all(good))
-
-
-main()
+compare_all(losses, optimizers, schedules)
