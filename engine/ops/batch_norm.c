@@ -97,10 +97,10 @@ static void move_running(const td_call *call, const struct norm *v, const double
 	for (int64_t j = 0; j < v->n; j++) {
 		double unbiased = squares[j] / (double)(v->m - 1);
 
-		norm_set(call->in[3].data, v->dtype, j,
-			(1 - a->momentum) * norm_get(call->in[3].data, v->dtype, j) + a->momentum * mean[j]);
-		norm_set(call->in[4].data, v->dtype, j,
-			(1 - a->momentum) * norm_get(call->in[4].data, v->dtype, j) + a->momentum * unbiased);
+		ops_set(call->in[3].data, v->dtype, j,
+			(1 - a->momentum) * ops_get(call->in[3].data, v->dtype, j) + a->momentum * mean[j]);
+		ops_set(call->in[4].data, v->dtype, j,
+			(1 - a->momentum) * ops_get(call->in[4].data, v->dtype, j) + a->momentum * unbiased);
 	}
 }
 
@@ -129,8 +129,8 @@ static void batch_norm_train_forward(const td_call *call)
 	v.centre = mean;
 	norm_sum(&v, call->threads, columns_squares_slice);
 	for (int64_t j = 0; j < v.n; j++) {
-		norm_set(v.means, v.dtype, j, mean[j]);
-		norm_set(v.rstds, v.dtype, j, 1 / sqrt(v.acc[j] / (double)v.m + a->eps));
+		ops_set(v.means, v.dtype, j, mean[j]);
+		ops_set(v.rstds, v.dtype, j, 1 / sqrt(v.acc[j] / (double)v.m + a->eps));
 	}
 	move_running(call, &v, mean, v.acc);
 	v.mean = v.means;

@@ -133,23 +133,22 @@ static void group_norm_image(const struct group_norm *v, const struct rows *r, i
 	add_up_groups(v, r->sum);
 	for (int64_t c = 0; c < v->channels; c++) {
 		r->centre[c] = r->sum[c] / count;
-		norm_set(r->first, v->dtype, c, r->centre[c]);
+		ops_set(r->first, v->dtype, c, r->centre[c]);
 		r->sum[c] = 0;
 	}
 	TD_PICK(v->dtype, k_columns_squares)
 	(r->sum, at_const(v->x, image, v->size), r->centre, v->pixels, v->channels);
 	add_up_groups(v, r->sum);
 	for (int64_t c = 0; c < v->channels; c++)
-		norm_set(r->second, v->dtype, c, 1 / sqrt(r->sum[c] / count + v->eps));
+		ops_set(r->second, v->dtype, c, 1 / sqrt(r->sum[c] / count + v->eps));
 	TD_PICK(v->dtype, k_columns_normalize)
 	(at(v->y, image, v->size), at_const(v->x, image, v->size), r->first, r->second, v->weight, v->bias, v->pixels,
 		v->channels);
 	for (int64_t g = 0; g < v->groups; g++) {
 		if (v->means)
-			norm_set(v->means, v->dtype, n * v->groups + g, norm_get(r->first, v->dtype, g * v->per_group));
+			ops_set(v->means, v->dtype, n * v->groups + g, ops_get(r->first, v->dtype, g * v->per_group));
 		if (v->rstds)
-			norm_set(
-				v->rstds, v->dtype, n * v->groups + g, norm_get(r->second, v->dtype, g * v->per_group));
+			ops_set(v->rstds, v->dtype, n * v->groups + g, ops_get(r->second, v->dtype, g * v->per_group));
 	}
 }
 
@@ -256,8 +255,8 @@ static void group_norm_dx_image(const struct group_norm *v, const struct rows *r
 	const char *dy = at_const(v->dy, image, v->size), *x = at_const(v->x, image, v->size);
 
 	for (int64_t c = 0; c < v->channels; c++) {
-		norm_set(r->first, v->dtype, c, norm_get(v->mean, v->dtype, n * v->groups + c / v->per_group));
-		norm_set(r->second, v->dtype, c, norm_get(v->rstd, v->dtype, n * v->groups + c / v->per_group));
+		ops_set(r->first, v->dtype, c, ops_get(v->mean, v->dtype, n * v->groups + c / v->per_group));
+		ops_set(r->second, v->dtype, c, ops_get(v->rstd, v->dtype, n * v->groups + c / v->per_group));
 		r->sum[c] = r->centre[c] = 0;
 	}
 	TD_PICK(v->dtype, k_columns_sum)(r->sum, dy, v->pixels, v->channels);

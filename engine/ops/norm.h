@@ -55,20 +55,6 @@ static inline void norm_sum(struct norm *v, struct threads *t, void (*slice_fn)(
 			v->acc[j] += v->acc[s * v->n + j];
 }
 
-/* Element I of P, as a double. */
-static inline double norm_get(const void *p, td_dtype d, int64_t i)
-{
-	return d == TD_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-
-static inline void norm_set(void *p, td_dtype d, int64_t i, double v)
-{
-	if (d == TD_F64)
-		((double *)p)[i] = v;
-	else
-		((float *)p)[i] = (float)v;
-}
-
 /* All axes but the channels. */
 static inline uint32_t norm_value_axes(const td_value *x)
 {

@@ -116,6 +116,20 @@ static inline const void *at_const(const void *p, int64_t element, size_t size)
 	return p ? (const char *)p + element * (int64_t)size : NULL;
 }
 
+/* Element I of P, of the floating type D, as a double. */
+static inline double ops_get(const void *p, td_dtype d, int64_t i)
+{
+	return d == TD_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+
+static inline void ops_set(void *p, td_dtype d, int64_t i, double v)
+{
+	if (d == TD_F64)
+		((double *)p)[i] = v;
+	else
+		((float *)p)[i] = (float)v;
+}
+
 /* Samples: input I of S. */
 void ops_sample_input(td_sample *s, enum td_fill fill, td_dtype dtype, int rank, const int64_t *dim);
 /* Six floating inputs for ops along the first or the last axis: in both orders, a scalar, nothing. */

@@ -63,7 +63,7 @@ TD_API td_value *td_assign(td_ctx *c, td_value *variable, td_value *value)
 
 double ops_scalar(const td_view *v)
 {
-	return v->shape->dtype == TD_F64 ? *(const double *)v->data : (double)*(const float *)v->data;
+	return ops_get(v->data, v->shape->dtype, 0);
 }
 
 void ops_update_infer(td_infer *q, const char *op, int n)

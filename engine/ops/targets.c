@@ -22,18 +22,14 @@ static void label_weights_forward(const td_call *call)
 {
 	const int64_t *label = call->in[0].data;
 	int64_t n = td_shape_count(call->in[0].shape), classes = call->in[1].data ? call->in[1].shape->dim[0] : 0;
-	bool wide = call->out[0].shape->dtype == TD_F64;
+	td_dtype d = call->out[0].shape->dtype;
 
 	for (int64_t i = 0; i < n; i++) {
 		double w = label[i] != TD_IGNORE_LABEL;
 
 		if (classes && label[i] >= 0 && label[i] < classes)
-			w = wide ? ((const double *)call->in[1].data)[label[i]]
-				 : (double)((const float *)call->in[1].data)[label[i]];
-		if (wide)
-			((double *)call->out[0].data)[i] = w;
-		else
-			((float *)call->out[0].data)[i] = (float)w;
+			w = ops_get(call->in[1].data, d, label[i]);
+		ops_set(call->out[0].data, d, i, w);
 	}
 }
 
