@@ -465,12 +465,18 @@ TD_API td_value *td_split(td_ctx *c, td_value *x, const int64_t *sizes, int n, i
 	int64_t start = 0, sum = 0;
 	char text[TD_SHAPE_TEXT];
 
+	if (n < 1)
+		return td_fail(c, TD_INVALID, "split makes at least one part, not %d", n);
 	memset(parts, 0, sizeof *parts * (size_t)n);
 	if (!x || !ops_axis(c, "split", x, &axis))
 		return NULL;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		if (sizes[i] < 0 || sizes[i] > x->shape.dim[axis])
+			return td_fail(c, TD_SHAPE, "split: %s has no part of %lld elements along axis %d",
+				td_shape_text(&x->shape, text), (long long)sizes[i], axis);
 		sum += sizes[i];
-	if (n < 1 || sum != x->shape.dim[axis])
+	}
+	if (sum != x->shape.dim[axis])
 		return td_fail(c, TD_SHAPE, "split: the sizes add up to %lld, but %s has %lld elements along axis %d",
 			(long long)sum, td_shape_text(&x->shape, text), (long long)x->shape.dim[axis], axis);
 	for (int i = 0; i < n; start += sizes[i++])

@@ -206,10 +206,10 @@ TD_API td_value *td_pixel_shuffle(td_ctx *c, td_value *x, int64_t r)
 
 	if (!x)
 		return NULL;
-	if (x->shape.rank != 4 || r < 1 || x->shape.dim[1] % (r * r))
+	if (x->shape.rank != 4 || r < 1 || r > INT32_MAX || x->shape.dim[1] % (r * r))
 		return td_fail(c, TD_SHAPE,
-			"pixel_shuffle by %lld needs images [N, C, H, W] with C a multiple of %lld, not %s",
-			(long long)r, (long long)(r * r), td_shape_text(&x->shape, text));
+			"pixel_shuffle by %lld needs images [N, C, H, W] with C a multiple of its square, not %s",
+			(long long)r, td_shape_text(&x->shape, text));
 	y = td_unflatten(c, y, 1, (int64_t[]){ -1, r, r }, 3);
 	y = td_transpose(c, y, (int[]){ 0, 1, 4, 2, 5, 3 }, 6); /* [N, C, H, r, W, r] */
 	y = td_flatten(c, y, 4);

@@ -172,6 +172,25 @@ static void shifts_that_int64_cannot_hold_are_refused(void **state)
 	}
 }
 
+static void parts_and_factors_that_cannot_be_are_refused(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		td_ctx *c = new_context();
+		td_value *x = COUNTING(c, TD_F32, 1, 4, 1, 2), *parts[2];
+
+		if (i == 0)
+			assert_null(td_pixel_shuffle(c, x, (int64_t)1 << 32)); /* its square is 0 in 64 bits */
+		else if (i == 1)
+			assert_null(td_split(c, x, NULL, -1, 1, parts));
+		else
+			assert_null(td_split(c, x, i == 2 ? (int64_t[]){ -1, 5 } : (int64_t[]){ 1, 2 }, 2, 1, parts));
+		assert_true(td_error(c)->status == (i == 1 ? TD_INVALID : TD_SHAPE));
+		td_unref(x);
+		td_ctx_free(c);
+	}
+}
+
 static void joining_and_axes_are_torchs(void **state)
 {
 	td_ctx *c = new_context();
@@ -314,6 +333,7 @@ int main(void)
 		cmocka_unit_test(padding_is_torchs),
 		cmocka_unit_test(slices_are_torchs),
 		cmocka_unit_test(shifts_that_int64_cannot_hold_are_refused),
+		cmocka_unit_test(parts_and_factors_that_cannot_be_are_refused),
 		cmocka_unit_test(joining_and_axes_are_torchs),
 		cmocka_unit_test(masks_and_indices_are_torchs),
 		cmocka_unit_test(an_index_out_of_range_is_an_error_in_both_modes),
