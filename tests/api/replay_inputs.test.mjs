@@ -81,7 +81,7 @@ exec ${path.join(build, "tandem-worker")} "$@"
 
 	test("begins with no other weights where those of its job were removed while it waited", async () => {
 		const busy = await tandem.submit(blobJob({ train: { epochs: 1e6 } })), source = await tandem.finish(blobJob({ train: { epochs: 1 } }));
-		const { id } = await tandem.submit(blobJob({ init_from: { job: source.id }, resources: { threads: 2 } }));
+		const { id } = await tandem.submit(blobJob({ init_from: { job: source.id }, resources: { threads: 4 } }));
 		assert.equal((await tandem.request("DELETE", `/jobs/${source.id}?purge=1`)).status, 204);
 		await tandem.act(busy.id, "cancel");
 		const { error } = await tandem.until(id, "failed");
