@@ -1,4 +1,4 @@
-/* What the engine stands on: random numbers, and threads. */
+/* What the engine stands on: random numbers, threads, and maps of addresses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/ptrs.h"
 #include "base/rng.h"
 #include "base/threads.h"
 
@@ -45,10 +46,33 @@ static void every_slice_runs_once_whatever_the_number_of_threads(void **state)
 	}
 }
 
+static void every_address_keeps_its_value_while_the_map_grows(void **state)
+{
+	enum { N = 5000 };
+	static char values[N];
+
+	(void)state;
+	for (size_t stride = 1; stride <= 1 << 20; stride <<= 4) {
+		struct ptrs m = { 0 };
+
+		for (size_t i = 1; i <= N; i++) {
+			void **place = ptrs_at(&m, (void *)(i * stride)); /* keys are not looked at */
+
+			assert_null(*place);
+			*place = &values[i - 1];
+		}
+		for (size_t i = 1; i <= N; i++)
+			assert_ptr_equal(*ptrs_at(&m, (void *)(i * stride)), &values[i - 1]);
+		assert_int_equal(m.n, N);
+		ptrs_release(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(philox_gives_the_published_numbers),
+		cmocka_unit_test(every_address_keeps_its_value_while_the_map_grows),
 		cmocka_unit_test(every_slice_runs_once_whatever_the_number_of_threads),
 	};
 
