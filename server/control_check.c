@@ -260,39 +260,34 @@ void control_questions_step(struct control *c)
 	mem_free(about.info);
 }
 
-bool control_questions_wait(struct control *c, enum worker_role role)
+int control_predictors_wanted(struct control *c)
 {
-	enum question_kind kind;
-	struct desk *d = desk_of(c, role, &kind);
 	bool wait;
 
 	pthread_mutex_lock(&c->lock);
-	wait = d->first != NULL;
+	wait = c->desks[ASK_PREDICT].first != NULL;
 	pthread_mutex_unlock(&c->lock);
 	return wait;
 }
 
-bool control_answer(struct control *c, enum worker_role role, enum proto_kind kind, cJSON *body)
+void control_answerer_said(struct control *c, struct worker *w, struct proto_msg *m)
 {
-	enum question_kind which;
-	struct desk *d = desk_of(c, role, &which);
+	enum question_kind kind;
+	struct desk *d = desk_of(c, w->role, &kind);
 	struct question *k = NULL;
-	bool fits;
 
 	pthread_mutex_lock(&c->lock);
-	fits = kind == desks[which].answer && d->busy && json_int(body, "id", 0) == d->id;
-	if (fits) {
+	if (m->kind == desks[kind].answer && d->busy && json_int(m->body, "id", 0) == d->id) {
 		d->busy = false;
-		k = d->sent;
+		w->memory_most = 0;
+		k = d->sent; /* NULL: who asked has left */
 	}
 	if (k) {
-		k->answer = body;
+		k->answer = m->body;
+		m->body = NULL;
 		end(c, d, k);
 	}
 	pthread_mutex_unlock(&c->lock);
-	if (fits && !k)
-		cJSON_Delete(body); /* who asked has left */
-	return fits;
 }
 
 static void fail_sent(struct question *k, enum question_kind kind, const struct worker *w, const char *how)
@@ -305,7 +300,7 @@ static void fail_sent(struct question *k, enum question_kind kind, const struct 
 			desks[kind].what, how);
 }
 
-void control_answerer_lost(struct control *c, const struct worker *w, bool by_itself, const char *how)
+void control_answerer_lost(struct control *c, struct worker *w, bool by_itself, const char *how)
 {
 	enum question_kind kind;
 	struct desk *d = desk_of(c, w->role, &kind);

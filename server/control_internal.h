@@ -100,7 +100,7 @@ void control_strangers_step(struct control *c);
 
 /* ---- Workers --------------------------------------------------------------------------------------------------- */
 
-enum worker_role { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER, ROLE_REPLAYER };
+enum worker_role { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER, ROLE_REPLAYER, ROLE_N }; /* control_pool.c */
 enum worker_state {
 	WORKER_BORN,     /* started, has not said hello */
 	WORKER_READY,    /* a spare, or the checker */
@@ -242,11 +242,10 @@ struct desk {                   /* under the lock: the questions to one kind of 
 
 void control_questions_step(struct control *c);
 void control_questions_end(struct control *c); /* answer all that wait, and all that come: stopping */
-bool control_questions_wait(struct control *c, enum worker_role role);
-/* The answer of a process of ROLE; takes BODY.  False: it had nothing to answer. */
-bool control_answer(struct control *c, enum worker_role role, enum proto_kind kind, cJSON *body);
-/* W is gone, and whatever it was asked: another is asked instead if it left by itself. */
-void control_answerer_lost(struct control *c, const struct worker *w, bool by_itself, const char *how);
+int control_predictors_wanted(struct control *c);
+void control_answerer_said(struct control *c, struct worker *w, struct proto_msg *m);
+/* Whatever W was asked, another is asked instead if it left by itself. */
+void control_answerer_lost(struct control *c, struct worker *w, bool by_itself, const char *how);
 
 void control_sweeps_step(struct control *c);
 
@@ -286,19 +285,19 @@ void dataset_post_progress(struct control *c, struct cached_dataset *d, int64_t 
 void dataset_prepare(struct control *c, struct cached_dataset *d);
 /* End the preparations that no row asks for any more. */
 void control_preparers_step(struct control *c);
-int control_preparers_wanted(const struct control *c);
+int control_preparers_wanted(struct control *c);
 /* Another round follows at once when one is missing. */
 void control_preparers_due(struct control *c);
-void control_preparer_said(struct control *c, struct worker *w, const struct proto_msg *m);
-void control_preparer_lost(struct control *c, struct worker *w, const char *how);
+void control_preparer_said(struct control *c, struct worker *w, struct proto_msg *m);
+void control_preparer_lost(struct control *c, struct worker *w, bool by_itself, const char *how);
 void preparation_free(struct preparation *p);
 
 /* ---- Replays --------------------------------------------------------------------------------------------------- */
 
 void control_replays_step(struct control *c);
-int control_replayers_wanted(const struct control *c);
-void control_replayer_said(struct control *c, struct worker *w, const struct proto_msg *m);
-void control_replayer_lost(struct control *c, struct worker *w, const char *how);
+int control_replayers_wanted(struct control *c);
+void control_replayer_said(struct control *c, struct worker *w, struct proto_msg *m);
+void control_replayer_lost(struct control *c, struct worker *w, bool by_itself, const char *how);
 /* Remove the folders of replays of JOB that have no row; at the start, of all jobs. */
 void control_replays_tidy(struct control *c, const char *job);
 void control_replays_sweep(struct control *c);

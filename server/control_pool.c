@@ -1,5 +1,4 @@
-/* Worker processes: one warm spare, one checker, a predictor while somebody asks, those that run jobs; how they die,
- * and what that means.
+/* Worker processes: what each role is for, how many there are of it, how they die, and what that means.
  *
  * A process is over when it has exited, everything it sent has been read, and all of that is committed; only then is
  * its job judged.  So a worker that says "done" and leaves is never taken for one that died. */
@@ -10,15 +9,38 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const role_names[] = { [ROLE_JOB] = "job",
-	[ROLE_CHECKER] = "checker",
-	[ROLE_PREDICTOR] = "predictor",
-	[ROLE_PREPARER] = "preparer",
-	[ROLE_REPLAYER] = "replayer" };
+/* ---- Roles ------------------------------------------------------------------------------------------------------ */
+
+/* One waits for the next job, so that it starts at once, and one for each job about to start. */
+static int spares_wanted(struct control *c)
+{
+	return TD_MIN(1 + c->spares_wanted, SPARES_MOST);
+}
+
+static int checkers_wanted(struct control *c)
+{
+	(void)c;
+	return 1;
+}
+
+static const struct {
+	const char *name;
+	int (*wanted)(struct control *c); /* how many there should be that wait for work */
+	/* It said M, whose body may be taken; NULL: what it says is committed in batches (control_intake.c). */
+	void (*said)(struct control *c, struct worker *w, struct proto_msg *m);
+	/* W is gone; BY_ITSELF: it left without a fault, HOW for people.  NULL: its job is judged (control_jobs.c). */
+	void (*lost)(struct control *c, struct worker *w, bool by_itself, const char *how);
+} roles[ROLE_N] = {
+	[ROLE_JOB] = { "job", spares_wanted, NULL, NULL },
+	[ROLE_CHECKER] = { "checker", checkers_wanted, control_answerer_said, control_answerer_lost },
+	[ROLE_PREDICTOR] = { "predictor", control_predictors_wanted, control_answerer_said, control_answerer_lost },
+	[ROLE_PREPARER] = { "preparer", control_preparers_wanted, control_preparer_said, control_preparer_lost },
+	[ROLE_REPLAYER] = { "replayer", control_replayers_wanted, control_replayer_said, control_replayer_lost },
+};
 
 const char *worker_role_name(enum worker_role role)
 {
-	return role_names[role];
+	return roles[role].name;
 }
 
 /* ---- Beginning ------------------------------------------------------------------------------------------------- */
@@ -66,7 +88,7 @@ static void worker_start(struct control *c, enum worker_role role)
 	if (local_spawn(&process,
 		    &(struct local_options){ .program = c->config->worker_path,
 			    .socket = c->socket,
-			    .role = role_names[role],
+			    .role = roles[role].name,
 			    .secret = secret,
 			    .grace_seconds = c->config->grace_seconds },
 		    &e)) {
@@ -101,22 +123,9 @@ struct worker *worker_adopt(struct control *c, struct cached_job *j)
 	return w;
 }
 
-/* How many processes of ROLE there should be that wait for work: of spares one, so that the next job starts at once,
- * and one for each job about to start. */
-static int wanted(struct control *c, enum worker_role role)
-{
-	if (role == ROLE_JOB)
-		return TD_MIN(1 + c->spares_wanted, SPARES_MOST);
-	if (role == ROLE_PREPARER)
-		return control_preparers_wanted(c);
-	if (role == ROLE_REPLAYER)
-		return control_replayers_wanted(c);
-	return role == ROLE_CHECKER || (role == ROLE_PREDICTOR && control_questions_wait(c, role));
-}
-
 static int missing(struct control *c, enum worker_role role)
 {
-	int n = wanted(c, role);
+	int n = roles[role].wanted(c);
 
 	for (struct worker *w = c->workers; w; w = w->next)
 		n -= w->role == role && (w->state == WORKER_BORN || w->state == WORKER_READY);
@@ -125,15 +134,12 @@ static int missing(struct control *c, enum worker_role role)
 
 static void start_missing(struct control *c)
 {
-	static const enum worker_role roles[] = { ROLE_JOB, ROLE_CHECKER, ROLE_PREDICTOR, ROLE_PREPARER,
-		ROLE_REPLAYER };
-
-	for (size_t i = 0; i < TD_COUNT(roles) && !c->draining; i++) {
-		int n = missing(c, roles[i]);
+	for (int role = 0; role < ROLE_N && !c->draining; role++) {
+		int n = missing(c, (enum worker_role)role);
 		if (n > 0)
 			control_listen_again(c);
 		for (; n > 0 && c->now_ms >= c->spawn_after_ms; n--)
-			worker_start(c, roles[i]);
+			worker_start(c, (enum worker_role)role);
 		if (n > 0)
 			control_due(c, c->spawn_after_ms);
 	}
@@ -205,12 +211,8 @@ static void bury(struct control *c, struct worker *w)
 		snprintf(said, sizeof said, "process %d %s", pid, how);
 	if (w->state == WORKER_BORN && !w->stop && !c->draining)
 		start_failed(c, said);
-	if (w->role == ROLE_PREPARER)
-		control_preparer_lost(c, w, said);
-	else if (w->role == ROLE_REPLAYER)
-		control_replayer_lost(c, w, said);
-	else if (w->role != ROLE_JOB)
-		control_answerer_lost(c, w, x.known && !x.by_signal && !x.code, said);
+	if (roles[w->role].lost)
+		roles[w->role].lost(c, w, x.known && !x.by_signal && !x.code, said);
 	if (w->job)
 		job_lost_worker(c, w->job, w, &x);
 	worker_free(c, w);
@@ -254,14 +256,7 @@ static void read_answers(struct control *c, struct worker *w)
 	int got;
 
 	while ((got = proto_decode(&w->peer->in, &m, &e)) == 1) {
-		if (w->role == ROLE_PREPARER) {
-			control_preparer_said(c, w, &m);
-		} else if (w->role == ROLE_REPLAYER) {
-			control_replayer_said(c, w, &m);
-		} else if (control_answer(c, w->role, m.kind, m.body)) {
-			w->memory_most = 0;
-			m.body = NULL;
-		}
+		roles[w->role].said(c, w, &m);
 		proto_msg_release(&m);
 	}
 	if (got < 0) {
@@ -276,7 +271,7 @@ static void read_worker(struct control *c, struct worker *w)
 		peer_read(w->peer);
 	if (w->peer && control_ready(c, w->peer->slot) & POLLOUT)
 		peer_write(w->peer);
-	if (w->role != ROLE_JOB && w->peer)
+	if (roles[w->role].said && w->peer)
 		read_answers(c, w);
 	else if (w->job && w->state == WORKER_BUSY)
 		control_intake_step(c, w);

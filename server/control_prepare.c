@@ -51,7 +51,7 @@ static struct worker *preparer_of(const struct control *c, const struct cached_d
 
 /* ---- Who is wanted ---------------------------------------------------------------------------------------------- */
 
-int control_preparers_wanted(const struct control *c)
+int control_preparers_wanted(struct control *c)
 {
 	struct map_entry *entry;
 	int waiting = 0, at_work = 0;
@@ -255,7 +255,7 @@ static void refuse(struct control *c, struct cached_dataset *d, const cJSON *bod
 	buf_release(&text);
 }
 
-void control_preparer_said(struct control *c, struct worker *w, const struct proto_msg *m)
+void control_preparer_said(struct control *c, struct worker *w, struct proto_msg *m)
 {
 	struct preparation *p = w->preparation;
 	struct cached_dataset *d = dataset_of(c, w);
@@ -280,12 +280,13 @@ void control_preparer_said(struct control *c, struct worker *w, const struct pro
 		refuse(c, d, m->body);
 }
 
-void control_preparer_lost(struct control *c, struct worker *w, const char *how)
+void control_preparer_lost(struct control *c, struct worker *w, bool by_itself, const char *how)
 {
 	const struct preparation *p = w->preparation;
 	struct cached_dataset *d = dataset_of(c, w);
 	char detail[600];
 
+	(void)by_itself; /* it leaves when it is over */
 	control_data_tidy(c);
 	if (!p || p->over || !d || d->pending || c->draining)
 		return;

@@ -382,7 +382,7 @@ static void hand_over(struct control *c, struct worker *w)
 	mem_free(folder);
 }
 
-int control_replayers_wanted(const struct control *c)
+int control_replayers_wanted(struct control *c)
 {
 	const struct worker *w = replayer(c);
 
@@ -463,7 +463,7 @@ static void take_progress(struct control *c, struct replaying *p, const cJSON *b
 	post_move(c, &p->row, NULL, NULL);
 }
 
-void control_replayer_said(struct control *c, struct worker *w, const struct proto_msg *m)
+void control_replayer_said(struct control *c, struct worker *w, struct proto_msg *m)
 {
 	struct replaying *p = w->replaying;
 
@@ -485,12 +485,13 @@ void control_replayer_said(struct control *c, struct worker *w, const struct pro
 		take_failed(c, p, json_string(m->body, "detail", "it was refused"));
 }
 
-void control_replayer_lost(struct control *c, struct worker *w, const char *how)
+void control_replayer_lost(struct control *c, struct worker *w, bool by_itself, const char *how)
 {
 	const struct replaying *p = w->replaying;
 	struct replay_row row;
 	char detail[600];
 
+	(void)by_itself; /* it leaves when it is over */
 	if (!p)
 		return;
 	control_replays_tidy(c, p->row.job);
