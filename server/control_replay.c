@@ -386,8 +386,8 @@ int control_replayers_wanted(struct control *c)
 {
 	const struct worker *w = replayer(c);
 
-	return c->replay && !c->draining && !c->replays_pending && c->now_ms >= c->replays_hold_ms &&
-	       (!w || !w->replaying);
+	return c->replay && !c->draining && !c->replays_pending && !c->replays_reread &&
+	       c->now_ms >= c->replays_hold_ms && (!w || !w->replaying);
 }
 
 void control_replays_step(struct control *c)
