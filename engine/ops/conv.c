@@ -221,11 +221,8 @@ static void conv2d_dx_infer(td_infer *q)
 		return;
 	conv_init(&v, q->attrs, q->in[2], q->in[1]);
 	conv_result_shape(&v, &y);
-	if (!td_shape_same(&y, q->in[0])) {
-		char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_SHAPE, "conv2d_dx needs dy of %s, not %s", td_shape_text(&y, want),
-			td_shape_text(q->in[0], got));
-	}
+	if (!ops_need_like(q, "conv2d_dx", 0, &y))
+		return;
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;
 	q->workspace = conv_workspace(&v, DNN_BY_DATA);
@@ -335,11 +332,8 @@ static void conv2d_dw_infer(td_infer *q)
 		return;
 	conv_init(&v, q->attrs, q->in[1], q->in[2]);
 	conv_result_shape(&v, &y);
-	if (!td_shape_same(&y, q->in[0])) {
-		char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_SHAPE, "conv2d_dw needs dy of %s, not %s", td_shape_text(&y, want),
-			td_shape_text(q->in[0], got));
-	}
+	if (!ops_need_like(q, "conv2d_dw", 0, &y))
+		return;
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;
 	q->workspace = conv_workspace(&v, DNN_BY_WEIGHTS);

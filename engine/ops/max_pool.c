@@ -146,7 +146,7 @@ static void max_pool2d_dx_infer(td_infer *q)
 	if (!max_pool_legal(q, "max_pool2d_dx", q->in[2]))
 		return;
 	y = pool_shape(q->attrs, q->in[2]);
-	if (!pool_gave(q, "max_pool2d_dx", &y) || !places_legal(q, "max_pool2d_dx", &y))
+	if (!ops_need_like(q, "max_pool2d_dx", 0, &y) || !places_legal(q, "max_pool2d_dx", &y))
 		return;
 	q->out[0] = *q->in[2];
 	q->out[0].order = TD_CHANNELS_LAST;

@@ -111,7 +111,7 @@ static void mean_pool_dx_infer(td_infer *q)
 	if (!ops_need_float(q, "mean_pool_dx") || !pool_legal(q, "mean_pool_dx", q->in[1]))
 		return;
 	y = pool_shape(q->attrs, q->in[1]);
-	if (!pool_gave(q, "mean_pool_dx", &y))
+	if (!ops_need_like(q, "mean_pool_dx", 0, &y))
 		return;
 	q->out[0] = *q->in[1];
 	q->out[0].order = TD_CHANNELS_LAST;

@@ -113,6 +113,8 @@ static inline void pool_init(struct pool *p, const pool_attrs *a, const td_shape
 		.size = td_dtype_size(image->dtype) };
 	for (int i = 0; i < 2; i++)
 		p->n[i] = pool_size(a, image->dim[2 + i], i);
+	if (!pool_result(p))
+		p->n[0] = p->n[1] = 0; /* no spans */
 	p->span[0] = workspace;
 	p->span[1] = p->span[0] + p->n[0];
 	for (int i = 0; i < 2; i++)
@@ -125,19 +127,20 @@ static inline void pool_run(const td_call *call, const td_shape *image, void (*f
 {
 	struct pool p;
 
+	if (!td_shape_count(call->out[0].shape))
+		return;
 	pool_init(&p, call->attrs, image, call->workspace);
 	p.from = call->in[0].data;
 	p.which = call->in[1].data;
 	p.to = call->out[0].data;
 	p.places = call->out[1].data;
-	if (td_shape_count(call->out[0].shape))
-		threads_run(call->threads, (int)image->dim[0], fn, &p);
+	threads_run(call->threads, (int)image->dim[0], fn, &p);
 }
 
-/* The spans of a result Y. */
+/* The spans of a result Y; an empty one has none. */
 static inline size_t pool_bytes(const td_shape *y)
 {
-	return sizeof(struct k_span) * (size_t)(y->dim[2] + y->dim[3]);
+	return td_shape_count(y) ? sizeof(struct k_span) * (size_t)(y->dim[2] + y->dim[3]) : 0;
 }
 
 static inline td_shape pool_shape(const pool_attrs *a, const td_shape *x)
@@ -179,18 +182,6 @@ static inline bool pool_legal(td_infer *q, const char *op, const td_shape *x)
 		}
 	}
 	return true;
-}
-
-/* Whether dy, input 0 of a gradient, has the shape Y that the pool gave. */
-static inline bool pool_gave(td_infer *q, const char *op, const td_shape *y)
-{
-	char ty[TD_SHAPE_TEXT], tx[TD_SHAPE_TEXT];
-
-	if (td_shape_same(q->in[0], y))
-		return true;
-	td_fail(q->ctx, TD_SHAPE, "%s needs a gradient of %s, not %s", op, td_shape_text(y, ty),
-		td_shape_text(q->in[0], tx));
-	return false;
 }
 
 #endif
