@@ -13,20 +13,26 @@ typedef struct embedding_attrs {
 
 static const td_field embedding_fields[] = { TD_FIELD(embedding_attrs, padding), { 0 } };
 
-static void embedding_infer(td_infer *q)
+/* The shape of a row of TABLE for each of IDS, into Y. */
+static bool rows_shape(td_infer *q, const char *op, const td_shape *table, const td_shape *ids, td_shape *y)
 {
-	const td_shape *table = q->in[0], *ids = q->in[1];
 	char tt[TD_SHAPE_TEXT], ti[TD_SHAPE_TEXT];
 
 	if (!td__is_float(table->dtype) || table->rank != 2 || ids->dtype != TD_I64 || ids->rank >= TD_MAX_RANK) {
 		td_fail(q->ctx, TD_SHAPE,
-			"embedding needs a table float[rows, size] and ids int64 of at most %d axes, not %s and %s",
+			"%s needs a table float[rows, size] and ids int64 of at most %d axes, not %s and %s", op,
 			TD_MAX_RANK - 1, td_shape_text(table, tt), td_shape_text(ids, ti));
-		return;
+		return false;
 	}
-	q->out[0] = *ids;
-	q->out[0].dtype = table->dtype;
-	q->out[0].dim[q->out[0].rank++] = table->dim[1];
+	*y = *ids;
+	y->dtype = table->dtype;
+	y->dim[y->rank++] = table->dim[1];
+	return true;
+}
+
+static void embedding_infer(td_infer *q)
+{
+	rows_shape(q, "embedding", q->in[0], q->in[1], &q->out[0]);
 }
 
 static void embedding_slice(void *arg, int slice)
@@ -101,17 +107,9 @@ TD_API td_value *td_embedding(td_ctx *c, td_value *table, td_value *ids, int64_t
 static void embedding_dw_infer(td_infer *q)
 {
 	const td_shape *ids = q->in[1], *table = q->in[2];
-	char tt[TD_SHAPE_TEXT], ti[TD_SHAPE_TEXT];
-	td_shape y = *ids;
+	td_shape y;
 
-	if (!td__is_float(table->dtype) || table->rank != 2 || ids->dtype != TD_I64 || ids->rank >= TD_MAX_RANK) {
-		td_fail(q->ctx, TD_SHAPE, "embedding_dw needs ids int64 and a table float[rows, size], not %s and %s",
-			td_shape_text(ids, ti), td_shape_text(table, tt));
-		return;
-	}
-	y.dtype = table->dtype;
-	y.dim[y.rank++] = table->dim[1];
-	if (!ops_need_like(q, "embedding_dw", 0, &y))
+	if (!rows_shape(q, "embedding_dw", table, ids, &y) || !ops_need_like(q, "embedding_dw", 0, &y))
 		return;
 	q->out[0] = *table;
 	q->out[0].order = TD_ROW_MAJOR;
