@@ -5,6 +5,8 @@
 
 #define ROWS_PER_SLICE 64
 
+_Static_assert(K_IGNORED == TD_IGNORE_LABEL, "kernels leave out the label that losses leave out");
+
 static int n_row_slices(int64_t n_rows)
 {
 	return (int)((n_rows + ROWS_PER_SLICE - 1) / ROWS_PER_SLICE);
