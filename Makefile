@@ -201,7 +201,7 @@ fuzz:
 	@$(MAKE) --no-print-directory B=build-fuzz CC=clang WARN=-w SAN=fuzzer-no-link,address fuzz-run
 # A small quarantine and short call stacks: the sanitizer's own would be most of the time.
 FUZZ_LIMITS = $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS)) -max_len=8192 -len_control=100 -rss_limit_mb=2048
-fuzz-run: export ASAN_OPTIONS = quarantine_size_mb=1:malloc_context_size=4
+fuzz-run: export ASAN_OPTIONS = quarantine_size_mb=1:malloc_context_size=4:allocator_may_return_null=1:max_allocation_size_mb=1024
 fuzz-run: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "== $$f"; mkdir -p $$f.corpus; $$f $(FUZZ_LIMITS) -artifact_prefix=$$f. -verbosity=0 \
 		-print_final_stats=1 $$f.corpus; done
