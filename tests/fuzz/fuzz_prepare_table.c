@@ -36,11 +36,4 @@ size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t n, size_t most, unsig
 	return n;
 }
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
-{
-	static cJSON *trees[TD_COUNT(formats)];
-
-	if (n)
-		fuzz_one(fuzz_format(formats, trees, TD_COUNT(formats), data[0]), "table.csv", data + 1, n - 1);
-	return 0;
-}
+FUZZ_ONE(formats, "table.csv")

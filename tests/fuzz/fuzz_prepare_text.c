@@ -21,11 +21,4 @@ static const struct seed seeds[] = {
 
 FUZZ_MUTATOR(seeds)
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
-{
-	static cJSON *trees[TD_COUNT(formats)];
-
-	if (n)
-		fuzz_one(fuzz_format(formats, trees, TD_COUNT(formats), data[0]), "text.txt", data + 1, n - 1);
-	return 0;
-}
+FUZZ_ONE(formats, "text.txt")

@@ -6,30 +6,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include "data/formats.h"
 #include "seeds.h"
 
 /* Bytes of a column that was made; -1: there is none. */
 int64_t columns_bytes(enum pack_part part, const char *name);
 void columns_forget(void);
-
-#define FUZZ_FILES 2
-
-/* DATA as file K in memory, until the next of that number. */
-static inline const char *fuzz_file(int k, const unsigned char *data, size_t n)
-{
-	static char paths[FUZZ_FILES][40];
-	static int fds[FUZZ_FILES];
-
-	if (!paths[k][0]) {
-		fds[k] = memfd_create("data", 0);
-		snprintf(paths[k], sizeof paths[k], "/proc/self/fd/%d", fds[k]);
-	}
-	TD_ASSERT(fds[k] >= 0 && !ftruncate(fds[k], (off_t)n) && pwrite(fds[k], data, n, 0) == (ssize_t)n);
-	return paths[k];
-}
 
 /* A part has as many labels, and so on, as it says that it has samples. */
 static inline void fuzz_check_part(const cJSON *info, enum pack_part part, int64_t n)
@@ -144,5 +126,16 @@ static inline const cJSON *fuzz_format(const char *const *formats, cJSON **trees
 	TD_ASSERT(trees[k]);
 	return trees[k];
 }
+
+/* The fuzzer of a file NAME whose first byte chooses how it is read. */
+#define FUZZ_ONE(formats, name)                                                                                        \
+	int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)                                                \
+	{                                                                                                              \
+		static cJSON *trees[TD_COUNT(formats)];                                                                \
+                                                                                                                       \
+		if (n)                                                                                                 \
+			fuzz_one(fuzz_format(formats, trees, TD_COUNT(formats), data[0]), name, data + 1, n - 1);      \
+		return 0;                                                                                              \
+	}
 
 #endif
