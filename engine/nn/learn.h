@@ -127,12 +127,12 @@ struct nn_group {
 	bool adamw;                /* of muon: these are AdamW's */
 };
 
-enum nn_form { NN_FORM_PYTORCH, NN_FORM_KERAS };
+enum nn_optimizer_form { NN_FORM_PYTORCH, NN_FORM_KERAS };
 
 /* Every optimizer's options begin with this. */
 struct nn_optimizer_options {
 	double lr, weight_decay;
-	int form;                   /* enum nn_form: whose formula, where they differ */
+	int form;                   /* enum nn_optimizer_form: whose formula, where they differ */
 	struct opt_sections groups; /* of struct nn_group */
 };
 
@@ -262,6 +262,18 @@ td_status nn_rehearse(struct nn_model *m, const struct opt_choice *loss, const s
 	td_warning_fn *warn, void *arg, struct err *e);
 
 struct nn_trainer;
+
+/* What a trainer calls its own parts of a step, where a model's ops have their layer's name. */
+enum nn_part {
+	NN_PART_LOSS,
+	NN_PART_METRICS,
+	NN_PART_ACCUMULATION,
+	NN_PART_CLIPPING,
+	NN_PART_OPTIMIZER,
+	NN_PART_EMA,
+	NN_PARTS
+};
+extern const char *const nn_parts[NN_PARTS];
 
 /* NULL: the sticky error of the context says why. */
 struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o);

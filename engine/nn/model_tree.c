@@ -5,6 +5,7 @@
  * residual and branches have several lists, whose unnamed layers stand below the list: "block.layers.0",
  * "block.shortcut.0", "block.paths.1.0".  What a container gives out has the container's path. */
 #include "nn/layers.h"
+#include "nn/learn.h"
 #include "nn/model.h"
 
 #include <ctype.h>
@@ -80,13 +81,10 @@ static void point_below(struct nn_spot *spot, const char *below)
 
 /* ---- What a layer says about itself ------------------------------------------------------------------------------ */
 
-/* What the trainer calls its own parts of a step (trainer_programs.c). */
 static bool is_trainers(const char *name)
 {
-	static const char *const own[] = { "loss", "metrics", "accumulation", "clipping", "optimizer", "ema" };
-
-	for (size_t i = 0; i < TD_COUNT(own); i++)
-		if (!strcmp(name, own[i]))
+	for (int i = 0; i < NN_PARTS; i++)
+		if (!strcmp(name, nn_parts[i]))
 			return true;
 	return false;
 }

@@ -170,18 +170,18 @@ static int add_leaf(struct recording *r, const td_value *v, enum recording_kind 
 /* The trainer's own layers, which are no model's, say what is done there. */
 static enum recording_phase phase_of(const td_event *e)
 {
-	static const struct {
-		const char *layer;
-		enum recording_phase phase;
-	} own[] = { { "metrics", RECORDING_METRICS }, { "clipping", RECORDING_UPDATING },
-		{ "accumulation", RECORDING_UPDATING }, { "optimizer", RECORDING_UPDATING },
-		{ "ema", RECORDING_UPDATING } };
+	static const enum recording_phase phases[NN_PARTS] = { [NN_PART_LOSS] = RECORDING_FORWARD,
+		[NN_PART_METRICS] = RECORDING_METRICS,
+		[NN_PART_ACCUMULATION] = RECORDING_UPDATING,
+		[NN_PART_CLIPPING] = RECORDING_UPDATING,
+		[NN_PART_OPTIMIZER] = RECORDING_UPDATING,
+		[NN_PART_EMA] = RECORDING_UPDATING };
 
 	if (e->backward)
 		return RECORDING_BACKWARD;
-	for (size_t i = 0; i < TD_COUNT(own); i++)
-		if (!strcmp(e->layer, own[i].layer))
-			return own[i].phase;
+	for (int i = 0; i < NN_PARTS; i++)
+		if (!strcmp(e->layer, nn_parts[i]))
+			return phases[i];
 	return RECORDING_FORWARD;
 }
 

@@ -33,7 +33,7 @@ static void write_loss(
 	};
 	td_value *output = nn_forward(m, &pass, td_placeholder(c, "input", &m->in)), *weight = NULL, *each;
 
-	td_name_push(c, "loss");
+	td_name_push(c, nn_parts[NN_PART_LOSS]);
 	each = type->each(c, loss->options, output, td_placeholder(c, "target", target), &weight);
 	nn_loss_mean(c, each, weight);
 	td_name_pop(c);

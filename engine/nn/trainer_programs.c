@@ -9,6 +9,13 @@
 
 #define CLIP_EPS 1e-6 /* of torch.nn.utils.clip_grad_norm_ */
 
+const char *const nn_parts[NN_PARTS] = { [NN_PART_LOSS] = "loss",
+	[NN_PART_METRICS] = "metrics",
+	[NN_PART_ACCUMULATION] = "accumulation",
+	[NN_PART_CLIPPING] = "clipping",
+	[NN_PART_OPTIMIZER] = "optimizer",
+	[NN_PART_EMA] = "ema" };
+
 /* ---- Forward and backward -------------------------------------------------------------------------------------- */
 
 /* SLOTS' gradients of LOSS. */
@@ -37,7 +44,7 @@ static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum,
 	struct nn_pass pass = { .c = c, .training = true, .lengths = in[IN_LENGTHS] };
 	td_value *output = nn_forward(t->model, &pass, in[IN_X]), *each;
 
-	td_name_push(c, "loss");
+	td_name_push(c, nn_parts[NN_PART_LOSS]);
 	each = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &out[OUT_WEIGHT]);
 	out[OUT_LOSS] = sum ? td_sum(c, each, TD_ALL_AXES, false) : nn_loss_mean(c, each, out[OUT_WEIGHT]);
 	td_name_pop(c);
@@ -47,7 +54,7 @@ static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum,
 	differentiate(c, t, out[OUT_LOSS]);
 	if (!v->answers)
 		return;
-	td_name_push(c, "metrics");
+	td_name_push(c, nn_parts[NN_PART_METRICS]);
 	out[OUT_ANSWER] = trainer_loss(t)->answer(c, t->loss.options, output);
 	out[OUT_EACH] = each;
 	td_name_pop(c);
@@ -61,7 +68,7 @@ static td_value *finite_gate(td_ctx *c, td_value *gate, td_value *loss, td_value
 {
 	td_value *judged[] = { loss, norm };
 
-	td_name_push(c, "metrics");
+	td_name_push(c, nn_parts[NN_PART_METRICS]);
 	for (size_t i = 0; i < TD_COUNT(judged); i++) {
 		td_value *zero = judged[i] ? td_sub(c, judged[i], judged[i]) : NULL;
 
@@ -105,7 +112,7 @@ static void write_clipping(td_ctx *c, struct nn_trainer *t, td_value *norm)
 
 static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, td_value *gate)
 {
-	td_name_push(c, "optimizer");
+	td_name_push(c, nn_parts[NN_PART_OPTIMIZER]);
 	for (int i = 0; i < t->model->n_params; i++) {
 		const struct trainer_slot *slot = &t->slots[i];
 		struct nn_update u = { .param = t->model->params[i].value,
@@ -132,7 +139,7 @@ static void write_averages(td_ctx *c, struct nn_trainer *t, td_value *gate)
 
 	if (!t->n_averaged)
 		return;
-	td_name_push(c, "ema");
+	td_name_push(c, nn_parts[NN_PART_EMA]);
 	keep = td_scale_by(c, td_clamp(c, t->n_averaged, 0, 1), t->ema_decay);
 	for (int i = 0; i < t->model->n_params; i++)
 		td_lerp_update(c, t->slots[i].average, t->model->params[i].value, keep, gate);
@@ -158,7 +165,7 @@ static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *cons
 	struct nn_trainer *t = v->t;
 	td_value *gate;
 
-	td_name_push(c, "metrics");
+	td_name_push(c, nn_parts[NN_PART_METRICS]);
 	out[OUT_GRAD_NORM] = gradient_norm(c, t);
 	if (out[OUT_GRAD_NORM])
 		td_set_name(out[OUT_GRAD_NORM], "grad_norm");
@@ -166,7 +173,7 @@ static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *cons
 		write_kept(c, t);
 	td_name_pop(c);
 	if (t->clip_norm > 0 && out[OUT_GRAD_NORM]) {
-		td_name_push(c, "clipping");
+		td_name_push(c, nn_parts[NN_PART_CLIPPING]);
 		write_clipping(c, t, out[OUT_GRAD_NORM]);
 		td_name_pop(c);
 	}
@@ -189,7 +196,7 @@ void trainer_write_gather(td_ctx *c, void *arg, td_value *const *in, td_value **
 	const struct trainer_variant *v = arg;
 
 	write_backward(c, v, true, in, out);
-	td_name_push(c, "accumulation");
+	td_name_push(c, nn_parts[NN_PART_ACCUMULATION]);
 	for (int i = 0; i < v->t->model->n_params; i++) {
 		struct trainer_slot *slot = &v->t->slots[i];
 
@@ -207,7 +214,7 @@ void trainer_write_update(td_ctx *c, void *arg, td_value *const *in, td_value **
 	const struct trainer_variant *v = arg;
 
 	td_no_grad_begin(c);
-	td_name_push(c, "accumulation");
+	td_name_push(c, nn_parts[NN_PART_ACCUMULATION]);
 	for (int i = 0; i < v->t->model->n_params; i++) {
 		struct trainer_slot *slot = &v->t->slots[i];
 		slot->grad = slot->summed ? td_div(c, slot->sum, in[IN_WEIGHT]) : NULL;
