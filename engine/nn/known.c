@@ -263,13 +263,7 @@ static void gpt_write(const void *args, int64_t n_tokens, struct buf *out)
 
 static const struct known_model known[] = {
 #define X(model, rows, struct_of, tokens, text)                                                                        \
-	{ .args = { .name = #model,                                                                                    \
-		  .doc = (text),                                                                                       \
-		  .options = rows,                                                                                     \
-		  .n_options = TD_COUNT(rows),                                                                         \
-		  .n_bytes = sizeof(struct struct_of) },                                                               \
-		.write = model##_write,                                                                                \
-		.of_tokens = (tokens) },
+	{ .args = OPT_TYPE_OF(model, rows, struct_of, text), .write = model##_write, .of_tokens = (tokens) },
 	KNOWN_MODELS(X)
 #undef X
 };
