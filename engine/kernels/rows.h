@@ -78,38 +78,29 @@ static inline real sigmoid(real x)
 #define UNARY(name, expression)  ROW_UNARY(K(name), real, real, expression)
 
 /* Of integers; made once, beside float32.  Arithmetic wraps around, as in torch, so it is done without signs; what
- * depends on the sign is SIGNED. */
+ * depends on the sign is SIGNED.  ROW: ROW_BINARY or ROW_UNARY. */
 #if TD_REAL == 32
-#define INTEGERS_BINARY(name, expression)                                                                              \
-	ROW_BINARY(name##_i32, uint32_t, uint32_t, expression)                                                         \
-	ROW_BINARY(name##_i64, uint64_t, uint64_t, expression)                                                         \
-	ROW_BINARY(name##_u8, uint8_t, uint8_t, expression)
-#define INTEGERS_UNARY(name, expression)                                                                               \
-	ROW_UNARY(name##_i32, uint32_t, uint32_t, expression)                                                          \
-	ROW_UNARY(name##_i64, uint64_t, uint64_t, expression)                                                          \
-	ROW_UNARY(name##_u8, uint8_t, uint8_t, expression)
-#define SIGNED_BINARY(name, expression)                                                                                \
-	ROW_BINARY(name##_i32, int32_t, int32_t, expression)                                                           \
-	ROW_BINARY(name##_i64, int64_t, int64_t, expression)                                                           \
-	ROW_BINARY(name##_u8, uint8_t, uint8_t, expression)
-#define SIGNED_UNARY(name, expression)                                                                                 \
-	ROW_UNARY(name##_i32, int32_t, int32_t, expression)                                                            \
-	ROW_UNARY(name##_i64, int64_t, int64_t, expression)                                                            \
-	ROW_UNARY(name##_u8, uint8_t, uint8_t, expression)
+#define INTEGERS(row, name, expression)                                                                                \
+	row(name##_i32, uint32_t, uint32_t, expression) row(name##_i64, uint64_t, uint64_t, expression)                \
+		row(name##_u8, uint8_t, uint8_t, expression)
+#define SIGNED(row, name, expression)                                                                                  \
+	row(name##_i32, int32_t, int32_t, expression) row(name##_i64, int64_t, int64_t, expression)                    \
+		row(name##_u8, uint8_t, uint8_t, expression)
 #define SIGNED_TRUTH(name, expression)                                                                                 \
 	ROW_BINARY(name##_i32, uint8_t, int32_t, expression)                                                           \
 	ROW_BINARY(name##_i64, uint8_t, int64_t, expression)                                                           \
 	ROW_BINARY(name##_u8, uint8_t, uint8_t, expression)
 #else
-#define INTEGERS_BINARY(name, expression)
-#define INTEGERS_UNARY(name, expression)
-#define SIGNED_BINARY(name, expression)
-#define SIGNED_UNARY(name, expression)
+#define INTEGERS(row, name, expression)
+#define SIGNED(row, name, expression)
 #define SIGNED_TRUTH(name, expression)
 #endif
+#define INTEGERS_UNARY(name, expression) INTEGERS(ROW_UNARY, name, expression)
+#define SIGNED_BINARY(name, expression)  SIGNED(ROW_BINARY, name, expression)
+#define SIGNED_UNARY(name, expression)   SIGNED(ROW_UNARY, name, expression)
 
 /* One expression for floating values and integers alike. */
-#define NUMBERS_BINARY(name, expression) BINARY(name, expression) INTEGERS_BINARY(name, expression)
+#define NUMBERS_BINARY(name, expression) BINARY(name, expression) INTEGERS(ROW_BINARY, name, expression)
 #define NUMBERS_UNARY(name, expression)  UNARY(name, expression) INTEGERS_UNARY(name, expression)
 /* A comparison: one byte an element. */
 #define TRUTH(name, expression) ROW_BINARY(K(name), uint8_t, real, expression) SIGNED_TRUTH(name, expression)
