@@ -9,8 +9,10 @@
 #if TD_REAL == 32 /* it has no float64 */
 
 #include <dnnl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -77,6 +79,26 @@ static const struct row {
 	[DNN_BY_WEIGHTS] = { 8, 8, 25 },
 };
 
+/* oneDNN makes its loops as it runs.  Hardened systems (systemd's MemoryDenyWriteExecute, SELinux) do not let a process
+ * make code; what oneDNN has then is slow, and some of it fails when it is made. */
+static bool code_can_be_made(void)
+{
+	static atomic_int known; /* 0: nobody has tried; else 1: no, 2: yes */
+	int can = atomic_load(&known);
+
+	if (!can) {
+		void *page = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		can = 1;
+		if (page != MAP_FAILED) {
+			can += !mprotect(page, 1, PROT_READ | PROT_WRITE | PROT_EXEC); /* as oneDNN does */
+			munmap(page, 1);
+		}
+		atomic_store(&known, can);
+	}
+	return can == 2;
+}
+
 bool dnn_takes(enum dnn_pass pass, const struct dnn_sizes *s)
 {
 	dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
@@ -84,7 +106,7 @@ bool dnn_takes(enum dnn_pass pass, const struct dnn_sizes *s)
 	int64_t makes = pass == DNN_BY_DATA ? channels : filters, reads = pass == DNN_BY_DATA ? filters : channels;
 	const struct row *row;
 
-	if ((isa & dnnl_cpu_isa_avx2) != dnnl_cpu_isa_avx2)
+	if ((isa & dnnl_cpu_isa_avx2) != dnnl_cpu_isa_avx2 || !code_can_be_made())
 		return false;
 	if (!s->channels || !s->filters || !s->result[0] || !s->result[1])
 		return false;
@@ -381,7 +403,7 @@ const char *dnn_name(void)
 	const char *isa = "plain";
 
 	for (size_t i = 0; i < TD_COUNT(rows); i++)
-		if ((dnnl_get_effective_cpu_isa() & rows[i].isa) == rows[i].isa)
+		if (code_can_be_made() && (dnnl_get_effective_cpu_isa() & rows[i].isa) == rows[i].isa)
 			isa = rows[i].name;
 	snprintf(text, sizeof text, "%d.%d.%d-%s", v->major, v->minor, v->patch, isa);
 	return text;

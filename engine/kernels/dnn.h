@@ -25,7 +25,8 @@ struct dnn_sizes {
 	bool bias;                          /* forward only */
 };
 
-/* Whether the table gives PASS with these sizes to oneDNN.  A pure function of the sizes and the instruction set. */
+/* Whether the table gives PASS with these sizes to oneDNN.  A pure function of the sizes, the instruction set, and
+ * whether this process may make code. */
 bool dnn_takes(enum dnn_pass pass, const struct dnn_sizes *s);
 
 /* Bytes that hold the weights in oneDNN's order, whichever it chooses. */
@@ -49,7 +50,7 @@ int64_t dnn_weights_count(const struct dnn_conv *d);
  * is the pass's matter: by data X, by weights WEIGHTS.  Different slices may run at the same time. */
 void dnn_conv_slice(struct dnn_conv *d, int i, void *x, void *weights, void *bias, void *y);
 
-/* Version and instruction set, for the fingerprint: "2.6.3-avx512_core". */
+/* Version and instruction set, for the fingerprint: "2.6.3-avx512"; "2.6.3-plain" where no code may be made. */
 const char *dnn_name(void);
 
 #endif

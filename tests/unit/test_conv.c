@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 /* after those four */
 #include <cmocka.h>
 
@@ -298,9 +301,37 @@ static void the_case_that_breaks_onednn_goes_elsewhere(void **state)
 		}
 }
 
+#define PR_SET_MDWE 65 /* of Linux 6.3 */
+
+static void a_process_that_may_not_make_code_leaves_onednn_and_says_so(void **state)
+{
+	struct dnn_sizes s = { .channels = 16,
+		.filters = 16,
+		.groups = 1,
+		.image = { 32, 32 },
+		.result = { 32, 32 },
+		.kernel = { 1, 1 },
+		.stride = { 1, 1 },
+		.dilation = { 1, 1 } };
+	pid_t child = fork(); /* before anything here has asked oneDNN */
+	int status;
+
+	(void)state;
+	if (!child) {
+		if (prctl(PR_SET_MDWE, 1, 0, 0, 0))
+			_exit(2);
+		_exit(dnn_takes(DNN_FORWARD, &s) || !strstr(td_fingerprint(), "-plain "));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (status == 2 << 8)
+		skip(); /* this Linux cannot forbid it */
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_process_that_may_not_make_code_leaves_onednn_and_says_so),
 		cmocka_unit_test(every_number_of_channels_agrees_with_plain_loops),
 		cmocka_unit_test(every_stride_and_kernel_agrees_with_plain_loops),
 		cmocka_unit_test(dilation_and_groups_agree_with_plain_loops),
