@@ -226,9 +226,7 @@ void control_free(struct control *c)
 	}
 	control_jobs_free(c);
 	control_data_free(c);
-	if (c->replay)
-		replay_release(c->replay);
-	mem_free(c->replay);
+	control_replays_free(c);
 	if (c->reader)
 		store_reader_close(c->reader);
 	if (c->listener >= 0) {
@@ -274,7 +272,6 @@ td_status control_start(const struct config *config, struct store *store, struct
 	else if (!file_make_folder(jobs, e) && !store_reader_open(store, &c->reader, e) && control_listen(c, e) &&
 		 !control_data_init(c, e)) {
 		folder_sweep(c);
-		control_replays_sweep(c);
 		control_jobs_load(c, e);
 	}
 	mem_free(jobs);

@@ -58,26 +58,35 @@ void folder_tidy(struct control *c, const char *id)
 	mem_free(folder);
 }
 
-void folder_sweep(struct control *c)
+/* Of a job that is not over a worker may be writing: it is tidied before its next attempt. */
+static void tidy_ended(struct control *c, const struct job *j)
 {
-	char *jobs = mem_printf("%s/jobs", c->config->data_dir), *tmp = mem_printf("%s/tmp", c->config->data_dir);
-	DIR *dir = opendir(jobs);
+	if (job_state_terminal(j->state))
+		folder_tidy(c, j->id);
+}
+
+static void tidy_replays(struct control *c, const struct job *j)
+{
+	control_replays_tidy(c, j->id);
+}
+
+/* The folders in DATA/NAME are those of jobs. */
+static void sweep_folders(struct control *c, const char *name, void (*tidy)(struct control *c, const struct job *j))
+{
+	char *all = mem_printf("%s/%s", c->config->data_dir, name);
+	DIR *dir = opendir(all);
 	struct dirent *d;
 
-	file_remove_tree(tmp, NULL); /* what requests under way had put there */
-	mem_free(tmp);
 	while (dir && (d = readdir(dir))) {
 		struct err e = { 0 };
 		struct job j;
 		if (strlen(d->d_name) != ULID_TEXT - 1)
 			continue;
 		if (store_job_get(c->reader, d->d_name, &j, &e) == TD_OK) {
-			/* Of another job a worker may be writing: it is tidied before its next attempt. */
-			if (job_state_terminal(j.state))
-				folder_tidy(c, d->d_name);
+			tidy(c, &j);
 			job_release(&j);
 		} else if (e.status == TD_NOT_FOUND) {
-			char *folder = job_folder(c->config, d->d_name);
+			char *folder = mem_printf("%s/%s", all, d->d_name);
 			log_line(LOG_INFO, "removing a folder without a job", "path=%s", folder);
 			file_remove_tree(folder, NULL);
 			mem_free(folder);
@@ -85,7 +94,17 @@ void folder_sweep(struct control *c)
 	}
 	if (dir)
 		closedir(dir);
-	mem_free(jobs);
+	mem_free(all);
+}
+
+void folder_sweep(struct control *c)
+{
+	char *tmp = mem_printf("%s/tmp", c->config->data_dir);
+
+	file_remove_tree(tmp, NULL); /* what requests under way had put there */
+	mem_free(tmp);
+	sweep_folders(c, "jobs", tidy_ended);
+	sweep_folders(c, "replays", tidy_replays);
 }
 
 struct newest {

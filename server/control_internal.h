@@ -209,7 +209,7 @@ void control_add_start(
 void folder_remove_file(const struct control *c, const char *id, const char *name);
 /* Delete what no row names.  Only while no worker has the job. */
 void folder_tidy(struct control *c, const char *id);
-/* Delete folders whose job has no row, and files of requests that are no more. */
+/* At the start: tidy the folders of jobs, delete those whose job has no row, and files of requests that are no more. */
 void folder_sweep(struct control *c);
 
 struct resume { /* where an attempt begins */
@@ -298,9 +298,9 @@ void control_replays_step(struct control *c);
 int control_replayers_wanted(struct control *c);
 void control_replayer_said(struct control *c, struct worker *w, struct proto_msg *m);
 void control_replayer_lost(struct control *c, struct worker *w, bool by_itself, const char *how);
-/* Remove the folders of replays of JOB that have no row; at the start, of all jobs. */
+/* Remove the folders of replays of JOB that have no row. */
 void control_replays_tidy(struct control *c, const char *job);
-void control_replays_sweep(struct control *c);
+void control_replays_free(struct control *c); /* the row in memory */
 void replaying_free(struct replaying *r);
 
 /* ---- The loop -------------------------------------------------------------------------------------------------- */

@@ -11,7 +11,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define ATTEMPTS_MOST 3           /* a process that dies thrice dies of what it does */
 #define WORD_MS       600000      /* a step, or a validation, takes no longer; one that says nothing hangs */
@@ -57,7 +56,7 @@ static void see_row(void *arg, const struct replay_row *row)
 	}
 }
 
-static void forget_row(struct control *c)
+void control_replays_free(struct control *c)
 {
 	if (c->replay)
 		replay_release(c->replay);
@@ -76,7 +75,7 @@ static void refresh(struct control *c)
 		control_due(c, c->replays_after_ms);
 		return;
 	}
-	forget_row(c);
+	control_replays_free(c);
 	if (store_replays_active(c->reader, see_row, c, &e)) {
 		log_line(LOG_ERROR, "replays cannot be read", "text=%s", e.text);
 		control_due(c, c->now_ms + RETRY_MS);
@@ -182,33 +181,6 @@ void control_replays_tidy(struct control *c, const char *job)
 		closedir(dir);
 	map_release(&kept);
 	mem_free(folder);
-}
-
-void control_replays_sweep(struct control *c)
-{
-	char *all = mem_printf("%s/replays", c->config->data_dir);
-	DIR *dir = opendir(all);
-	struct dirent *d;
-
-	while (dir && (d = readdir(dir))) {
-		struct err e = { 0 };
-		struct job j;
-		char *folder;
-
-		if (*d->d_name == '.')
-			continue;
-		if (!store_job_get(c->reader, d->d_name, &j, &e)) {
-			job_release(&j);
-			control_replays_tidy(c, d->d_name);
-		} else if (e.status == TD_NOT_FOUND) {
-			folder = job_replays_folder(c->config, d->d_name);
-			file_remove_tree(folder, NULL);
-			mem_free(folder);
-		}
-	}
-	if (dir)
-		closedir(dir);
-	mem_free(all);
 }
 
 /* ---- What the replayer must know --------------------------------------------------------------------------------- */

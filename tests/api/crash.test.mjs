@@ -1,10 +1,12 @@
 // Whatever dies, whenever: a job ends with the bits that it would have had undisturbed.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { before, after, describe } from "node:test";
 import { assert_same, randoms, torment } from "../chaos/kill.mjs";
-import { Tandem, convolutional, patience, sleep, thorough } from "./harness.mjs";
+import { blobJob, uploadBlobs } from "./blobs.mjs";
+import { Tandem, convolutional, patience, sleep, start, thorough } from "./harness.mjs";
+import { settled } from "./replays.mjs";
 
 const KILLS = 8;
 const TERMINAL = ["succeeded", "failed", "cancelled", "timed_out"];
@@ -260,4 +262,22 @@ describe("a job on texts of several lengths is the same after a kill, with all t
 		for (const one of [whole.id, id]) await tandem.until(one, "succeeded");
 		assert.deepEqual(await remains(id), await remains(whole.id));
 	});
+});
+
+test("what a crash leaves without a row is gone after the next start, and nothing else", async (t) => {
+	const tandem = await start(t);
+	await uploadBlobs(tandem);
+	const { id } = await tandem.finish(blobJob());
+	await tandem.post(`/jobs/${id}/replay`, { step: 3 });
+	const replay = await settled(tandem, id, 3), nobody = "01ARZ3NDEKTSV4RRFFQ69G5FAV", at = (...names) => path.join(tandem.data, ...names);
+	const files = () => [readdirSync(at("jobs", id)), readdirSync(at("replays", id)), readdirSync(at("replays", id, replay.id))].map((list) => list.sort());
+	const before_ = files();
+	await tandem.kill();
+	const lost = [at("jobs", nobody), at("replays", nobody), at("replays", id, `${nobody}-1.part`), at("tmp")];
+	for (const folder of lost) mkdirSync(folder, { recursive: true });
+	for (const folder of [...lost, at("jobs", id)]) writeFileSync(path.join(folder, "last-7.safetensors"), "half");
+	await tandem.up();
+	for (const folder of lost.slice(0, 3)) assert.ok(!existsSync(folder), folder);
+	assert.ok(!existsSync(at("tmp", "last-7.safetensors")));
+	assert.deepEqual(files(), before_);
 });
