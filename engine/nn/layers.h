@@ -109,6 +109,21 @@ static inline int nn_axis(int64_t axis, int rank)
 	return a >= 0 && a < rank ? (int)a : -1;
 }
 
+/* [N, C, L] as the image of height 1 that the kernels of images take, and back. */
+static inline td_value *nn_row_to_image(td_ctx *c, td_value *row)
+{
+	static const int64_t image[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), 1, TD_SIZE_OF(2) };
+
+	return td_reshape(c, row, image, 4);
+}
+
+static inline td_value *nn_image_to_row(td_ctx *c, td_value *image)
+{
+	static const int64_t row[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), TD_SIZE_OF(3) };
+
+	return td_reshape(c, image, row, 3);
+}
+
 /* What the axes of an input are to a layer: [N, C, H, W], [N, C, L], [N, T, features]. */
 enum nn_form { NN_IMAGES, NN_ROWS, NN_SEQUENCES };
 /* False, with a fault: input I of L has not as many axes as FORM. */

@@ -258,14 +258,12 @@ static bool conv1d_build(struct nn_builder *b, struct nn_layer *l)
 
 static td_value *conv1d_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
-	static const int64_t image[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), 1, TD_SIZE_OF(2) },
-			     row[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), TD_SIZE_OF(3) };
 	struct window w = conv1d_window(l);
 	td_conv2d_attrs attrs = attrs_of(&w);
-	td_value *y = td_conv2d(
-		p->c, td_reshape(p->c, x[0], image, 4), td_reshape(p->c, l->param[0], image, 4), l->param[1], &attrs);
+	td_value *y =
+		td_conv2d(p->c, nn_row_to_image(p->c, x[0]), nn_row_to_image(p->c, l->param[0]), l->param[1], &attrs);
 
-	return td_reshape(p->c, y, row, 3);
+	return nn_image_to_row(p->c, y);
 }
 
 static double conv1d_flops(const struct nn_layer *l)

@@ -163,8 +163,6 @@ static bool conv_transpose_build(struct nn_builder *b, struct nn_layer *l)
 
 static td_value *conv_transpose_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
-	static const int64_t image[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), 1, TD_SIZE_OF(2) },
-			     row[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), TD_SIZE_OF(3) };
 	struct conv_transpose2d_options o = window_of(l);
 	td_conv2d_attrs attrs = { .stride = { o.stride[0], o.stride[1] },
 		.padding = { o.padding[0], o.padding[1] },
@@ -174,11 +172,11 @@ static td_value *conv_transpose_forward(const struct nn_pass *p, const struct nn
 	td_value *in = x[0], *weight = l->param[0], *y;
 
 	if (is_row(l)) {
-		in = td_reshape(p->c, in, image, 4);
-		weight = td_reshape(p->c, weight, image, 4);
+		in = nn_row_to_image(p->c, in);
+		weight = nn_row_to_image(p->c, weight);
 	}
 	y = td_conv_transpose2d(p->c, in, weight, l->param[1], &attrs, o.output_padding);
-	return is_row(l) ? td_reshape(p->c, y, row, 3) : y;
+	return is_row(l) ? nn_image_to_row(p->c, y) : y;
 }
 
 /* Every input meets every filter of its group. */

@@ -118,10 +118,6 @@ static bool pool_build(struct nn_builder *b, struct nn_layer *l)
 	return true;
 }
 
-/* A row as an image, and back. */
-static const int64_t image[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), 1, TD_SIZE_OF(2) },
-		     row[] = { TD_SIZE_OF(0), TD_SIZE_OF(1), TD_SIZE_OF(3) };
-
 static td_value *pool_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
 	struct window_options w = window_of(l);
@@ -132,10 +128,10 @@ static td_value *pool_forward(const struct nn_pass *p, const struct nn_layer *l,
 		.ceil_mode = w.ceil_mode,
 		.count_include_pad = w.count_include_pad,
 		.divisor_override = w.divisor_override };
-	td_value *in = is_row(l) ? td_reshape(p->c, x[0], image, 4) : x[0], *y;
+	td_value *in = is_row(l) ? nn_row_to_image(p->c, x[0]) : x[0], *y;
 
 	y = is_average(l) ? td_avg_pool2d(p->c, in, &attrs) : td_max_pool2d(p->c, in, &attrs);
-	return is_row(l) ? td_reshape(p->c, y, row, 3) : y;
+	return is_row(l) ? nn_image_to_row(p->c, y) : y;
 }
 
 static double pool_flops(const struct nn_layer *l)
@@ -219,13 +215,13 @@ static td_value *adaptive_forward(const struct nn_pass *p, const struct nn_layer
 {
 	const struct row_cells_options *r = l->options;
 	const struct cells_options *o = l->options;
-	td_value *y = has_row_cells(l) ? td_reshape(p->c, x[0], image, 4) : x[0];
+	td_value *y = has_row_cells(l) ? nn_row_to_image(p->c, x[0]) : x[0];
 	int64_t height = has_row_cells(l) ? 1 : o->output_size[0],
 		width = has_row_cells(l) ? r->output_size : o->output_size[1];
 
 	y = means_cells(l) ? td_adaptive_avg_pool2d(p->c, y, height, width)
 			   : td_adaptive_max_pool2d(p->c, y, height, width);
-	return has_row_cells(l) ? td_reshape(p->c, y, row, 3) : y;
+	return has_row_cells(l) ? nn_image_to_row(p->c, y) : y;
 }
 
 static double whole_input_flops(const struct nn_layer *l)
@@ -270,8 +266,7 @@ static bool global_build(struct nn_builder *b, struct nn_layer *l)
 	return l->in[0].rank == 3 || l->in[0].rank == 4 ||
 	       nn_refuse(b, l,
 		       "%s takes images [N, C, H, W] or rows [N, C, L], but gets %s from %s; put it before \"flatten\" "
-		       "and "
-		       "\"linear\", or leave it out",
+		       "and \"linear\", or leave it out",
 		       l->type->type.name, td_shape_text(&l->in[0], in), nn_source(b, l, 0));
 }
 
@@ -283,7 +278,7 @@ static td_value *global_avg_pool_forward(const struct nn_pass *p, const struct n
 static td_value *global_max_pool_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
 	static const int64_t channels[] = { TD_SIZE_OF(0), TD_SIZE_OF(1) };
-	td_value *in = l->in[0].rank == 3 ? td_reshape(p->c, x[0], image, 4) : x[0];
+	td_value *in = l->in[0].rank == 3 ? nn_row_to_image(p->c, x[0]) : x[0];
 
 	return td_reshape(p->c, td_adaptive_max_pool2d(p->c, in, 1, 1), channels, 2);
 }
