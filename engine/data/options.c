@@ -119,8 +119,7 @@ static const struct opt data_opts[] = {
 		.high = NAME_MOST,
 		.most = 2,
 		.doc = "Of tables: \"features\" and \"target\" are scaled by the training split to mean 0 and "
-		       "deviation "
-		       "1." },
+		       "deviation 1." },
 	{ .name = "tokenizer",
 		.kind = OPT_ENUM,
 		.at = AT(tokenizer),

@@ -161,9 +161,8 @@ static void squeezenet1_1_write(const void *args, int64_t n_tokens, struct buf *
 			buf_puts(out, SQUEEZE_POOL);
 	buf_printf(out,
 		"]},{\"type\":\"sequential\",\"name\":\"classifier\",\"layers\":[{\"type\":\"dropout\",\"p\":%.17g},"
-		"{\"type\":\"conv2d\",\"out_channels\":%lld,\"kernel_size\":1,\"init\":{\"type\":\"normal\",\"std\":0."
-		"01},"
-		"\"bias_init\":\"zeros\"},\"relu\",\"global_avg_pool\"]}",
+		"{\"type\":\"conv2d\",\"out_channels\":%lld,\"kernel_size\":1,"
+		"\"init\":{\"type\":\"normal\",\"std\":0.01},\"bias_init\":\"zeros\"},\"relu\",\"global_avg_pool\"]}",
 		a->dropout, (long long)a->classes);
 }
 

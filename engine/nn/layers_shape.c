@@ -320,8 +320,7 @@ static const char *remedy(const td_shape *a, const td_shape *b)
 		return "a \"linear\" changes the last axis (in a residual, as its \"shortcut\")";
 	if (a->dim[2] != b->dim[2] || a->dim[3] != b->dim[3])
 		return "let both shrink the image alike: \"padding\": \"same\" keeps height and width, equal strides "
-		       "divide them "
-		       "equally";
+		       "divide them equally";
 	return "a conv2d of kernel_size 1 changes the channels (in a residual, as its \"shortcut\")";
 }
 

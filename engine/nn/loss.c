@@ -64,8 +64,7 @@ bool loss_fits_classes(const char *name, const td_shape *out, const struct data_
 	if (out->rank != 2)
 		err_set(why, TD_SHAPE,
 			"the model's output is %s, but %s takes [N, %d], one value for each class of %s; put "
-			"\"flatten\" "
-			"and {\"type\": \"linear\", \"out_features\": %d} behind this layer",
+			"\"flatten\" and {\"type\": \"linear\", \"out_features\": %d} behind this layer",
 			text, name, n, f->dataset, n);
 	else
 		err_set(why, TD_SHAPE,

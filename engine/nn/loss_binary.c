@@ -48,15 +48,14 @@ static bool bce_with_logits_check(const void *options, const td_shape *out, cons
 static td_value *bce_with_logits_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
 {
 	const struct bce_with_logits_options *o = options;
-	td_value *w, *each;
+	td_value *w;
 
 	(void)weight;
 	if (!output || !y)
 		return NULL;
 	pair_up(c, &output, &y);
 	w = o->pos_weight.n ? loss_weights(c, &o->pos_weight, output) : NULL;
-	each = td_bce_logits_each(c, output, y, w);
-	return each;
+	return td_bce_logits_each(c, output, y, w);
 }
 
 /* One output: [1 - p, p], a column for each of the two classes.  Many: the probability of each. */

@@ -78,8 +78,7 @@ static const struct opt cross_entropy_opts[] = {
 		.at = offsetof(struct cross_entropy_options, from_probabilities),
 		.value = "false",
 		.doc = "The model ends with a softmax: its outputs are probabilities, as Keras' losses take them "
-		       "unless "
-		       "from_logits is set." },
+		       "unless from_logits is set." },
 };
 
 static bool cross_entropy_check(const void *options, const td_shape *out, const struct data_facts *f, struct err *why)

@@ -163,8 +163,7 @@ static void perplexity_add(const void *options, const struct nn_answers *a, stru
 static const struct nn_metric_type perplexity = {
 	.type = { .name = "perplexity",
 		.doc = "Exponential of the mean loss, for cross-entropy without weights and smoothing: among how many "
-		       "equally "
-		       "likely classes the model is undecided." },
+		       "equally likely classes the model is undecided." },
 	.check = perplexity_check,
 	.add_mean = perplexity_add,
 	.of_mean = exp,

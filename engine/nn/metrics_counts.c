@@ -22,8 +22,7 @@ static const struct opt count_opts[] = {
 		.value = "\"macro\"",
 		.names = average_names,
 		.doc = "Over classes: their mean, all targets together, their mean weighted by how often they occur, "
-		       "or the "
-		       "second of two classes alone." },
+		       "or the second of two classes alone." },
 };
 
 /* Of one class. */

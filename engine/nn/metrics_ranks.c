@@ -407,8 +407,7 @@ static cJSON *average_precision_curves(void *state)
 const struct nn_metric_type nn_metric_average_precision = {
 	.type = { .name = "average_precision",
 		.doc = "Area under the curve of precision over recall: of the second of two classes, or the mean of "
-		       "each "
-		       "class against the rest." },
+		       "each class against the rest." },
 	.check = average_precision_check,
 	.create = ranks_create,
 	.add = ranks_add,

@@ -178,8 +178,7 @@ static void rmse_result(void *state, double *value, double *error)
 const struct nn_metric_type nn_metric_rmse = {
 	.type = { .name = "rmse",
 		.doc = "Root of the mean squared error; of several values the mean of their roots (during training, "
-		       "the root "
-		       "over all)." },
+		       "the root over all)." },
 	.check = rmse_check,
 	.add_mean = squares_add,
 	.of_mean = sqrt,

@@ -115,8 +115,7 @@ bool nn_lengths_fit(struct nn_builder *b, const struct nn_layer *l, int i)
 	return !b->lengths || l->in[i].dim[1] == steps ||
 	       nn_refuse(b, l,
 		       "%s: sequences differ in length, but what comes from %s has %lld steps and no longer the data's "
-		       "%lld; "
-		       "keep the number of steps up to here, for example with \"padding\": \"same\"",
+		       "%lld; keep the number of steps up to here, for example with \"padding\": \"same\"",
 		       l->type->type.name, nn_source(b, l, i), (long long)l->in[i].dim[1], (long long)steps);
 }
 

@@ -30,8 +30,7 @@
 	OPTIM_FLOAT(nn_optimizer_options, weight_decay, otherwise, in_keras, LR_MOST, text)
 #define OPTIM_L2                                                                                                       \
 	"Added to the gradient: weight_decay times the parameter (L2); in Keras' form each step shrinks the "          \
-	"parameter "                                                                                                   \
-	"by lr times weight_decay."
+	"parameter by lr times weight_decay."
 #define OPTIM_MOMENTUM(type) OPTIM_FLOAT(type, momentum, "0", NULL, 1, "How much of the last step goes into this one.")
 
 #define OPTIM_FORM                                                                                                     \
