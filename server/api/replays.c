@@ -33,7 +33,7 @@
  *	 "kind": "op" | "input" | "parameter",  an op made it of finite inputs; or it came in
  *	 "inputs": [{"value": 76, "name", "shape", "min", "max", "non_finite": 0}],
  *	 "samples": [3, 17] | null,     of the batch, those with non-finite rows; null: it cannot be told
- *	 "text": "log in layer 3 (forward) made 2 non-finite of 640 values from inputs in 0 .. 1"}
+ *	 "text": "log in layer 3 (forward) made 2 of its 640 values not finite, from 0 .. 1"}
  *
  * GET /jobs/{id}/replays: {"items": [Replay]}, newest first.
  *
