@@ -175,18 +175,6 @@ static void add_label(const struct prediction *p, cJSON *o, const float *v, int6
 	cJSON_AddItemToObject(o, "top", top);
 }
 
-static void add_values(const struct prediction *p, cJSON *o, const float *v, int64_t n)
-{
-	const struct data_facts *facts = loader_facts(p->loader);
-	cJSON *values = cJSON_AddObjectToObject(o, "values");
-
-	for (int64_t k = 0; k < n; k++) {
-		char *name = facts->value_names ? mem_strdup(facts->value_names[k]) : mem_printf("%lld", (long long)k);
-		cJSON_AddItemToObject(values, name, json_number(loader_own_units(p->loader, (int)k, v[k])));
-		mem_free(name);
-	}
-}
-
 /* Input I as it was sent, for its words; NULL: it was no text. */
 static const char *input_text(const struct prediction *p, int64_t i)
 {
@@ -223,7 +211,7 @@ static cJSON *prediction_json(const struct prediction *p, const struct answered 
 	switch (loader_facts(p->loader)->target) {
 	case DATA_CLASS:
 	case DATA_SHARES: add_label(p, o, v, width); break;
-	case DATA_VALUES: add_values(p, o, v, width); break;
+	case DATA_VALUES: cJSON_AddItemToObject(o, "values", report_values(p->loader, v, width, false)); break;
 	case DATA_TOKENS: add_tags(p, o, first + i, v, each_of(each, width), width); break;
 	}
 	return o;

@@ -49,21 +49,6 @@ static cJSON *shares_json(const struct run *r, const float *share)
 	return list;
 }
 
-/* V in the target's own units, or still to be turned into them. */
-static cJSON *values_json(const struct run *r, const float *v, int64_t n, bool own)
-{
-	cJSON *o = cJSON_CreateObject();
-
-	for (int64_t k = 0; k < n; k++) {
-		char *name =
-			r->facts->value_names ? mem_strdup(r->facts->value_names[k]) : mem_printf("%lld", (long long)k);
-
-		cJSON_AddItemToObject(o, name, json_number(own ? v[k] : loader_own_units(r->loader, (int)k, v[k])));
-		mem_free(name);
-	}
-	return o;
-}
-
 static cJSON *label_json(const struct run *r, int64_t row)
 {
 	int64_t each = td_shape_count(&r->facts->y);
@@ -71,7 +56,7 @@ static cJSON *label_json(const struct run *r, int64_t row)
 	switch (r->facts->target) {
 	case DATA_CLASS: return cJSON_CreateString(loader_class_name(r->loader, ((const int64_t *)r->room.y)[row]));
 	case DATA_SHARES: return shares_json(r, (const float *)r->room.y + row * each);
-	case DATA_VALUES: return values_json(r, (const float *)r->room.y + row * each, each, false);
+	case DATA_VALUES: return report_values(r->loader, (const float *)r->room.y + row * each, each, false);
 	case DATA_TOKENS: break; /* a label for each token: they are in the value "target" */
 	}
 	return cJSON_CreateNull();
@@ -130,8 +115,8 @@ static void see_answers(void *arg, int i, const struct nn_answers *a)
 			cJSON_ReplaceItemInObjectCaseSensitive(sample, "prediction",
 				cJSON_CreateString(loader_class_name(p->run.loader, nn_prediction(a, row))));
 		else if (p->run.facts->target == DATA_VALUES)
-			cJSON_ReplaceItemInObjectCaseSensitive(
-				sample, "prediction", values_json(&p->run, a->answer + row * a->width, a->width, true));
+			cJSON_ReplaceItemInObjectCaseSensitive(sample, "prediction",
+				report_values(p->run.loader, a->answer + row * a->width, a->width, true));
 	}
 }
 

@@ -105,14 +105,15 @@ static void add_class(
 	cJSON_AddItemToObject(o, "top", report_top(r->loader, p, a->width, TOP_MOST));
 }
 
-static cJSON *values_json(const struct run *r, const float *v, int64_t n)
+cJSON *report_values(const struct loader *l, const float *v, int64_t n, bool own)
 {
+	const char *const *names = loader_facts(l)->value_names;
 	cJSON *o = cJSON_CreateObject();
 
 	for (int64_t k = 0; k < n; k++) {
-		char *name =
-			r->facts->value_names ? mem_strdup(r->facts->value_names[k]) : mem_printf("%lld", (long long)k);
-		cJSON_AddItemToObject(o, name, json_number(v[k]));
+		char *name = names ? mem_strdup(names[k]) : mem_printf("%lld", (long long)k);
+
+		cJSON_AddItemToObject(o, name, json_number(own ? v[k] : loader_own_units(l, (int)k, v[k])));
 		mem_free(name);
 	}
 	return o;
@@ -141,8 +142,9 @@ static cJSON *sample_json(struct run *r, const struct evaluation *e, const struc
 	cJSON_AddStringToObject(o, "split", run_split_names[e->split]);
 	cJSON_AddItemToObject(o, "loss", json_number(e->sample_loss[at]));
 	if (a->value) {
-		cJSON_AddItemToObject(o, "target", values_json(r, a->value + i * a->width, a->width));
-		cJSON_AddItemToObject(o, "prediction", values_json(r, a->answer + i * a->width, a->width));
+		cJSON_AddItemToObject(o, "target", report_values(r->loader, a->value + i * a->width, a->width, true));
+		cJSON_AddItemToObject(
+			o, "prediction", report_values(r->loader, a->answer + i * a->width, a->width, true));
 	} else if (e->label && a->steps == 1) {
 		add_class(r, o, e, at, a, i);
 	} else if (e->label) {

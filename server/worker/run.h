@@ -180,6 +180,8 @@ cJSON *report_json(struct run *r, const struct evaluation *const evaluations[DAT
 cJSON *report_samples(struct run *r, const struct evaluation *e);
 /* [{label, probability}], the surest first; TOP of the N_CLASSES at P. */
 cJSON *report_top(const struct loader *l, const float *p, int64_t n_classes, int top);
+/* {name: value} of N values of the target; OWN: they are in its own units already. */
+cJSON *report_values(const struct loader *l, const float *v, int64_t n, bool own);
 cJSON *engine_json(const struct run *r);
 /* The traced step, for drawing.  NULL: R->err. */
 cJSON *graph_json(struct run *r, const struct batch *b);
