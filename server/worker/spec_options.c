@@ -185,8 +185,7 @@ static const struct opt train_opts[] = {
 		.value = "\"stop\"",
 		.names = nonfinite_names,
 		.doc = "What a loss or gradient norm that is not finite does: the job stops before the update, and "
-		       "that "
-		       "step is replayed to find the op to blame; or it goes on without the update." },
+		       "that step is replayed to find the op to blame; or it goes on without the update." },
 	{ .name = "ema",
 		.kind = OPT_SECTION,
 		.at = AT(ema),
