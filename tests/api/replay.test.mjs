@@ -313,6 +313,16 @@ describe("a step that is not finite", { concurrency: false }, () => {
 			}
 		});
 
+	test("shows targets and answers that are values in their own units", async () => {
+		const { id } = await tandem.finish(job("values", layers(linear(1)), { loss: "mse", metrics: ["mae"], train: { steps: 2 } }));
+		const { samples } = await replayed(tandem, id, 1);
+		assert.equal(samples.length, 20);
+		for (const { sample, label, prediction, loss } of samples) {
+			assert.deepEqual([Object.keys(label), Object.keys(prediction)], [["0"], ["0"]]);
+			assert.ok(Math.abs(label[0] - Math.sin(sample)) < 1e-6 && Number.isFinite(prediction[0]) && loss >= 0, JSON.stringify({ sample, label, prediction, loss }));
+		}
+	});
+
 	test("is left out when the job goes on, is counted, and the weights stay finite", async () => {
 		const spec = job("huge", layers(linear(8), "relu", linear(3)), { train: { steps: 30, on_nonfinite: "continue", checkpoint_every: 4 } });
 		const { id } = await tandem.finish(spec);
