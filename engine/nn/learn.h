@@ -274,6 +274,7 @@ enum nn_part {
 	NN_PARTS
 };
 extern const char *const nn_parts[NN_PARTS];
+#define NN_SUM "sum." /* how the names of its sums of gradients begin, which no checkpoint has */
 
 /* NULL: the sticky error of the context says why. */
 struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o);

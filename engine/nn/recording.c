@@ -251,8 +251,9 @@ static void add_node(struct recording *r, const td_event *e)
 		n.in[i] = e->in[i] ? value_of(r, e->in[i]) : -1;
 		if (e->in[i] && n.in[i] < 0 && !(e->written >> i & 1))
 			n.in[i] = add_leaf(r, e->in[i],
-				strncmp(td_name_of(e->in[i]), "sum.", 4) ? RECORDING_INPUT : RECORDING_STATE, NULL,
-				false);
+				strncmp(td_name_of(e->in[i]), NN_SUM, sizeof NN_SUM - 1) ? RECORDING_INPUT
+											 : RECORDING_STATE,
+				NULL, false);
 	}
 	add_outputs(r, e, &n);
 	add_written(r, e, &n);

@@ -80,7 +80,7 @@ static bool create_slot(struct nn_trainer *t, int p)
 		slot->sum = like_param(t, p);
 		if (!slot->sum)
 			return false;
-		snprintf(name, sizeof name, "sum.%s", param->name);
+		snprintf(name, sizeof name, NN_SUM "%s", param->name);
 		td_set_name(slot->sum, name);
 	}
 	return true;
