@@ -409,8 +409,7 @@ static td_status describe_value(const cJSON *v, struct value *out, struct err *e
 	return TD_OK;
 }
 
-/* One element of the document's "values" or "samples" without parsing the megabytes around it: each stands on a line of
- * its own, or they are few. */
+/* One of the document's "values", without parsing the megabytes around it: each stands on a line of its own. */
 static td_status read_value(
 	const struct request *q, const struct replay_row *row, const char *number, cJSON **v, struct err *e)
 {
