@@ -4,7 +4,8 @@
  * (worker/replay.c).  What follows is the whole of what clients see.
  *
  * POST /jobs/{id}/replay {"step": 120, "steps": 1}: 201 and a Replay, or 200 and the one that there is of this step.
- * One that has failed begins anew.  Steps 1 to the job's progress; a running job's, too.
+ * One that has failed, or whose files are gone, begins anew.  Steps 1 to the job's progress; a running job's, too.
+ * Of each job eight are kept; the oldest that is over goes, and where eight wait it is a 409.
  *
  * Replay:
  *	{"id", "job", "step": 120, "steps": 1,
@@ -78,17 +79,16 @@
  * DELETE /jobs/{id}/replays/{step}: 204; one that is under way is stopped by it.
  *
  * On the event stream: replay {"step", "state", "phase", "done", "total"}. */
-#include "api/api.h"
+#include "api/replays.h"
 #include "jobfiles.h"
 #include "replayfiles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DOCUMENT_MOST (512u << 20) /* bytes; as the worker writes it */
-#define NUMBERS_MOST  10000        /* elements of a value as JSON */
-#define PIECE_BYTES   (1u << 20)   /* of a value, at a time */
 #define NUMBER_DIGITS 15           /* of a number in a path */
 
 /* ---- A replay as JSON -------------------------------------------------------------------------------------------- */
@@ -153,6 +153,25 @@ static cJSON *replay_json(const struct replay_row *row, const char *base)
 	return o;
 }
 
+/* ---- Its files --------------------------------------------------------------------------------------------------- */
+
+char *replay_file(const struct request *q, const struct replay_row *row, const char *name)
+{
+	char *all = job_replays_folder(q->srv->config, row->job), *path = mem_printf("%s/%s/%s", all, row->id, name);
+
+	mem_free(all);
+	return path;
+}
+
+static bool has_document(const struct request *q, const struct replay_row *row)
+{
+	char *path = replay_file(q, row, REPLAY_DOCUMENT);
+	bool there = !access(path, R_OK);
+
+	mem_free(path);
+	return there;
+}
+
 /* ---- Asking for one ---------------------------------------------------------------------------------------------- */
 
 /* The last step that can be looked at: the one that stopped the job counts. */
@@ -188,6 +207,7 @@ static td_status check_job(struct request *q, const struct job *j, int64_t step,
 
 struct ask {
 	struct once once; /* first */
+	const struct request *request;
 	struct replay_row row;
 };
 
@@ -200,12 +220,12 @@ static td_status ask_act(struct store_tx *tx, struct once *o, cJSON **answer, st
 	if (store_replay_read(tx, a->row.job, a->row.step, &there, &none)) {
 		if (none.status != TD_NOT_FOUND)
 			return err_copy(e, &none);
-		if (store_replay_insert(tx, &a->row, e))
+		if (store_replay_room(tx, a->row.job, e) || store_replay_insert(tx, &a->row, e))
 			return e->status;
 		*answer = replay_json(&a->row, o->base);
 		return TD_OK;
 	}
-	if (there.state == REPLAY_FAILED) {
+	if (there.state == REPLAY_FAILED || (there.state == REPLAY_SUCCEEDED && !has_document(a->request, &there))) {
 		there.steps = a->row.steps;
 		store_replay_again(tx, &there, e);
 	} else if (a->row.steps > there.steps) {
@@ -225,6 +245,7 @@ static td_status ask_act(struct store_tx *tx, struct once *o, cJSON **answer, st
 td_status job_replay(struct request *q, struct response *r, struct err *e)
 {
 	struct ask a = { .once = { .act = ask_act, .status = 201 },
+		.request = q,
 		.row = { .step = json_int(q->json, "step", 0), .steps = json_int(q->json, "steps", 1) } };
 	struct job j;
 
@@ -269,46 +290,42 @@ td_status job_replays(struct request *q, struct response *r, struct err *e)
 	return e->status;
 }
 
-/* A number of a path: digits alone, as links have it.  -1: it is none. */
-static int64_t number_of(const char *text)
+int64_t replay_number(const char *text)
 {
 	size_t n = strlen(text);
 
 	return n && n <= NUMBER_DIGITS && strspn(text, "0123456789") == n ? strtoll(text, NULL, 10) : -1;
 }
 
-/* The row of the path, whose job there is; replay_release when TD_OK. */
-static td_status find(struct request *q, struct replay_row *row, struct err *e)
+td_status replay_find(struct request *q, struct replay_row *row, struct err *e)
 {
 	const char *step = q->param[1];
-	int64_t n = number_of(step);
+	int64_t n = replay_number(step);
 	struct job j;
 
 	*row = (struct replay_row){ 0 };
 	if (api_job(q, &j, e))
 		return e->status;
 	job_release(&j);
-	if (n < 0)
-		return err_set(e, TD_NOT_FOUND, "\"%.40s\" is not the number of a step", step);
+	if (n < 1)
+		return err_set(e, TD_NOT_FOUND, "\"%.40s\" is not the number of a step; the first is 1", step);
 	return store_replay_get(q->reader, q->param[0], n, row, e);
 }
 
-static char *file_of(const struct request *q, const struct replay_row *row, const char *name)
+td_status replay_document(const struct request *q, const struct replay_row *row, struct buf *out, struct err *e)
 {
-	char *all = job_replays_folder(q->srv->config, row->job), *path = mem_printf("%s/%s/%s", all, row->id, name);
-
-	mem_free(all);
-	return path;
-}
-
-static td_status read_document(const struct request *q, const struct replay_row *row, struct buf *out, struct err *e)
-{
-	char *path = file_of(q, row, REPLAY_DOCUMENT);
+	char *path = replay_file(q, row, REPLAY_DOCUMENT);
 
 	buf_init(out, DOCUMENT_MOST);
 	if (row->state != REPLAY_SUCCEEDED)
 		err_set(e, TD_CONFLICT, "the replay of step %lld is %s%s%s", (long long)row->step,
 			replay_state_name(row->state), row->detail ? ": " : "", row->detail ? row->detail : "");
+	else if (!has_document(q, row))
+		err_set(e, TD_NOT_FOUND,
+			"the files of the replay of step %lld are gone; POST /api/v1/jobs/%s/replay {\"step\": %lld} "
+			"makes "
+			"them anew",
+			(long long)row->step, row->job, (long long)row->step);
 	else
 		file_read(path, out, e);
 	mem_free(path);
@@ -322,14 +339,14 @@ td_status job_replay_get(struct request *q, struct response *r, struct err *e)
 	char *base, *head;
 	cJSON *o;
 
-	if (find(q, &row, e))
+	if (replay_find(q, &row, e))
 		return e->status;
 	base = request_url(q, "");
 	o = replay_json(&row, base);
 	if (row.state != REPLAY_SUCCEEDED) {
 		respond_json(r, 200, o);
 		o = NULL;
-	} else if (!read_document(q, &row, &document, e)) { /* two objects become one, without being read again */
+	} else if (!replay_document(q, &row, &document, e)) { /* two objects become one, without being read again */
 		size_t n;
 
 		head = json_print(o);
@@ -368,218 +385,17 @@ td_status job_replay_delete(struct request *q, struct response *r, struct err *e
 	if (api_own_job(q, &j, e))
 		return e->status;
 	job_release(&j);
-	if (find(q, &row, e))
+	if (replay_find(q, &row, e))
 		return e->status;
 	if (store_write(q->srv->store, &c.cmd)) {
 		err_copy(e, &c.cmd.err);
 	} else {
 		control_wake(q->srv->control, c.cmd.seq);
-		folder = file_of(q, &row, "");
+		folder = replay_file(q, &row, "");
 		file_remove_tree(folder, &ignored); /* what is left of it goes at the next start */
 		mem_free(folder);
 		respond_empty(r, 204);
 	}
-	replay_release(&row);
-	return e->status;
-}
-
-/* ---- Values and samples ------------------------------------------------------------------------------------------ */
-
-/* A value as it lies in the file: an NPY file, whose elements are its end. */
-struct value {
-	int64_t at, n_bytes, n;
-	const char *dtype; /* borrowed from the document, like the next one */
-	const cJSON *shape;
-};
-
-static td_status describe_value(const cJSON *v, struct value *out, struct err *e)
-{
-	const cJSON *dim;
-
-	*out = (struct value){ .at = json_int(v, "at", -1),
-		.n_bytes = json_int(v, "bytes", 0),
-		.n = 1,
-		.dtype = json_string(v, "dtype", ""),
-		.shape = json_get(v, "shape") };
-	cJSON_ArrayForEach(dim, out->shape) out->n *= (int64_t)dim->valuedouble;
-	if (out->at < 0)
-		return err_set(e, TD_CONFLICT,
-			"of value %lld there are figures only: the steps were too large to keep all elements",
-			(long long)json_int(v, "id", 0));
-	return TD_OK;
-}
-
-/* One of the document's "values", without parsing the megabytes around it: each stands on a line of its own. */
-static td_status read_value(
-	const struct request *q, const struct replay_row *row, const char *number, cJSON **v, struct err *e)
-{
-	struct buf document;
-	char *line, key[40];
-	int64_t id = number_of(number);
-
-	*v = NULL;
-	if (read_document(q, row, &document, e)) {
-		buf_release(&document);
-		return e->status;
-	}
-	line = document.data ? strstr(document.data, "\n\"values\":[") : NULL;
-	snprintf(key, sizeof key, "\n{\"id\":%lld,", (long long)id);
-	line = line && id >= 0 ? strstr(line + 1, key) : NULL;
-	if (line) {
-		size_t n = strcspn(line + 1, "\n");
-
-		while (n && line[n] != '}')
-			n--;
-		*v = json_parse(line + 1, n, e);
-	}
-	buf_release(&document);
-	if (!*v && !e->status)
-		err_set(e, TD_NOT_FOUND, "the replay of step %lld has no value \"%.40s\"", (long long)row->step,
-			number);
-	return e->status;
-}
-
-struct pieces {
-	FILE *f;      /* owned */
-	int64_t left; /* bytes */
-};
-
-static void pieces_free(void *state)
-{
-	struct pieces *p = state;
-
-	fclose(p->f);
-	mem_free(p);
-}
-
-static bool next_piece(void *state, struct store_reader *reader, bool heartbeat, struct buf *out)
-{
-	struct pieces *p = state;
-	char *piece = mem_alloc(PIECE_BYTES);
-	size_t n = fread(piece, 1, (size_t)TD_MIN(p->left, (int64_t)PIECE_BYTES), p->f);
-
-	(void)reader;
-	(void)heartbeat;
-	buf_append(out, piece, n);
-	p->left = n ? p->left - (int64_t)n : 0;
-	mem_free(piece);
-	return p->left > 0;
-}
-
-static void respond_npy(struct response *r, const struct value *v, FILE *f)
-{
-	struct pieces *p = MEM_NEW(struct pieces);
-
-	*p = (struct pieces){ f, v->n_bytes };
-	respond_stream(r, "application/x-npy", next_piece, p, pieces_free);
-}
-
-/* Element I of BYTES, of the type that DTYPE names. */
-static double element(const char *dtype, const char *bytes, int64_t i)
-{
-	double d;
-	float f;
-	int32_t i32;
-	int64_t i64;
-
-	if (!strcmp(dtype, "float32"))
-		return memcpy(&f, bytes + i * 4, 4), f;
-	if (!strcmp(dtype, "float64"))
-		return memcpy(&d, bytes + i * 8, 8), d;
-	if (!strcmp(dtype, "int32"))
-		return memcpy(&i32, bytes + i * 4, 4), i32;
-	if (!strcmp(dtype, "int64"))
-		return memcpy(&i64, bytes + i * 8, 8), (double)i64;
-	return (unsigned char)bytes[i];
-}
-
-static int64_t size_of(const char *dtype)
-{
-	return strstr(dtype, "64") ? 8 : strstr(dtype, "32") ? 4 : 1;
-}
-
-static td_status respond_numbers(struct response *r, const struct value *v, FILE *f, struct err *e)
-{
-	char *bytes = mem_alloc((size_t)TD_MAX(v->n_bytes, 1));
-	const char *elements = bytes + v->n_bytes - v->n * size_of(v->dtype);
-	cJSON *o, *data;
-
-	if (elements < bytes || fread(bytes, (size_t)v->n_bytes, 1, f) != 1) {
-		err_set(e, TD_CORRUPT, "the values of this replay end too early");
-	} else {
-		o = cJSON_CreateObject();
-		cJSON_AddStringToObject(o, "dtype", v->dtype);
-		cJSON_AddItemToObject(o, "shape", cJSON_Duplicate(v->shape, true));
-		data = cJSON_AddArrayToObject(o, "data");
-		for (int64_t i = 0; i < v->n; i++)
-			cJSON_AddItemToArray(data, json_number(element(v->dtype, elements, i)));
-		respond_json(r, 200, o);
-	}
-	mem_free(bytes);
-	return e->status;
-}
-
-static td_status respond_value(
-	struct request *q, struct response *r, const struct replay_row *row, const struct value *v, struct err *e)
-{
-	const char *format = request_query(q, "format");
-	bool json = format && !strcmp(format, "json");
-	char *path = file_of(q, row, REPLAY_VALUES);
-	FILE *f = NULL;
-
-	if (format && !json && strcmp(format, "npy") != 0)
-		err_set(e, TD_INVALID, "the query's format is \"%.40s\"; expected \"npy\" or \"json\"", format);
-	else if (json && v->n > NUMBERS_MOST)
-		err_set(e, TD_TOO_LARGE, "the value has %lld elements; as JSON there are at most %d, as NPY all",
-			(long long)v->n, NUMBERS_MOST);
-	else if (!(f = fopen(path, "re")) || fseeko(f, (off_t)v->at, SEEK_SET))
-		err_errno(e, "reading %s", path);
-	mem_free(path);
-	if (!e->status && json)
-		respond_numbers(r, v, f, e);
-	else if (!e->status)
-		respond_npy(r, v, f);
-	if (f && (json || e->status))
-		fclose(f); /* else the stream's */
-	return e->status;
-}
-
-td_status job_replay_value(struct request *q, struct response *r, struct err *e)
-{
-	struct replay_row row;
-	struct value v;
-	cJSON *found = NULL;
-
-	if (find(q, &row, e))
-		return e->status;
-	if (!read_value(q, &row, q->param[2], &found, e) && !describe_value(found, &v, e))
-		respond_value(q, r, &row, &v, e);
-	cJSON_Delete(found);
-	replay_release(&row);
-	return e->status;
-}
-
-td_status job_replay_sample(struct request *q, struct response *r, struct err *e)
-{
-	char *path, name[40];
-	struct replay_row row;
-	int64_t i = number_of(q->param[2]);
-
-	if (i < 0 || i > INT32_MAX)
-		return err_set(e, TD_NOT_FOUND, "\"%.40s\" is not the number of a sample", q->param[2]);
-	if (find(q, &row, e))
-		return e->status;
-	snprintf(name, sizeof name, REPLAY_SAMPLE, (int)i);
-	path = file_of(q, &row, name);
-	if (row.state != REPLAY_SUCCEEDED)
-		err_set(e, TD_CONFLICT, "the replay of step %lld is %s", (long long)row.step,
-			replay_state_name(row.state));
-	else if (respond_file(r, q, path, "image/png", NULL, NULL, e)) {
-		err_clear(e);
-		err_set(e, TD_NOT_FOUND, "the replay of step %lld has no picture of sample %lld", (long long)row.step,
-			(long long)i);
-	}
-	mem_free(path);
 	replay_release(&row);
 	return e->status;
 }

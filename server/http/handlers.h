@@ -33,7 +33,9 @@ http_handler job_metrics, jobs_metrics;
 /* results.c */
 http_handler job_graph, job_report, job_checkpoints, job_artifacts, job_artifact, job_pytorch, job_histograms;
 /* replays.c */
-http_handler job_replay, job_replays, job_replay_get, job_replay_delete, job_replay_value, job_replay_sample;
+http_handler job_replay, job_replays, job_replay_get, job_replay_delete;
+/* replay_values.c */
+http_handler job_replay_value, job_replay_sample;
 /* examples.c */
 http_handler examples_list, example_get, schema_get, client_get;
 /* system.c */

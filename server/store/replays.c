@@ -65,6 +65,23 @@ static td_status tell(struct store_tx *tx, const struct replay_row *r, const cha
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
+#define IS_ACTIVE "state IN ('queued', 'running')"
+
+td_status store_replay_room(struct store_tx *tx, const char *job, struct err *e)
+{
+	struct query q;
+	int64_t n;
+
+	query_begin(&q, tx->db, e, "SELECT count(*) FROM replays WHERE job = ? AND " IS_ACTIVE);
+	query_text(&q, job);
+	n = query_row(&q) ? query_get_int(&q, 0) : 0;
+	if (query_end(&q) == TD_OK && n >= STORE_REPLAYS_MOST)
+		return err_set(e, TD_CONFLICT,
+			"%lld replays of job %s wait or run already; ask again when one is over, or DELETE one",
+			(long long)n, job);
+	return q.status;
+}
+
 td_status store_replay_insert(struct store_tx *tx, struct replay_row *r, struct err *e)
 {
 	struct query q;
@@ -86,7 +103,7 @@ td_status store_replay_insert(struct store_tx *tx, struct replay_row *r, struct 
 		return q.status;
 	query_begin(&q, tx->db, e,
 		"DELETE FROM replays WHERE id IN (SELECT id FROM replays WHERE job = ? "
-		"ORDER BY created_ms DESC, id DESC LIMIT -1 OFFSET ?)");
+		"ORDER BY " IS_ACTIVE " DESC, created_ms DESC, id DESC LIMIT -1 OFFSET ?)");
 	query_text(&q, r->job);
 	query_int(&q, STORE_REPLAYS_MOST);
 	return query_run(&q) ? q.status : tell(tx, r, states[r->state], e);
@@ -119,7 +136,7 @@ td_status store_replay_move(struct store_tx *tx, const struct replay_row *r, str
 
 	query_begin(&q, tx->db, e,
 		"UPDATE replays SET state = ?, detail = ?, phase = ?, done = ?, total = ?, attempts = ?, found = ?, "
-		"finished_ms = ? WHERE id = ? AND state IN ('queued', 'running')");
+		"finished_ms = ? WHERE id = ? AND " IS_ACTIVE);
 	query_text(&q, states[r->state]);
 	query_text(&q, r->detail);
 	query_text(&q, r->phase ? r->phase : "");
@@ -203,7 +220,7 @@ td_status store_replays_active(
 	struct query q;
 
 	query_begin(&q, &r->db, e,
-		"SELECT " REPLAY_COLUMNS " FROM replays WHERE state IN ('queued', 'running') "
-		"ORDER BY state = 'running' DESC, created_ms, id");
+		"SELECT " REPLAY_COLUMNS " FROM replays WHERE " IS_ACTIVE
+		" ORDER BY state = 'running' DESC, created_ms, id");
 	return each_row(&q, each, arg);
 }

@@ -449,7 +449,7 @@ td_status store_dataset_files_read(struct store_tx *tx, const char *dataset,
 
 /* ---- Replays ---------------------------------------------------------------------------------------------------- */
 
-#define STORE_REPLAYS_MOST 8 /* of one job: then the oldest goes */
+#define STORE_REPLAYS_MOST 8 /* of one job: then the oldest goes that is over, if there is one */
 
 enum replay_state { REPLAY_QUEUED, REPLAY_RUNNING, REPLAY_SUCCEEDED, REPLAY_FAILED, REPLAY_N_STATES };
 const char *replay_state_name(enum replay_state s);
@@ -467,6 +467,8 @@ struct replay_row {
 	int64_t created_ms, finished_ms;
 };
 void replay_release(struct replay_row *r);
+/* TD_CONFLICT: so many of JOB's wait already that a new one would make the oldest go. */
+td_status store_replay_room(struct store_tx *tx, const char *job, struct err *e);
 /* New row in state queued; R's id, state and time are filled in. */
 td_status store_replay_insert(struct store_tx *tx, struct replay_row *r, struct err *e);
 /* R, which is over, is queued again for R->steps steps. */

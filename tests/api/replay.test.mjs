@@ -137,7 +137,9 @@ describe("a replay of a job with all that can lose determinism", () => {
 	});
 
 	test("is one of eight: the oldest goes, with its files", async () => {
-		for (let step = 30; step < 39; step++) await ask(tandem, job.id, { step });
+		for (let step = 30; step < 38; step++) await ask(tandem, job.id, { step });
+		await settled(tandem, job.id, 30);
+		await ask(tandem, job.id, { step: 38 });
 		for (let step = 31; step < 39; step++) await settled(tandem, job.id, step);
 		const { items } = await tandem.json(`/jobs/${job.id}/replays`);
 		assert.deepEqual(items.map((r) => r.step), [38, 37, 36, 35, 34, 33, 32, 31]);
@@ -150,6 +152,14 @@ describe("a replay of a job with all that can lose determinism", () => {
 		problem(assert, await tandem.get(`/jobs/${job.id}/replays/31`), 404);
 	});
 
+	test("whose files are gone says so, and is made anew", async () => {
+		const { id } = (await tandem.json(`/jobs/${job.id}/replays`)).items.find((r) => r.step === 37);
+		rmSync(path.join(tandem.data, "replays", job.id, id), { recursive: true });
+		for (const what of ["", "/values/0"])
+			assert.match(problem(assert, await tandem.get(`/jobs/${job.id}/replays/37${what}`), 404).detail, /^the files of the replay of step 37 are gone; POST /);
+		assert.equal((await replayed(tandem, job.id, 37)).verdict.identical, true);
+	});
+
 	test("is refused for steps that the job has not done, and bodies that say nothing", async () => {
 		problem(assert, await tandem.post(`/jobs/${job.id}/replay`, { step: job.progress.n_steps + 1 }), 409);
 		problem(assert, await tandem.post(`/jobs/${job.id}/replay`, { step: job.progress.n_steps, steps: 2 }), 409);
@@ -158,7 +168,7 @@ describe("a replay of a job with all that can lose determinism", () => {
 			assert.ok([400, 422].includes(r.status), `${JSON.stringify(body)}: ${r.status}`);
 		}
 		problem(assert, await tandem.post("/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/replay", { step: 1 }), 404);
-		for (const step of ["x", "-1", "+38", "%2038", "38.0", "3.8e1", "99999999999999999999"])
+		for (const step of ["x", "0", "-1", "+38", "%2038", "38.0", "3.8e1", "99999999999999999999"])
 			for (const method of ["GET", "DELETE"]) problem(assert, await tandem.request(method, `/jobs/${job.id}/replays/${step}`), 404);
 		for (const where of ["values/+0", "values/%200", "values/1e0", "samples/-1", "samples/%200"]) problem(assert, await tandem.get(`/jobs/${job.id}/replays/38/${where}`), 404);
 	});

@@ -102,9 +102,10 @@ exec ${path.join(build, "tandem-worker")} "$@"
 		await same(done.id, 5);
 	});
 
-	test("is refused when the data set is gone, also when that happens while it waits", async () => {
+	test("is refused when the data set is gone, also when that happens while it waits", async (t) => {
 		const { id } = await tandem.finish(blobJob());
 		writeFileSync(at("hold"), "");
+		t.after(() => rmSync(at("hold"), { force: true }));
 		assert.equal((await tandem.post(`/jobs/${id}/replay`, { step: 5 })).status, 201);
 		assert.equal((await tandem.request("DELETE", "/datasets/blobs")).status, 204);
 		assert.match(problem(assert, await tandem.post(`/jobs/${id}/replay`, { step: 6 }), 409).detail, /needs the data set "blobs", which is not here now/);
@@ -115,6 +116,21 @@ exec ${path.join(build, "tandem-worker")} "$@"
 		assert.deepEqual([waited.state, waited.detail, waited.verdict], ["failed", 'the data set "blobs" is not here any more', null]);
 		await uploadBlobs(tandem);
 		await same(id, 5);
+	});
+
+	test("that waits is nothing that another makes go", async (t) => {
+		const { id } = await tandem.finish(blobJob()), ask = (step) => tandem.post(`/jobs/${id}/replay`, { step });
+		writeFileSync(at("hold"), "");
+		t.after(() => rmSync(at("hold"), { force: true }));
+		for (let step = 1; step <= 8; step++) assert.equal((await ask(step)).status, 201);
+		assert.match(problem(assert, await ask(9), 409).detail, /^8 replays of job \w+ wait or run already/);
+		assert.equal((await ask(8)).status, 200, "it is there");
+		assert.equal((await tandem.request("DELETE", `/jobs/${id}/replays/3`)).status, 204);
+		assert.equal((await ask(9)).status, 201);
+		rmSync(at("hold"));
+		for (const step of [1, 2, 4, 5, 6, 7, 8, 9]) assert.equal((await settled(tandem, id, step)).state, "succeeded");
+		assert.equal((await ask(10)).status, 201);
+		assert.equal((await tandem.get(`/jobs/${id}/replays/1`)).status, 404, "of those that are over the oldest goes");
 	});
 
 	test("is marked as not exact where the numerics are not those of the job", async () => {
