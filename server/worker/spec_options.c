@@ -323,7 +323,8 @@ static const struct opt spec_opts[] = {
 		.at = AT(defaults),
 		.value = "\"pytorch\"",
 		.names = defaults_names,
-		.doc = "Whose constants and formulas stand where none is given." },
+		.doc = "Whose constants and formulas stand where none is given; known models stay as they were "
+		       "published." },
 	{ .name = "data",
 		.kind = OPT_SECTION,
 		.at = AT(data),

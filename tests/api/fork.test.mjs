@@ -107,6 +107,8 @@ describe("a fork", () => {
 		assert.deepEqual(fields.map((e) => e.pointer), ["/set/~1optimizer~1lrr", "/set/~1train~1epochs"]);
 		assert.ok([...places, ...fields].every((e) => e.line === 1 && e.column > 1), "with line and column");
 		assert.match(fields[0].detail, /did you mean "lr"/);
+		const [defaults] = problem(assert, await fork(half.id, { set: { "/defaults": "keras" } }), 422).errors;
+		assert.deepEqual([defaults.pointer, /all are given already/.test(defaults.detail)], ["/set/~1defaults", true]);
 		problem(assert, await fork(half.id, { from: "last", sett: {} }), 422);
 	});
 

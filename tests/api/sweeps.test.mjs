@@ -110,6 +110,7 @@ describe("a sweep", () => {
 		assert.deepEqual(await pointers({ base: { kind: "external", name: "x" } }).then((list) => list[0]), "/base/kind");
 		assert.deepEqual(await pointers({ space: { "/optimizer/lr": { values: [0.1, -1, "x"] }, "/optimizer/lrr": { values: [1] } } }), ["/space/~1optimizer~1lrr", "/space/~1optimizer~1lr"]);
 		assert.deepEqual(await pointers({ space: { "/no/where": { values: [1] } } }), ["/space/~1no~1where"]);
+		assert.deepEqual(await pointers({ space: { "/defaults": { values: ["pytorch", "keras"] } } }), ["/space/~1defaults"]);
 		assert.deepEqual(await pointers({ space: { "/optimizer/lr": { uniform: [0, 1] } } }), ["/space/~1optimizer~1lr/uniform"]);
 		assert.deepEqual(await pointers({ space: {} }), ["/space"]);
 		assert.deepEqual(await pointers({ max_jobs: 3 }), ["/max_jobs"]);
