@@ -68,15 +68,16 @@ void td__graph_add(td_graph *g, td_node *n)
 td_value *td__graph_capture(td_graph *g, td_value *tensor)
 {
 	void **symbol = ptrs_at(&g->captures, tensor);
-	td_value *v;
+	td_value *v = *symbol;
 
-	if (*symbol)
-		return *symbol;
+	if (v)
+		return v;
 	v = td__graph_value(g, &tensor->shape);
 	v->captured = td_ref(tensor);
 	v->needs_grad = tensor->needs_grad;
 	v->name = arena_strdup(&g->arena, tensor->name);
-	return *symbol = v;
+	*symbol = v;
+	return v;
 }
 
 void td_trace_begin(td_ctx *c, td_graph *g)

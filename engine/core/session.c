@@ -155,10 +155,11 @@ static td_value *accept_feed(td_session *s, td_ctx *c, const td_feed *feed)
 {
 	const td_value *v = feed->placeholder;
 	const td_shape *fed = feed->tensor ? &feed->tensor->shape : NULL;
-	const char *what = v && v->placeholder ? "placeholder" : "value";
 	char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
+	const char *what;
 
 	TD_ASSERT(v);
+	what = v->placeholder ? "placeholder" : "value";
 	if (!td__graph_has(s->graph, v))
 		return td_fail(c, TD_INVALID, "what is fed (\"%s\") is no value of the session's graph", td_name_of(v));
 	if (!fed)

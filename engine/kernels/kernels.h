@@ -152,7 +152,7 @@ TD_KERNEL(k_dropout,
 
 /* Rows of N classes: softmax and its logarithm; index of the first largest (NaN counts as larger than all); -log
  * softmax at the label, which is 0 for a label that does not count. */
-#define K_IGNORED (-100)
+enum { K_IGNORED = -100 };
 TD_KERNEL(k_softmax, (void *y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_log_softmax, (void *y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_argmax, (int64_t * y, const void *x, int64_t n, int64_t stride))
