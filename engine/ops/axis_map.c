@@ -125,7 +125,7 @@ size_t axis_maps_bytes(const td_shape *y, uint32_t axes)
 {
 	int64_t n = 0;
 
-	for (int i = 0; i < y->rank && td_shape_count(y); i++)
+	for (int i = 0; i < y->rank && !ops_is_empty(y); i++)
 		n += axes >> i & 1 ? y->dim[i] : 0;
 	return sizeof(int64_t) * (size_t)n;
 }
@@ -136,7 +136,7 @@ void axis_maps_fill(struct axis_maps *m, void *workspace, const td_shape *y, uin
 	int64_t *map = workspace;
 
 	*m = (struct axis_maps){ 0 };
-	if (!td_shape_count(y))
+	if (ops_is_empty(y))
 		return;
 	for (int axis = 0; axis < y->rank; axis++) {
 		if (!(axes >> axis & 1))

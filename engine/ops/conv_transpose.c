@@ -46,6 +46,11 @@ static bool conv_transpose_legal(td_infer *q, const conv_transpose2d_attrs *a, c
 		return false;
 	}
 	for (int i = 0; i < 2; i++) {
+		if (!ops_need_countable(q, "conv_transpose2d",
+			    (int64_t[]){ x->dim[2 + i], w->dim[2 + i], a->conv.stride[i], a->conv.padding[i],
+				    a->conv.padding_more[i], a->conv.dilation[i], a->output_padding[i], groups },
+			    8))
+			return false;
 		if (a->conv.stride[i] < 1 || a->conv.padding[i] < 0 || a->conv.dilation[i] < 0 || w->dim[2 + i] < 1 ||
 			a->output_padding[i] < 0 || a->output_padding[i] >= a->conv.stride[i] ||
 			(a->conv.same && a->output_padding[i])) {

@@ -171,6 +171,12 @@ bool conv_legal(td_infer *q, const td_conv2d_attrs *a, const td_shape *x, const 
 			tx, tw);
 		return false;
 	}
+	for (int i = 0; i < 2; i++)
+		if (!ops_need_countable(q, "conv2d",
+			    (int64_t[]){ x->dim[2 + i], w->dim[2 + i], a->stride[i], a->padding[i], a->padding_more[i],
+				    a->dilation[i], a->groups },
+			    7))
+			return false;
 	groups = TD_MAX(a->groups, 1);
 	if (x->dim[1] != w->dim[1] * groups || w->dim[0] % groups) {
 		td_fail(q->ctx, TD_SHAPE,

@@ -91,13 +91,9 @@ static double draw(int kind, const struct rng_key *key, uint64_t i)
 
 static void put(const td_view *v, int64_t i, double x)
 {
-	switch (v->shape->dtype) {
-	case TD_F32: ((float *)v->data)[i] = (float)x; break;
-	case TD_F64: ((double *)v->data)[i] = x; break;
-	case TD_I32: ((int32_t *)v->data)[i] = (int32_t)x; break;
-	case TD_I64: ((int64_t *)v->data)[i] = (int64_t)x; break;
-	default: ((uint8_t *)v->data)[i] = (uint8_t)x;
-	}
+	td_dtype dtype = v->shape->dtype;
+
+	k_convert((int)dtype, TD_F64, at(v->data, i, td_dtype_size(dtype)), &x, 1, 1);
 }
 
 static void initialise_forward(const td_call *call)

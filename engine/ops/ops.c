@@ -88,6 +88,18 @@ bool ops_need_axis(td_infer *q, const char *op, const td_shape *x, int64_t axis)
 	return false;
 }
 
+bool ops_need_countable(td_infer *q, const char *op, const int64_t *numbers, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (numbers[i] > INT32_MAX || numbers[i] < INT32_MIN) {
+			td_fail(q->ctx, TD_INVALID,
+				"%s: a size, stride, padding or dilation of %lld is too large; it must be below 2^31",
+				op, (long long)numbers[i]);
+			return false;
+		}
+	return true;
+}
+
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes)
 {
 	char text[TD_SHAPE_TEXT];

@@ -86,6 +86,8 @@ bool ops_axis(td_ctx *c, const char *op, const td_value *x, int *axis);
 /* False, with an error: X has no AXIS, as it is counted once recorded: from 0 on. */
 bool ops_need_axis(td_infer *q, const char *op, const td_shape *x, int64_t axis);
 
+/* Complain that one of the N sizes, strides or paddings that OP counts windows with is not between -2^31 and 2^31. */
+bool ops_need_countable(td_infer *q, const char *op, const int64_t *numbers, int n);
 /* Complain that input I of OP has the wrong rank or type. */
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes);
 bool ops_need_float(td_infer *q, const char *op);
@@ -104,6 +106,15 @@ void ops_run_lines(const td_call *call, int axis, ops_line_fn *fn);
 static inline int64_t ops_line_start(const struct ops_lines *l, int64_t i)
 {
 	return i / l->inner * l->n * l->inner + i % l->inner;
+}
+
+/* Whether S has no elements; for shape rules, whose sizes nobody has multiplied yet. */
+static inline bool ops_is_empty(const td_shape *s)
+{
+	for (int i = 0; i < s->rank; i++)
+		if (!s->dim[i])
+			return true;
+	return false;
 }
 
 static inline void *at(void *p, int64_t element, size_t size)

@@ -140,7 +140,7 @@ static inline void pool_run(const td_call *call, const td_shape *image, void (*f
 /* The spans of a result Y; an empty one has none. */
 static inline size_t pool_bytes(const td_shape *y)
 {
-	return td_shape_count(y) ? sizeof(struct k_span) * (size_t)(y->dim[2] + y->dim[3]) : 0;
+	return ops_is_empty(y) ? 0 : sizeof(struct k_span) * (size_t)(y->dim[2] + y->dim[3]);
 }
 
 static inline td_shape pool_shape(const pool_attrs *a, const td_shape *x)
@@ -163,6 +163,11 @@ static inline bool pool_legal(td_infer *q, const char *op, const td_shape *x)
 		return false;
 	}
 	for (int i = 0; i < 2; i++) {
+		if (!ops_need_countable(q, op,
+			    (int64_t[]){ x->dim[2 + i], a->kernel[i], a->stride[i], a->padding[i], a->dilation[i],
+				    a->size[i], a->divisor },
+			    7))
+			return false;
 		if (a->size[i] ? a->size[i] < 0 || x->dim[2 + i] < 1
 			       : a->kernel[i] < 1 || a->stride[i] < 1 || a->padding[i] < 0 || a->dilation[i] < 1 ||
 					 a->padding[i] > pool_reach(a, i) / 2 || a->divisor < 0) {

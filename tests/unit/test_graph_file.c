@@ -216,6 +216,12 @@ static void hostile_texts_are_refused_with_the_place(void **state)
 		{ NODE("\"op\": \"exp\", \"inputs\": [\"x\"], \"attributes\": {\"a\": 1}"), "0 attributes" },
 		{ NODE("\"op\": \"assign\", \"inputs\": [\"x\", \"x\"]"), "no variable" },
 		{ NODE("\"op\": \"initialise\", \"inputs\": [\"x\"]"), "kind" },
+		{ "{\"tandem_graph\": 1, \"inputs\": [{\"name\": \"x\", \"kind\": \"placeholder\", \"dtype\": "
+		  "\"float32\", \"shape\": [1, 1, 2, 2]}], \"nodes\": [{\"name\": \"n\", \"op\": \"mean_pool\", "
+		  "\"inputs\": [\"x\"], \"attributes\": {\"kernel\": [2, 2], \"stride\": [1, 1], \"padding\": "
+		  "[\"9223372036854775807\", 0], \"dilation\": [1, 1], \"size\": [0, 0], \"divisor\": 0, "
+		  "\"ceil_mode\": 0, \"count_include_pad\": 0}}]}",
+			"padding or dilation of 9223372036854775807 is too large" },
 		{ NODE("\"op\": \"matmul\", \"inputs\": [\"x\", \"x\"], \"attributes\": {\"ta\": false, \"tb\": "
 		       "false}"),
 			"/nodes/0" },
