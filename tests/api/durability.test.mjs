@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
-import { Tandem, endless, have, quick, start } from "./harness.mjs";
+import { Tandem, endless, have, quick, sleep, start } from "./harness.mjs";
 
 test("a job is synced to disk between the receipt of its POST and the answer", { skip: !have("strace") && "strace is not installed" }, async (t) => {
 	const tandem = new Tandem({ flags: { workers: 1 } });
@@ -13,9 +13,12 @@ test("a job is synced to disk between the receipt of its POST and the answer", {
 	t.after(() => tandem.close());
 	await tandem.up();
 	await tandem.submit(quick());
-	const lines = readFileSync(trace, "utf8").split("\n");
-	const received = lines.findIndex((l) => /(recv\w*|read)\(.*POST \/api\/v1\/jobs/.test(l));
-	const answered = lines.findIndex((l, i) => i > received && /(send\w*|writev?)\(.*HTTP\/1\.1 201/.test(l));
+	let lines, received, answered = -1;
+	for (let i = 0; i < 200 && answered < 0; i++, await sleep(20)) { // the client has the answer before the tracer has written so
+		lines = readFileSync(trace, "utf8").split("\n");
+		received = lines.findIndex((l) => /(recv\w*|read)\(.*POST \/api\/v1\/jobs/.test(l));
+		answered = lines.findIndex((l, i) => i > received && /(send\w*|writev?)\(.*HTTP\/1\.1 201/.test(l));
+	}
 	assert.ok(received >= 0 && answered > received, "the trace shows request and answer");
 	const synced = lines.slice(received, answered).filter((l) => /(fsync|fdatasync)\(|<\.\.\. (fsync|fdatasync) resumed>/.test(l) && /= 0/.test(l));
 	assert.ok(synced.length >= 1, `no sync between them:\n${lines.slice(received, answered + 1).join("\n").slice(0, 3000)}`);
