@@ -99,6 +99,22 @@ static bool code_can_be_made(void)
 	return can == 2;
 }
 
+/* The code that oneDNN makes counts bytes in 32 bits; a stride, dilation or padding beyond all images overflows them. */
+static bool counts_in_32_bits(const struct dnn_sizes *s)
+{
+	double pixel = 4.0 * (double)TD_MAX(s->channels, s->filters), steps[] = { pixel * (double)s->image[1], pixel };
+
+	for (int i = 0; i < 2; i++) {
+		double reach = (double)s->dilation[i] * (double)s->kernel[i];
+		double most = TD_MAX(
+			TD_MAX(reach, (double)s->stride[i]), TD_MAX((double)s->padding[i], (double)s->padding_end[i]));
+
+		if (most * TD_MAX(steps[i], pixel) > INT32_MAX)
+			return false;
+	}
+	return true;
+}
+
 bool dnn_takes(enum dnn_pass pass, const struct dnn_sizes *s)
 {
 	dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
@@ -108,7 +124,7 @@ bool dnn_takes(enum dnn_pass pass, const struct dnn_sizes *s)
 
 	if ((isa & dnnl_cpu_isa_avx2) != dnnl_cpu_isa_avx2 || !code_can_be_made())
 		return false;
-	if (!s->channels || !s->filters || !s->result[0] || !s->result[1])
+	if (!s->channels || !s->filters || !s->result[0] || !s->result[1] || !counts_in_32_bits(s))
 		return false;
 	/* uxlfoundation/oneDNN#6035: writes past its buffers, or never ends. */
 	if (pass == DNN_BY_WEIGHTS && s->kernel[0] * s->kernel[1] == 1 && TD_MAX(s->stride[0], s->stride[1]) > 1 &&

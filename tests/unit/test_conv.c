@@ -301,6 +301,27 @@ static void the_case_that_breaks_onednn_goes_elsewhere(void **state)
 		}
 }
 
+/* A kernel of one element has no use for a dilation, and one result none for a stride. */
+static void numbers_beyond_32_bits_of_bytes_agree_with_plain_loops(void **state)
+{
+	static const int64_t channels[] = { 3, 16, 17 };
+	td_ctx *c = context(1);
+
+	(void)state;
+	for (size_t k = 0; k < TD_COUNT(channels); k++)
+		for (int i = 0; i < 2; i++) {
+			struct problem p = problem(2, channels[k], 16, 1, 1);
+
+			p.attrs.padding[0] = p.attrs.padding[1] = 1;
+			p.attrs.dilation[i] = INT32_MAX;
+			check_padded(c, &p);
+			p.attrs.dilation[i] = 1;
+			p.attrs.stride[i] = INT32_MAX;
+			check_padded(c, &p);
+		}
+	td_ctx_free(c);
+}
+
 #define PR_SET_MDWE 65 /* of Linux 6.3 */
 
 static void a_process_that_may_not_make_code_leaves_onednn_and_says_so(void **state)
@@ -339,6 +360,7 @@ int main(void)
 		cmocka_unit_test(no_images_give_no_result_and_a_gradient_of_zeros),
 		cmocka_unit_test(an_image_has_the_same_bits_in_every_batch),
 		cmocka_unit_test(the_case_that_breaks_onednn_goes_elsewhere),
+		cmocka_unit_test(numbers_beyond_32_bits_of_bytes_agree_with_plain_loops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
