@@ -365,8 +365,8 @@ typedef enum td_session_flags {
 void td_session_set_flags(td_session *s, unsigned flags); /* before the first run */
 
 /* The graph for drawing: calls EACH for every node of the last run, in order; before the first run, for every node that
- * was recorded.  Strings and arrays are borrowed for the duration of the call.  Inputs are ids of earlier nodes; captured tensors and placeholders come first, with op
- * NULL. */
+ * was recorded.  Strings and arrays are borrowed for the duration of the call.  Inputs are ids of earlier nodes; captured
+ * tensors and placeholders come first, with op NULL. */
 typedef struct td_node_view {
 	int id;
 	const char *op;   /* NULL: an input of the graph */

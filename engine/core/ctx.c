@@ -16,8 +16,7 @@ static void set_layer(td_ctx *c, const char *path)
 	if (!interned && c->layers.n >= TD_LAYERS_MOST) {
 		td_fail(c, TD_TOO_LARGE,
 			"\"%s\" would be one layer too many for a context, which knows %d; a name that changes from "
-			"step "
-			"to step is no layer's",
+			"step to step is no layer's",
 			path, TD_LAYERS_MOST);
 		return;
 	}

@@ -13,8 +13,7 @@ void fields_set(cJSON *spec, const cJSON *set, struct faults *f)
 		if (!strcmp(field->string, "/defaults"))
 			faults_add(f, field->string,
 				"it says what fields that are left out come to, and here all are given already; set "
-				"the fields "
-				"themselves");
+				"the fields themselves");
 		else if (cJSON_IsNull(field) && !json_remove_at(spec, field->string))
 			faults_add(f, field->string,
 				"null takes a member of an object away, and this is none; a list is given as a whole");

@@ -323,8 +323,7 @@ td_status replay_document(const struct request *q, const struct replay_row *row,
 	else if (!has_document(q, row))
 		err_set(e, TD_NOT_FOUND,
 			"the files of the replay of step %lld are gone; POST /api/v1/jobs/%s/replay {\"step\": %lld} "
-			"makes "
-			"them anew",
+			"makes them anew",
 			(long long)row->step, row->job, (long long)row->step);
 	else
 		file_read(path, out, e);

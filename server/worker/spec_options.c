@@ -374,8 +374,7 @@ static const struct opt spec_opts[] = {
 		.most = NN_METRICS_MOST,
 		.family = &nn_metrics,
 		.doc = "Further figures of training, validation and test; where none are given, accuracy for classes "
-		       "and mae for "
-		       "values." },
+		       "and mae for values." },
 	{ .name = "train",
 		.kind = OPT_SECTION,
 		.at = AT(train),

@@ -108,8 +108,7 @@ static const struct {
 	  "{\"type\":\"add\",\"inputs\":[\"input\",\"a\"]}",
 		IMAGE(2, 3, 9, 7), "/model/layers/1",
 		"float32[2, 3, 9, 7] from the data and float32[2, 8, 7, 5] from layer a (conv2d) differ in "
-		"channels "
-		"(3 and 8) and height (9 and 7) and width (7 and 5); let both shrink the image alike" },
+		"channels (3 and 8) and height (9 and 7) and width (7 and 5); let both shrink the image alike" },
 	{ "{\"name\":\"a\",\"type\":\"linear\",\"out_features\":5},{\"type\":\"add\",\"inputs\":[\"input\","
 	  "\"a\"]}",
 		FLAT(2, 3), "/model/layers/1", "differ in features (3 and 5); a \"linear\" changes the last axis" },

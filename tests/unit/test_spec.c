@@ -326,8 +326,7 @@ static void a_batch_norm_never_meets_a_single_value(void **state)
 	(void)state;
 	refused(NORMED("\"limit\":65,\"batch_size\":32", FLAT, "\"epochs\":1"), "/data/batch_size",
 		"layer 2 (batch_norm) needs more than one value for each channel, but 65 samples in batches of 32 "
-		"leave "
-		"a last batch of one; take 33, for example");
+		"leave a last batch of one; take 33, for example");
 	refused(NORMED("\"limit\":65,\"batch_size\":32", FLAT, "\"steps\":3"), "/data/batch_size", "last batch of one");
 	refused(NORMED("\"limit\":65,\"batch_size\":32", FLAT, "\"steps\":2,\"accumulate\":2"), "/data/batch_size", "");
 	refused(NORMED("\"limit\":9,\"batch_size\":1", FLAT, "\"steps\":1"), "/model/layers/2", "this batch has one");
