@@ -449,11 +449,14 @@ bool json_locate(const char *text, size_t n, const char *pointer, int *line, int
 	return s.found != NULL;
 }
 
+const char *json_nonfinite(double v)
+{
+	return isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity";
+}
+
 cJSON *json_number(double v)
 {
-	if (isfinite(v))
-		return cJSON_CreateNumber(v);
-	return cJSON_CreateString(isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity");
+	return isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateString(json_nonfinite(v));
 }
 
 bool json_to_number(const cJSON *v, double *out)

@@ -22,7 +22,11 @@ bool json_locate(const char *text, size_t n, const char *pointer, int *line, int
 
 /* Compact text, one allocation (mem_free).  Numbers print so that they read back as the same double. */
 char *json_print(const cJSON *v);
-/* A number, or "NaN", "Infinity", "-Infinity" as a string: JSON has no such numbers. */
+/* "NaN", "Infinity" or "-Infinity": what V, which is not finite, is called wherever we write it. */
+const char *json_nonfinite(double v);
+/* The shortest decimal text that reads back as V; or such a name. */
+const char *json_shortest(double v, char out[32]);
+/* A number, or such a name as a string: JSON has no such numbers. */
 cJSON *json_number(double v);
 /* The reverse of json_number.  False: V is neither. */
 bool json_to_number(const cJSON *v, double *out);

@@ -8,6 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *json_shortest(double v, char out[32])
+{
+	if (!isfinite(v))
+		return json_nonfinite(v);
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(out, 32, "%.*g", digits, v);
+		if (strtod(out, NULL) == v)
+			break;
+	}
+	return out;
+}
+
 static void print_number(double v, struct buf *out)
 {
 	char text[32];
@@ -16,12 +28,7 @@ static void print_number(double v, struct buf *out)
 		buf_puts(out, "null"); /* json_number keeps these from being made */
 		return;
 	}
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, v);
-		if (strtod(text, NULL) == v)
-			break;
-	}
-	buf_puts(out, text);
+	buf_puts(out, json_shortest(v, text));
 	/* An exponent says that this is no exact integer; without one json_parse refuses it. */
 	if (fabs(v) > JSON_INTEGER_MOST && !strchr(text, 'e'))
 		buf_puts(out, "e0");

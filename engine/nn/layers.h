@@ -3,8 +3,8 @@
 #define TD_NN_LAYERS_H
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include "base/json.h"
 #include "nn/nn.h"
 
 #define NN_SIZE_MOST     65536 /* kernel sizes, strides, paddings: an image side larger than this is not built here */
@@ -76,24 +76,13 @@ static inline int64_t nn_product(int64_t a, int64_t b)
 	return __builtin_mul_overflow(a, b, &p) ? INT64_MAX : p;
 }
 
-/* V in generated code: the shortest text that reads back as V. */
-static inline const char *nn_number(double v, char out[32])
-{
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(out, 32, "%.*g", digits, v);
-		if (strtod(out, NULL) == v)
-			break;
-	}
-	return out;
-}
-
 /* ", NAME=V" unless V is OTHERWISE, torch's default. */
 static inline void nn_put_number(struct buf *out, const char *name, double v, double otherwise)
 {
 	char number[32];
 
 	if (v != otherwise)
-		buf_printf(out, ", %s=%s", name, nn_number(v, number));
+		buf_printf(out, ", %s=%s", name, json_shortest(v, number));
 }
 
 static inline const char *nn_python(bool b)

@@ -95,7 +95,7 @@ static void leaky_relu_torch(const struct nn_layer *l, struct buf *out)
 	char number[32];
 
 	buf_printf(out, "nn.LeakyReLU(%s)",
-		nn_number(((const struct leaky_relu_options *)l->options)->negative_slope, number));
+		json_shortest(((const struct leaky_relu_options *)l->options)->negative_slope, number));
 }
 
 const struct nn_layer_type nn_leaky_relu = {
@@ -122,7 +122,7 @@ static void elu_torch(const struct nn_layer *l, struct buf *out)
 {
 	char number[32];
 
-	buf_printf(out, "nn.ELU(%s)", nn_number(((const struct elu_options *)l->options)->alpha, number));
+	buf_printf(out, "nn.ELU(%s)", json_shortest(((const struct elu_options *)l->options)->alpha, number));
 }
 
 const struct nn_layer_type nn_elu = {
@@ -154,7 +154,7 @@ static void celu_torch(const struct nn_layer *l, struct buf *out)
 {
 	char number[32];
 
-	buf_printf(out, "nn.CELU(%s)", nn_number(((const struct celu_options *)l->options)->alpha, number));
+	buf_printf(out, "nn.CELU(%s)", json_shortest(((const struct celu_options *)l->options)->alpha, number));
 }
 
 const struct nn_layer_type nn_celu = {
@@ -193,7 +193,7 @@ static void hardtanh_torch(const struct nn_layer *l, struct buf *out)
 	const struct hardtanh_options *o = l->options;
 	char low[32], high[32];
 
-	buf_printf(out, "nn.Hardtanh(%s, %s)", nn_number(o->min_val, low), nn_number(o->max_val, high));
+	buf_printf(out, "nn.Hardtanh(%s, %s)", json_shortest(o->min_val, low), json_shortest(o->max_val, high));
 }
 
 const struct nn_layer_type nn_hardtanh = {
@@ -230,7 +230,7 @@ static void threshold_torch(const struct nn_layer *l, struct buf *out)
 	const struct threshold_options *o = l->options;
 	char bound[32], value[32];
 
-	buf_printf(out, "nn.Threshold(%s, %s)", nn_number(o->threshold, bound), nn_number(o->value, value));
+	buf_printf(out, "nn.Threshold(%s, %s)", json_shortest(o->threshold, bound), json_shortest(o->value, value));
 }
 
 const struct nn_layer_type nn_threshold = {
@@ -294,7 +294,7 @@ static void prelu_torch(const struct nn_layer *l, struct buf *out)
 	const struct prelu_options *o = l->options;
 	char number[32];
 
-	buf_printf(out, "nn.PReLU(%lld, init=%s)", (long long)o->num_parameters, nn_number(o->init, number));
+	buf_printf(out, "nn.PReLU(%lld, init=%s)", (long long)o->num_parameters, json_shortest(o->init, number));
 }
 
 const struct nn_layer_type nn_prelu = {

@@ -202,7 +202,7 @@ static void multihead_attention_torch(const struct nn_layer *l, struct buf *out)
 
 	buf_printf(out, "nn.MultiheadAttention(%lld, %lld", (long long)a.width, (long long)a.heads);
 	if (a.dropout > 0)
-		buf_printf(out, ", dropout=%s", nn_number(a.dropout, number));
+		buf_printf(out, ", dropout=%s", json_shortest(a.dropout, number));
 	if (!a.bias)
 		buf_puts(out, ", bias=False");
 	if (!is_joint(&a))
@@ -372,7 +372,7 @@ static void transformer_encoder_layer_torch(const struct nn_layer *l, struct buf
 		"nn.TransformerEncoderLayer(%lld, %lld, dim_feedforward=%lld, dropout=%s, activation=\"%s\", "
 		"layer_norm_eps=%s, batch_first=True, norm_first=%s",
 		(long long)l->in[0].dim[2], (long long)o->nhead, (long long)o->dim_feedforward,
-		nn_number(o->dropout, dropout), activations[o->activation], nn_number(o->layer_norm_eps, eps),
+		json_shortest(o->dropout, dropout), activations[o->activation], json_shortest(o->layer_norm_eps, eps),
 		nn_python(o->norm_first));
 	buf_puts(out, o->bias ? ")" : ", bias=False)");
 }

@@ -19,7 +19,7 @@ static void write_module(const char *module, const struct nn_layer *l, struct bu
 {
 	char number[32];
 
-	buf_printf(out, "nn.%s(%s)", module, nn_number(share_of(l), number));
+	buf_printf(out, "nn.%s(%s)", module, json_shortest(share_of(l), number));
 }
 
 #define DROPOUT(layer, text)                                                                                           \

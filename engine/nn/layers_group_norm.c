@@ -210,7 +210,7 @@ static void local_response_norm_torch(const struct nn_layer *l, struct buf *out)
 	char alpha[32], beta[32], k[32];
 
 	buf_printf(out, "nn.LocalResponseNorm(%lld, alpha=%s, beta=%s, k=%s)", (long long)o->size,
-		nn_number(o->alpha, alpha), nn_number(o->beta, beta), nn_number(o->k, k));
+		json_shortest(o->alpha, alpha), json_shortest(o->beta, beta), json_shortest(o->k, k));
 }
 
 const struct nn_layer_type nn_local_response_norm = {

@@ -1,6 +1,8 @@
 /* Norms over the batch, and over the last axes of each sample. */
 #include "nn/layers.h"
 
+#include <stdlib.h>
+
 /* ---- batch_norm: each channel with mean 0 and variance 1 over the batch, then a learnt scale and shift ----------- */
 
 struct batch_norm_options {

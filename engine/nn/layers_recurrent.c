@@ -201,7 +201,7 @@ static void recurrent_torch(const struct nn_layer *l, struct buf *out)
 		buf_puts(out, ", nonlinearity=\"relu\"");
 	buf_puts(out, ", batch_first=True");
 	if (o->dropout > 0 && o->num_layers > 1)
-		buf_printf(out, ", dropout=%s", nn_number(o->dropout, number));
+		buf_printf(out, ", dropout=%s", json_shortest(o->dropout, number));
 	buf_puts(out, o->bidirectional ? ", bidirectional=True)" : ")");
 }
 

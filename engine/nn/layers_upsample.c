@@ -68,7 +68,7 @@ static void upsample_torch(const struct nn_layer *l, struct buf *out)
 	if (o->size[0])
 		buf_printf(out, "nn.Upsample(size=(%lld, %lld)", (long long)o->size[0], (long long)o->size[1]);
 	else
-		buf_printf(out, "nn.Upsample(scale_factor=%s", nn_number(o->scale_factor, number));
+		buf_printf(out, "nn.Upsample(scale_factor=%s", json_shortest(o->scale_factor, number));
 	buf_printf(out, ", mode=\"%s\"%s)", modes[o->mode], o->align_corners ? ", align_corners=True" : "");
 }
 

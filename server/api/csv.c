@@ -1,9 +1,7 @@
 /* Rows of comma-separated values, RFC 4180 with line feeds. */
 #include "api/api.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void csv_field(struct buf *out, const char *text, bool first)
@@ -22,18 +20,9 @@ void csv_field(struct buf *out, const char *text, bool first)
 
 void csv_double(struct buf *out, double v)
 {
-	char text[40];
+	char text[32];
 
-	if (!isfinite(v)) {
-		buf_puts(out, isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity");
-		return;
-	}
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, v);
-		if (strtod(text, NULL) == v)
-			break;
-	}
-	buf_puts(out, text);
+	buf_puts(out, json_shortest(v, text));
 }
 
 void csv_value(struct buf *out, const cJSON *v, bool first)

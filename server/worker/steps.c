@@ -194,8 +194,7 @@ static bool failed(struct run *r)
 static bool pass_over(struct run *r)
 {
 	const char *what = isfinite(r->loss) ? "gradient norm" : "loss";
-	double number = isfinite(r->loss) ? r->grad_norm : r->loss;
-	const char *value = isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
+	const char *value = json_nonfinite(isfinite(r->loss) ? r->grad_norm : r->loss);
 
 	if (r->spec.train.on_nonfinite == SPEC_CONTINUE) {
 		r->at.skipped++;
