@@ -87,7 +87,7 @@ test("a job with averages of its weights, Muon, one cycle, a bidirectional LSTM,
 	const { id } = await tandem.submit(job());
 	for (const step of [20, 90, 150]) {
 		await tandem.untilStep(id, step);
-		for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+		tandem.killWorkers();
 		await sleep(50);
 	}
 	assert.ok((await tandem.until(id, "succeeded")).attempt >= 2);

@@ -30,7 +30,7 @@ describe("a job goes on with the same bits", () => {
 	test("after its worker was killed", async () => {
 		const { id } = await tandem.submit(job());
 		await tandem.untilStep(id, 25);
-		for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+		tandem.killWorkers();
 		const end = await ends_the_same(id);
 		assert.ok(end.history.some((h) => h.to === "interrupted"), "its history tells of the interruption");
 		assert.ok(end.attempt >= 2);
@@ -50,7 +50,7 @@ describe("a job goes on with the same bits", () => {
 		await tandem.untilStep(id, 25);
 		const workers = tandem.workers();
 		await tandem.kill();
-		for (const pid of workers) try { process.kill(pid, "SIGKILL"); } catch { /* it followed its daemon */ }
+		tandem.killWorkers(workers);
 		await tandem.up();
 		await ends_the_same(id);
 	});
@@ -118,7 +118,7 @@ describe("a job goes on with the same bits", () => {
 			while ((await tandem.job(id)).attempt < attempt) await sleep(20);
 			await tandem.untilStep(id, 1);
 			await sleep(50);
-			for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+			tandem.killWorkers();
 			if (attempt === 1) while ((await tandem.job(id)).attempt < 2) await sleep(20);
 		}
 		const end = await tandem.until(id, "failed");
@@ -159,7 +159,7 @@ describe("what a job has drawn, remembered and decided is the same after a kill"
 			const { progress, state } = await tandem.job(id);
 			if (state === "succeeded") return null;
 			if (progress?.phase === phase && progress.step >= from) {
-				for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+				tandem.killWorkers();
 				return progress.step;
 			}
 			await sleep(3);
@@ -229,7 +229,7 @@ describe("a job on texts of several lengths is the same after a kill, with all t
 			if (state === "running" && progress.phase === phase && progress.step >= from) break;
 			await sleep(2);
 		}
-		for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+		tandem.killWorkers();
 		return true;
 	}
 	before(async () => {

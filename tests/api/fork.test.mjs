@@ -39,7 +39,7 @@ describe("a fork", () => {
 		const { id } = (await fork(parent.id, { from: `step:${parent.progress.n_steps}`, set: { "/train/epochs": 4 } })).json;
 		const pids = tandem.workers();
 		await tandem.kill();
-		for (const pid of pids) try { process.kill(pid, "SIGKILL"); } catch { /* it has gone already */ }
+		tandem.killWorkers(pids);
 		await tandem.up();
 		assert.equal((await tandem.request("DELETE", `/jobs/${parent.id}?purge=1`)).status, 204);
 		await tandem.until(id, "succeeded");

@@ -142,8 +142,11 @@ export class Tandem {
 	// One that outlived its daemon is no child of the next; its socket's path tells whose it is.
 	workers() { return [...new Set([...childrenOf(this.pid), ...processesNaming(this.folder).filter((p) => p !== this.pid && p !== this.process.pid)])]; }
 
+	// A worker may leave by itself between being listed and being killed, above all when its daemon is gone.
+	killWorkers(pids = this.workers()) { pids.forEach(tryKill); }
+
 	killNow() {
-		if (this.process) for (const pid of [this.pid, ...this.workers()]) tryKill(pid);
+		if (this.process) this.killWorkers([this.pid, ...this.workers()]);
 		rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 		daemons.delete(this);
 	}

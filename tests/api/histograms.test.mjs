@@ -24,7 +24,7 @@ test("histograms come every so many steps, in columns, and a restart neither los
 
 	const { id } = await tandem.submit(spec);
 	await tandem.untilStep(id, 60);
-	for (const pid of tandem.workers()) process.kill(pid, "SIGKILL");
+	tandem.killWorkers();
 	await tandem.until(id, "succeeded");
 	assert.deepEqual(await tandem.json(`/jobs/${id}/histograms?name=${encodeURIComponent(name)}`), h);
 	const seen = [];

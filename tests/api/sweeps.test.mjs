@@ -191,7 +191,7 @@ describe("a sweep", () => {
 			await sleep(60);
 			const pids = tandem.workers();
 			await tandem.kill();
-			for (const pid of pids) try { process.kill(pid, "SIGKILL"); } catch { /* it has gone already */ }
+			tandem.killWorkers(pids);
 			await tandem.up();
 		}
 		let s;

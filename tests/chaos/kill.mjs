@@ -19,7 +19,7 @@ export async function torment(tandem, id, n, every_ms, random) {
 		const whom = ["worker", "daemon", "both"][random(3)];
 		const workers = tandem.workers();
 		if (whom !== "worker") await tandem.kill();
-		if (whom !== "daemon") for (const pid of workers) try { process.kill(pid, "SIGKILL"); } catch { /* it has gone already */ }
+		if (whom !== "daemon") tandem.killWorkers(workers);
 		if (whom !== "worker") await tandem.up();
 		killed[whom]++;
 	}

@@ -22,7 +22,7 @@ async function kill() {
 	const whom = ["worker", "daemon", "both"][random(3)];
 	const pids = tandem.workers();
 	if (whom !== "worker") await tandem.kill();
-	if (whom !== "daemon") for (const pid of pids) try { process.kill(pid, "SIGKILL"); } catch { /* it has gone already */ }
+	if (whom !== "daemon") tandem.killWorkers(pids);
 	if (whom !== "worker") await tandem.up();
 	return whom;
 }
