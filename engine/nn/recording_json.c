@@ -49,14 +49,24 @@ static struct readers find_readers(const struct recording *rec)
 	return r;
 }
 
-static void put_text(struct buf *out, const char *name, const char *text)
+/* Takes V. */
+static void put_json(struct buf *out, const char *name, cJSON *v)
 {
-	cJSON *s = cJSON_CreateString(text);
-	char *printed = json_print(s);
+	char *printed = json_print(v);
 
 	buf_printf(out, "\"%s\":%s,", name, printed);
 	mem_free(printed);
-	cJSON_Delete(s);
+	cJSON_Delete(v);
+}
+
+static void put_text(struct buf *out, const char *name, const char *text)
+{
+	put_json(out, name, cJSON_CreateString(text));
+}
+
+static void put_number(struct buf *out, const char *name, double v)
+{
+	put_json(out, name, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());
 }
 
 static void put_id(struct buf *out, const char *name, int id)
@@ -80,14 +90,6 @@ static void put_ids(struct buf *out, const char *name, const int *ids, int n)
 	buf_puts(out, "],");
 }
 
-static void put_number(struct buf *out, const char *name, double v)
-{
-	if (isfinite(v))
-		buf_printf(out, "\"%s\":%.17g,", name, v);
-	else
-		buf_printf(out, "\"%s\":null,", name);
-}
-
 static void print_node(struct buf *out, const struct recording_node *n, int id)
 {
 	buf_printf(out, "{\"id\":%d,\"step\":%lld,\"batch\":%d,\"op\":\"%s\",\"phase\":\"%s\",", id, (long long)n->step,
@@ -105,7 +107,10 @@ static void print_histogram(struct buf *out, const struct recording_value *v)
 		buf_puts(out, "\"histogram\":null,");
 		return;
 	}
-	buf_printf(out, "\"histogram\":{\"low\":%.17g,\"high\":%.17g,\"counts\":[", v->min, v->max);
+	buf_puts(out, "\"histogram\":{");
+	put_number(out, "low", v->min);
+	put_number(out, "high", v->max);
+	buf_puts(out, "\"counts\":[");
 	if (v->min < v->max)
 		for (int i = 0; i < RECORDING_BUCKETS; i++)
 			buf_printf(out, "%s%lld", i ? "," : "", (long long)v->bucket[i]);
