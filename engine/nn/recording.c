@@ -64,6 +64,15 @@ static void add_row(struct recording_value *v, int64_t row)
 		v->row[v->n_rows++] = row;
 }
 
+/* Of X between LOW and HIGH, halved because their distance may be more than the largest double; half of the smallest
+ * ones is 0. */
+static int bucket_of(double x, double low, double high)
+{
+	double width = high / 2 - low / 2, at = width > 0 ? (x / 2 - low / 2) / width : 0;
+
+	return TD_MIN((int)(at * RECORDING_BUCKETS), RECORDING_BUCKETS - 1);
+}
+
 static void look_at(struct recording_value *v, const void *elements)
 {
 	int64_t n = td_shape_count(&v->shape), each = v->by_sample ? n / TD_MAX(v->shape.dim[0], 1) : 0, n_finite = 0;
@@ -91,10 +100,9 @@ static void look_at(struct recording_value *v, const void *elements)
 	v->norm = sqrt(squares);
 	for (int64_t i = 0; i < n && n_finite; i++) {
 		double x = element(elements, v->shape.dtype, i);
-		int bucket = high > low ? (int)((x / 2 - low / 2) / (high / 2 - low / 2) * RECORDING_BUCKETS) : 0;
 
 		if (isfinite(x))
-			v->bucket[TD_MIN(bucket, RECORDING_BUCKETS - 1)]++;
+			v->bucket[bucket_of(x, low, high)]++;
 	}
 }
 

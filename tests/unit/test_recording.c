@@ -69,6 +69,19 @@ static void is_recorded(const double *x, int64_t n)
 
 #define IS_RECORDED(...) is_recorded((double[]){ __VA_ARGS__ }, sizeof(double[]){ __VA_ARGS__ } / sizeof(double))
 
+static void values_at_the_edges_are_recorded(void **state)
+{
+	(void)state;
+	IS_RECORDED(1, 2, 3);
+	IS_RECORDED(-0.1, 1.0 / 3, 1e-300);
+	IS_RECORDED(0);
+	IS_RECORDED(NAN, INFINITY, -INFINITY);
+	IS_RECORDED(NAN, -1, INFINITY, 1, -INFINITY);
+	IS_RECORDED(-1.7976931348623157e308, 1.7976931348623157e308);
+	IS_RECORDED(0, 4.9406564584124654e-324);
+	IS_RECORDED(1.4821969375237396e-323, 1.9762625833649862e-323);
+}
+
 /* Integers that a double does not tell from their neighbours have an exponent, without which they would be refused. */
 static void whole_numbers_beyond_2_53_are_recorded(void **state)
 {
@@ -80,6 +93,7 @@ static void whole_numbers_beyond_2_53_are_recorded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values_at_the_edges_are_recorded),
 		cmocka_unit_test(whole_numbers_beyond_2_53_are_recorded),
 	};
 
