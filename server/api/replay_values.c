@@ -3,10 +3,10 @@
 #include "replayfiles.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define NUMBERS_MOST 10000      /* elements of a value as JSON */
-#define PIECE_BYTES  (1u << 20) /* of a value, at a time */
+#define NUMBERS_MOST 10000 /* elements of a value as JSON */
 
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
@@ -34,69 +34,42 @@ static td_status describe_value(const cJSON *v, struct value *out, struct err *e
 	return TD_OK;
 }
 
-/* One of the document's "values", without parsing the megabytes around it: each stands on a line of its own. */
+/* One of the document's "values", each of which stands on a line of its own: of the megabytes around it nothing is kept. */
+static td_status find_value(FILE *document, int64_t id, cJSON **v, struct err *e)
+{
+	char *line = NULL, key[40]; /* getline's */
+	size_t room = 0, n_key = (size_t)snprintf(key, sizeof key, "{\"id\":%lld,", (long long)id);
+	bool among = false;
+	ssize_t n;
+
+	while (!*v && !e->status && (n = getline(&line, &room, document)) > 0) {
+		if (among && !strncmp(line, key, n_key)) {
+			while (n && line[n - 1] != '}')
+				n--;
+			*v = json_parse(line, (size_t)n, e);
+		}
+		among |= !strncmp(line, "\"values\":[", 10);
+	}
+	free(line);
+	return e->status;
+}
+
 static td_status read_value(
 	const struct request *q, const struct replay_row *row, const char *number, cJSON **v, struct err *e)
 {
-	struct buf document;
-	char *line, key[40];
+	FILE *document = replay_open(q, row, REPLAY_DOCUMENT, e);
 	int64_t id = replay_number(number);
 
 	*v = NULL;
-	if (replay_document(q, row, &document, e)) {
-		buf_release(&document);
+	if (!document)
 		return e->status;
-	}
-	line = document.data ? strstr(document.data, "\n\"values\":[") : NULL;
-	snprintf(key, sizeof key, "\n{\"id\":%lld,", (long long)id);
-	line = line && id >= 0 ? strstr(line + 1, key) : NULL;
-	if (line) {
-		size_t n = strcspn(line + 1, "\n");
-
-		while (n && line[n] != '}')
-			n--;
-		*v = json_parse(line + 1, n, e);
-	}
-	buf_release(&document);
+	if (id >= 0)
+		find_value(document, id, v, e);
+	fclose(document);
 	if (!*v && !e->status)
 		err_set(e, TD_NOT_FOUND, "the replay of step %lld has no value \"%.40s\"", (long long)row->step,
 			number);
 	return e->status;
-}
-
-struct pieces {
-	FILE *f;      /* owned */
-	int64_t left; /* bytes */
-};
-
-static void pieces_free(void *state)
-{
-	struct pieces *p = state;
-
-	fclose(p->f);
-	mem_free(p);
-}
-
-static bool next_piece(void *state, struct store_reader *reader, bool heartbeat, struct buf *out)
-{
-	struct pieces *p = state;
-	char *piece = mem_alloc(PIECE_BYTES);
-	size_t n = fread(piece, 1, (size_t)TD_MIN(p->left, (int64_t)PIECE_BYTES), p->f);
-
-	(void)reader;
-	(void)heartbeat;
-	buf_append(out, piece, n);
-	p->left = n ? p->left - (int64_t)n : 0;
-	mem_free(piece);
-	return p->left > 0;
-}
-
-static void respond_npy(struct response *r, const struct value *v, FILE *f)
-{
-	struct pieces *p = MEM_NEW(struct pieces);
-
-	*p = (struct pieces){ f, v->n_bytes };
-	respond_stream(r, "application/x-npy", next_piece, p, pieces_free);
 }
 
 /* Element I of BYTES, of the type that DTYPE names. */
@@ -123,13 +96,14 @@ static int64_t size_of(const char *dtype)
 	return strstr(dtype, "64") ? 8 : strstr(dtype, "32") ? 4 : 1;
 }
 
+/* Takes F. */
 static td_status respond_numbers(struct response *r, const struct value *v, FILE *f, struct err *e)
 {
 	char *bytes = mem_alloc((size_t)TD_MAX(v->n_bytes, 1));
 	const char *elements = bytes + v->n_bytes - v->n * size_of(v->dtype);
 	cJSON *o, *data;
 
-	if (elements < bytes || fread(bytes, (size_t)v->n_bytes, 1, f) != 1) {
+	if (elements < bytes || fseeko(f, (off_t)v->at, SEEK_SET) || fread(bytes, (size_t)v->n_bytes, 1, f) != 1) {
 		err_set(e, TD_CORRUPT, "the values of this replay end too early");
 	} else {
 		o = cJSON_CreateObject();
@@ -141,6 +115,7 @@ static td_status respond_numbers(struct response *r, const struct value *v, FILE
 		respond_json(r, 200, o);
 	}
 	mem_free(bytes);
+	fclose(f);
 	return e->status;
 }
 
@@ -149,24 +124,18 @@ static td_status respond_value(
 {
 	const char *format = request_query(q, "format");
 	bool json = format && !strcmp(format, "json");
-	char *path = replay_file(q, row, REPLAY_VALUES);
-	FILE *f = NULL;
+	FILE *f;
 
 	if (format && !json && strcmp(format, "npy") != 0)
-		err_set(e, TD_INVALID, "the query's format is \"%.40s\"; expected \"npy\" or \"json\"", format);
-	else if (json && v->n > NUMBERS_MOST)
-		err_set(e, TD_TOO_LARGE, "the value has %lld elements; as JSON there are at most %d, as NPY all",
+		return err_set(e, TD_INVALID, "the query's format is \"%.40s\"; expected \"npy\" or \"json\"", format);
+	if (json && v->n > NUMBERS_MOST)
+		return err_set(e, TD_TOO_LARGE, "the value has %lld elements; as JSON there are at most %d, as NPY all",
 			(long long)v->n, NUMBERS_MOST);
-	else if (!(f = fopen(path, "re")) || fseeko(f, (off_t)v->at, SEEK_SET))
-		err_errno(e, "reading %s", path);
-	mem_free(path);
-	if (!e->status && json)
-		respond_numbers(r, v, f, e);
-	else if (!e->status)
-		respond_npy(r, v, f);
-	if (f && (json || e->status))
-		fclose(f); /* else the stream's */
-	return e->status;
+	f = replay_open(q, row, REPLAY_VALUES, e);
+	if (!f)
+		return e->status;
+	return json ? respond_numbers(r, v, f, e)
+		    : replay_send(q, r, "application/x-npy", NULL, f, v->at, v->n_bytes, e);
 }
 
 td_status job_replay_value(struct request *q, struct response *r, struct err *e)

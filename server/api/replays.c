@@ -83,13 +83,13 @@
 #include "jobfiles.h"
 #include "replayfiles.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DOCUMENT_MOST (512u << 20) /* bytes; as the worker writes it */
-#define NUMBER_DIGITS 15           /* of a number in a path */
+#define NUMBER_DIGITS 15         /* of a number in a path */
+#define PIECE_BYTES   (1u << 20) /* of a file, at a time */
 
 /* ---- A replay as JSON -------------------------------------------------------------------------------------------- */
 
@@ -312,52 +312,114 @@ td_status replay_find(struct request *q, struct replay_row *row, struct err *e)
 	return store_replay_get(q->reader, q->param[0], n, row, e);
 }
 
-td_status replay_document(const struct request *q, const struct replay_row *row, struct buf *out, struct err *e)
+FILE *replay_open(const struct request *q, const struct replay_row *row, const char *name, struct err *e)
 {
-	char *path = replay_file(q, row, REPLAY_DOCUMENT);
+	char *path = replay_file(q, row, name);
+	FILE *f = NULL;
 
-	buf_init(out, DOCUMENT_MOST);
 	if (row->state != REPLAY_SUCCEEDED)
 		err_set(e, TD_CONFLICT, "the replay of step %lld is %s%s%s", (long long)row->step,
 			replay_state_name(row->state), row->detail ? ": " : "", row->detail ? row->detail : "");
-	else if (!has_document(q, row))
+	else if (!(f = fopen(path, "re")) && errno == ENOENT)
 		err_set(e, TD_NOT_FOUND,
 			"the files of the replay of step %lld are gone; POST /api/v1/jobs/%s/replay {\"step\": %lld} "
 			"makes them anew",
 			(long long)row->step, row->job, (long long)row->step);
-	else
-		file_read(path, out, e);
+	else if (!f)
+		err_errno(e, "reading %s", path);
 	mem_free(path);
-	return e->status;
+	return f;
+}
+
+struct part {
+	char *head; /* owned; before what the file has */
+	size_t n_head;
+	FILE *f;          /* owned; stands where it goes on */
+	int64_t at, left; /* bytes; AT: of both together */
+};
+
+static void part_free(void *state)
+{
+	struct part *p = state;
+
+	fclose(p->f);
+	mem_free(p->head);
+	mem_free(p);
+}
+
+static bool next_piece(void *state, struct store_reader *reader, bool heartbeat, struct buf *out)
+{
+	struct part *p = state;
+	size_t most = (size_t)TD_MIN(p->left, (int64_t)PIECE_BYTES), n;
+
+	(void)reader;
+	(void)heartbeat;
+	if (p->at < (int64_t)p->n_head) {
+		n = TD_MIN(most, p->n_head - (size_t)p->at);
+		buf_append(out, p->head + p->at, n);
+	} else {
+		char *piece = mem_alloc(PIECE_BYTES);
+
+		n = fread(piece, 1, most, p->f);
+		buf_append(out, piece, n);
+		mem_free(piece);
+	}
+	p->at += (int64_t)n;
+	p->left = n ? p->left - (int64_t)n : 0;
+	return p->left > 0;
+}
+
+td_status replay_send(const struct request *q, struct response *r, const char *media_type, char *head, FILE *f,
+	int64_t from, int64_t n, struct err *e)
+{
+	struct part *p = MEM_NEW(struct part);
+	int64_t n_head = head ? (int64_t)strlen(head) : 0;
+	struct err refused = { 0 };
+
+	*p = (struct part){ .head = head, .n_head = (size_t)n_head, .f = f };
+	if (respond_range(r, q, n_head + n, &p->at, &p->left, &refused)) {
+		part_free(p);
+		return TD_OK; /* the response says why */
+	}
+	if (fseeko(f, (off_t)(from + TD_MAX(p->at - n_head, 0)), SEEK_SET)) {
+		part_free(p);
+		return err_errno(e, "reading a replay");
+	}
+	respond_stream(r, media_type, next_piece, p, part_free);
+	return TD_OK;
+}
+
+/* The row's object and the document become one, without being read again. */
+static td_status respond_whole(
+	struct request *q, struct response *r, const struct replay_row *row, cJSON *o, struct err *e)
+{
+	FILE *f = replay_open(q, row, REPLAY_DOCUMENT, e);
+	int64_t n = f && !fseeko(f, 0, SEEK_END) ? ftello(f) : 0;
+	char *head;
+
+	if (!f)
+		return e->status;
+	head = json_print(o);
+	head[strlen(head) - 1] = ',';
+	return replay_send(q, r, "application/json", head, f, 1, n - 1, e);
 }
 
 td_status job_replay_get(struct request *q, struct response *r, struct err *e)
 {
 	struct replay_row row;
-	struct buf document;
-	char *base, *head;
+	char *base;
 	cJSON *o;
 
 	if (replay_find(q, &row, e))
 		return e->status;
 	base = request_url(q, "");
 	o = replay_json(&row, base);
-	if (row.state != REPLAY_SUCCEEDED) {
+	if (row.state == REPLAY_SUCCEEDED) {
+		respond_whole(q, r, &row, o, e);
+		cJSON_Delete(o);
+	} else {
 		respond_json(r, 200, o);
-		o = NULL;
-	} else if (!replay_document(q, &row, &document, e)) { /* two objects become one, without being read again */
-		size_t n;
-
-		head = json_print(o);
-		n = strlen(head);
-		head[n - 1] = ',';
-		head = mem_realloc(head, n + document.len);
-		memcpy(head + n, document.data + 1, document.len - 1);
-		respond_bytes(r, 200, "application/json", head, n + document.len - 1);
 	}
-	if (row.state == REPLAY_SUCCEEDED)
-		buf_release(&document);
-	cJSON_Delete(o);
 	mem_free(base);
 	replay_release(&row);
 	return e->status;

@@ -110,6 +110,14 @@ describe("a replay of a job with all that can lose determinism", () => {
 		const json = await tandem.json(`/jobs/${job.id}/replays/${last.step}/values/${bias.id}?format=json`);
 		assert.deepEqual([json.dtype, json.shape, json.data.length], ["float32", [10], 10]);
 		assert.ok(Math.abs(bias.norm - Math.hypot(...json.data)) <= 1e-12 * bias.norm && bias.norm > 0, `${bias.norm}`);
+		for (const where of ["", `/values/${bias.id}`]) { // a piece is cut out of the whole, wherever it begins
+			const address = `/jobs/${job.id}/replays/${last.step}${where}`, whole = await tandem.get(address);
+			assert.equal(Number(whole.headers["content-length"]), whole.bytes.length);
+			for (const [from, to] of [[0, 9], [40, 99], [whole.bytes.length - 7, whole.bytes.length - 1]]) {
+				const piece = await tandem.get(address, { headers: { range: `bytes=${from}-${to}` } });
+				assert.deepEqual([piece.status, piece.bytes], [206, whole.bytes.subarray(from, to + 1)]);
+			}
+		}
 		problem(assert, await tandem.get(`/jobs/${job.id}/replays/${last.step}/values/${r.values.length}`), 404);
 		problem(assert, await tandem.get(`/jobs/${job.id}/replays/${last.step}/values/0?format=xml`), 400);
 		const large = r.values.find((v) => v.shape.length === 4 && v.shape[0] === 32 && v.shape[1] === 8);
