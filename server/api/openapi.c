@@ -60,7 +60,7 @@ static const char components[] =
 	"\"Sweep\":{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"name\":{\"type\":\"string\"},"
 	"\"state\":{\"enum\":[\"running\",\"succeeded\",\"cancelled\"]},\"counts\":{\"type\":\"object\"},"
 	"\"best\":{\"type\":[\"object\",\"null\"]},\"jobs\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
-	"\"warnings\":{\"type\":\"array\",\"description\":\"of the base, where it is posted; each job has its own\","
+	"\"warnings\":{\"type\":\"array\",\"description\":\"of the base; each job has its own\","
 	"\"items\":{\"type\":\"object\"}}}},"
 	"\"Dataset\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"state\":{\"enum\":["
 	"\"known\","

@@ -118,9 +118,11 @@ static td_status sweep_json(struct store_reader *reader, const struct sweep_row 
 	cJSON_AddStringToObject(o, "owner", row->owner);
 	cJSON_ArrayForEach(member, document)
 	{
-		if (whole || strcmp(member->string, "base") != 0)
+		if (whole || (strcmp(member->string, "base") != 0 && strcmp(member->string, "warnings") != 0))
 			cJSON_AddItemToObject(o, member->string, cJSON_Duplicate(member, true));
 	}
+	if (whole && !json_get(document, "warnings")) /* it was made before there were any */
+		cJSON_AddArrayToObject(o, "warnings");
 	s.counts = cJSON_AddObjectToObject(o, "counts");
 	s.jobs = whole ? cJSON_CreateArray() : NULL;
 	if (reader)
@@ -398,13 +400,15 @@ static td_status check(struct request *q, struct new_sweep *n, bool *parked, str
 	return TD_OK;
 }
 
-/* What is kept of the request: with the number of jobs that it comes to, and the base as it was posted. */
+/* What is kept of the request: with the number of jobs that it comes to, the base as it was posted, and what the checker
+ * warned of in that; each job has warnings of its own. */
 static void fill_row(struct request *q, struct new_sweep *n)
 {
 	cJSON_DeleteItemFromObjectCaseSensitive(n->document, "max_jobs");
 	cJSON_AddNumberToObject(n->document, "max_jobs", n->rules.max_jobs);
 	if (!json_get(n->document, "name"))
 		cJSON_AddStringToObject(n->document, "name", n->base.job.name);
+	cJSON_AddRawToObject(n->document, "warnings", n->base.job.warnings ? n->base.job.warnings : "[]");
 	n->row.name = mem_strdup(json_string(n->document, "name", ""));
 	n->row.owner = mem_strdup(q->token.owner);
 	n->row.document = json_print(n->document);
@@ -414,12 +418,9 @@ static td_status create_act(struct store_tx *tx, struct once *o, cJSON **answer,
 {
 	struct new_sweep *n = (struct new_sweep *)o;
 
-	if (store_sweep_insert(tx, &n->row, n->plans, n->n, e) || submission_ask_for_data(tx, &n->base, e) ||
-		sweep_json(NULL, &n->row, o->base, true, answer, e))
+	if (store_sweep_insert(tx, &n->row, n->plans, n->n, e) || submission_ask_for_data(tx, &n->base, e))
 		return e->status;
-	/* The base's; each job has its own. */
-	cJSON_AddRawToObject(*answer, "warnings", n->base.job.warnings ? n->base.job.warnings : "[]");
-	return TD_OK;
+	return sweep_json(NULL, &n->row, o->base, true, answer, e);
 }
 
 td_status sweep_create(struct request *q, struct response *r, struct err *e)

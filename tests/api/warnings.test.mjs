@@ -60,6 +60,7 @@ describe("warnings", () => {
 			space: { "/optimizer/lr": { values: [0.001, 0.002] } } });
 		assert.equal(r.status, 201, r.text);
 		assert.deepEqual(r.json.warnings.map((w) => [w.code, w.layer]), [["double_softmax", "probabilities"]], "the base's, before any job is there");
+		assert.deepEqual((await tandem.json(`/sweeps/${r.json.id}`)).warnings, r.json.warnings);
 		const codes = async () => {
 			const { items } = await tandem.json(`/jobs?sweep=${r.json.id}`);
 			return items.length === 2 && Promise.all(items.map(async ({ id }) => (await tandem.until(id, "succeeded")).warnings.map((w) => w.code)));
