@@ -10,12 +10,20 @@
 #define PICTURE_MOST  (8u << 20) /* bytes of one */
 #define SHARE_LEAST   0.001f     /* smaller ones are not listed */
 
+static bool write_file(const char *path, const struct buf *bytes)
+{
+	FILE *f = fopen(path, "we");
+	bool ok = f && fwrite(bytes->data, bytes->len, 1, f) == 1;
+
+	return f && !fclose(f) && ok;
+}
+
+/* It is on disk when the whole folder is (replay.c): waiting for each would take longer than the step. */
 static bool write_picture(struct replay *p, int64_t row, int id)
 {
 	struct run *r = &p->run;
 	const char *x = (const char *)r->room.x + (size_t)row * td_shape_bytes(&r->facts->x);
 	char name[40], *path;
-	struct err e = { 0 };
 	struct buf png;
 	bool ok;
 
@@ -24,8 +32,7 @@ static bool write_picture(struct replay *p, int64_t row, int id)
 	buf_init(&png, PICTURE_MOST);
 	snprintf(name, sizeof name, REPLAY_SAMPLE, id);
 	path = mem_printf("%s/%s", r->folder, name);
-	ok = loader_grid_png(r->loader, (const float *)(const void *)x, 1, &png) &&
-	     !file_write(path, png.data, png.len, &e);
+	ok = loader_grid_png(r->loader, (const float *)(const void *)x, 1, &png) && write_file(path, &png);
 	buf_release(&png);
 	mem_free(path);
 	return ok;
