@@ -126,17 +126,18 @@ static void wait_for_events(struct control *c)
 		log_line(LOG_DEBUG, "wake-up was read before", "text=%s", strerror(errno));
 }
 
-static cJSON *describe_worker(const struct worker *w)
+static cJSON *describe_worker(const struct control *c, const struct worker *w)
 {
 	static const char *const states[] = { [WORKER_BORN] = "starting",
 		[WORKER_READY] = "idle",
 		[WORKER_RESERVED] = "assigned",
 		[WORKER_BUSY] = "busy" };
+	enum worker_state state = control_answerer_busy(c, w) ? WORKER_BUSY : w->state;
 	cJSON *o = cJSON_CreateObject();
 
 	cJSON_AddNumberToObject(o, "pid", w->process.pid);
 	cJSON_AddStringToObject(o, "role", worker_role_name(w->role));
-	cJSON_AddStringToObject(o, "state", w->state == WORKER_BUSY && !w->peer ? "away" : states[w->state]);
+	cJSON_AddStringToObject(o, "state", state == WORKER_BUSY && !w->peer ? "away" : states[state]);
 	cJSON_AddItemToObject(o, "job", w->job ? cJSON_CreateString(w->job->id) : cJSON_CreateNull());
 	cJSON_AddNumberToObject(o, "attempt", w->attempt);
 	cJSON_AddNumberToObject(o, "threads", w->job ? w->job->threads : 0);
@@ -152,7 +153,7 @@ static void publish(struct control *c)
 	cJSON *workers = cJSON_CreateArray(), *before;
 
 	for (const struct worker *w = c->workers; w; w = w->next)
-		cJSON_AddItemToArray(workers, describe_worker(w));
+		cJSON_AddItemToArray(workers, describe_worker(c, w));
 	pthread_mutex_lock(&c->lock);
 	before = c->workers_json;
 	c->workers_json = workers;

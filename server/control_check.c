@@ -270,6 +270,14 @@ int control_predictors_wanted(struct control *c)
 	return wait;
 }
 
+bool control_answerer_busy(const struct control *c, const struct worker *w)
+{
+	for (int kind = 0; kind < ASK_N_KINDS; kind++)
+		if (desks[kind].role == w->role)
+			return c->desks[kind].busy && w == answerer(c, w->role);
+	return false;
+}
+
 void control_answerer_said(struct control *c, struct worker *w, struct proto_msg *m)
 {
 	enum question_kind kind;

@@ -243,6 +243,7 @@ struct desk {                   /* under the lock: the questions to one kind of 
 void control_questions_step(struct control *c);
 void control_questions_end(struct control *c); /* answer all that wait, and all that come: stopping */
 int control_predictors_wanted(struct control *c);
+bool control_answerer_busy(const struct control *c, const struct worker *w); /* it is at a question */
 void control_answerer_said(struct control *c, struct worker *w, struct proto_msg *m);
 /* Whatever W was asked, another is asked instead if it left by itself. */
 void control_answerer_lost(struct control *c, struct worker *w, bool by_itself, const char *how);

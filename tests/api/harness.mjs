@@ -24,7 +24,8 @@ export const patience = /-(address|thread|undefined|paranoid)/.test(build) ? 10 
 const START_MS = 10_000 * patience;
 const STOP_MS = 20_000 * patience; // more than --drain-seconds
 const JOB_MS = 120_000 * patience;
-const REQUEST_MS = 30_000 * patience;
+const REQUEST_MS = 60_000 * patience; // more than the longest ?wait=
+const WAIT_MS = 60_000 * patience;
 const TERMINAL = new Set(["succeeded", "failed", "cancelled", "timed_out"]);
 
 const daemons = new Set();
@@ -82,6 +83,25 @@ export function thorough(changes = {}) {
 
 // Long enough not to end before a test does something to it; tests cancel it.
 export const endless = (changes = {}) => convolutional({ name: "endless", train: { epochs: 10_000, checkpoint_every: 20 }, ...changes });
+
+// Ask CHECK until it answers something true, and resolve to that.
+export async function eventually(what, check, ms = WAIT_MS) {
+	for (const end = Date.now() + ms; Date.now() < end; await sleep(20)) {
+		const found = await check();
+		if (found) return found;
+	}
+	throw new Error(`not within ${ms} ms: ${what}`);
+}
+
+// Do ONCE, which kills a job's worker and resolves to the job as it ended, until the job was interrupted by that: who comes too late,
+// on a machine that has other things to do, finds it over.
+export async function interrupted(once) {
+	for (let i = 0; i < 10; i++) {
+		const end = await once();
+		if (end.attempt >= 2) return end;
+	}
+	throw new Error("ten jobs were over before they could be interrupted");
+}
 
 export const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -237,6 +257,14 @@ export class Tandem {
 		throw new Error(`job ${id} did not reach step ${step} within ${ms} ms`);
 	}
 
+	// The names of all files in a job's folder, once it holds no checkpoint but those that are kept: a file goes after its row.
+	async files(id) {
+		const folder = path.join(this.data, "jobs", id), kept = (await this.json(`/jobs/${id}/checkpoints`)).items.map((c) => c.name);
+		const names = () => readdirSync(folder).sort();
+		await eventually(`the older checkpoints of ${id} go`, () => names().every((name) => !name.startsWith("last-") || kept.includes(name)));
+		return names();
+	}
+
 	async finish(spec) { return this.until((await this.submit(spec)).id, "succeeded"); }
 
 	// All raw points of a series, as the CSV export gives them: [{step, value}] with value as text, so that bits are compared.
@@ -258,12 +286,14 @@ export class Tandem {
 	}
 
 	// An event stream: `for await (const event of tandem.events(...))` gives {id, event, data}; leaving the loop closes it.
-	async *events(where, { after, token = this.token, comments = false } = {}) {
+	// GREET: begins with nothing, as soon as the server has answered.
+	async *events(where, { after, token = this.token, comments = false, greet = false } = {}) {
 		const q = http.get(this.url + target(where), { agent: false,
 			headers: { accept: "text/event-stream", ...(after !== undefined && { "last-event-id": String(after) }), ...(token && { authorization: `Bearer ${token}` }) } });
 		try {
 			const r = await new Promise((resolve, reject) => q.on("response", resolve).on("error", reject));
 			if (r.statusCode !== 200) throw new Error(`${where}: ${r.statusCode}`);
+			if (greet) yield;
 			let text = "";
 			for await (const part of r.setEncoding("utf8")) {
 				text += part;
@@ -282,6 +312,13 @@ export class Tandem {
 		} finally {
 			q.destroy();
 		}
+	}
+
+	// The same, once it is open: it gives all that happens from now on.
+	async listen(where, options) {
+		const events = this.events(where, { ...options, greet: true });
+		await events.next();
+		return events;
 	}
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { blobJob, npy, uploadBlobs } from "./blobs.mjs";
-import { Tandem, problem, sleep } from "./harness.mjs";
+import { Tandem, eventually, patience, problem } from "./harness.mjs";
 
 describe("a prediction", () => {
 	const tandem = new Tandem();
@@ -67,8 +67,7 @@ describe("a prediction", () => {
 
 	test("leaves no file behind", async () => {
 		const folder = `${tandem.data}/tmp`;
-		for (let i = 0; i < 100 && readdirSync(folder).length; i++) await sleep(20);
-		assert.deepEqual(readdirSync(folder), []);
+		await eventually("the folder is empty", () => !readdirSync(folder).length);
 	});
 });
 
@@ -79,16 +78,25 @@ describe("a process that hangs", () => {
 		await uploadBlobs(tandem);
 	});
 	after(() => tandem.close());
-	const processes = async (role) => (await tandem.json("/workers")).items.filter((w) => w.role === role && w.state === "idle").map((w) => w.pid);
+	const ofRole = (role, state) => eventually(`a ${role} is ${state}`, async () =>
+		(await tandem.json("/workers")).items.find((w) => w.role === role && w.state === state)?.pid);
+	// Stop the process of ROLE, and ASK what it is to answer; resolves once it has the question.
+	async function hang(role, ask) {
+		const pid = await ofRole(role, "idle");
+		process.kill(pid, "SIGSTOP");
+		const waiting = ask();
+		waiting.catch(() => {}); // whoever awaits it sees why
+		assert.equal(await ofRole(role, "busy"), pid);
+		return { pid, waiting };
+	}
 
 	test("holds nobody but those who wait for it, and is replaced", async () => {
-		let pids = [];
-		while (!(pids = await processes("checker")).length) await sleep(20);
-		for (const pid of pids) process.kill(pid, "SIGSTOP");
-		const waiting = Array.from({ length: 20 }, () => tandem.post("/jobs?dry_run=1", blobJob()));
-		await sleep(200);
-		for (let i = 0; i < 20; i++) assert.equal((await tandem.get("/jobs", { ms: 1000 })).status, 200);
-		const codes = (await Promise.all(waiting)).map((r) => r.status);
+		let answered = 0;
+		const ask = () => tandem.post("/jobs?dry_run=1", blobJob()).finally(() => answered++);
+		const { waiting } = await hang("checker", () => Promise.all(Array.from({ length: 20 }, ask)));
+		for (let i = 0; i < 20; i++) assert.equal((await tandem.get("/jobs", { ms: 1000 * patience })).status, 200);
+		assert.equal(answered, 0, "all of them wait meanwhile");
+		const codes = (await waiting).map((r) => r.status);
 		assert.ok(codes.every((c) => [503, 504].includes(c)) && codes.includes(504), codes.join());
 		for (;;) { // the next process is there in a moment
 			const r = await tandem.post("/jobs?dry_run=1", blobJob());
@@ -101,10 +109,7 @@ describe("a process that hangs", () => {
 		const job = await tandem.finish(blobJob());
 		const ask = () => tandem.post(`/jobs/${job.id}/predict`, { inputs: [[0, 0, 0]] });
 		assert.equal((await ask()).status, 200);
-		const [pid] = await processes("predictor");
-		process.kill(pid, "SIGSTOP");
-		const waiting = ask();
-		await sleep(200);
+		const { pid, waiting } = await hang("predictor", ask);
 		process.kill(pid, "SIGKILL");
 		assert.match(problem(assert, await waiting, 503).detail, /signal 9/);
 		assert.equal((await ask()).status, 200);
@@ -114,25 +119,18 @@ describe("a process that hangs", () => {
 		const job = await tandem.finish(blobJob());
 		const ask = () => tandem.post(`/jobs/${job.id}/predict`, { inputs: [[0, 0, 0]] });
 		assert.equal((await ask()).status, 200);
-		const [pid] = await processes("predictor");
-		process.kill(pid, "SIGSTOP");
-		const waiting = ask().catch(() => "cut off");
-		const folder = `${tandem.data}/tmp`;
-		while (!readdirSync(folder).length) await sleep(20);
+		const { pid, waiting } = await hang("predictor", ask), folder = `${tandem.data}/tmp`;
+		assert.equal(readdirSync(folder).length, 1);
 		await tandem.kill();
-		assert.equal(await waiting, "cut off");
-		process.kill(pid, "SIGKILL");
+		await assert.rejects(waiting);
+		tandem.killWorkers([pid]);
 		await tandem.up();
 		assert.ok(!existsSync(folder));
 		assert.equal((await ask()).status, 200);
 	});
 
 	test("and those who wait are answered when the server stops", async () => {
-		let pids = [];
-		while (!(pids = await processes("checker")).length) await sleep(20);
-		for (const pid of pids) process.kill(pid, "SIGSTOP");
-		const waiting = tandem.post("/jobs", blobJob());
-		await sleep(200);
+		const { waiting } = await hang("checker", () => tandem.post("/jobs", blobJob()));
 		const [how, answer] = await Promise.all([tandem.stop(), waiting]);
 		assert.deepEqual([how.code, answer.status], [0, 503]);
 	});
