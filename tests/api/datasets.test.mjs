@@ -132,16 +132,15 @@ test("the list shows what is known and what is registered; an unknown name is re
 test("a table from an address goes through all its states, and everybody who follows the events sees it", async (t) => {
 	const { url } = await serve(t, { "houses.csv": CSV });
 	const tandem = await daemon(t);
-	const seen = [];
+	const seen = [], events = await tandem.listen("/events");
 	const following = (async () => {
-		for await (const e of tandem.events("/events"))
+		for await (const e of events)
 			if (e.event === "dataset" && e.data.name === "houses") {
 				assert.ok(!("job" in e.data));
 				if (seen.at(-1) !== e.data.state) seen.push(e.data.state);
 				if (e.data.state === "ready") return;
 			}
 	})();
-	await sleep(200);
 	const made = await register(tandem, { name: "houses", url: `${url}/houses.csv?v=1`, sha256: sha256(CSV).toUpperCase() });
 	assert.equal(made.state, "fetching");
 	assert.deepEqual(made.source, { url: `${url}/houses.csv?v=1` });

@@ -1,9 +1,9 @@
 // A 2xx answer means that it is on disk.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
-import { Tandem, endless, have, quick, sleep, start } from "./harness.mjs";
+import { Tandem, endless, eventually, have, quick, start } from "./harness.mjs";
 
 test("a job is synced to disk between the receipt of its POST and the answer", { skip: !have("strace") && "strace is not installed" }, async (t) => {
 	const tandem = new Tandem({ flags: { workers: 1 } });
@@ -13,13 +13,13 @@ test("a job is synced to disk between the receipt of its POST and the answer", {
 	t.after(() => tandem.close());
 	await tandem.up();
 	await tandem.submit(quick());
-	let lines, received, answered = -1;
-	for (let i = 0; i < 200 && answered < 0; i++, await sleep(20)) { // the client has the answer before the tracer has written so
+	let lines, received, answered;
+	await eventually("the trace shows request and answer", () => { // the client has the answer before the tracer has written so
 		lines = readFileSync(trace, "utf8").split("\n");
 		received = lines.findIndex((l) => l.includes('"POST /api/v1/jobs')); // in a call's own line, or in one that resumes it
 		answered = lines.findIndex((l, i) => received >= 0 && i > received && l.includes('"HTTP/1.1 201'));
-	}
-	assert.ok(received >= 0 && answered > received, "the trace shows request and answer");
+		return answered > received;
+	});
 	const synced = lines.slice(received, answered).filter((l) => /(fsync|fdatasync)\(|<\.\.\. (fsync|fdatasync) resumed>/.test(l) && /= 0/.test(l));
 	assert.ok(synced.length >= 1, `no sync between them:\n${lines.slice(received, answered + 1).join("\n").slice(0, 3000)}`);
 });
@@ -48,11 +48,10 @@ test("two daemons do not share one folder", async (t) => {
 test("what no row knows of is deleted at the next start", async (t) => {
 	const tandem = await start(t);
 	const { id } = await tandem.finish(quick({ train: { epochs: 1 } }));
-	const known = readdirSync(path.join(tandem.data, "jobs", id)).sort();
+	const known = await tandem.files(id);
 	await tandem.stop();
-	const { writeFileSync } = await import("node:fs");
 	writeFileSync(path.join(tandem.data, "jobs", id, "step-999999.ckpt"), "half a checkpoint");
 	await tandem.up();
-	for (let i = 0; i < 100 && readdirSync(path.join(tandem.data, "jobs", id)).includes("step-999999.ckpt"); i++) await new Promise((r) => setTimeout(r, 20));
-	assert.deepEqual(readdirSync(path.join(tandem.data, "jobs", id)).sort(), known);
+	await eventually("it goes", () => !readdirSync(path.join(tandem.data, "jobs", id)).includes("step-999999.ckpt"));
+	assert.deepEqual(await tandem.files(id), known);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blobJob, uploadBlobs } from "./blobs.mjs";
-import { problem, start } from "./harness.mjs";
+import { interrupted, problem, start } from "./harness.mjs";
 
 test("histograms come every so many steps, in columns, and a restart neither loses nor doubles one", async (t) => {
 	const tandem = await start(t);
@@ -22,10 +22,12 @@ test("histograms come every so many steps, in columns, and a restart neither los
 	problem(assert, await tandem.get(`/jobs/${whole.id}/histograms?name=weights/none`), 404);
 	problem(assert, await tandem.get(`/jobs/${whole.id}/histograms?max=0`), 400);
 
-	const { id } = await tandem.submit(spec);
-	await tandem.untilStep(id, 60);
-	tandem.killWorkers();
-	await tandem.until(id, "succeeded");
+	const { id } = await interrupted(async () => {
+		const job = await tandem.submit(spec);
+		await tandem.untilStep(job.id, 60);
+		tandem.killWorkers();
+		return tandem.until(job.id, "succeeded");
+	});
 	assert.deepEqual(await tandem.json(`/jobs/${id}/histograms?name=${encodeURIComponent(name)}`), h);
 	const seen = [];
 	for await (const e of tandem.events(`/jobs/${id}/events`)) {

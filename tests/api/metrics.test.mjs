@@ -1,7 +1,7 @@
 // Numbers that are none: a job that diverges is told of, stored, exported and never smoothed over.
 import assert from "node:assert/strict";
 import test, { before, after, describe } from "node:test";
-import { Tandem, convolutional, quick, start } from "./harness.mjs";
+import { Tandem, endless, quick, start } from "./harness.mjs";
 
 describe("a job that diverges", () => {
 	const tandem = new Tandem();
@@ -50,10 +50,11 @@ test("the system, its workers and its readiness are told", async (t) => {
 	const tandem = await start(t);
 	const system = await tandem.json("/system");
 	assert.ok(JSON.stringify(system).includes("threads"));
-	const { id } = await tandem.submit(convolutional());
+	const { id } = await tandem.submit(endless());
 	await tandem.until(id, "running");
 	assert.ok((await tandem.json("/workers")).items.some((w) => w.job === id));
-	await tandem.until(id, "succeeded");
+	await tandem.act(id, "cancel");
+	await tandem.until(id, "cancelled");
 	assert.equal((await tandem.get("//readyz")).status, 200);
 });
 

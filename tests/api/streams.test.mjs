@@ -67,11 +67,9 @@ describe("the events of a job", () => {
 	});
 
 	test("go on from now when the id is of another data folder, whose numbers were larger", async () => {
-		const events = tandem.events("/events", { after: 1e12 });
-		const first = events.next();
-		await sleep(200);
+		const events = await tandem.listen("/events", { after: 1e12 });
 		await tandem.request("PATCH", `/jobs/${id}`, { body: { notes: "here" } });
-		assert.equal((await first).value.event, "job");
+		assert.equal((await events.next()).value.event, "job");
 		await events.return();
 	});
 
