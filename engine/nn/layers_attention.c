@@ -13,7 +13,8 @@ struct attention {
 	int64_t keys, values; /* sizes of one step of each */
 	bool bias, causal;
 	double dropout;
-	const struct opt_choice *init; /* of the projections into queries, keys and values */
+	const struct opt_choice *init, *out_init; /* of the projections into queries, keys and values; of the last */
+	bool joint_fans;                          /* of is_joint: INIT sees one matrix, not three */
 };
 
 /* Parameters of one attention, in this order; those that it has none of are left out. */
@@ -27,39 +28,45 @@ static bool is_joint(const struct attention *a)
 	return a->keys == a->width && a->values == a->width;
 }
 
-static bool declare_matrix(struct nn_builder *b, struct nn_layer *l, const char *prefix, const char *name, int64_t rows,
-	int64_t columns, const struct opt_choice *init)
+static bool declare_weight(struct nn_builder *b, struct nn_layer *l, const char *prefix, const char *name, int64_t rows,
+	int64_t columns, int64_t fan_out, const struct opt_choice *init)
 {
 	td_shape shape = { .dtype = TD_F32, .rank = 2, .dim = { rows, columns } }; /* beyond an int, too */
-	struct nn_fans fans = { columns, rows };
+	struct nn_fans fans = { columns, fan_out };
 	char full[64];
 
 	snprintf(full, sizeof full, "%s%s", prefix, name);
-	return init ? nn_declare(b, l, full, &shape, fans, nn_init_of(init), init->options)
-		    : nn_declare(b, l, full, &shape, fans, &nn_bias_uniform, NULL); /* torch.nn.Linear's rule */
+	return nn_declare(b, l, full, &shape, fans, nn_init_of(init), init->options);
+}
+
+static bool declare_matrix(struct nn_builder *b, struct nn_layer *l, const char *prefix, const char *name, int64_t rows,
+	int64_t columns, const struct opt_choice *init)
+{
+	return declare_weight(b, l, prefix, name, rows, columns, rows, init);
 }
 
 static bool declare_vector(struct nn_builder *b, struct nn_layer *l, const char *prefix, const char *name, int64_t n,
-	int64_t fan_in, const struct nn_init_type *init)
+	const struct nn_init_type *init)
 {
 	td_shape shape = { .dtype = TD_F32, .rank = 1, .dim = { n } };
 	char full[64];
 
 	snprintf(full, sizeof full, "%s%s", prefix, name);
-	return nn_declare(b, l, full, &shape, (struct nn_fans){ fan_in, n }, init, NULL);
+	return nn_declare(b, l, full, &shape, (struct nn_fans){ n, n }, init, NULL);
 }
 
 static bool declare_attention(struct nn_builder *b, struct nn_layer *l, const char *prefix, const struct attention *a)
 {
 	int64_t e = a->width, all = nn_product(3, e);
-	bool declared = is_joint(a) ? declare_matrix(b, l, prefix, "in_proj_weight", all, e, a->init)
-				    : declare_matrix(b, l, prefix, "q_proj_weight", e, e, a->init) &&
-					      declare_matrix(b, l, prefix, "k_proj_weight", e, a->keys, a->init) &&
-					      declare_matrix(b, l, prefix, "v_proj_weight", e, a->values, a->init);
+	bool declared =
+		is_joint(a) ? declare_weight(b, l, prefix, "in_proj_weight", all, e, a->joint_fans ? all : e, a->init)
+			    : declare_matrix(b, l, prefix, "q_proj_weight", e, e, a->init) &&
+				      declare_matrix(b, l, prefix, "k_proj_weight", e, a->keys, a->init) &&
+				      declare_matrix(b, l, prefix, "v_proj_weight", e, a->values, a->init);
 
-	return declared && (!a->bias || declare_vector(b, l, prefix, "in_proj_bias", all, e, &nn_zeros)) &&
-	       declare_matrix(b, l, prefix, "out_proj.weight", e, e, NULL) &&
-	       (!a->bias || declare_vector(b, l, prefix, "out_proj.bias", e, e, &nn_zeros));
+	return declared && (!a->bias || declare_vector(b, l, prefix, "in_proj_bias", all, &nn_zeros)) &&
+	       declare_matrix(b, l, prefix, "out_proj.weight", e, e, a->out_init) &&
+	       (!a->bias || declare_vector(b, l, prefix, "out_proj.bias", e, &nn_zeros));
 }
 
 /* The parameters that declare_attention declared, from *AT on; *AT moves behind them. */
@@ -109,9 +116,16 @@ static bool heads_fit(struct nn_builder *b, const struct nn_layer *l, const char
 		       l->type->type.name, name, (long long)heads, (long long)width, nn_source(b, l, 0));
 }
 
-#define ATTENTION_INIT_ROW(type)                                                                                       \
+/* Without a bias_init: both libraries begin at zeros. */
+#define ATTENTION_INIT_ROWS(type)                                                                                      \
 	NN_INIT_ROW(type, init, "\"xavier_uniform\"",                                                                  \
-		"Initial weights of the projections into queries, keys and values; the default is torch's.")
+		"Initial weights of the projections into queries, keys and values; the default is torch's."),          \
+		NN_FLAG_ROW_OR(type, joint_fans, "true", "false",                                                      \
+			"Let init take these projections for one matrix where they have one size, as torch; else "     \
+			"each has fans of its own, as in Keras."),                                                     \
+		NN_INIT_ROW_OR(type, out_init, "\"bias_uniform\"", NN_KERAS_INIT,                                      \
+			"Initial weights of the projection of what attention gives; the default is that of "           \
+			"torch.nn.Linear.")
 #define CAUSAL_ROW(type) NN_FLAG_ROW(type, causal, "false", "A step sees itself and those before it, no later one.")
 
 /* ---- multihead_attention ----------------------------------------------------------------------------------------- */
@@ -119,8 +133,8 @@ static bool heads_fit(struct nn_builder *b, const struct nn_layer *l, const char
 struct multihead_attention_options {
 	int64_t embed_dim, num_heads, kdim, vdim;
 	double dropout;
-	bool bias, causal;
-	struct opt_choice init;
+	bool bias, causal, joint_fans;
+	struct opt_choice init, out_init;
 };
 
 static const struct opt multihead_attention_opts[] = {
@@ -134,7 +148,7 @@ static const struct opt multihead_attention_opts[] = {
 	NN_GIVEN_ROW(multihead_attention_options, kdim, "Size of each step of the keys; it follows from \"inputs\"."),
 	NN_GIVEN_ROW(multihead_attention_options, vdim, "Size of each step of the values; it follows from \"inputs\"."),
 	CAUSAL_ROW(multihead_attention_options),
-	ATTENTION_INIT_ROW(multihead_attention_options),
+	ATTENTION_INIT_ROWS(multihead_attention_options),
 };
 
 /* Which of L's inputs are queries, keys (1) and values (2): one is all three, of two the second is the latter two. */
@@ -154,7 +168,9 @@ static struct attention multihead(const struct nn_layer *l)
 		.bias = o->bias,
 		.causal = o->causal,
 		.dropout = o->dropout,
-		.init = &o->init };
+		.init = &o->init,
+		.out_init = &o->out_init,
+		.joint_fans = o->joint_fans };
 }
 
 static bool multihead_attention_build(struct nn_builder *b, struct nn_layer *l)
@@ -239,8 +255,8 @@ struct transformer_encoder_layer_options {
 	int64_t d_model, nhead, dim_feedforward;
 	double dropout, layer_norm_eps;
 	int activation; /* index into activations */
-	bool norm_first, bias, causal;
-	struct opt_choice init;
+	bool norm_first, bias, causal, joint_fans;
+	struct opt_choice init, out_init, linear_init, linear_bias_init;
 };
 
 static const struct opt transformer_encoder_layer_opts[] = {
@@ -260,7 +276,11 @@ static const struct opt transformer_encoder_layer_opts[] = {
 		"Normalise what goes into each part, not the sum behind it."),
 	NN_FLAG_ROW(transformer_encoder_layer_options, bias, "true", "Add learnt biases."),
 	CAUSAL_ROW(transformer_encoder_layer_options),
-	ATTENTION_INIT_ROW(transformer_encoder_layer_options),
+	ATTENTION_INIT_ROWS(transformer_encoder_layer_options),
+	NN_INIT_ROW_OR(transformer_encoder_layer_options, linear_init, "\"bias_uniform\"", NN_KERAS_INIT,
+		"Initial weights of the two linear layers; the default is that of torch.nn.Linear."),
+	NN_INIT_ROW_OR(transformer_encoder_layer_options, linear_bias_init, "\"bias_uniform\"", "\"zeros\"",
+		"Initial biases of the two linear layers."),
 };
 
 static struct attention encoder_attention(const struct nn_layer *l)
@@ -275,20 +295,27 @@ static struct attention encoder_attention(const struct nn_layer *l)
 		.bias = o->bias,
 		.causal = o->causal,
 		.dropout = o->dropout,
-		.init = &o->init };
+		.init = &o->init,
+		.out_init = &o->out_init,
+		.joint_fans = o->joint_fans };
 }
 
-static bool declare_linear(
-	struct nn_builder *b, struct nn_layer *l, const char *prefix, int64_t rows, int64_t columns, bool bias)
+static bool declare_linear(struct nn_builder *b, struct nn_layer *l, const char *prefix, int64_t rows, int64_t columns)
 {
-	return declare_matrix(b, l, prefix, "weight", rows, columns, NULL) &&
-	       (!bias || declare_vector(b, l, prefix, "bias", rows, columns, &nn_bias_uniform));
+	const struct transformer_encoder_layer_options *o = l->options;
+	td_shape shape = { .dtype = TD_F32, .rank = 1, .dim = { rows } };
+	char bias[64];
+
+	snprintf(bias, sizeof bias, "%sbias", prefix);
+	return declare_matrix(b, l, prefix, "weight", rows, columns, &o->linear_init) &&
+	       (!o->bias || nn_declare(b, l, bias, &shape, (struct nn_fans){ columns, rows },
+				    nn_init_of(&o->linear_bias_init), o->linear_bias_init.options));
 }
 
 static bool declare_norm(struct nn_builder *b, struct nn_layer *l, const char *prefix, int64_t width, bool bias)
 {
-	return declare_vector(b, l, prefix, "weight", width, width, &nn_ones) &&
-	       (!bias || declare_vector(b, l, prefix, "bias", width, width, &nn_zeros));
+	return declare_vector(b, l, prefix, "weight", width, &nn_ones) &&
+	       (!bias || declare_vector(b, l, prefix, "bias", width, &nn_zeros));
 }
 
 static bool transformer_encoder_layer_build(struct nn_builder *b, struct nn_layer *l)
@@ -301,8 +328,8 @@ static bool transformer_encoder_layer_build(struct nn_builder *b, struct nn_laye
 	a = encoder_attention(l);
 	return nn_expect(b, l, 0, "d_model", o->d_model, a.width) && heads_fit(b, l, "nhead", a.heads, a.width) &&
 	       nn_lengths_fit(b, l, 0) && declare_attention(b, l, "self_attn.", &a) &&
-	       declare_linear(b, l, "linear1.", o->dim_feedforward, a.width, o->bias) &&
-	       declare_linear(b, l, "linear2.", a.width, o->dim_feedforward, o->bias) &&
+	       declare_linear(b, l, "linear1.", o->dim_feedforward, a.width) &&
+	       declare_linear(b, l, "linear2.", a.width, o->dim_feedforward) &&
 	       declare_norm(b, l, "norm1.", a.width, o->bias) && declare_norm(b, l, "norm2.", a.width, o->bias);
 }
 
@@ -404,7 +431,8 @@ struct positional_embedding_options {
 static const struct opt positional_embedding_opts[] = {
 	{ NN_ROW(positional_embedding_options, num_embeddings), .kind = OPT_INT, .low = 1, .high = NN_FEATURES_MOST,
 		.doc = "Positions that have a row; as many as the input has steps where it is not given." },
-	NN_INIT_ROW(positional_embedding_options, init, "\"normal\"",
+	NN_INIT_ROW_OR(positional_embedding_options, init, "\"normal\"",
+		"{\"type\":\"uniform\",\"a\":-0.05,\"b\":0.05}",
 		"Initial rows; the default is that of torch.nn.Embedding: standard normal."),
 };
 

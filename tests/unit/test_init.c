@@ -163,6 +163,52 @@ static void recurrent_layers_start_as_kerass(void **state)
 	assert_true(largest == 0);
 }
 
+/* Glorot's bound of each projection by itself where torch has one of all three, and of what torch.nn.Linear starts. */
+static void attention_starts_as_kerass(void **state)
+{
+	static const struct {
+		const char *layer, *defaults, *param;
+		double largest;
+	} rows[] = {
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":4}", "keras", "0.in_proj_weight", 0.273861 },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":4}", "keras", "0.out_proj.weight", 0.273861 },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":4}", "pytorch", "0.in_proj_weight", 0.193649 },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":4}", "pytorch", "0.out_proj.weight", 0.158114 },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":4,\"joint_fans\":false,\"out_init\":\"ones\"}",
+			"pytorch", "0.in_proj_weight", 0.273861 },
+		{ "{\"type\":\"multihead_attention\",\"num_heads\":4,\"joint_fans\":false,\"out_init\":\"ones\"}",
+			"pytorch", "0.out_proj.weight", 1 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "keras", "0.self_attn.in_proj_weight",
+			0.273861 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "keras", "0.self_attn.out_proj.weight",
+			0.273861 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "keras", "0.linear1.weight", 0.0536056 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "keras", "0.linear2.weight", 0.0536056 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "keras", "0.linear1.bias", 0 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "keras", "0.linear2.bias", 0 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "pytorch", "0.linear1.bias", 0.158114 },
+		{ "{\"type\":\"transformer_encoder_layer\",\"nhead\":4}", "pytorch", "0.linear2.weight", 0.0220971 },
+		{ "\"positional_embedding\"", "keras", "0.weight", 0.05 },
+	};
+	double mean, deviation, largest;
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct bench b;
+		int p = 0;
+
+		bench_layers_as(&b, rows[i].layer, (td_shape)SEQUENCE(2, 20, 40), rows[i].defaults);
+		assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+		while (p < b.model->n_params && strcmp(b.model->params[p].name, rows[i].param) != 0)
+			p++;
+		assert_true(p < b.model->n_params);
+		measure_param(&b, p, &mean, &deviation, &largest);
+		if (!(largest <= rows[i].largest * 1.000001 && largest >= 0.99 * rows[i].largest))
+			fail_msg("%s of %s: %g", rows[i].param, rows[i].layer, largest);
+		bench_release(&b);
+	}
+}
+
 static void initialisers_have_the_spread_of_their_definitions(void **state)
 {
 	static const struct {
@@ -230,6 +276,7 @@ int main(void)
 		cmocka_unit_test(orthogonal_matrices_have_right_angles),
 		cmocka_unit_test(a_vector_that_is_orthogonal_has_length_one),
 		cmocka_unit_test(recurrent_layers_start_as_kerass),
+		cmocka_unit_test(attention_starts_as_kerass),
 		cmocka_unit_test(the_row_of_the_padding_token_is_zero),
 	};
 
