@@ -77,6 +77,69 @@ def difference(ours, theirs):
     return apart / max(largest, 1e-30) if apart else 0.0
 
 
+# ---- What weights start from -------------------------------------------------------------------------------------
+
+START_BOUNDS = {"mean": 0.05, "deviation": 0.04, "distance": 0.04, "singular": 0.1}
+START_OPTIONS = ("init", "unit_forget_bias", "joint_fans")  # names' ends: those that nothing else depends on
+
+
+def drawn(weights):
+    """WEIGHTS() gives arrays by name, drawn anew each time: so many of them that the smallest has some 10,000 numbers."""
+    first = weights()
+    n = int(np.clip(10000 // min(w.size for w in first.values()), 16, 64))
+    more = [first] + [weights() for _ in range(n - 1)]
+    return {name: np.stack([one[name] for one in more]) for name in first}
+
+
+def starts(driver, layers, shape, n, tokens=0, defaults="pytorch"):
+    """What the model's weights start from by name, with N seeds: [N, *shape]."""
+    case = dict(spec={"model": {"layers": layers}, "defaults": defaults}, input={"shape": shape}, tokens=tokens)
+    answers = [driver.ask(start=seed, **case) for seed in range(1, n + 1)]
+    if "fault" in answers[0]:
+        raise ValueError(answers[0]["fault"])
+    return {name: np.stack([numpy_of(a["weights"][name]) for a in answers]) for name in answers[0]["weights"]}
+
+
+def farthest(a, b):
+    """Kolmogorov and Smirnov's: the largest difference of the shares that are below a number."""
+    a, b = np.sort(a, None), np.sort(b, None)
+    x = np.concatenate((a, b))
+    return float(np.abs(np.searchsorted(a, x, "right") / a.size - np.searchsorted(b, x, "right") / b.size).max())
+
+
+def singular(x):
+    """Of matrices [N, rows, ..], their mean, the largest first."""
+    return np.linalg.svd(x.reshape(*x.shape[:2], -1), compute_uv=False).mean(0)
+
+
+def start_difference(ours, theirs):
+    """How far apart two ways to draw numbers are: of each column of START_BOUNDS the worst."""
+    assert set(ours) == set(theirs), f"names differ: {sorted(set(ours) ^ set(theirs))}"
+    worst = dict.fromkeys(START_BOUNDS, 0.0)
+    for name, b in theirs.items():
+        a = ours[name]
+        assert a.shape == b.shape, f"{name} has shape {a.shape}, but should have {b.shape}"
+        if not b.std(0).any():  # no numbers drawn at random
+            worst["mean"] = max(worst["mean"], np.abs(a - b).max())
+            continue
+        size = max(b.std(), abs(b.mean()))
+        found = {"mean": abs(a.mean() - b.mean()) / size, "deviation": abs(a.std() / b.std() - 1), "distance": farthest(a, b)}
+        if b.ndim > 2:
+            s = singular(b)
+            found["singular"] = np.abs(singular(a) - s).max() / s.max()
+        worst = {column: max(worst[column], found.get(column, 0)) for column in worst}
+    return worst
+
+
+def of_starts(types):
+    """Of TYPES those, and of these the options, that are about starts."""
+    about = {name: {o: d for o, d in options.items() if o.endswith(START_OPTIONS)} for name, options in types.items()}
+    return {name: options for name, options in about.items() if options}
+
+
+# ---- The table -------------------------------------------------------------------------------------------------------
+
+
 def schema(build, family):
     """The family's types, each with its options and their default under "defaults": "keras"."""
     text = subprocess.run([pathlib.Path(build) / "tandem-worker", "--schema"], capture_output=True, text=True, check=True).stdout

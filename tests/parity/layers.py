@@ -316,8 +316,8 @@ LAYERS = {
 }
 RANDOM = {"dropout": (ANY, False), "dropout1d": (ROWS, True), "dropout2d": (IMAGES, True), "alpha_dropout": (ANY, False)}
 SILENT = {
-    "*.init": "numbers drawn at random differ; test_init.c has their distributions",
-    "*.bias_init": "as init", "*.recurrent_init": "as init", "lstm.unit_forget_bias": "as init",
+    **{"*." + option: "starts.py has what weights start from" for option in ("init", "bias_init", "recurrent_init", "out_init", "linear_init", "linear_bias_init", "joint_fans")},
+    "lstm.unit_forget_bias": "as init; it is Keras'",
 }
 COLUMNS = ["output", "gradients", "ten steps", "evaluated", "float32"]
 BOUNDS = {**{c: WIDE for c in COLUMNS}, "float32": NARROW}

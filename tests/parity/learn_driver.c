@@ -4,6 +4,7 @@
  *	{"spec": {"model": {..}, "defaults": "keras"}, "type": "float64", "input": X, "tokens": 7, "lengths": [..],
  *	 "weights": {"0.weight": X, ..}, "seed": [..], "steps": 10, "lr": 0.05, "momentum": 0.9}
  *	-> {"output": X, "input_gradient": X, "gradients": {..}, "after": {..}, "evaluated": X, "bare": X}
+ *	{"spec": {"model": {..}}, "start": 7, "input": X, "tokens": 7} -> {"weights": {"0.weight": X, ..}}, of that seed
  *	{"spec": {"loss": {..}}, "type": .., "input": X, "target": X} -> {"mean": 0.5, "gradient": X}
  *	{"spec": {"optimizer": {..}}, "type": .., "weight": X, "gradients": [[..], ..], "factors": [..]}
  *	-> {"after": [[..], ..]}
@@ -342,6 +343,17 @@ static void train_model(struct one_case *k, struct run *r)
 		release_update(&u[i]);
 }
 
+/* What a job's weights begin with. */
+static void tell_start(struct one_case *k, struct nn_model *m)
+{
+	cJSON *weights = cJSON_AddObjectToObject(k->result, "weights");
+
+	if (nn_model_allocate(m, k->c, (uint64_t)json_int(k->line, "start", 0)) != TD_OK)
+		return;
+	for (int i = 0; i < m->n_params; i++)
+		cJSON_AddItemToObject(weights, m->params[i].name, array(k, m->params[i].value));
+}
+
 static void run_model(struct one_case *k)
 {
 	const cJSON *input = json_get(k->line, "input"), *list = json_get(k->line, "lengths");
@@ -351,6 +363,11 @@ static void run_model(struct one_case *k)
 
 	if (!r.model)
 		return;
+	if (json_get(k->line, "start")) {
+		tell_start(k, r.model);
+		nn_model_free(r.model);
+		return;
+	}
 	r.x = tensor(k, input, tokens ? TD_I64 : k->type);
 	if (list) {
 		td_shape each = td_shape_make(TD_I64, 1, in.dim[0]);
