@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createReadStream, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import http from "node:http";
 import path from "node:path";
-import { Tandem, quick, sha256, sleep } from "./harness.mjs";
+import { Tandem, patience, quick, sha256, sleep } from "./harness.mjs";
 
 export const SOURCE = "/usr/share/datasets/fashion-mnist";
 export const skip = !existsSync(SOURCE) && "dataset-fashion-mnist is not installed";
@@ -45,7 +45,7 @@ export async function daemon(t, flags = {}) {
 export const mirrored = (t, url) => daemon(t, { "dataset-mirror": url, "fetch-private": "off" });
 
 // The dataset once it has come to rest, or to one of STATES.
-export async function settled(tandem, name, states = ["ready", "failed", "cancelled"], ms = 60_000) {
+export async function settled(tandem, name, states = ["ready", "failed", "cancelled"], ms = 60_000 * patience) {
 	for (const end = Date.now() + ms; Date.now() < end; await sleep(30)) {
 		const d = await tandem.json(`/datasets/${name}`);
 		if (states.includes(d.state)) return d;

@@ -21,7 +21,7 @@ export const build = path.resolve(root, process.env.TANDEM_BUILD ?? "build");
 // Sanitizers slow everything down by about this factor; waits are stretched by it, measurements are not taken.
 export const patience = /-(address|thread|undefined|paranoid)/.test(build) ? 10 : 1;
 
-const START_MS = 10_000 * patience;
+const START_MS = 60_000 * patience;
 const STOP_MS = 20_000 * patience; // more than --drain-seconds
 const JOB_MS = 120_000 * patience;
 const REQUEST_MS = 60_000 * patience; // more than the longest ?wait=
@@ -122,6 +122,7 @@ export class Tandem {
 		this.process = spawn(program, [...before, ...args], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...this.options.env } });
 		this.gone = new Promise((resolve) => this.process.on("exit", (code, signal) => resolve({ code, signal })));
 		this.process.stderr.setEncoding("utf8").on("data", (text) => { this.errors += text; });
+		this.said = new Promise((resolve) => this.process.stderr.on("close", resolve)); // all that it had to say is in ERRORS
 		let out = "";
 		this.address = await new Promise((resolve, reject) => {
 			const late = setTimeout(() => reject(new Error(`no listening line within ${START_MS} ms; standard error:\n${this.errors}`)), START_MS);
@@ -163,7 +164,7 @@ export class Tandem {
 	workers() { return [...new Set([...childrenOf(this.pid), ...processesNaming(this.folder).filter((p) => p !== this.pid && p !== this.process.pid)])]; }
 
 	// A worker may leave by itself between being listed and being killed, above all when its daemon is gone.
-	killWorkers(pids = this.workers()) { pids.forEach(tryKill); }
+	killWorkers(pids = this.workers()) { for (const pid of pids) signal(pid, "SIGKILL"); }
 
 	killNow() {
 		if (this.process) this.killWorkers([this.pid, ...this.workers()]);
@@ -175,6 +176,7 @@ export class Tandem {
 	async close() {
 		const how = this.process ? await this.stop() : {};
 		this.killNow();
+		await this.said;
 		const report = /ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:/.exec(this.errors);
 		if (report) throw new Error(`a sanitizer has spoken:\n${this.errors.slice(report.index, report.index + 4000)}`);
 		if (how.code !== 0 && how.signal !== "SIGKILL") throw new Error(`tandemd left with ${how.code ?? how.signal}:\n${this.errors.slice(-4000)}`);
@@ -344,8 +346,9 @@ export const have = (program) => {
 
 const target = (where) => (where.startsWith("//") ? where.slice(1) : `/api/v1${where}`);
 
-function tryKill(pid) {
-	try { process.kill(pid, "SIGKILL"); } catch { /* it has gone already */ }
+// Send a process SIGNAL; false: it has gone already.
+export function signal(pid, name) {
+	try { return process.kill(pid, name); } catch { return false; }
 }
 
 const processes = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
