@@ -6,7 +6,7 @@ import path from "node:path";
 import test from "node:test";
 import { COLUMN_TYPES, FORMATS } from "../../web/lib/datasets.js";
 import { SOURCE, skip, CSV, serve, daemon, mirrored, settled, register, put, onTable } from "./datasets.mjs";
-import { Tandem, endless, problem, quick, sha256, sleep } from "./harness.mjs";
+import { Tandem, endless, eventually, problem, quick, sha256, sleep } from "./harness.mjs";
 
 // ---- Known by name ----
 
@@ -221,9 +221,7 @@ test("a wrong checksum, a truncated and an oversized file end in a clear state, 
 	}
 	const asked = requests.length;
 	await register(tandem, { name: "short", url: `${url}/short.csv` });
-	const began = Date.now();
-	while (requests.length < asked + 2 && Date.now() - began < 20_000) await sleep(50);
-	assert.ok(requests.length >= asked + 2, "it is tried again");
+	await eventually("it is tried again", () => requests.length >= asked + 2);
 	const r = await tandem.post("/datasets/short/cancel");
 	assert.equal(r.json.state, "cancelled");
 	problem(assert, await tandem.post("/datasets/short/cancel"), 409);
@@ -291,8 +289,7 @@ test("cancelling stops a download at once; prepare goes on with it, and a job wa
 	problem(assert, await tandem.request("DELETE", "/datasets/slow"), 409);
 	const r = await tandem.post("/datasets/slow/cancel");
 	assert.deepEqual([r.status, r.json.state], [200, "cancelled"]);
-	for (const end = Date.now() + 3000; open && Date.now() < end; await sleep(20));
-	assert.equal(open, 0, "the connection is closed");
+	await eventually("the connection is closed", () => open === 0);
 	const job = await tandem.until(id, "failed");
 	assert.match(JSON.stringify(job), /cancelled/);
 	hold = false;
@@ -457,7 +454,7 @@ test("uploads that are empty, too large, badly named or cut off leave nothing be
 	const chunk = `${(100_000).toString(16)}\r\n${"x".repeat(100_000)}\r\n`;
 	assert.match(await send(head("Transfer-Encoding: chunked"), [...Array(25).fill(chunk), "0\r\n\r\n"], true), /^HTTP\/1\.1 413/);
 	assert.equal(await send(head("Content-Length: 5000"), ["only this"], false), "");
-	for (const end = Date.now() + 5000; left().length > 2 && Date.now() < end; await sleep(50));
+	await eventually("the piece goes", () => left().length === 2);
 	assert.deepEqual(left().sort(), ["first.csv", "large.csv"]);
 });
 
@@ -465,12 +462,9 @@ test("a connection that ends together with half a file is noticed at once", asyn
 	const tandem = await daemon(t);
 	const { hostname, port } = new URL(tandem.url);
 	const half = `PUT /api/v1/datasets/cut/files/a.csv HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 100000\r\n\r\n${"x".repeat(50_000)}`;
-	const open = () => readdirSync(`/proc/${tandem.pid}/fd`).length;
-	const before = open();
 	for (let i = 0; i < 10; i++)
 		await new Promise((resolve) => { const s = net.connect(Number(port), hostname, () => s.end(half)).on("close", resolve).on("error", () => {}).resume(); });
-	for (const end = Date.now() + 5000; open() > before + 8 && Date.now() < end; await sleep(50));
-	assert.deepEqual(readdirSync(path.join(tandem.data, "datasets/cut")), []);
+	await eventually("what came is gone", () => !readdirSync(path.join(tandem.data, "datasets/cut")).length);
 	problem(assert, await tandem.get("/datasets/cut"), 404);
 });
 
@@ -482,8 +476,7 @@ test("what a killed daemon had begun to receive is gone after its next start", a
 	s.on("error", () => {});
 	s.write(`PUT /api/v1/datasets/up/files/b.csv HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 500000\r\n\r\n${"x".repeat(100_000)}`);
 	const folder = path.join(tandem.data, "datasets/up");
-	for (const end = Date.now() + 5000; readdirSync(folder).length < 2 && Date.now() < end; await sleep(20));
-	assert.equal(readdirSync(folder).length, 2);
+	await eventually("a part of it is there", () => readdirSync(folder).length === 2);
 	await tandem.kill();
 	await tandem.up();
 	s.destroy();

@@ -222,8 +222,11 @@ describe("a job", () => {
 	});
 
 	test("that takes longer than it may is stopped as timed out", async () => {
-		const { id } = await tandem.submit(endless({ timeout_s: 1 }));
-		const job = await tandem.until(id, "timed_out");
+		let job;
+		for (const timeout_s of [1, 5, 30]) { // in which something is done, unless the machine has much else to do
+			job = await tandem.until((await tandem.submit(endless({ timeout_s }))).id, "timed_out");
+			if (job.progress.step > 0) break;
+		}
 		assert.ok(job.progress.step > 0);
 	});
 

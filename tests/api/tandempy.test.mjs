@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { blobJob, uploadBlobs } from "./blobs.mjs";
-import { Tandem, have, patience } from "./harness.mjs";
+import { Tandem, eventually, have, patience } from "./harness.mjs";
 
 describe("tandem.py", { skip: !have("python3") && "python3 is not installed" }, () => {
 	const tandem = new Tandem();
@@ -162,14 +162,17 @@ describe("tandem.py", { skip: !have("python3") && "python3 is not installed" }, 
 			for step in range(1, 61):
 				run.log(step, loss=step)
 				run.flush()
+				while step == 10 and not os.path.exists("away"):
+					time.sleep(0.01)
 				time.sleep(0.03)
 			run.close()
 			print(json.dumps(run.id))`);
 		const address = new URL(tandem.url).host;
-		let seen;
-		do [seen] = (await tandem.json("/jobs?q=patient")).items; while (!(seen?.progress.step >= 5));
-		assert.equal(seen.state, "running", "it is in the middle");
+		running.catch(() => {}); // it is awaited below
+		const seen = await eventually("it is in the middle", async () => (await tandem.json("/jobs?q=patient")).items.find((j) => j.progress.step === 10));
+		assert.equal(seen.state, "running");
 		await tandem.kill();
+		writeFileSync(path.join(folder, "away"), "");
 		tandem.options.flags = { ...tandem.options.flags, listen: address };
 		await tandem.up();
 		const { out } = await running;
