@@ -60,8 +60,9 @@ static double element(const void *elements, td_dtype d, int64_t i)
 
 static void add_row(struct recording_value *v, int64_t row)
 {
-	if (v->n_rows < RECORDING_ROWS_MOST && (!v->n_rows || v->row[v->n_rows - 1] != row))
-		v->row[v->n_rows++] = row;
+	if (v->n_rows < RECORDING_ROWS_MOST)
+		v->row[v->n_rows] = row;
+	v->n_rows++;
 }
 
 /* Of X between LOW and HIGH, halved because their distance may be more than the largest double; half of the smallest
@@ -76,6 +77,7 @@ static int bucket_of(double x, double low, double high)
 static void look_at(struct recording_value *v, const void *elements)
 {
 	int64_t n = td_shape_count(&v->shape), each = v->by_sample ? n / TD_MAX(v->shape.dim[0], 1) : 0, n_finite = 0;
+	int64_t row = -1; /* the last that was added */
 	double low = INFINITY, high = -INFINITY, sum = 0, squares = 0;
 
 	for (int64_t i = 0; i < n; i++) {
@@ -83,8 +85,8 @@ static void look_at(struct recording_value *v, const void *elements)
 
 		if (!isfinite(x)) {
 			v->n_non_finite++;
-			if (each)
-				add_row(v, i / each);
+			if (each && row != i / each)
+				add_row(v, row = i / each);
 			continue;
 		}
 		v->n_zero += x == 0;
@@ -163,10 +165,16 @@ static int add_value(struct recording *r, const td_value *v, const struct record
 }
 
 /* A tensor that no op of the step has made. */
-static int add_leaf(struct recording *r, const td_value *v, enum recording_kind kind, const char *name, bool stays)
+static int add_leaf(
+	struct recording *r, const td_value *v, enum recording_kind kind, const char *name, bool by_sample, bool stays)
 {
 	int id = add_value(r, v,
-		&(struct recording_value){ .kind = kind, .name = (char *)name, .layer = "", .of = -1, .producer = -1 });
+		&(struct recording_value){ .kind = kind,
+			.name = (char *)name,
+			.layer = "",
+			.of = -1,
+			.producer = -1,
+			.by_sample = by_sample });
 
 	if (id >= 0)
 		remember(r, v, id, stays);
@@ -261,7 +269,7 @@ static void add_node(struct recording *r, const td_event *e)
 			n.in[i] = add_leaf(r, e->in[i],
 				strncmp(td_name_of(e->in[i]), NN_SUM, sizeof NN_SUM - 1) ? RECORDING_INPUT
 											 : RECORDING_STATE,
-				NULL, false);
+				NULL, false, false);
 	}
 	add_outputs(r, e, &n);
 	add_written(r, e, &n);
@@ -278,8 +286,9 @@ static void add_gradient(struct recording *r, const td_value *v, const td_value 
 	r->values[of].gradient = id;
 	r->values[id].kind = RECORDING_GRADIENT;
 	r->values[id].of = of;
-	/* A sample's row in the gradient of a parameter would be chance. */
 	r->values[id].by_sample = r->values[of].by_sample;
+	if (!r->values[id].by_sample)
+		r->values[id].n_rows = 0; /* a sample's row in the gradient of a parameter would be chance */
 }
 
 /* The tensors of the engine's step are about to go, and some have got names since they were made. */
@@ -334,7 +343,7 @@ static void add_state(void *arg, const char *name, td_value *v)
 	struct recording *r = arg;
 
 	if (value_of(r, v) < 0)
-		add_leaf(r, v, RECORDING_STATE, name, true);
+		add_leaf(r, v, RECORDING_STATE, name, false, true);
 }
 
 void recording_begin(struct recording *r, struct nn_trainer *t, const struct nn_model *m, int64_t step)
@@ -345,17 +354,15 @@ void recording_begin(struct recording *r, struct nn_trainer *t, const struct nn_
 	r->n_samples = 0;
 	for (int i = 0; i < m->n_params; i++)
 		add_leaf(r, m->params[i].value, m->params[i].buffer ? RECORDING_BUFFER : RECORDING_PARAMETER,
-			m->params[i].name, true);
+			m->params[i].name, false, true);
 	nn_trainer_tensors(t, add_state, r);
 	td_observe(r->c, on_event, r);
 }
 
 static void add_input(struct recording *r, const td_value *v, const char *name)
 {
-	int id = v ? add_leaf(r, v, RECORDING_INPUT, name, false) : -1;
-
-	if (id >= 0)
-		r->values[id].by_sample = td_shape_of(v)->rank > 0;
+	if (v)
+		add_leaf(r, v, RECORDING_INPUT, name, td_shape_of(v)->rank > 0, false);
 }
 
 void recording_batch(struct recording *r, int i, const struct nn_batch *b, int64_t n)

@@ -49,9 +49,9 @@ struct recording_value {
 	int64_t bucket[RECORDING_BUCKETS]; /* equal widths from MIN to MAX */
 	bool by_sample;                    /* axis 0 is that of the batch's samples */
 	int64_t row[RECORDING_ROWS_MOST];  /* of those the first with non-finite elements */
-	int n_rows;
-	bool stays;          /* its tensor outlives the engine's step */
-	int64_t at, n_bytes; /* in the file: an NPY file of its own; AT -1: not kept */
+	int64_t n_rows;                    /* with non-finite elements, named or not */
+	bool stays;                        /* its tensor outlives the engine's step */
+	int64_t at, n_bytes;               /* in the file: an NPY file of its own; AT -1: not kept */
 };
 
 struct recording_node {

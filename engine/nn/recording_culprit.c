@@ -105,7 +105,7 @@ static cJSON *samples_json(const struct recording_value *v)
 {
 	cJSON *list = v->n_rows ? cJSON_CreateArray() : cJSON_CreateNull();
 
-	for (int i = 0; i < v->n_rows; i++)
+	for (int i = 0; i < TD_MIN(v->n_rows, RECORDING_ROWS_MOST); i++)
 		cJSON_AddItemToArray(list, cJSON_CreateNumber((double)v->row[i]));
 	return list;
 }
@@ -170,6 +170,7 @@ static cJSON *culprit_json(const struct recording *r, int64_t step, const char *
 	cJSON_AddNumberToObject(o, "batch", v->batch);
 	cJSON_AddItemToObject(o, "inputs", inputs_json(r, n));
 	cJSON_AddItemToObject(o, "samples", samples_json(v));
+	cJSON_AddNumberToObject(o, "n_samples", (double)v->n_rows);
 	cJSON_AddStringToObject(o, "text", text);
 	return o;
 }

@@ -33,7 +33,8 @@
  *	 "op": "log" | null, "layer": "3", "phase": "forward" | "backward" | "update" | null,
  *	 "kind": "op" | "input" | "parameter",  an op made it of finite inputs; or it came in
  *	 "inputs": [{"value": 76, "name", "shape", "min", "max", "non_finite": 0}],
- *	 "samples": [3, 17] | null,     of the batch, those with non-finite rows; null: it cannot be told
+ *	 "samples": [3, 17] | null,     of the batch, the first with non-finite rows; null: it cannot be told
+ *	 "n_samples": 2,                how many there are, of which "samples" has at most 64
  *	 "text": "log in layer 3 (forward) made 2 of its 640 values not finite, from 0 .. 1"}
  *
  * GET /jobs/{id}/replays: {"items": [Replay]}, newest first.
@@ -41,7 +42,8 @@
  * GET /jobs/{id}/replays/{step}: a Replay and, once it has succeeded,
  *	{"done": [{"step": 120, "loss", "grad_norm", "factor": 1,     what the schedule multiplied the rates by
  *	           "batches": [{"n": 64, "first_sample": 0}]}],        several where steps accumulate
- *	 "values_bytes": 1234567, "values_truncated": false,   true: of some values there are statistics only
+ *	 "values_bytes": 1234567, "values_truncated": false,   true: of some values there are statistics only,
+ *	                                                            or ops after the first 20,000 were left out
  *	 "nodes": [Node], "values": [Value], "samples": [Sample]}
  *
  * Node: one op that ran; in the order in which they ran; "id" is its place in the list.

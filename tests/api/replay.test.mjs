@@ -292,6 +292,7 @@ const FAULTS = [
 	["division by a variance of zero, batch norm", job("flat", layers({ type: "batch_norm", eps: 0 }, linear(3))), { step: 1, kind: "op", layer: "0", op: /norm/ }],
 	["division by a variance of zero, layer norm", job("zero", layers({ type: "layer_norm", eps: 0 }, linear(3))), { step: 2, kind: "op", layer: "0", op: /norm/, samples: [10] }],
 	["division by a mean square of zero", job("zero", layers({ type: "rms_norm", eps: 0 }, linear(3))), { step: 2, kind: "op", layer: "0", samples: [10] }],
+	["a large input, divided by little", job("huge", layers(linear(3)), { data: { dataset: "huge", batch_size: 20, shuffle: false, split: { validation: 0 }, transforms: [{ type: "normalize", mean: [0], std: [0.01] }] } }), { step: 2, kind: "input", name: "input", samples: [10], n_samples: 1 }],
 	["a learning rate that is infinite", job("plain", layers(linear(3), "softmax"), { loss: { type: "cross_entropy", from_probabilities: true }, ...diverging() }), { kind: "parameter", name: "0.weight" }],
 ];
 

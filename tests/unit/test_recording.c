@@ -5,22 +5,38 @@
 
 #include <unistd.h>
 
+/* A recording of a first step, into a file that has no name any more. */
+static void begin(struct rig *r, struct recording *recording)
+{
+	char path[] = "/tmp/tandem-recording-XXXXXX";
+	struct err e = { 0 };
+
+	close(mkstemp(path));
+	rig_init(r, &plain, &(struct settings){ .loss = "\"cross_entropy\"", .optimizer = "\"sgd\"" });
+	assert_int_equal(recording_init(recording, r->c, path, &e), TD_OK);
+	unlink(path);
+	recording_begin(recording, r->trainer, r->model, 1);
+}
+
+static void end(struct rig *r, struct recording *recording)
+{
+	recording_release(recording);
+	rig_release(r);
+}
+
 /* What is recorded of the N doubles at X, as the line of a value that the server reads alone; the caller's. */
 static cJSON *recorded(const double *x, int64_t n)
 {
-	char path[] = "/tmp/tandem-recording-XXXXXX", *line;
 	td_shape shape = td_shape_make(TD_F64, 1, n);
 	struct recording recording;
 	struct err e = { 0 };
 	struct buf text;
 	struct rig r;
 	td_value *v;
+	char *line;
 	cJSON *o;
 
-	close(mkstemp(path));
-	rig_init(&r, &plain, &(struct settings){ .loss = "\"cross_entropy\"", .optimizer = "\"sgd\"" });
-	assert_int_equal(recording_init(&recording, r.c, path, &e), TD_OK);
-	recording_begin(&recording, r.trainer, r.model, 1);
+	begin(&r, &recording);
 	v = td_tensor(r.c, &shape, x);
 	td_unref(td_neg(r.c, v));
 	recording_end(&recording);
@@ -34,10 +50,8 @@ static cJSON *recorded(const double *x, int64_t n)
 	if (!o)
 		fail_msg("%.300s: %s", line, e.text);
 	buf_release(&text);
-	recording_release(&recording);
 	td_unref(v);
-	rig_release(&r);
-	unlink(path);
+	end(&r, &recording);
 	return o;
 }
 
@@ -90,11 +104,47 @@ static void whole_numbers_beyond_2_53_are_recorded(void **state)
 	IS_RECORDED(-99999999999999984.0, 10000000272564224.0);
 }
 
+/* Of a batch of N samples every second one is not finite, in two places. */
+static void half_of_a_batch(int64_t n)
+{
+	float *x = MEM_NEW_N(float, n * 3);
+	td_shape shape = td_shape_make(TD_F32, 2, n, (int64_t)3);
+	const struct recording_value *of;
+	struct recording recording;
+	struct rig r;
+	td_value *v;
+
+	for (int64_t i = 0; i < n; i += 2)
+		x[3 * i] = x[3 * i + 2] = NAN;
+	begin(&r, &recording);
+	v = td_tensor(r.c, &shape, x);
+	recording_batch(&recording, 0, &(struct nn_batch){ .x = v }, n);
+	of = &recording.values[recording.n_values - 1];
+	assert_string_equal(of->name, "input");
+	assert_int_equal(of->n_non_finite, 2 * ((n + 1) / 2));
+	assert_int_equal(of->n_rows, (n + 1) / 2);
+	for (int i = 0; i < TD_MIN(of->n_rows, RECORDING_ROWS_MOST); i++)
+		assert_int_equal(of->row[i], 2 * i);
+	td_unref(v);
+	mem_free(x);
+	end(&r, &recording);
+}
+
+static void samples_that_are_not_finite_are_counted_and_the_first_are_named(void **state)
+{
+	(void)state;
+	half_of_a_batch(1);
+	half_of_a_batch(5);
+	half_of_a_batch(2 * RECORDING_ROWS_MOST);
+	half_of_a_batch(300);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_at_the_edges_are_recorded),
 		cmocka_unit_test(whole_numbers_beyond_2_53_are_recorded),
+		cmocka_unit_test(samples_that_are_not_finite_are_counted_and_the_first_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,7 @@ function Culprit({ job, replay, culprit, types, start }) {
   const what = culprit.what === 'loss' ? 'The loss' : 'The gradient’s norm';
   const range = (v) => (v.min === null ? 'nothing finite' : `${format.value(v.min)} to ${format.value(v.max)}`);
   const samples = culprit.samples ? samplesOf(replay, culprit.step, { batch: culprit.batch || 0, culprit: culprit.samples }).filter((s) => s.blamed) : [];
+  const n = culprit.n_samples ?? samples.length; // of very many the first are told
   return html`
     <section class="error culprit" aria-label="Culprit">
       <b>${what} of step ${format.count(culprit.step)} is not finite</b>
@@ -191,7 +192,7 @@ function Culprit({ job, replay, culprit, types, start }) {
           </table>
         </div>
       `}
-      ${samples.length > 0 && html`<p>${samples.length === 1 ? 'One sample' : `${samples.length} samples`} of the batch ${samples.length === 1 ? 'leads' : 'lead'} there: ${samples.slice(0, 8).map((s) => html`<a href="#samples">${typeof s.label === 'string' ? `${s.label} ` : ''}${s.sample}</a> `)}${samples.length > 8 ? '…' : ''}</p>`}
+      ${samples.length > 0 && html`<p>${n === 1 ? 'One sample' : `${format.count(n)} samples`} of the batch ${n === 1 ? 'leads' : 'lead'} there: ${samples.slice(0, 8).map((s, i) => html`${i > 0 ? ', ' : ''}<a href="#samples">${typeof s.label === 'string' ? `${s.label} ` : ''}${s.sample}</a>`)}${n > 8 ? ', …' : ''}</p>`}
       <div class="actions">
         ${culprit.node !== null && html`<button onClick=${show}>Show the op</button>`}
         ${culprit.kind === 'parameter' && culprit.step > 1 && html`<button onClick=${() => start(culprit.step - 1)}>Replay step ${format.count(culprit.step - 1)}</button>`}
