@@ -10,6 +10,12 @@ const REPLAY_MS = 60000 * patience;
 
 after(closeBrowser);
 
+/* How many pixels the page is too wide. */
+const excessOf = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+
+/* The boxes of the graph whose texts do not fit. */
+const tightOf = (page) => page.locator('.graph .box').evaluateAll((boxes) => boxes.filter((b) => [...b.querySelectorAll('text')].some((t) => t.getBBox().width > b.querySelector('rect').getBBox().width)).map((b) => b.textContent));
+
 test('a press on the loss curve leads into a step, and from there to every value', async (t) => {
   const tandem = await start(t);
   const job = await tandem.submit(quick({ train: { epochs: 1, checkpoint_every: 20 } }));
@@ -49,6 +55,9 @@ test('a press on the loss curve leads into a step, and from there to every value
   const weight = detail.locator('.value', { hasText: '1.weight' }).last();
   assert.match(await weight.textContent(), /32 × 784 float32, parameter/);
   assert.equal(await weight.locator('svg.spread').count(), 2, 'the weight and its gradient are drawn');
+  assert.ok((await excessOf(page)) <= 0, `the page is ${await excessOf(page)} pixels too wide`);
+  const lines = await weight.locator('dt').evaluateAll((names) => names.map((n) => n.offsetHeight / parseFloat(getComputedStyle(n).lineHeight)));
+  assert.ok(lines.every((n) => n < 1.5), `a name takes one line: ${lines}`);
   const file = await page.request.get(await weight.getByRole('link', { name: /^NPY/ }).first().getAttribute('href'));
   assert.equal((await file.body()).subarray(1, 6).toString(), 'NUMPY');
 
@@ -96,8 +105,8 @@ test('a job that failed leads to the op to blame, on a narrow screen in the dark
   await page.locator('.graph-detail h2', { hasText: /^linear in/ }).waitFor();
   await page.locator('.graph .box.picked[data-tone="bad"]').waitFor();
   await page.locator('.samples .blamed img').first().waitFor();
-  const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  assert.ok(excess <= 0, `the page is ${excess} pixels too wide`);
+  assert.ok((await excessOf(page)) <= 0, `the page is ${await excessOf(page)} pixels too wide`);
+  assert.deepEqual(await tightOf(page), [], 'every text is within its box');
   assert.deepEqual(complaints, []);
   await close();
 });

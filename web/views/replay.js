@@ -131,7 +131,8 @@ function Looked({ job, query, step, replay, start, remove }) {
   const { data, error, again } = useLoaded(() => jobs.replay(job.id, replay.step), replay.id);
   const types = Object.fromEntries((job.checked?.layers || []).map((l) => [l.name, l.type]));
   const head = html`<${Verdict} replay=${replay} remove=${remove} />`;
-  if (error && !data) return html`${head}<${ErrorBox} error=${error} retry=${again} />`;
+  const anew = () => start(replay.step, replay.steps);
+  if (error && !data) return html`${head}<${ErrorBox} error=${error} retry=${error.status === 404 ? anew : again} />`; // its files are gone
   if (!data) return html`${head}<p class="empty small" role="status">Loading the step…</p>`;
   const done = data.done.find((d) => d.step === step);
   const batches = done?.batches?.length || 1;
@@ -208,7 +209,7 @@ function Figures({ replay, done }) {
     done && Number.isFinite(done.factor) && done.factor !== 1 && ['Learning rates times', format.value(done.factor)],
     done && ['Samples', format.count(done.batches.reduce((n, b) => n + b.n, 0))],
     ['Replayed from', replay.from?.kind === 'checkpoint' ? `the checkpoint of step ${format.count(replay.from.step)}` : 'the start'],
-    ['Values', `${format.bytes(replay.values_bytes)}${replay.values_truncated ? ', of some their figures alone' : ''}`],
+    ['Values', `${format.bytes(replay.values_bytes)}${replay.values_truncated ? ', not all of them kept' : ''}`],
   ].filter(Boolean);
   return html`<div class="facts"><dl>${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl></div>`;
 }

@@ -15,7 +15,7 @@ const GROUPED = 3; // times as much work are boxes in groups
 const ROWS_FIRST = 100; // of the list
 const OPS_FIRST = 40; // of a layer in the panel
 const HEIGHT_LEAST = 0.7; // of the screen's
-const WIDTH_LEAST = 104; // pixels of a box: the longest text of a figure
+const WIDTH_LEAST = 124; // pixels of a box: the longest text of a figure, "100 % not finite"
 const BARS_HEIGHT = 24; // units of a histogram's height; its width are its buckets
 
 const LOOKS = [
@@ -44,7 +44,7 @@ export function Ops({ job, replay, query, step, batch, types }) {
       <span class="muted">${format.count(nodes.length)} operations</span>
     </div>
     ${nodes.length === 0 && html`<p class="empty small">Nothing of this part of the step was recorded.</p>`}
-    ${isLarge && html`<p class="muted">${format.count(drawn.boxes.length)} boxes are more than a picture can show: here they are as a list. Layers are fewer.</p>`}
+    ${isLarge && html`<p class="muted">${format.count(drawn.boxes.length)} boxes are more than a picture can show: here they are as a list.${look === 'ops' ? ' Layers are fewer.' : ''}</p>`}
     <div class="graph-and-detail" hidden=${nodes.length === 0}>
       ${drawn && !isLarge
         ? html`<${Drawn} replay=${replay} drawn=${drawn} measure=${measure} node=${query.get('node')} pick=${pick} />`
@@ -102,7 +102,7 @@ function Legend({ measure, scale }) {
   return html`
     <p class="legend" data-measure=${measure}>
       <span>${LEGENDS[measure]}</span>
-      <span>${text(scale.low)}</span><i></i><span>${text(scale.high)}</span>
+      <span class="scale">${text(scale.low)}<i></i>${text(scale.high)}</span>
       <span class="muted">– has none</span>
     </p>
   `;
@@ -221,12 +221,12 @@ function Value({ job, replay, id, pick, types, isGradient }) {
       <h4>${title} <small>${format.shape(v.shape)} ${v.dtype}${v.kind !== 'activation' && v.kind !== 'gradient' ? `, ${v.kind}` : ''}</small></h4>
       <${Bars} histogram=${v.histogram} title=${title} gradient=${v.kind === 'gradient'} />
       <dl class="about">
-        <dt>Mean</dt><dd>${format.value(v.mean)}</dd>
-        <dt>Norm</dt><dd>${format.value(v.norm)}</dd>
-        <dt>Zeros</dt><dd>${format.percent(v.zeros, 1)}</dd>
-        <dt>Not finite</dt><dd>${bad ? html`<b class="bad">${format.count(v.non_finite)}</b>` : 'none'}</dd>
-        ${v.producer !== null && html`<dt>Made by</dt><dd class="wide">${node(v.producer)}</dd>`}
-        ${readers.length > 0 && html`<dt>Read by</dt><dd class="wide">${readers.map(node)}${v.consumers.length > readers.length ? `and ${v.consumers.length - readers.length} more` : ''}</dd>`}
+        <div><dt>Mean</dt><dd>${format.value(v.mean)}</dd></div>
+        <div><dt>Norm</dt><dd>${format.value(v.norm)}</dd></div>
+        <div><dt>Zeros</dt><dd>${format.percent(v.zeros, 1)}</dd></div>
+        <div><dt>Not finite</dt><dd>${bad ? html`<b class="bad">${format.count(v.non_finite)}</b>` : 'none'}</dd></div>
+        ${v.producer !== null && html`<div class="wide"><dt>Made by</dt><dd>${node(v.producer)}</dd></div>`}
+        ${readers.length > 0 && html`<div class="wide"><dt>Read by</dt><dd>${readers.map(node)}${v.consumers.length > readers.length ? `and ${v.consumers.length - readers.length} more` : ''}</dd></div>`}
       </dl>
       ${v.kept ? html`<a href=${jobs.replayValueAddress(job.id, replay.step, id)} download=${`step-${v.step}-value-${id}.npy`}>NPY, ${format.bytes(v.bytes)}</a>` : html`<small>Its elements were too many to be kept.</small>`}
       ${gradient && gradient.id !== id && html`<${Value} job=${job} replay=${replay} id=${gradient.id} pick=${pick} types=${types} isGradient />`}
