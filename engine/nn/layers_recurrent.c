@@ -20,6 +20,7 @@ struct recurrent_options {
 	int answer;                                        /* RETURN_SEQUENCE or RETURN_LAST */
 	struct opt_choice init, recurrent_init, bias_init; /* INIT without a type: torch's rule */
 	int nonlinearity;                                  /* of rnn: index into nonlinearities */
+	bool recurrent_bias;                               /* of rnn and lstm */
 	bool unit_forget_bias;                             /* of lstm */
 };
 
@@ -48,15 +49,22 @@ struct recurrent_options {
 			"Initial weights of the state."),                                                              \
 		NN_INIT_ROW_OR(recurrent_options, bias_init, "\"bias_uniform\"", "\"zeros\"", "Initial biases.")
 
+/* Keras' defaults are not false: a job's spec from before there was the option does not say it, and its checkpoints are
+ * of two learnt biases. */
+#define RECURRENT_BIAS_ROW                                                                                             \
+	NN_FLAG_ROW(recurrent_options, recurrent_bias, "true",                                                         \
+		"Learn the bias of the state beside that of the input, as torch; else it stays zero and is no "        \
+		"parameter, as in Keras.")
+
 static const struct opt gru_opts[] = { RECURRENT_ROWS };
 
-static const struct opt lstm_opts[] = { RECURRENT_ROWS,
+static const struct opt lstm_opts[] = { RECURRENT_ROWS, RECURRENT_BIAS_ROW,
 	NN_FLAG_ROW_OR(recurrent_options, unit_forget_bias, "false", "true",
 		"Let the forget gate's bias be 1 at the start, whatever bias_init says.") };
 
 static const char *const nonlinearities[] = { "tanh", "relu", NULL };
 
-static const struct opt rnn_opts[] = { RECURRENT_ROWS,
+static const struct opt rnn_opts[] = { RECURRENT_ROWS, RECURRENT_BIAS_ROW,
 	{ NN_ROW(recurrent_options, nonlinearity), .kind = OPT_ENUM, .value = "\"tanh\"", .names = nonlinearities,
 		.doc = "What is made of the sum of what input and state give." } };
 
@@ -109,6 +117,16 @@ static bool declare_bias(struct nn_builder *b, struct nn_layer *l, const char *n
 	return nn_declare(b, l, name, &shape, fans, &nn_masked, mask);
 }
 
+/* The state's bias.  Where it is not learnt it is there all the same, so that torch's layer can take the weights. */
+static bool declare_state_bias(struct nn_builder *b, struct nn_layer *l, const char *name)
+{
+	const struct recurrent_options *o = l->options;
+	td_shape shape = { .dtype = TD_F32, .rank = 1, .dim = { gates_of(l) * o->hidden_size } };
+
+	return o->recurrent_bias || l->type == &nn_gru ? declare_bias(b, l, name, 0)
+						       : nn_declare_buffer(b, l, name, &shape, &nn_zeros);
+}
+
 /* Where nothing else is said, all are uniform within 1 / sqrt(hidden size), as torch has it. */
 static bool declare_direction(struct nn_builder *b, struct nn_layer *l, int64_t in, int layer, bool reverse)
 {
@@ -120,7 +138,7 @@ static bool declare_direction(struct nn_builder *b, struct nn_layer *l, int64_t 
 		snprintf(names[i], sizeof names[i], "%s_l%d%s", parts[i], layer, reverse ? "_reverse" : "");
 	return declare_weight(b, l, names[WEIGHT_IH], in, o->init.type ? in : o->hidden_size, &o->init) &&
 	       declare_weight(b, l, names[WEIGHT_HH], o->hidden_size, o->hidden_size, &o->recurrent_init) &&
-	       declare_bias(b, l, names[BIAS_IH], 1) && declare_bias(b, l, names[BIAS_HH], 0);
+	       declare_bias(b, l, names[BIAS_IH], 1) && declare_state_bias(b, l, names[BIAS_HH]);
 }
 
 static bool recurrent_build(struct nn_builder *b, struct nn_layer *l)

@@ -74,16 +74,18 @@ LAYERS = [  # spec, Keras', input, our axis of Keras' last one; the weights are 
     ({"type": "conv_transpose2d", "out_channels": 3, "kernel_size": [4, 2], "stride": [1, 3], "padding": "same"},
         lambda: N.Conv2DTranspose(3, (4, 2), (1, 3), "same"), IMAGE, 1),
     ({"type": "conv_transpose1d", "out_channels": 3, "kernel_size": 5, "stride": 2, "padding": "same"}, lambda: N.Conv1DTranspose(3, 5, 2, "same"), ROW, 1),
+    ({"type": "lstm", "hidden_size": 3, "recurrent_bias": False}, lambda: N.LSTM(3, return_sequences=True), SEQUENCE, -1),
+    ({"type": "rnn", "hidden_size": 3, "recurrent_bias": False}, lambda: N.SimpleRNN(3, return_sequences=True), SEQUENCE, -1),
 ]
 
 
 def ours(w):
-    """Of a transposed convolution: [k.., out, in] -> [in, out, k..]."""
-    return np.moveaxis(w, (-1, -2), (0, 1)) if w.ndim > 2 else w
+    """Of a transposed convolution: [k.., out, in] -> [in, out, k..]; of a recurrent layer: [in, out] -> [out, in]."""
+    return np.moveaxis(w, (-1, -2), (0, 1)) if w.ndim > 1 else w
 
 
 def theirs(w):
-    return np.moveaxis(w, (0, 1), (-1, -2)) if w.ndim > 2 else w
+    return np.moveaxis(w, (0, 1), (-1, -2)) if w.ndim > 1 else w
 
 
 def row(values):

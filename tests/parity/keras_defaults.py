@@ -16,6 +16,7 @@ from wide_keras import keras, np, tf, widened
 
 L, K, O, I = keras.layers, keras.losses, keras.optimizers, keras.initializers
 SGD = {"type": "sgd", "lr": 0.01, "momentum": 0.9, "form": "pytorch"}
+TEN = 10
 
 
 def first(x):
@@ -76,6 +77,7 @@ class Alone(keras.Layer):
 
 PLAIN = lambda w: {}
 IMAGE, ROW, SEQUENCE, ANY = [2, 9, 7, 4], [3, 11, 4], [3, 5, 6], [2, 5, 6]
+ONE = {"recurrent_bias": False}  # Keras' one bias; else rnn and lstm learn two, as PyTorch's
 LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
     ({"type": "linear", "out_features": 5}, lambda: L.Dense(5), ANY, dense),
     ({"type": "linear", "out_features": 5, "bias": False}, lambda: L.Dense(5, use_bias=False), [3, 6], dense),
@@ -106,10 +108,11 @@ LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
     *(({"type": t}, lambda: L.GroupNormalization(-1), shape, norm) for t, shape in [("instance_norm2d", IMAGE), ("instance_norm1d", ROW)]),
     *(({"type": t, "eps": 0.1, "affine": False}, lambda: L.GroupNormalization(-1, epsilon=0.1, center=False, scale=False), shape, norm)
         for t, shape in [("instance_norm2d", IMAGE), ("instance_norm1d", ROW)]),
-    ({"type": "rnn", "hidden_size": 3}, lambda: L.SimpleRNN(3, return_sequences=True), SEQUENCE, recurrent([0])),
-    ({"type": "rnn", "hidden_size": 3, "return": "last"}, lambda: L.SimpleRNN(3), SEQUENCE, recurrent([0])),
-    ({"type": "lstm", "hidden_size": 3}, lambda: L.LSTM(3, return_sequences=True), SEQUENCE, recurrent([0, 1, 2, 3])),
-    ({"type": "lstm", "hidden_size": 3, "return": "last", "bidirectional": True}, lambda: L.Bidirectional(L.LSTM(3)), SEQUENCE, recurrent([0, 1, 2, 3])),
+    *(({"type": "rnn", "hidden_size": 3, "return": "last" if last else "sequence", **o}, lambda last=last: L.SimpleRNN(3, return_sequences=not last), SEQUENCE, recurrent([0]))
+        for last in (False, True) for o in ({}, ONE)),
+    ({"type": "rnn", "hidden_size": 3, "nonlinearity": "relu", **ONE}, lambda: L.SimpleRNN(3, "relu", return_sequences=True), SEQUENCE, recurrent([0])),
+    *(({"type": "lstm", "hidden_size": 3, **o}, lambda: L.LSTM(3, return_sequences=True), SEQUENCE, recurrent([0, 1, 2, 3])) for o in ({}, ONE)),
+    *(({"type": "lstm", "hidden_size": 3, "return": "last", "bidirectional": True, **o}, lambda: L.Bidirectional(L.LSTM(3)), SEQUENCE, recurrent([0, 1, 2, 3])) for o in ({}, ONE)),
     ({"type": "gru", "hidden_size": 3}, lambda: L.GRU(3, return_sequences=True), SEQUENCE, recurrent([1, 0, 2])),
     ({"type": "gru", "hidden_size": 3, "bidirectional": True}, lambda: L.Bidirectional(L.GRU(3, return_sequences=True)), SEQUENCE, recurrent([1, 0, 2])),
     ({"type": "multihead_attention", "num_heads": 2, "causal": True}, lambda: Alone(num_heads=2, key_dim=3), SEQUENCE, attention),
@@ -138,49 +141,61 @@ CHANNELS_FIRST = {"conv2d", "conv1d", "conv_transpose2d", "conv_transpose1d", "b
 SINGLE = {"leaky_relu", "gelu", "multihead_attention", "upsample"}
 
 
-def compare_layer(driver, table, spec, make, shape, names, random):
-    kind = spec["type"]
-    turned = first if kind in CHANNELS_FIRST else lambda x: x
-    x = random.integers(0, 7, (3, 5)) if shape is None else exact(random.uniform(-2, 2, shape))
+def weighted(make, x, random):
+    """A layer for X with random weights, none of them what it is by default."""
     layer = make()
     layer.build((None, *x.shape[1:])) if not isinstance(layer, Alone) else layer(x)
     layer.set_weights([exact(random.uniform(0.3, 1.5, w.shape) if "moving_var" in v.path else random.uniform(-0.8, 0.8, w.shape))
         for v, w in zip(layer.weights, layer.get_weights())])
-    weights = {"0." + k: v for k, v in names(layer.get_weights()).items()}
-    options = {"training": False} if "norm" in kind and "batch" in kind else {}
-    bare = np.asarray(layer(x, **options))
-    v = tf.Variable(x) if shape is not None else tf.constant(x)
-    trained = layer.trainable_variables
-    with tf.GradientTape() as tape:
-        y = layer(v, **({"training": True} if options else {}))
-        seed = exact(random.uniform(-1, 1, y.shape))
-        loss = tf.reduce_sum(y * seed)
-    gradients = tape.gradient(loss, [t.value for t in trained] + ([v] if shape is not None else []))
-    gradients = [tf.convert_to_tensor(g).numpy() for g in gradients]
-    grouped = gradients[:len(trained)] + layer.get_weights()[len(trained):]
-    theirs = {"0." + k: g for k, g in names(grouped).items() if "running" not in k and not ("bias_hh" in k and kind != "gru")}
-    if shape is not None:
-        theirs[""] = turned(gradients[-1])
+    return layer
+
+
+def train(layer, v, options, random):
+    """TEN steps of SGD on the output times a seed: the first one's output and gradients, of V last, and the seed."""
+    told, seed, speed = None, None, [0.0] * len(layer.trainable_variables)
+    for _ in range(TEN):
+        with tf.GradientTape() as tape:
+            y = layer(v, **options)
+            seed = exact(random.uniform(-1, 1, y.shape)) if seed is None else seed
+            loss = tf.reduce_sum(y * seed)
+        of = [t.value for t in layer.trainable_variables] + ([v] if isinstance(v, tf.Variable) else [])
+        gradients = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(loss, of)]
+        told = told or (np.asarray(y), gradients)
+        speed = [SGD["momentum"] * s + g for s, g in zip(speed, gradients)]
+        for t, s in zip(layer.trainable_variables, speed):
+            t.assign_sub(SGD["lr"] * s)
+    return *told, seed
+
+
+def compare_layer(driver, table, spec, make, shape, names, random):
+    kind = spec["type"]
+    turned = first if kind in CHANNELS_FIRST else lambda x: x
+    batch, two = "batch" in kind, kind in ("rnn", "lstm") and spec.get("recurrent_bias", True)
+    x = random.integers(0, 7, (3, 5)) if shape is None else exact(random.uniform(-2, 2, shape))
+    layer = weighted(make, x, random)
+    weights = {"0." + k: array(w) for k, w in names(layer.get_weights()).items()}
+    bare = turned(np.asarray(layer(x, **({"training": False} if batch else {}))))
+    n, fixed = len(layer.trainable_variables), layer.get_weights()
+    y, gradients, seed = train(layer, tf.constant(x) if shape is None else tf.Variable(x), {"training": True} if batch else {}, random)
+    theirs = {"0." + k: g for k, g in names(gradients[:n] + fixed[n:]).items() if "running" not in k and not ("bias_hh" in k and kind != "gru")}
+    after = {"0." + k: w for k, w in names(layer.get_weights()).items() if k != "running_var"}
     answer = driver.ask(type="float64", spec={"model": {"layers": [spec]}, "optimizer": SGD, "defaults": "keras"}, input=array(turned(x)), tokens=0 if shape is not None else 7,
-        weights={k: array(w) for k, w in weights.items()}, seed=turned(seed).ravel().tolist(), steps=1)
+        weights=weights, seed=turned(seed).ravel().tolist(), steps=TEN)
     if "fault" in answer:
         return table.fault(kind, f"{json.dumps(spec)}: {answer['fault']}")
-    ours = {k: numpy_of(g) for k, g in answer["gradients"].items() if k in theirs}
+    ours = {k: numpy_of(g) for k, g in answer["gradients"].items() if not (two and "bias_hh" in k)}
     if shape is not None:
-        ours[""] = numpy_of(answer["input_gradient"])
-    after = {"0." + k: w for k, w in names(layer.get_weights()).items() if k == "running_mean"}
-    columns = {"output": max(difference({"": numpy_of(answer["output"])}, {"": turned(np.asarray(y))}), difference({"": numpy_of(answer["bare"])}, {"": turned(bare)})),
+        ours[""], theirs[""] = numpy_of(answer["input_gradient"]), turned(gradients[-1])
+    columns = {"output": max(difference({"": numpy_of(answer["output"])}, {"": turned(y)}), difference({"": numpy_of(answer["bare"])}, {"": bare})),
         "gradients": difference(ours, theirs)}
-    if kind in SINGLE:
-        columns = {"single": max(columns.values())}
-    if after:
-        columns["running mean"] = difference({k: numpy_of(answer["after"][k]) for k in after}, after)
-    table.add(kind, spec, columns)
+    if not two:
+        columns["ten steps"] = difference({k: numpy_of(answer["after"][k]) for k in after}, after)
+    table.add(kind, spec, {"single": max(columns.values())} if kind in SINGLE else columns)
 
 
 def layers(driver, build):
     types = {name: {o: d for o, d in options.items() if "x-defaults" in d} for name, options in schema(build, "layer").items()}
-    columns = ["output", "gradients", "running mean", "single"]
+    columns = ["output", "gradients", "ten steps", "single"]
     about = of_starts(types)  # that has a table of its own
     types = {name: {o: d for o, d in options.items() if o not in about.get(name, {})} for name, options in types.items()}
     types = {name: options for name, options in types.items() if options}
@@ -229,6 +244,7 @@ STARTS = [  # spec, Keras' layer, its input (channels last), its weights
     ({"type": "positional_embedding"}, lambda: L.Embedding(20, 40), STEPS, lambda w: {"weight": w[0]}),
     ({"type": "rnn", "hidden_size": 50}, lambda: L.SimpleRNN(50), STEPS, recurrent([0])),
     ({"type": "lstm", "hidden_size": 40}, lambda: L.LSTM(40), STEPS, recurrent([0, 1, 2, 3])),
+    ({"type": "lstm", "hidden_size": 40, **ONE}, lambda: L.LSTM(40), STEPS, recurrent([0, 1, 2, 3])),
     ({"type": "lstm", "hidden_size": 40, "bidirectional": True}, lambda: L.Bidirectional(L.LSTM(40)), STEPS, recurrent([0, 1, 2, 3])),
     ({"type": "gru", "hidden_size": 50}, lambda: L.GRU(50), STEPS, recurrent([1, 0, 2])),
     ({"type": "multihead_attention", "num_heads": 4}, lambda: L.MultiHeadAttention(4, 10), STEPS, attention),

@@ -97,8 +97,11 @@ def recurrent(cls, **more):
     one_of = {"num_layers": [2, 3], "bidirectional": [True, False], "dropout": [0, 0.4], "return": ["last", "sequence"], "input_size": [6], **more}
 
     def make(shape, **o):
-        o = {k: v for k, v in o.items() if k not in ("return", "input_size")}
-        return cls(shape[2], batch_first=True, **o)
+        learns = o.get("recurrent_bias", True)
+        module = cls(shape[2], batch_first=True, **{k: v for k, v in o.items() if k not in ("return", "input_size", "recurrent_bias")})
+        for name, p in module.named_parameters():
+            p.requires_grad_(learns or "bias_hh" not in name)
+        return module
     return Layer([[4, 5, 6], [1, 1, 6]], make, {"hidden_size": 3}, one_of, recur, lengths=True, trained=lambda **o: o.get("num_layers", 1) == 1 or not o.get("dropout"))
 
 
@@ -255,8 +258,8 @@ LAYERS = {
     "embedding": Layer([[3, 5], [1, 1]], lambda shape, num_embeddings=7, padding_idx=None, **o: nn.Embedding(num_embeddings,
         padding_idx=None if padding_idx == "none" else padding_idx, **o), {"embedding_dim": 4},
         {"embedding_dim": [1, 9], "num_embeddings": [12, 7], "padding_idx": [0, 3, "none"]}, tokens=7),
-    "rnn": recurrent(nn.RNN, nonlinearity=["relu", "tanh"]),
-    "lstm": recurrent(nn.LSTM),
+    "rnn": recurrent(nn.RNN, nonlinearity=["relu", "tanh"], recurrent_bias=[False, True]),
+    "lstm": recurrent(nn.LSTM, recurrent_bias=[False, True]),
     "gru": recurrent(nn.GRU),
     "sequence_mean": Layer(SEQUENCE, lambda shape: nn.Identity(), call=mean_step, lengths=True),
     "multihead_attention": Layer([[3, 5, 6], [1, 1, 6]], lambda shape, causal=False, embed_dim=6, **o: nn.MultiheadAttention(embed_dim, batch_first=True, **o),
@@ -345,7 +348,7 @@ def theirs(module, call, x, lengths, seed, prefix):
     bare = call(module, x, lengths)
     seed = torch.tensor(seed(bare.shape)) if seed else None
     module.train()
-    parameters = dict(module.named_parameters())
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
     optimizer = torch.optim.SGD(parameters.values(), lr=LR, momentum=MOMENTUM) if parameters else None
     result = {"bare": bare.detach().numpy()}
     for step in range(STEPS):

@@ -75,6 +75,11 @@ MODELS = {
             {"type": "rnn", "hidden_size": 5, "bidirectional": True, "num_layers": 2, "dropout": 0.1},
             {"type": "rnn", "hidden_size": 4, "nonlinearity": "relu", "bidirectional": True, "return": "last"}]},
         input=[4, 6, 3], lengths=[6, 2, 1, 4]),
+    "one bias": dict(
+        model={"layers": [
+            {"type": "lstm", "hidden_size": 5, "bidirectional": True, "num_layers": 2, "recurrent_bias": False},
+            {"type": "rnn", "hidden_size": 4, "recurrent_bias": False, "return": "last"}]},
+        input=[4, 6, 3], lengths=[6, 2, 1, 4], fixed="bias_hh"),
     "attention": dict(
         model={"layers": [
             {"type": "linear", "out_features": 8, "name": "wide"},
@@ -158,7 +163,7 @@ def load_source(path):
     return module
 
 
-def compare(program, description):
+def compare(program, description, fixed):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "model.json").write_text(json.dumps(description))
@@ -173,12 +178,14 @@ def compare(program, description):
         assert y.shape == values["y"].shape, f"shape {tuple(y.shape)}, expected {tuple(values['y'].shape)}"
         forward = ((y - values["y"]).abs().max() / values["y"].abs().max()).item()
         model(values["x"], values.get("lengths")).square().sum().backward()
-        return forward, compare_gradients(model, read_tensors(folder / "gradients.safetensors"))
+        return forward, compare_gradients(model, read_tensors(folder / "gradients.safetensors"), fixed)
 
 
-def compare_gradients(model, ours):
-    """The largest difference, as a part of the largest gradient of all; of the sum of the outputs' squares."""
-    theirs = {name: p.grad for name, p in model.named_parameters()}
+def compare_gradients(model, ours, fixed):
+    """The largest difference, as a part of the largest gradient of all; of the sum of the outputs' squares.  What has
+    FIXED in its name is zero, and not learnt here."""
+    theirs = {name: p.grad for name, p in model.named_parameters() if not fixed or fixed not in name}
+    assert not fixed or not any(p.any() for name, p in model.named_parameters() if fixed in name), f"{fixed} is not zero"
     assert set(ours) == set(theirs), f"gradients differ: {sorted(set(ours) ^ set(theirs))}"
     largest = max((g.abs().max().item() for g in theirs.values()), default=0)
     return max(((ours[name] - g).abs().max().item() / largest for name, g in theirs.items()), default=0)
@@ -189,7 +196,7 @@ def main():
     failed = False
     for name, description in MODELS.items():
         most = description.pop("gradients", TOLERANCE)
-        output, gradients = compare(build / "tests/parity/model_files", description)
+        output, gradients = compare(build / "tests/parity/model_files", description, description.pop("fixed", ""))
         close = output <= TOLERANCE and gradients <= most
         failed |= not close
         print(f"{name:20} largest difference {output:.1e}, of gradients {gradients:.1e}{'' if close else '  TOO LARGE'}")

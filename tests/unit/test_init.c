@@ -163,6 +163,42 @@ static void recurrent_layers_start_as_kerass(void **state)
 	assert_true(largest == 0);
 }
 
+/* Keras' counts: 4 (400 + 25 + 1) 25 and (400 + 25 + 1) 25.  The other bias is there for torch's layer, and zero. */
+static void a_recurrent_layer_can_have_one_bias(void **state)
+{
+	static const struct {
+		const char *layer, *torch;
+		int64_t parameters;
+	} rows[] = {
+		{ "{\"type\":\"lstm\",\"hidden_size\":25,\"recurrent_bias\":false}",
+			"nn.LSTM(400, 25, batch_first=True)", 42600 },
+		{ "{\"type\":\"rnn\",\"hidden_size\":25,\"recurrent_bias\":false,\"bias_init\":\"ones\"}",
+			"nn.RNN(400, 25, batch_first=True)", 10650 },
+	};
+	double mean, deviation, largest;
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct bench b;
+		struct buf torch;
+
+		bench_layers(&b, rows[i].layer, (td_shape)SEQUENCE(2, 3, 400));
+		assert_int_equal(nn_model_allocate(b.model, b.c, 7), TD_OK);
+		assert_int_equal(b.model->n_parameters, rows[i].parameters);
+		assert_string_equal(b.model->params[3].name, "0.bias_hh_l0");
+		assert_true(b.model->params[3].buffer && !b.model->params[2].buffer);
+		measure_param(&b, 2, &mean, &deviation, &largest);
+		assert_true(largest > 0);
+		measure_param(&b, 3, &mean, &deviation, &largest);
+		assert_true(largest == 0);
+		buf_init(&torch, 1000);
+		b.model->layers[0].type->torch(&b.model->layers[0], &torch);
+		assert_string_equal(torch.data, rows[i].torch);
+		buf_release(&torch);
+		bench_release(&b);
+	}
+}
+
 /* Glorot's bound of each projection by itself where torch has one of all three, and of what torch.nn.Linear starts. */
 static void attention_starts_as_kerass(void **state)
 {
@@ -276,6 +312,7 @@ int main(void)
 		cmocka_unit_test(orthogonal_matrices_have_right_angles),
 		cmocka_unit_test(a_vector_that_is_orthogonal_has_length_one),
 		cmocka_unit_test(recurrent_layers_start_as_kerass),
+		cmocka_unit_test(a_recurrent_layer_can_have_one_bias),
 		cmocka_unit_test(attention_starts_as_kerass),
 		cmocka_unit_test(the_row_of_the_padding_token_is_zero),
 	};

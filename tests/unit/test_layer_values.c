@@ -44,6 +44,25 @@ static double projection(const td_value *v)
 	return sum;
 }
 
+/* What is kept but not learnt is as it is at the start. */
+static td_value *buffer(td_ctx *c, const struct nn_param *p)
+{
+	int64_t n = td_shape_count(&p->shape);
+	td_shape shape = p->shape;
+	float *narrow = MEM_NEW_N(float, n);
+	double *x = MEM_NEW_N(double, n);
+	td_value *v;
+
+	assert_true(nn_init_fill(p->init, p->init_options, &p->fans, 7, p->name, &p->shape, narrow));
+	for (int64_t k = 0; k < n; k++)
+		x[k] = (double)narrow[k];
+	shape.dtype = TD_F64;
+	v = td_tensor(c, &shape, x);
+	mem_free(narrow);
+	mem_free(x);
+	return v;
+}
+
 /* A job's layer with its parameters in float64.  Returns how many are learnt; LEARNT has room. */
 static int allocate(struct bench *b, td_value **learnt)
 {
@@ -53,7 +72,7 @@ static int allocate(struct bench *b, td_value **learnt)
 	for (int i = 0; i < b->model->n_params; i++) {
 		struct nn_param *p = &b->model->params[i];
 
-		p->value = tensor(b->c, p->shape, 5, 11);
+		p->value = p->buffer ? buffer(b->c, p) : tensor(b->c, p->shape, 5, 11);
 		l->param[i] = p->value;
 		td_require_grad(p->value, !p->buffer);
 		if (!p->buffer)
