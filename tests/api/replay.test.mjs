@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, existsSync, rmSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { blobJob, npy, uploadBlobs } from "./blobs.mjs";
-import { Tandem, endless, problem, sleep, start, thorough } from "./harness.mjs";
+import { Tandem, endless, eventually, problem, sleep, start, thorough } from "./harness.mjs";
 import { settled } from "./replays.mjs";
 
 async function ask(tandem, id, body, status = 201) {
@@ -153,7 +153,7 @@ describe("a replay of a job with all that can lose determinism", () => {
 		assert.deepEqual(items.map((r) => r.step), [38, 37, 36, 35, 34, 33, 32, 31]);
 		assert.ok(items.every((r) => r.state === "succeeded" && r.verdict.identical));
 		const folder = path.join(tandem.data, "replays", job.id);
-		for (let i = 0; i < 100 && readdirSync(folder).length > 8; i++) await sleep(50);
+		await eventually("the oldest goes", () => readdirSync(folder).length === 8);
 		assert.deepEqual(readdirSync(folder).sort(), items.map((r) => r.id).sort());
 		assert.equal((await tandem.request("DELETE", `/jobs/${job.id}/replays/31`)).status, 204);
 		assert.equal(readdirSync(folder).length, 7);
@@ -239,8 +239,7 @@ test("a replay outlives the death of its process and of the daemon, and a third 
 	assert.equal((await tandem.request("DELETE", `/jobs/${job.id}/replays/392`)).status, 204);
 	await settled(tandem, job.id, 391, ["running"]);
 	assert.equal((await tandem.request("DELETE", `/jobs/${job.id}/replays/391`)).status, 204);
-	for (let i = 0; i < 200 && readdirSync(path.join(tandem.data, "replays", job.id)).length > 1; i++) await sleep(20);
-	assert.equal(readdirSync(path.join(tandem.data, "replays", job.id)).length, 1, "what it had begun is gone");
+	await eventually("what it had begun is gone", () => readdirSync(path.join(tandem.data, "replays", job.id)).length === 1);
 });
 
 // ---- Where a step stopped being finite ----
