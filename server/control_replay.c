@@ -46,16 +46,6 @@ static void copy_row(struct replay_row *to, const struct replay_row *from)
 	to->found = mem_strdup(from->found);
 }
 
-static void see_row(void *arg, const struct replay_row *row)
-{
-	struct control *c = arg;
-
-	if (!c->replay) {
-		c->replay = MEM_NEW(struct replay_row);
-		copy_row(c->replay, row);
-	}
-}
-
 void control_replays_free(struct control *c)
 {
 	if (c->replay)
@@ -67,6 +57,7 @@ void control_replays_free(struct control *c)
 static void refresh(struct control *c)
 {
 	int64_t seq = store_seq(c->store);
+	struct replay_row row;
 	struct err e = { 0 };
 
 	if (!c->replays_reread && seq == c->replays_seq)
@@ -75,11 +66,15 @@ static void refresh(struct control *c)
 		control_due(c, c->replays_after_ms);
 		return;
 	}
-	control_replays_free(c);
-	if (store_replays_active(c->reader, see_row, c, &e)) {
+	if (store_replay_next(c->reader, &row, &e) && e.status != TD_NOT_FOUND) {
 		log_line(LOG_ERROR, "replays cannot be read", "text=%s", e.text);
 		control_due(c, c->now_ms + RETRY_MS);
 		return;
+	}
+	control_replays_free(c);
+	if (!e.status) {
+		c->replay = MEM_NEW(struct replay_row);
+		*c->replay = row;
 	}
 	c->replays_seq = seq;
 	c->replays_after_ms = c->now_ms + LOOK_MS;

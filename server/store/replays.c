@@ -162,23 +162,29 @@ td_status store_replay_delete(struct store_tx *tx, const struct replay_row *r, s
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
+/* True: *OUT is the row, or Q->status says why not.  False: there is none. */
+static bool take_one(struct query *q, struct replay_row *out)
+{
+	bool found = query_row(q);
+
+	*out = (struct replay_row){ 0 };
+	if (found)
+		take_row(q, out);
+	return query_end(q) != TD_OK || found;
+}
+
 static td_status find(struct db *db, const char *job, int64_t step, struct replay_row *out, struct err *e)
 {
 	struct query q;
-	bool found;
 
-	*out = (struct replay_row){ 0 };
 	query_begin(&q, db, e, "SELECT " REPLAY_COLUMNS " FROM replays WHERE job = ? AND step = ?");
 	query_text(&q, job);
 	query_int(&q, step);
-	found = query_row(&q);
-	if (found)
-		take_row(&q, out);
-	if (query_end(&q) == TD_OK && !found)
-		return err_set(e, TD_NOT_FOUND,
-			"job %s has no replay of step %lld; POST /api/v1/jobs/%s/replay {\"step\": %lld} makes one",
-			job, (long long)step, job, (long long)step);
-	return q.status;
+	if (take_one(&q, out))
+		return q.status;
+	return err_set(e, TD_NOT_FOUND,
+		"job %s has no replay of step %lld; POST /api/v1/jobs/%s/replay {\"step\": %lld} makes one", job,
+		(long long)step, job, (long long)step);
 }
 
 td_status store_replay_get(struct store_reader *r, const char *job, int64_t step, struct replay_row *out, struct err *e)
@@ -191,18 +197,6 @@ td_status store_replay_read(struct store_tx *tx, const char *job, int64_t step, 
 	return find(tx->db, job, step, out, e);
 }
 
-static td_status each_row(struct query *q, void (*each)(void *arg, const struct replay_row *r), void *arg)
-{
-	while (query_row(q)) {
-		struct replay_row r;
-
-		take_row(q, &r);
-		each(arg, &r);
-		replay_release(&r);
-	}
-	return query_end(q);
-}
-
 td_status store_replays(struct store_reader *r, const char *job, void (*each)(void *arg, const struct replay_row *r),
 	void *arg, struct err *e)
 {
@@ -211,16 +205,22 @@ td_status store_replays(struct store_reader *r, const char *job, void (*each)(vo
 	query_begin(&q, &r->db, e,
 		"SELECT " REPLAY_COLUMNS " FROM replays WHERE job = ? ORDER BY created_ms DESC, id DESC");
 	query_text(&q, job);
-	return each_row(&q, each, arg);
+	while (query_row(&q)) {
+		struct replay_row row;
+
+		take_row(&q, &row);
+		each(arg, &row);
+		replay_release(&row);
+	}
+	return query_end(&q);
 }
 
-td_status store_replays_active(
-	struct store_reader *r, void (*each)(void *arg, const struct replay_row *r), void *arg, struct err *e)
+td_status store_replay_next(struct store_reader *r, struct replay_row *out, struct err *e)
 {
 	struct query q;
 
 	query_begin(&q, &r->db, e,
 		"SELECT " REPLAY_COLUMNS " FROM replays WHERE " IS_ACTIVE
-		" ORDER BY state = 'running' DESC, created_ms, id");
-	return each_row(&q, each, arg);
+		" ORDER BY state = 'running' DESC, created_ms, id LIMIT 1");
+	return take_one(&q, out) ? q.status : err_set(e, TD_NOT_FOUND, "no replay is queued or runs");
 }

@@ -482,9 +482,8 @@ td_status store_replay_read(struct store_tx *tx, const char *job, int64_t step, 
 /* Of a job, newest first. */
 td_status store_replays(struct store_reader *r, const char *job, void (*each)(void *arg, const struct replay_row *r),
 	void *arg, struct err *e);
-/* All that are queued or run: the one that runs, then the oldest first. */
-td_status store_replays_active(
-	struct store_reader *r, void (*each)(void *arg, const struct replay_row *r), void *arg, struct err *e);
+/* What to work on: the one that runs, else the oldest that is queued.  TD_NOT_FOUND: there is none. */
+td_status store_replay_next(struct store_reader *r, struct replay_row *out, struct err *e);
 
 /* ---- Models ----------------------------------------------------------------------------------------------------- */
 
