@@ -230,19 +230,19 @@ static void add_series(void *arg, const struct series_info *s)
 		l->names[l->n++] = mem_strdup(s->name);
 }
 
-/* What the job recorded from the step on. */
-static cJSON *points_json(struct control *c, const struct replay_row *row)
+/* What the job recorded from the step on; less than all where E says why. */
+static cJSON *points_json(struct control *c, const struct replay_row *row, struct err *e)
 {
 	struct point *points = MEM_NEW_N(struct point, POINTS_MOST);
 	cJSON *all = cJSON_CreateObject();
 	struct series_list l = { 0 };
 
-	store_series_each(c->reader, row->job, add_series, &l, NULL);
+	store_series_each(c->reader, row->job, add_series, &l, e);
 	for (int i = 0; i < l.n; i++) {
 		cJSON *list = cJSON_AddArrayToObject(all, l.names[i]);
 		int got = 0;
 
-		store_points_read(c->reader, row->job, l.names[i], row->step - 1, points, POINTS_MOST, &got, NULL);
+		store_points_read(c->reader, row->job, l.names[i], row->step - 1, points, POINTS_MOST, &got, e);
 		for (int k = 0; k < got; k++) {
 			cJSON *point = cJSON_CreateArray();
 
@@ -256,7 +256,7 @@ static cJSON *points_json(struct control *c, const struct replay_row *row)
 	return all;
 }
 
-static cJSON *message_json(struct control *c, const struct start *s, const char *data)
+static cJSON *message_json(struct control *c, const struct start *s, const char *data, struct err *e)
 {
 	cJSON *body = cJSON_CreateObject(), *engine = s->job->engine ? cJSON_Parse(s->job->engine) : NULL;
 
@@ -272,8 +272,12 @@ static cJSON *message_json(struct control *c, const struct start *s, const char 
 	cJSON_AddStringToObject(body, "data_recorded", json_string(engine, "data", ""));
 	cJSON_AddStringToObject(body, "init_recorded", json_string(engine, "init", ""));
 	cJSON_AddItemToObject(body, "checkpoints", cJSON_Duplicate(s->checkpoints, true));
-	cJSON_AddItemToObject(body, "points", points_json(c, s->row));
+	cJSON_AddItemToObject(body, "points", points_json(c, s->row, e));
 	cJSON_Delete(engine);
+	if (e->status) { /* with fewer points the verdict would say less than it seems */
+		cJSON_Delete(body);
+		return NULL;
+	}
 	return body;
 }
 
@@ -294,7 +298,7 @@ static cJSON *prepare(struct control *c, struct start *s, struct err *e)
 				"began from; \"keep\": {\"last\": ...} keeps more",
 				(long long)s->row->step);
 		else
-			message = message_json(c, s, data);
+			message = message_json(c, s, data, e);
 	}
 	mem_free(data);
 	cJSON_Delete(spec);
