@@ -44,7 +44,7 @@ static void forget_passing(struct recording *r)
 
 /* ---- What a value looks like ------------------------------------------------------------------------------------- */
 
-static double element(const void *elements, td_dtype d, int64_t i)
+double recording_element(const void *elements, td_dtype d, int64_t i)
 {
 	switch (d) {
 	case TD_F32: return ((const float *)elements)[i];
@@ -81,7 +81,7 @@ static void look_at(struct recording_value *v, const void *elements)
 	double low = INFINITY, high = -INFINITY, sum = 0, squares = 0;
 
 	for (int64_t i = 0; i < n; i++) {
-		double x = element(elements, v->shape.dtype, i);
+		double x = recording_element(elements, v->shape.dtype, i);
 
 		if (!isfinite(x)) {
 			v->n_non_finite++;
@@ -101,7 +101,7 @@ static void look_at(struct recording_value *v, const void *elements)
 	v->mean = n_finite ? sum / (double)n_finite : NAN;
 	v->norm = sqrt(squares);
 	for (int64_t i = 0; i < n && n_finite; i++) {
-		double x = element(elements, v->shape.dtype, i);
+		double x = recording_element(elements, v->shape.dtype, i);
 
 		if (isfinite(x))
 			v->bucket[bucket_of(x, low, high)]++;

@@ -91,6 +91,8 @@ void recording_batch(struct recording *r, int i, const struct nn_batch *b, int64
 void recording_end(struct recording *r);
 /* All that was written is on disk.  Nothing is recorded after it. */
 td_status recording_sync(struct recording *r, struct err *e);
+/* Element I of ELEMENTS, which are of type D. */
+double recording_element(const void *elements, td_dtype d, int64_t i);
 
 /* ---- recording_json.c -------------------------------------------------------------------------------------------- */
 

@@ -97,14 +97,6 @@ static const char *kind_of(const struct replay *p, const char **name)
 	return "parameter";
 }
 
-static cJSON *element_json(td_dtype d, const void *elements, int64_t i)
-{
-	return json_number(d == TD_F32   ? ((const float *)elements)[i]
-			   : d == TD_F64 ? ((const double *)elements)[i]
-			   : d == TD_I64 ? (double)((const int64_t *)elements)[i]
-					 : 0);
-}
-
 /* Of elements of SIZE bytes; -1: A and B are the same bits. */
 static int64_t first_difference(const char *a, const char *b, size_t n_bytes, size_t size)
 {
@@ -131,8 +123,8 @@ static void compare_tensor(struct replay *p, int64_t step, const struct tensor_c
 	i = first_difference(eager->elements, graph, n_bytes, td_dtype_size(s->dtype));
 	if (i >= 0) {
 		what = kind_of(p, &name);
-		add_difference(p, step, what, name, false, element_json(s->dtype, eager->elements, i),
-			element_json(s->dtype, graph, i), i);
+		add_difference(p, step, what, name, false, json_number(recording_element(eager->elements, s->dtype, i)),
+			json_number(recording_element(graph, s->dtype, i)), i);
 	}
 	mem_free(graph);
 }
