@@ -1,9 +1,9 @@
 /* Replays: steps of jobs done once more, one at a time, each by a process of its own that can be killed at any moment.
  *
  * Rows say what is to be done; the one that runs, else the oldest, is handed to a replayer, which is started on demand
- * and writes into a folder with a name that nobody looks for.  When it says that all is there and synced, the folder gets
- * the row's name, and only then the row says "succeeded".  So after any death there is a row without a process, and it
- * is handed over again, a few times. */
+ * and writes into a folder with a name that nobody looks for.  When it says that all is there and synced, the folder
+ * gets the row's name, and only then the row says "succeeded".  So after any death there is a row without a process, and
+ * it is handed over again, a few times. */
 #include "control_internal.h"
 #include "base/log.h"
 #include "replayfiles.h"

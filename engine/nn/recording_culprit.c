@@ -53,7 +53,8 @@ static void visit(struct walk *w, int value)
 		blame(w, value);
 }
 
-/* The values called NAME of STEP that are not finite: a step has one gradient norm, and a loss for each of its batches. */
+/* The values called NAME of STEP that are not finite: a step has one gradient norm, and a loss for each of its batches.
+ */
 static bool push_named(struct walk *w, int64_t step, const char *name)
 {
 	for (int i = 0; i < w->r->n_values; i++) {

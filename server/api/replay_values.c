@@ -34,7 +34,8 @@ static td_status describe_value(const cJSON *v, struct value *out, struct err *e
 	return TD_OK;
 }
 
-/* One of the document's "values", each of which stands on a line of its own: of the megabytes around it nothing is kept. */
+/* One of the document's "values", each of which stands on a line of its own: of the megabytes around it nothing is
+ * kept. */
 static td_status find_value(FILE *document, int64_t id, cJSON **v, struct err *e)
 {
 	char *line = NULL, key[40]; /* getline's */
