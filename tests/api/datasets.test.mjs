@@ -283,7 +283,7 @@ test("cancelling stops a download at once; prepare goes on with it, and a job wa
 	});
 	const tandem = await daemon(t);
 	await register(tandem, { name: "slow", url: `${url}/a.csv` });
-	while (!open) await sleep(20);
+	await eventually("it is on its way", () => open);
 	const { id } = await tandem.submit(onTable("slow"));
 	assert.equal((await tandem.job(id)).state, "preparing");
 	problem(assert, await tandem.request("DELETE", "/datasets/slow"), 409);

@@ -93,8 +93,8 @@ export async function eventually(what, check, ms = WAIT_MS) {
 	throw new Error(`not within ${ms} ms: ${what}`);
 }
 
-// Do ONCE, which kills a job's worker and resolves to the job as it ended, until the job was interrupted by that: who comes too late,
-// on a machine that has other things to do, finds it over.
+// Do ONCE, which kills or pauses a job and resolves to it as it ended, until it was interrupted by that: who comes too late, on a
+// machine that has other things to do, finds it over.
 export async function interrupted(once) {
 	for (let i = 0; i < 10; i++) {
 		const end = await once();

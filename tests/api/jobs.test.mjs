@@ -1,7 +1,7 @@
 // The life of a job, as its owner sees it.
 import assert from "node:assert/strict";
 import test, { before, after, describe } from "node:test";
-import { Tandem, endless, problem, quick, sha256, sleep } from "./harness.mjs";
+import { Tandem, endless, eventually, problem, quick, sha256 } from "./harness.mjs";
 
 describe("a job", () => {
 	const tandem = new Tandem();
@@ -256,7 +256,7 @@ describe("the list of jobs", () => {
 		await tandem.up();
 		for (let i = 0; i < 7; i++)
 			ids.push((await tandem.submit(endless({ name: `run-${i}`, project: i % 2 ? "odd" : "even", priority: -i, tags: [`t${i}`], optimizer: { type: "sgd", lr: (i + 1) / 100 } }))).id);
-		while ((await tandem.json("/jobs?state=queued")).items.length < 6) await sleep(20); // the data are there: all but one wait for a worker
+		await eventually("all but one wait for a worker", async () => (await tandem.json("/jobs?state=queued")).items.length === 6); // the data are there
 	});
 	after(async () => {
 		for (const id of ids) await tandem.act(id, "cancel");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { blobJob, uploadBlobs } from "./blobs.mjs";
-import { Tandem, problem, sleep } from "./harness.mjs";
+import { Tandem, eventually, problem, sleep } from "./harness.mjs";
 
 const sweep = (changes = {}) => ({
 	name: "s", base: blobJob(), metric: "val/loss", goal: "min", strategy: "grid",
@@ -159,8 +159,7 @@ describe("a sweep", () => {
 
 	test("is cancelled with its jobs, and bears no more", async () => {
 		const { id } = await make(sweep({ parallel: 2, base: blobJob({ train: { epochs: 100_000, validate_every: "epoch", checkpoint_every: 1000 } }) }));
-		let s;
-		do s = await tandem.json(`/sweeps/${id}`); while (!s.jobs.some((j) => j.state === "running"));
+		await eventually("a job of it runs", async () => (await tandem.json(`/sweeps/${id}`)).jobs.some((j) => j.state === "running"));
 		const r = await tandem.post(`/sweeps/${id}/cancel`);
 		assert.deepEqual([r.status, r.json.state], [200, "cancelled"]);
 		for (const j of r.json.jobs) assert.equal((await tandem.until(j.id, "cancelled")).reason.includes("cancelled"), true);
@@ -173,7 +172,7 @@ describe("a sweep", () => {
 	test("keeps what its children were worth when they are deleted, and goes on when one is while it runs", async () => {
 		const { id } = await make(sweep({ parallel: 1 }));
 		let s;
-		do s = await tandem.json(`/sweeps/${id}`); while (!s.jobs.some((j) => j.state === "succeeded"));
+		await eventually("a job of it is over", async () => (s = await tandem.json(`/sweeps/${id}`)).jobs.some((j) => j.state === "succeeded"));
 		await tandem.request("DELETE", `/jobs/${s.jobs[0].id}`);
 		while ((s = await tandem.json(`/sweeps/${id}?wait=30`)).state === "running");
 		assert.deepEqual([s.state, s.jobs.length], ["succeeded", 4]);
