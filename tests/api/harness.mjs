@@ -30,6 +30,7 @@ const TERMINAL = new Set(["succeeded", "failed", "cancelled", "timed_out"]);
 
 const daemons = new Set();
 process.on("exit", () => { for (const d of daemons) d.killNow(); });
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => process.exit(1)); // which would end it without an "exit"
 
 // A job of a second or two on real images: a hidden layer, dropout, shuffling, validation: all that could lose determinism.
 export function quick(changes = {}) {
