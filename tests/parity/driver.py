@@ -157,13 +157,15 @@ class Table:
     def __init__(self, title, types, columns, bounds, silent):
         self.title, self.types, self.columns, self.bounds, self.silent = title, types, columns, bounds, silent
         self.worst = collections.defaultdict(dict)
-        self.options = collections.defaultdict(set)
+        self.options = collections.defaultdict(dict)  # of each type those compared, with their values as JSON
         self.count = collections.Counter()
         self.faults = []
 
     def add(self, name, spec, differences):
         self.count[name] += 1
-        self.options[name] |= {option for option in spec if option not in COMMON} if isinstance(spec, dict) else set()
+        for option, value in spec.items():
+            if option not in COMMON:
+                self.options[name].setdefault(option, set()).add(json.dumps(value))
         for column, value in differences.items():
             self.worst[name][column] = max(self.worst[name].get(column, 0), value)
             if not value <= self.bounds[column]:
@@ -183,13 +185,25 @@ class Table:
                 continue
             cells = "".join(f"{self.worst[name][c]:12.1e}" if c in self.worst[name] else f"{'-':>12}" for c in self.columns)
             print(f"{name:28}{self.count[name]:6} {cells}  {' '.join(sorted(self.options[name]))}")
-            left = set(self.types.get(name, {})) - self.options[name]
-            for option in sorted(left):
-                reason = self.silent.get(f"{name}.{option}") or self.silent.get(f"*.{option}")
-                if reason:
-                    print(f"{'':28}not compared: {option}: {reason}")
-                else:
-                    self.fault(name, f"its option {option} is neither compared nor is there a reason why not")
+            for option in sorted(self.types.get(name, {})):
+                self.finish_option(name, option)
+        return self.tell_faults()
+
+    def finish_option(self, name, option):
+        """An option is compared at its default and, where it has but a few values, at all of them."""
+        schema, seen = self.types[name][option], self.options[name].get(option)
+        values = schema.get("enum", [False, True] if schema.get("type") == "boolean" else [])
+        left = [v for v in values if seen is not None and json.dumps(v) not in seen and v != schema.get("default")]
+        what = option if seen is None else f"{option} {json.dumps(left)[1:-1]}"
+        if seen is not None and not left:
+            return
+        reason = self.silent.get(f"{name}.{option}") or self.silent.get(f"*.{option}")
+        if reason:
+            print(f"{'':28}not compared: {what}: {reason}")
+        else:
+            self.fault(name, f"its option {what} is neither compared nor is there a reason why not")
+
+    def tell_faults(self):
         for text in self.faults[:40]:
             print(f"  WRONG {text}")
         if len(self.faults) > 40:

@@ -105,7 +105,7 @@ LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
     ({"type": "rms_norm", "eps": 0.1}, lambda: L.RMSNormalization(epsilon=0.1), ANY, norm),
     ({"type": "group_norm", "num_groups": 2}, lambda: L.GroupNormalization(2), IMAGE, norm),
     ({"type": "group_norm", "num_groups": 2, "eps": 0.1}, lambda: L.GroupNormalization(2, epsilon=0.1), IMAGE, norm),
-    *(({"type": t}, lambda: L.GroupNormalization(-1), shape, norm) for t, shape in [("instance_norm2d", IMAGE), ("instance_norm1d", ROW)]),
+    *(({"type": t, **o}, lambda: L.GroupNormalization(-1), shape, norm) for t, shape in [("instance_norm2d", IMAGE), ("instance_norm1d", ROW)] for o in ({}, {"affine": True})),
     *(({"type": t, "eps": 0.1, "affine": False}, lambda: L.GroupNormalization(-1, epsilon=0.1, center=False, scale=False), shape, norm)
         for t, shape in [("instance_norm2d", IMAGE), ("instance_norm1d", ROW)]),
     *(({"type": "rnn", "hidden_size": 3, "return": "last" if last else "sequence", **o}, lambda last=last: L.SimpleRNN(3, return_sequences=not last), SEQUENCE, recurrent([0]))

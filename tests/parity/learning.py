@@ -155,8 +155,9 @@ def losses(driver, build):
 RATE = {"lr": [0.05, 0], "weight_decay": [0.3]}
 GROUP = {"groups": [[{"params": "0.*", "lr": 0.02, "weight_decay": 0.4}], [{"params": "*.bias", "lr": 5}, {"params": ["x", "0.w*"], "weight_decay": 0.1}]]}
 ADAM = {**RATE, **GROUP, "betas": [[0.7, 0.9], [0.0, 0.5]], "eps": [1e-3], "amsgrad": [True]}
-OPTIMIZERS = {
+OPTIMIZERS = {  # torch's, values of options, what is always there
     "sgd": (optim.SGD, {**RATE, **GROUP, "momentum": [0.9], "dampening": [0.4], "nesterov": [True, False]}),
+    "sgd nesterov": (optim.SGD, {**RATE, **GROUP, "momentum": [0.5]}, {"momentum": 0.9, "nesterov": True}),
     "adam": (optim.Adam, ADAM),
     "adamw": (optim.AdamW, ADAM),
     "rmsprop": (optim.RMSprop, {**RATE, **GROUP, "alpha": [0.8], "eps": [1e-3], "momentum": [0.7], "centered": [True]}),
@@ -212,11 +213,11 @@ def compare_optimizer(driver, table, name, make, options, shape, random):
 def optimizers(driver, build):
     silent = {"*.form": "compared with Keras, whose it is"}
     table = Table(f"Optimizers, against PyTorch {torch.__version__}", schema(build, "optimizer"), ["ten updates", "float32"], {"ten updates": WIDE, "float32": NARROW}, silent)
-    for name, (make, one_of) in OPTIMIZERS.items():
+    for name, (make, one_of, *base) in OPTIMIZERS.items():
         random = np.random.default_rng(zlib.crc32(name.encode()))
         one_of = {k: v for k, v in one_of.items() if v}
         for options, shape in itertools.product(all_options(one_of, random, 16), [(3, 5), (7, 2), (1, 1)] if name == "muon" else [(3, 5), (4,), (2, 3, 2, 2)]):
-            compare_optimizer(driver, table, name, make, options, shape, random)
+            compare_optimizer(driver, table, name, make, dict(*base, **options), shape, random)
     return table
 
 
