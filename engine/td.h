@@ -314,7 +314,8 @@ int td_variables(const td_graph *g, const char *scope, enum td_which which, td_v
  * variable's name. */
 td_node *td_initialise_variables(td_ctx *c);
 
-/* VARIABLE += (-=) DELTA.  Returns VARIABLE, as td_assign does. */
+/* VARIABLE += (-=) DELTA.  Returns VARIABLE as td_assign does: in a graph a view of it that is there once the assignment
+ * has run, so that who waits for it, fetches it or reads on from it assigns. */
 td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta);
 td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta);
 

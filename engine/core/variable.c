@@ -104,8 +104,10 @@ td_value *td_get_variable(td_ctx *c, const char *name, const td_shape *shape, co
 
 td_value *td_variable_tensor(const td_value *variable)
 {
-	TD_ASSERT(variable->captured);
-	return variable->captured;
+	const td_value *base = td__base((td_value *)(uintptr_t)variable); /* what td_assign returned is a view of it */
+
+	TD_ASSERT(base->captured);
+	return base->captured;
 }
 
 bool td_variable_has_value(const td_value *variable)

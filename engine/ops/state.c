@@ -51,12 +51,60 @@ static bool assign_sample(int i, td_sample *s)
 TD_OP(assign, .n_in = 2, .n_out = 0, .writes = 1, .overwrites = 1, .infer = assign_infer, .forward = { assign_forward },
 	.backward = td_nodiff, .sample = assign_sample)
 
-/* Returns VARIABLE. */
+/* ---- assigned: the variable once it is written, for who waits for the assignment, fetches it or reads on ---------- */
+
+static void assigned_forward(const td_call *call)
+{
+	(void)call; /* a view */
+}
+
+static void assigned_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	(void)c;
+	(void)n;
+	dx[0] = dy[0];
+}
+
+static td_value *assigned_apply(td_ctx *c, td_value *const *in);
+
+static bool assigned_sample(int i, td_sample *s)
+{
+	if (i >= 2)
+		return false;
+	s->apply = assigned_apply;
+	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5);
+	s->in[0].shape.order = i ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	return true;
+}
+
+TD_OP(assigned, .n_in = 1, .n_out = 1, .view = true, .infer = ops_infer_same, .forward = { assigned_forward },
+	.backward = assigned_backward, .sample = assigned_sample)
+
+static td_value *assigned_apply(td_ctx *c, td_value *const *in)
+{
+	return TD_APPLY(c, assigned, NULL, in[0]);
+}
+
+/* Returns VARIABLE; in a graph a view of it that runs after the assignment and never without.  Gradients go through it
+ * to VARIABLE, as they would had VARIABLE itself been read. */
 TD_API td_value *td_assign(td_ctx *c, td_value *variable, td_value *value)
 {
+	int no_grad = c->no_grad;
+	td_node *assignment;
+
 	if (variable && value)
 		TD_APPLY(c, assign, NULL, variable, value);
-	return c->err.status ? NULL : variable;
+	if (c->err.status)
+		return NULL;
+	assignment = td_last_operation(c);
+	if (!assignment) /* eagerly it is done */
+		return variable;
+	c->no_grad = 0;
+	td_control_begin(c, &TD_OPERATION(assignment), 1);
+	variable = TD_APPLY(c, assigned, NULL, variable);
+	td_control_end(c);
+	c->no_grad = no_grad;
+	return variable;
 }
 
 /* ---- Updates ----------------------------------------------------------------------------------------------------- */

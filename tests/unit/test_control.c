@@ -1,0 +1,143 @@
+/* What waits for what in a graph: an assignment is as much as its operation, and nothing is left out in silence. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "core/core.h"
+
+/* A counter v of zeros, y = v^2 under control of what COUNT returned, and a session on both. */
+struct counting {
+	td_ctx *c;
+	td_graph *g;
+	td_value *one, *v, *counted, *y;
+	td_session *s;
+};
+
+static td_value *number(td_ctx *c, td_graph *g, const char *name)
+{
+	td_shape scalar = { 0 };
+	td_value *v;
+
+	assert_non_null(g);
+	v = td_get_variable(c, name, &scalar, &TD_ZEROS, true);
+	assert_non_null(v);
+	return v;
+}
+
+static void counting_init(struct counting *t, td_value *(*count)(td_ctx *c, td_value *v, td_value *by), unsigned flags)
+{
+	td_node *init;
+
+	t->c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	t->g = td_graph_create();
+	t->one = td_scalar(t->c, TD_F32, 1);
+	td_trace_begin(t->c, t->g);
+	t->v = number(t->c, t->g, "v");
+	td_no_grad_begin(t->c);
+	t->counted = count(t->c, t->v, t->one);
+	td_no_grad_end(t->c);
+	td_control_begin(t->c, &TD_VALUE(t->counted), 1);
+	t->y = td_square(t->c, t->v);
+	td_control_end(t->c);
+	init = td_initialise_variables(t->c);
+	td_trace_end(t->c);
+	t->s = td_session_open(t->c, t->g, flags);
+	td_session_fetch(t->s, t->c, &TD_OPERATION(init), 1, NULL, 0);
+	assert_int_equal(td_error(t->c)->status, TD_OK);
+}
+
+static void counting_release(struct counting *t)
+{
+	assert_int_equal(td_error(t->c)->status, TD_OK);
+	td_session_free(t->s);
+	td_graph_free(t->g);
+	td_unref(t->one);
+	td_ctx_free(t->c);
+}
+
+static double fetched(struct counting *t, td_value *v)
+{
+	td_fetch fetch = TD_VALUE(v);
+	double result;
+
+	td_step_begin(t->c);
+	if (td_session_fetch(t->s, t->c, &fetch, 1, NULL, 0))
+		fail_msg("%s", td_error(t->c)->text);
+	result = td_item(fetch.result);
+	td_step_end(t->c);
+	return result;
+}
+
+static td_value *take(td_ctx *c, td_value *v, td_value *by)
+{
+	return td_assign(c, v, td_add(c, v, by));
+}
+
+static const unsigned ways[] = { TD_SESSION_PARANOID, TD_SESSION_PARANOID | TD_SESSION_UNOPTIMISED };
+
+static void what_waits_for_an_assignments_result_sees_it(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 2; way++) {
+		struct counting t;
+
+		counting_init(&t, way ? take : td_assign_add, ways[way]);
+		assert_float_equal(fetched(&t, t.y), 1, 0);
+		assert_float_equal(fetched(&t, t.y), 4, 0);
+		assert_float_equal(fetched(&t, t.v), 2, 0); /* the variable itself: nothing is counted for it */
+		counting_release(&t);
+	}
+}
+
+static void fetching_an_assignment_assigns(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 2; way++) {
+		struct counting t;
+
+		counting_init(&t, way ? td_assign_add : td_assign_sub, ways[way]);
+		for (int i = 1; i <= 3; i++)
+			assert_float_equal(fetched(&t, t.counted), way ? i : -i, 0);
+		counting_release(&t);
+	}
+}
+
+static void what_an_assignment_returned_is_written_to_and_read_as_the_variable(void **state)
+{
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	struct counting t = { .c = c, .g = td_graph_create(), .one = td_scalar(c, TD_F32, 1) };
+	td_value *twice, *grad, *read;
+	td_node *init;
+
+	(void)state;
+	td_trace_begin(c, t.g);
+	t.v = number(c, t.g, "v");
+	td_no_grad_begin(c);
+	twice = td_assign_add(c, td_assign_add(c, t.v, t.one), t.one);
+	td_no_grad_end(c);
+	read = td_square(c, twice); /* 2 v is the gradient, by v itself */
+	td_gradients(c, &read, NULL, 1, &t.v, 1, 0, &grad);
+	init = td_initialise_variables(c);
+	td_trace_end(c);
+	assert_ptr_equal(td_variable_tensor(twice), td_variable_tensor(t.v));
+	t.s = td_session_open(c, t.g, TD_SESSION_PARANOID);
+	td_session_fetch(t.s, c, &TD_OPERATION(init), 1, NULL, 0);
+	assert_float_equal(fetched(&t, twice), 2, 0);
+	assert_float_equal(fetched(&t, grad), 8, 0); /* at 4 */
+	assert_float_equal(fetched(&t, read), 36, 0);
+	counting_release(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_waits_for_an_assignments_result_sees_it),
+		cmocka_unit_test(fetching_an_assignment_assigns),
+		cmocka_unit_test(what_an_assignment_returned_is_written_to_and_read_as_the_variable),
+	};
+
+	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}
