@@ -114,7 +114,7 @@ test('a job that failed leads to the op to blame, on a narrow screen in the dark
 // A softmax goes into a loss that applies one itself.
 const doubled = () => quick({ model: { layers: ['flatten', { type: 'linear', out_features: 10 }, 'softmax'] }, train: { steps: 4 } });
 
-test('warnings stand on the job’s page until they are put away', async (t) => {
+test('warnings stand on the page of a job or sweep until they are put away', async (t) => {
   const tandem = await start(t);
   const job = await tandem.submit(doubled());
   await tandem.until(job.id, 'succeeded');
@@ -130,6 +130,9 @@ test('warnings stand on the job’s page until they are put away', async (t) => 
   assert.equal(await box.count(), 0);
   await page.evaluate((id) => localStorage.setItem(`warnings:${id}`, 0), job.id); // as if it had come since then
   await page.reload();
+  await box.getByText('applies a softmax itself').waitFor();
+  const { json: sweep } = await tandem.post('/sweeps', { base: doubled(), metric: 'train/loss', goal: 'min', strategy: 'grid', space: { '/seed': { values: [1] } } });
+  await page.goto(`/sweeps/${sweep.id}`);
   await box.getByText('applies a softmax itself').waitFor();
   assert.deepEqual(complaints, []);
   await close();

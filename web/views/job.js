@@ -171,7 +171,7 @@ function Job({ id, query }) {
     <${Header} job=${job} status=${isTerminal(job.state) ? '' : status} best=${bestOf(job, series)} refresh=${refresh} />
     <${ErrorBox} error=${error} retry=${refresh} />
     ${job.error && html`<${Failure} job=${job} tab=${tab} />`}
-    <${Warnings} key=${job.id} job=${job} />
+    <${Warnings} key=${job.id} of=${job} />
     <${Tabs} job=${job} query=${query} tab=${tab} />
     ${(body[tab] || body[''])()}
   `;

@@ -11,6 +11,7 @@ import { axesOf, bestSoFar, childrenOf, isWithin, ranked, spaceText } from '../l
 import { Chart, Controls, MAX_POINTS, viewOf } from './curves.js';
 import { Check, ConfirmButton, ErrorBox, Live, State, useLive, useLoaded } from './parts.js';
 import { Parallel, Plot } from './plots.js';
+import { Warnings } from './warnings.js';
 
 const CURVES_MOST = 8; // children whose curves are drawn: the best ones
 const POLL_MS = 3000; // values of children come with their metrics, which are no news of the sweep
@@ -38,6 +39,7 @@ function Sweep({ id, query }) {
   return html`
     <${Header} sweep=${data} status=${runs ? status : ''} again=${again} />
     <${ErrorBox} error=${error} retry=${again} />
+    <${Warnings} key=${data.id} of=${data} />
     <${Facts} sweep=${data} />
     ${data.jobs?.length > 0 ? html`<${Results} sweep=${data} query=${query} />` : html`<p class="empty small">Its first jobs are about to be made.</p>`}
   `;

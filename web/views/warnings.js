@@ -1,25 +1,24 @@
-// What looks like a mistake in a job, although it runs: shown until the reader has seen it.
+// What looks like a mistake in a job, or in the base of a sweep, although it runs: shown until the reader has seen it.
 
 import { html } from 'htm/preact';
 import { useState } from 'preact/hooks';
 
-/* How many of a job's warnings the reader has put away; one that comes later is shown again. */
-function seen(job) {
+/* How many of the warnings of ID, a job or a sweep, the reader has put away; one that comes later is shown again. */
+function seen(id) {
   try {
-    return Number(localStorage.getItem(`warnings:${job}`)) || 0;
+    return Number(localStorage.getItem(`warnings:${id}`)) || 0;
   } catch {
     return 0; // no storage
   }
 }
 
-export function Warnings({ job }) {
-  const [away, setAway] = useState(() => seen(job.id));
-  const warnings = job.warnings || [];
+export function Warnings({ of: { id, warnings = [] } }) {
+  const [away, setAway] = useState(() => seen(id));
   if (warnings.length <= away) return null;
   const dismiss = () => {
     setAway(warnings.length);
     try {
-      localStorage.setItem(`warnings:${job.id}`, warnings.length);
+      localStorage.setItem(`warnings:${id}`, warnings.length);
     } catch {
       // No storage: they are away until the page is left.
     }
