@@ -108,7 +108,8 @@ describe("a job goes on with the same bits", () => {
 			const paused = await tandem.until(id, ["paused", "succeeded"]);
 			if (paused.state === "succeeded") return paused;
 			const folder = path.join(tandem.data, "datasets", "fashion-mnist");
-			for (const name of readdirSync(folder)) if (name.startsWith("pack-")) rmSync(path.join(folder, name), { recursive: true });
+			for (const name of readdirSync(folder).filter((name) => name.startsWith("pack-")))
+				rmSync(path.join(folder, name), { recursive: true });
 			await tandem.post(`/jobs/${id}/resume`);
 			return ends_the_same(id);
 		});
@@ -270,7 +271,8 @@ test("what a crash leaves without a row is gone after the next start, and nothin
 	const { id } = await tandem.finish(blobJob());
 	await tandem.post(`/jobs/${id}/replay`, { step: 3 });
 	const replay = await settled(tandem, id, 3), nobody = "01ARZ3NDEKTSV4RRFFQ69G5FAV", at = (...names) => path.join(tandem.data, ...names);
-	const files = async () => [await tandem.files(id), ...[at("replays", id), at("replays", id, replay.id)].map((folder) => readdirSync(folder).sort())];
+	const list = (...names) => readdirSync(at(...names)).sort();
+	const files = async () => [await tandem.files(id), list("replays", id), list("replays", id, replay.id)];
 	const before_ = await files();
 	await tandem.kill();
 	const lost = [at("jobs", nobody), at("replays", nobody), at("replays", id, `${nobody}-1.part`), at("tmp")];

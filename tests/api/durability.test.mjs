@@ -14,7 +14,7 @@ test("a job is synced to disk between the receipt of its POST and the answer", {
 	await tandem.up();
 	await tandem.submit(quick());
 	let lines, received, answered;
-	await eventually("the trace shows request and answer", () => { // the client has the answer before the tracer has written so
+	await eventually("the trace shows request and answer", () => { // the client knows before the tracer has written
 		lines = readFileSync(trace, "utf8").split("\n");
 		received = lines.findIndex((l) => l.includes('"POST /api/v1/jobs')); // in a call's own line, or in one that resumes it
 		answered = lines.findIndex((l, i) => received >= 0 && i > received && l.includes('"HTTP/1.1 201'));

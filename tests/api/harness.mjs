@@ -30,7 +30,8 @@ const TERMINAL = new Set(["succeeded", "failed", "cancelled", "timed_out"]);
 
 const daemons = new Set();
 process.on("exit", () => { for (const d of daemons) d.killNow(); });
-for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => process.exit(1)); // which would end it without an "exit"
+// A signal would end it without an "exit".
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => process.exit(1));
 
 // A job of a second or two on real images: a hidden layer, dropout, shuffling, validation: all that could lose determinism.
 export function quick(changes = {}) {
@@ -94,8 +95,8 @@ export async function eventually(what, check, ms = WAIT_MS) {
 	throw new Error(`not within ${ms} ms: ${what}`);
 }
 
-// Do ONCE, which kills or pauses a job and resolves to it as it ended, until it was interrupted by that: who comes too late, on a
-// machine that has other things to do, finds it over.
+// Do ONCE, which kills or pauses a job and resolves to it as it ended, until it was interrupted by that: who comes too
+// late, on a machine that has other things to do, finds it over.
 export async function interrupted(once) {
 	for (let i = 0; i < 10; i++) {
 		const end = await once();
@@ -123,7 +124,7 @@ export class Tandem {
 		this.process = spawn(program, [...before, ...args], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...this.options.env } });
 		this.gone = new Promise((resolve) => this.process.on("exit", (code, signal) => resolve({ code, signal })));
 		this.process.stderr.setEncoding("utf8").on("data", (text) => { this.errors += text; });
-		this.said = new Promise((resolve) => this.process.stderr.on("close", resolve)); // all that it had to say is in ERRORS
+		this.said = new Promise((resolve) => this.process.stderr.on("close", resolve)); // all of it is in ERRORS
 		let out = "";
 		this.address = await new Promise((resolve, reject) => {
 			const late = setTimeout(() => reject(new Error(`no listening line within ${START_MS} ms; standard error:\n${this.errors}`)), START_MS);
@@ -260,11 +261,12 @@ export class Tandem {
 		throw new Error(`job ${id} did not reach step ${step} within ${ms} ms`);
 	}
 
-	// The names of all files in a job's folder, once it holds no checkpoint but those that are kept: a file goes after its row.
+	// The names of all files in a job's folder, once the checkpoints are those that are kept: a file goes after its row.
 	async files(id) {
-		const folder = path.join(this.data, "jobs", id), kept = (await this.json(`/jobs/${id}/checkpoints`)).items.map((c) => c.name);
-		const names = () => readdirSync(folder).sort();
-		await eventually(`the older checkpoints of ${id} go`, () => names().every((name) => !name.startsWith("last-") || kept.includes(name)));
+		const kept = (await this.json(`/jobs/${id}/checkpoints`)).items.map((c) => c.name);
+		const names = () => readdirSync(path.join(this.data, "jobs", id)).sort();
+		const old = () => names().filter((name) => name.startsWith("last-") && !kept.includes(name));
+		await eventually(`the older checkpoints of ${id} go`, () => old().length === 0);
 		return names();
 	}
 
@@ -354,7 +356,7 @@ export function signal(pid, name) {
 
 const processes = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
 
-function readProc(pid, file) {
+export function readProc(pid, file) {
 	try { return readFileSync(`/proc/${pid}/${file}`, "utf8"); } catch { return ""; } // it has gone meanwhile
 }
 

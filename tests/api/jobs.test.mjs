@@ -223,7 +223,7 @@ describe("a job", () => {
 
 	test("that takes longer than it may is stopped as timed out", async () => {
 		let job;
-		for (const timeout_s of [1, 5, 30]) { // in which something is done, unless the machine has much else to do
+		for (const timeout_s of [1, 5, 30]) { // something is done in it, unless the machine has much else to do
 			job = await tandem.until((await tandem.submit(endless({ timeout_s }))).id, "timed_out");
 			if (job.progress.step > 0) break;
 		}
@@ -256,7 +256,8 @@ describe("the list of jobs", () => {
 		await tandem.up();
 		for (let i = 0; i < 7; i++)
 			ids.push((await tandem.submit(endless({ name: `run-${i}`, project: i % 2 ? "odd" : "even", priority: -i, tags: [`t${i}`], optimizer: { type: "sgd", lr: (i + 1) / 100 } }))).id);
-		await eventually("all but one wait for a worker", async () => (await tandem.json("/jobs?state=queued")).items.length === 6); // the data are there
+		const queued = async () => (await tandem.json("/jobs?state=queued")).items.length;
+		await eventually("all but one wait for a worker, their data are there", async () => (await queued()) === 6);
 	});
 	after(async () => {
 		for (const id of ids) await tandem.act(id, "cancel");

@@ -94,7 +94,8 @@ describe("a process that hangs", () => {
 		let answered = 0;
 		const ask = () => tandem.post("/jobs?dry_run=1", blobJob()).finally(() => answered++);
 		const { waiting } = await hang("checker", () => Promise.all(Array.from({ length: 20 }, ask)));
-		for (let i = 0; i < 20; i++) assert.equal((await tandem.get("/jobs", { ms: 1000 * patience })).status, 200);
+		for (let i = 0; i < 20; i++)
+			assert.equal((await tandem.get("/jobs", { ms: 1000 * patience })).status, 200);
 		assert.equal(answered, 0, "all of them wait meanwhile");
 		const codes = (await waiting).map((r) => r.status);
 		assert.ok(codes.every((c) => [503, 504].includes(c)) && codes.includes(504), codes.join());

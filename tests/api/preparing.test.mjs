@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, truncat
 import path from "node:path";
 import test from "node:test";
 import { SOURCE, skip, CSV, serve, daemon, mirrored, settled, register, put, parts, onTable } from "./datasets.mjs";
-import { eventually, patience, problem, quick, signal, sleep, start } from "./harness.mjs";
+import { eventually, patience, problem, quick, readProc, signal, sleep, start } from "./harness.mjs";
 
 test("a corrected format prepares the dataset again, but not under a job that uses it", async (t) => {
 	const tandem = await daemon(t);
@@ -57,6 +57,8 @@ test("a daemon that is killed while a dataset is prepared prepares it again", { 
 	assert.equal(parts(tandem, "fashion-mnist").length, 1);
 });
 
+const preparers = async (tandem) => (await tandem.json("/workers")).items.filter((w) => w.role === "preparer");
+
 // A dataset that is being prepared, and the process that does it, which stands still in the middle.
 async function underPreparation(tandem, name) {
 	const rows = Buffer.from(`a,b,c\n${"1,2.5,x\n3,4.5,y\n".repeat(1_500_000)}`);
@@ -64,8 +66,10 @@ async function underPreparation(tandem, name) {
 	assert.equal((await put(tandem, name, "a.csv", rows)).status, 201);
 	for (let i = 0; i < 10; i++) { // who comes too late finds it prepared
 		assert.equal((await tandem.post(`/datasets/${name}/prepare`, {})).status, 200);
-		const pid = await eventually("somebody prepares it", async () =>
-			(await tandem.json("/workers")).items.find((w) => w.role === "preparer" && w.state === "busy")?.pid ?? ((await state()) === "ready" && NOBODY));
+		const pid = await eventually("somebody prepares it", async () => {
+			const busy = (await preparers(tandem)).find((w) => w.state === "busy");
+			return busy?.pid ?? ((await state()) === "ready" && NOBODY);
+		});
 		if (pid !== NOBODY && signal(pid, "SIGSTOP") && (await state()) === "preparing") return pid;
 		if (pid !== NOBODY) signal(pid, "SIGCONT");
 		assert.equal((await settled(tandem, name)).state, "ready");
@@ -119,7 +123,7 @@ test("more datasets than preparers are prepared one after the other, and a resta
 		assert.equal((await settled(tandem, name)).state, "ready");
 		assert.equal(parts(tandem, name).length, 1);
 	}
-	await eventually("preparers leave when nothing is left to prepare", async () => !(await tandem.json("/workers")).items.some((w) => w.role === "preparer"));
+	await eventually("preparers leave when nothing is to be prepared", async () => !(await preparers(tandem)).length);
 });
 
 test("?wait answers when the dataset is at rest, and a deleted one leaves nothing behind", async (t) => {
@@ -183,8 +187,9 @@ test("preparing takes little memory, however large the files, and tells how far 
 	let peak_kb = 0;
 	for (let d; (d = await tandem.json("/datasets/big")).state === "preparing"; await sleep(10)) {
 		if (d.progress?.done) seen.add(d.progress.done);
-		if (signal(pid, "SIGSTOP")) peak_kb = Math.max(peak_kb, Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0));
-		signal(pid, "SIGCONT"); // in pieces, so that whoever looks seldom sees some of them, too
+		signal(pid, "SIGSTOP"); // it goes on in pieces: whoever looks seldom sees some of them, too
+		peak_kb = Math.max(peak_kb, Number(/VmHWM:\s+(\d+)/.exec(readProc(pid, "status"))?.[1] ?? 0));
+		signal(pid, "SIGCONT");
 	}
 	assert.equal((await settled(tandem, "big")).state, "ready");
 	assert.ok(seen.size > 0, "progress is seen");

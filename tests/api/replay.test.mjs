@@ -239,7 +239,8 @@ test("a replay outlives the death of its process and of the daemon, and a third 
 	assert.equal((await tandem.request("DELETE", `/jobs/${job.id}/replays/392`)).status, 204);
 	await settled(tandem, job.id, 391, ["running"]);
 	assert.equal((await tandem.request("DELETE", `/jobs/${job.id}/replays/391`)).status, 204);
-	await eventually("what it had begun is gone", () => readdirSync(path.join(tandem.data, "replays", job.id)).length === 1);
+	const folder = path.join(tandem.data, "replays", job.id);
+	await eventually("what it had begun is gone", () => readdirSync(folder).length === 1);
 });
 
 // ---- Where a step stopped being finite ----

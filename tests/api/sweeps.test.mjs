@@ -159,7 +159,8 @@ describe("a sweep", () => {
 
 	test("is cancelled with its jobs, and bears no more", async () => {
 		const { id } = await make(sweep({ parallel: 2, base: blobJob({ train: { epochs: 100_000, validate_every: "epoch", checkpoint_every: 1000 } }) }));
-		await eventually("a job of it runs", async () => (await tandem.json(`/sweeps/${id}`)).jobs.some((j) => j.state === "running"));
+		const some = async (state) => (await tandem.json(`/sweeps/${id}`)).jobs.some((j) => j.state === state);
+		await eventually("a job of it runs", () => some("running"));
 		const r = await tandem.post(`/sweeps/${id}/cancel`);
 		assert.deepEqual([r.status, r.json.state], [200, "cancelled"]);
 		for (const j of r.json.jobs) assert.equal((await tandem.until(j.id, "cancelled")).reason.includes("cancelled"), true);
@@ -172,7 +173,10 @@ describe("a sweep", () => {
 	test("keeps what its children were worth when they are deleted, and goes on when one is while it runs", async () => {
 		const { id } = await make(sweep({ parallel: 1 }));
 		let s;
-		await eventually("a job of it is over", async () => (s = await tandem.json(`/sweeps/${id}`)).jobs.some((j) => j.state === "succeeded"));
+		await eventually("a job of it is over", async () => {
+			s = await tandem.json(`/sweeps/${id}`);
+			return s.jobs.some((j) => j.state === "succeeded");
+		});
 		await tandem.request("DELETE", `/jobs/${s.jobs[0].id}`);
 		while ((s = await tandem.json(`/sweeps/${id}?wait=30`)).state === "running");
 		assert.deepEqual([s.state, s.jobs.length], ["succeeded", 4]);

@@ -10,7 +10,7 @@ import { blobJob, uploadBlobs } from "./blobs.mjs";
 import { Tandem, eventually, have, patience, sleep } from "./harness.mjs";
 
 describe("tandem.py", { skip: !have("python3") && "python3 is not installed" }, () => {
-	// A port to which it can come back: below those that the system hands out, among them to every request of the other tests.
+	// A port to which it can come back: below those that the system hands out, also to each request of other tests.
 	const tandem = new Tandem({ flags: { listen: `127.0.0.1:${20_000 + (process.pid % 10_000)}` } });
 	const folder = mkdtempSync(path.join(tmpdir(), "tandem-py-"));
 	// Runs a script that ends with a line of JSON; resolves to that, and what it wrote on standard error.
@@ -169,7 +169,9 @@ describe("tandem.py", { skip: !have("python3") && "python3 is not installed" }, 
 			run.close()
 			print(json.dumps(run.id))`);
 		running.catch(() => {}); // it is awaited below
-		const seen = await eventually("it is in the middle", async () => (await tandem.json("/jobs?q=patient")).items.find((j) => j.progress.step === 10));
+		const patients = async () => (await tandem.json("/jobs?q=patient")).items;
+		const halfway = async () => (await patients()).find((j) => j.progress.step === 10);
+		const seen = await eventually("it is in the middle", halfway);
 		assert.equal(seen.state, "running");
 		writeFileSync(path.join(folder, "go on"), "");
 		await sleep(50); // so that requests are under way
