@@ -20,12 +20,13 @@ struct nn_loss_type {
 	td_value *(*each)(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight);
 	/* What the output says, as people read it: probabilities with the classes on the last axis, or values. */
 	td_value *(*answer)(td_ctx *c, const void *options, td_value *output);
-	int64_t (*ignores)(const void *options); /* a label that does not count, besides the data's; NULL: none */
+	int64_t (*ignores)(const void *options);       /* a label that does not count, besides the data's; NULL: none */
 };
 
 extern const struct opt_family nn_losses;
 
-/* The mean over all targets that count, from what EACH made. */
+/* The mean over all targets that count, from what EACH made.  Where none does it is 0, and so are its gradients, as in
+ * Keras: torch's is NaN, which one batch of padding alone would spread to all weights. */
 td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight);
 
 /* ---- Metrics ----------------------------------------------------------------------------------------------------- */

@@ -3,7 +3,13 @@
 
 td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight)
 {
-	return weight ? td_div(c, td_sum(c, each, TD_ALL_AXES, false), weight) : td_mean(c, each, TD_ALL_AXES, false);
+	td_value *sum, *none; /* NONE: 1 where nothing counts, else 0 */
+
+	if (!weight)
+		return td_mean(c, each, TD_ALL_AXES, false);
+	none = td_cast(c, td_equal(c, weight, td_zeros_like(c, weight)), td_shape_of(weight)->dtype);
+	sum = td_mul(c, td_sum(c, each, TD_ALL_AXES, false), td_shift_by(c, td_neg(c, none), 1));
+	return td_div(c, sum, td_add(c, weight, none));
 }
 
 td_value *loss_weights(td_ctx *c, const struct opt_floats *list, const td_value *output)

@@ -353,6 +353,8 @@ static td_status step_of_many(struct nn_trainer *t, const struct nn_step *step, 
 		s = gather(t, step, i, r, &weight);
 	if (s)
 		return s;
+	if (weight == 0)
+		weight = INFINITY; /* no target counts, so loss and gradients are 0: see nn_loss_mean */
 	write_scalar(t->weight, weight);
 	write_scalar(t->gate, isfinite(r->loss));
 	in[IN_T] = t->t;

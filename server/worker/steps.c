@@ -25,7 +25,8 @@ void log_window(struct run *r)
 	int64_t now = clock_monotonic_ns();
 	char series[SPEC_SERIES], name[NN_METRIC_NAME];
 
-	tell_point(&r->tell, "train/loss", at->step, at->window_loss / (double)at->window_targets);
+	if (at->window_targets) /* else there was nothing to learn from */
+		tell_point(&r->tell, "train/loss", at->step, at->window_loss / (double)at->window_targets);
 	for (int i = 0; i < r->spec.metrics.n; i++) {
 		const struct opt_choice *metric = &r->spec.metrics.items[i];
 		const struct checkpoint_figure *f = &at->window_metric[i];

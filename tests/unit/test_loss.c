@@ -180,6 +180,52 @@ static void what_does_not_count_has_no_loss(void **state)
 	}
 }
 
+/* torch's mean is 0 / 0; Keras' is 0. */
+static void where_no_target_counts_loss_and_gradient_are_zero(void **state)
+{
+	static const struct {
+		const char *spec;
+		enum target target;
+	} rows[] = {
+		{ "{\"type\":\"cross_entropy\",\"ignore_index\":2}", LABELS },
+		{ "{\"type\":\"cross_entropy\",\"weight\":[1,1,0],\"label_smoothing\":0.2}", LABELS },
+		{ "{\"type\":\"cross_entropy\",\"ignore_index\":2,\"from_probabilities\":true}", P_LABELS },
+		{ "{\"type\":\"nll\",\"ignore_index\":2}", LABELS },
+		{ "{\"type\":\"nll\",\"weight\":[1,1,0]}", LABELS },
+		{ "\"cross_entropy\"", TOKENS },
+		{ "\"nll\"", TOKENS },
+		{ "\"multi_margin\"", TOKENS },
+		{ "\"hinge\"", TOKENS },
+	};
+	static const int64_t all_of_2[4] = { 2, 2, 2, 2 };
+	static const int64_t none[4] = { DATA_IGNORE, DATA_IGNORE, DATA_IGNORE, DATA_IGNORE };
+	static const double zeros[12] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * TD_COUNT(rows); i++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+		enum target target = rows[i / 2].target;
+		td_value *x = make_output(c, target), *y = make_target(c, target), *weight = NULL, *mean, *gradient;
+		struct chosen loss;
+
+		x = i % 2 ? widen(c, x, target, false) : x;
+		td_write(y, target == TOKENS ? none : all_of_2);
+		chosen_init(&loss, &nn_losses, rows[i / 2].spec);
+		td_require_grad(x, true);
+		td_step_begin(c);
+		mean = ((const struct nn_loss_type *)loss.choice.type)->each(c, loss.choice.options, x, y, &weight);
+		mean = nn_loss_mean(c, mean, weight);
+		td_gradients(c, &mean, NULL, 1, &x, 1, 0, &gradient);
+		assert_near(td_item(mean), 0, 0, rows[i / 2].spec);
+		assert_all_near(gradient, zeros, 0, rows[i / 2].spec);
+		td_step_end(c);
+		td_unref(x);
+		td_unref(y);
+		chosen_release(&loss);
+		td_ctx_free(c);
+	}
+}
+
 static void answers_are_probabilities_or_values(void **state)
 {
 	static const struct {
@@ -286,6 +332,7 @@ int main(void)
 		cmocka_unit_test(means_and_gradients_are_pytorchs),
 		cmocka_unit_test(means_and_gradients_from_probabilities_are_kerass),
 		cmocka_unit_test(what_does_not_count_has_no_loss),
+		cmocka_unit_test(where_no_target_counts_loss_and_gradient_are_zero),
 		cmocka_unit_test(answers_are_probabilities_or_values),
 		cmocka_unit_test(a_model_that_does_not_fit_is_told_what_to_change),
 	};

@@ -1,0 +1,72 @@
+/* What a job says about its training beside optimizer and schedule, as a step obeys it. */
+#include "trainer_rig.h"
+
+/* ---- Targets that do not count ----------------------------------------------------------------------------------- */
+
+/* Batches of words; from GIVE_UP_AT on they are padding alone. */
+static bool words_then_padding(void *arg, int i, struct nn_batch *out)
+{
+	static const int64_t none[SAMPLES * STEPS] = { [0 ... SAMPLES * STEPS - 1] = DATA_IGNORE };
+	struct rig *r = arg;
+
+	make_batch(r, i * SAMPLES, SAMPLES, out);
+	if (i >= r->give_up_at)
+		td_write(out->y, none);
+	return true;
+}
+
+static struct nn_step_result padded_step(struct rig *r, int n_batches, int n_words)
+{
+	struct nn_step_result result;
+
+	r->give_up_at = n_words;
+	assert_int_equal(nn_trainer_step(r->trainer,
+				 &(struct nn_step){ .number = 1,
+					 .factor = 1,
+					 .n_batches = n_batches,
+					 .next = words_then_padding,
+					 .arg = r },
+				 &result),
+		TD_OK);
+	return result;
+}
+
+static void a_batch_of_padding_alone_changes_nothing(void **state)
+{
+	(void)state;
+	for (int graph = 0; graph < 2; graph++) {
+		struct settings s = {
+			.loss = "\"cross_entropy\"", .optimizer = "\"sgd\"", .accumulate = 3, .graph = graph
+		};
+		float before[7 * 4];
+		struct nn_step_result a, b;
+		struct rig two, three, none;
+
+		rig_init(&two, &words, &s);
+		rig_init(&three, &words, &s);
+		a = padded_step(&two, 2, 2);
+		b = padded_step(&three, 3, 2);
+		assert_true(a.loss > 0 && a.loss == b.loss && a.n == b.n && a.grad_norm == b.grad_norm);
+		assert_same_tensors(&two, &three, "with a batch of padding more");
+		for (int n_batches = 1; n_batches < 4; n_batches++) {
+			rig_init(&none, &words, &s);
+			td_read(none.model->params[0].value, before);
+			a = padded_step(&none, n_batches, 0);
+			assert_true(a.loss == 0 && a.grad_norm == 0 && a.n == 0);
+			assert_memory_equal(td_data(none.model->params[0].value), before,
+				td_shape_bytes(&none.model->params[0].shape));
+			rig_release(&none);
+		}
+		rig_release(&two);
+		rig_release(&three);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_batch_of_padding_alone_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
