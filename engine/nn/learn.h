@@ -21,6 +21,7 @@ struct nn_loss_type {
 	/* What the output says, as people read it: probabilities with the classes on the last axis, or values. */
 	td_value *(*answer)(td_ctx *c, const void *options, td_value *output);
 	int64_t (*ignores)(const void *options);       /* a label that does not count, besides the data's; NULL: none */
+	bool (*of_probabilities)(const void *options); /* the output must be probabilities; NULL: it need not */
 };
 
 extern const struct opt_family nn_losses;
@@ -28,6 +29,9 @@ extern const struct opt_family nn_losses;
 /* The mean over all targets that count, from what EACH made.  Where none does it is 0, and so are its gradients, as in
  * Keras: torch's is NaN, which one batch of padding alone would spread to all weights. */
 td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight);
+
+/* Warn of an output of M that LOSS takes for probabilities and that a layer made whose values may be any. */
+void nn_loss_look(td_ctx *c, const struct opt_choice *loss, const struct nn_model *m);
 
 /* ---- Metrics ----------------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* What all losses share: the family, the mean, and which outputs fit which data.  Definitions are those of torch.nn. */
 #include "nn/loss.h"
+#include "nn/layers.h"
 
 td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight)
 {
@@ -10,6 +11,23 @@ td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight)
 	none = td_cast(c, td_equal(c, weight, td_zeros_like(c, weight)), td_shape_of(weight)->dtype);
 	sum = td_mul(c, td_sum(c, each, TD_ALL_AXES, false), td_shift_by(c, td_neg(c, none), 1));
 	return td_div(c, sum, td_add(c, weight, none));
+}
+
+void nn_loss_look(td_ctx *c, const struct opt_choice *loss, const struct nn_model *m)
+{
+	const struct nn_loss_type *type = (const struct nn_loss_type *)loss->type;
+	const struct nn_layer *last = m->output >= 0 ? &m->layers[m->output] : NULL;
+
+	if (!type->of_probabilities || !type->of_probabilities(loss->options) || !last)
+		return;
+	if (last->type != &nn_linear && last->type != &nn_conv2d && last->type != &nn_conv1d)
+		return;
+	td_name_push(c, last->name);
+	td_warn(c, "logits_as_probabilities",
+		"%s takes probabilities here, but this layer's outputs are any numbers; end with \"%s\", or take %s",
+		type->type.name, type == &nn_loss_bce ? "sigmoid" : "softmax",
+		type == &nn_loss_bce ? "\"bce_with_logits\"" : "\"from_probabilities\": false");
+	td_name_pop(c);
 }
 
 td_value *loss_weights(td_ctx *c, const struct opt_floats *list, const td_value *output)

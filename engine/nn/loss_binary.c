@@ -140,12 +140,19 @@ static td_value *bce_answer(td_ctx *c, const void *options, td_value *output)
 	return td_concat(c, td_shift_by(c, td_neg(c, p), 1), p, 1);
 }
 
+static bool bce_of_probabilities(const void *options)
+{
+	(void)options;
+	return true;
+}
+
 const struct nn_loss_type nn_loss_bce = {
 	.type = OPT_TYPE(bce, "Binary cross-entropy of outputs that are probabilities (\"sigmoid\" comes last), as "
 			      "torch.nn.BCELoss."),
 	.check = bce_check,
 	.each = bce_each,
 	.answer = bce_answer,
+	.of_probabilities = bce_of_probabilities,
 };
 
 /* ---- hinge_embedding: x where the target is 1, max(0, margin - x) where it is -1 (class 0): x is a distance ---- */

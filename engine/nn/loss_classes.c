@@ -77,6 +77,7 @@ static const struct opt cross_entropy_opts[] = {
 		.kind = OPT_BOOL,
 		.at = offsetof(struct cross_entropy_options, from_probabilities),
 		.value = "false",
+		.keras = "true",
 		.doc = "The model ends with a softmax: its outputs are probabilities, as Keras' losses take them "
 		       "unless from_logits is set." },
 };
@@ -164,6 +165,11 @@ static int64_t cross_entropy_ignores(const void *options)
 	return ((const struct cross_entropy_options *)options)->ignore_index;
 }
 
+static bool cross_entropy_of_probabilities(const void *options)
+{
+	return ((const struct cross_entropy_options *)options)->from_probabilities;
+}
+
 const struct nn_loss_type nn_loss_cross_entropy = {
 	.type = OPT_TYPE(cross_entropy,
 		"Softmax and negative log-likelihood of the label, as torch.nn.CrossEntropyLoss; from "
@@ -172,6 +178,7 @@ const struct nn_loss_type nn_loss_cross_entropy = {
 	.each = cross_entropy_each,
 	.answer = cross_entropy_answer,
 	.ignores = cross_entropy_ignores,
+	.of_probabilities = cross_entropy_of_probabilities,
 };
 
 /* ---- nll: -w[label] output[label], of outputs that are logarithms of probabilities ------------------------------ */

@@ -44,6 +44,7 @@ static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum,
 	struct nn_pass pass = { .c = c, .training = true, .lengths = in[IN_LENGTHS] };
 	td_value *output = nn_forward(t->model, &pass, in[IN_X]), *each;
 
+	nn_loss_look(c, &t->loss, t->model);
 	td_name_push(c, nn_parts[NN_PART_LOSS]);
 	each = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &out[OUT_WEIGHT]);
 	out[OUT_LOSS] = sum ? td_sum(c, each, TD_ALL_AXES, false) : nn_loss_mean(c, each, out[OUT_WEIGHT]);

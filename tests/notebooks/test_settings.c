@@ -43,6 +43,7 @@
 	"{\"type\":\"transpose\",\"dim0\":1,\"dim1\":2},{\"type\":\"transpose\",\"dim0\":2,\"dim1\":3},\"flatten\""
 #define SGD(lr)            "{\"type\":\"sgd\",\"lr\":" #lr "}"
 #define NESTEROV(lr)       "{\"type\":\"sgd\",\"lr\":" #lr ",\"momentum\":0.9,\"nesterov\":true}"
+#define FROM_LOGITS        "{\"type\":\"cross_entropy\",\"from_probabilities\":false}"
 #define FROM_PROBABILITIES "{\"type\":\"cross_entropy\",\"from_probabilities\":true}"
 
 #define CHALLENGE                                                                                                      \
@@ -82,11 +83,11 @@ static const struct row {
 	/* TensorFlow */
 	{ "T1", "keras", KERAS_DATA,
 		FLATTEN_LAST "," LINEAR(4000, ",\"bias\":false" HE) ",\"relu\"," LINEAR(10, ",\"bias\":false" HE),
-		"\"cross_entropy\"", SGD(0.01), 1, 12328000 },
+		FROM_LOGITS, SGD(0.01), 1, 12328000 },
 	{ "T2", "keras", KERAS_DATA,
 		PAD(2) "," CONV(32, 5, HE) ",\"relu\"," PAD(1) "," CONV(16, 3, HE) ",\"relu\"," FLATTEN_LAST
 										   "," LINEAR(10, HE),
-		"\"cross_entropy\"", SGD(0.003), 1, 170906 },
+		FROM_LOGITS, SGD(0.003), 1, 170906 },
 	{ "T3", "keras", KERAS_DATA,
 		FLATTEN_LAST "," LINEAR(4000, SCALED) ",\"relu\"," LINEAR(10, SCALED) ",\"softmax\"",
 		FROM_PROBABILITIES, SGD(0.01), 1, 12332010 },
@@ -126,7 +127,7 @@ static const struct row {
 			64, 5, SAME) ",\"relu\"," POOL_3 "," NORM "," DROPOUT(0.3) "," CONV(128, 5,
 			SAME) ",\"relu\"," DROPOUT(0.2) "," FLATTEN_LAST "," LINEAR(384,
 			"") ",\"relu\"," DROPOUT(0.3) "," LINEAR(96, "") ",\"relu\"," DROPOUT(0.2) "," LINEAR(10, ""),
-		"\"cross_entropy\"", "{\"type\":\"rmsprop\",\"lr\":0.001}", 30, 2759274 },
+		FROM_LOGITS, "{\"type\":\"rmsprop\",\"lr\":0.001}", 30, 2759274 },
 };
 
 /* The job of row R. */

@@ -47,7 +47,7 @@ BINARY = [[0.0], [1.0], [1.0], [0.0]]
 L = keras.losses
 
 LOSSES = [
-    ('{"type":"cross_entropy","from_probabilities":true}', "P_LABELS", L.SparseCategoricalCrossentropy(), LABELS, PROBABILITIES),
+    ('"cross_entropy"', "P_LABELS", L.SparseCategoricalCrossentropy(), LABELS, PROBABILITIES),
     ('{"type":"cross_entropy","from_probabilities":true}', "P_SHARES", L.CategoricalCrossentropy(), SHARES, PROBABILITIES),
     ('{"type":"cross_entropy","from_probabilities":true,"label_smoothing":0.2}', "P_SHARES",
         L.CategoricalCrossentropy(label_smoothing=0.2), SHARES, PROBABILITIES),

@@ -308,9 +308,10 @@ def binary(f):
 
 
 LOSSES = [  # spec, kind of outputs, kind of targets, Keras' mean
-    ({"type": "cross_entropy"}, "logits", "labels", K.SparseCategoricalCrossentropy(from_logits=True)),
-    ({"type": "cross_entropy"}, "logits", "shares", K.CategoricalCrossentropy(from_logits=True)),
-    ({"type": "cross_entropy", "label_smoothing": 0.2}, "logits", "shares", K.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)),
+    ({"type": "cross_entropy"}, "probabilities", "labels", K.SparseCategoricalCrossentropy()),
+    ({"type": "cross_entropy", "from_probabilities": False}, "logits", "labels", K.SparseCategoricalCrossentropy(from_logits=True)),
+    ({"type": "cross_entropy", "from_probabilities": False}, "logits", "shares", K.CategoricalCrossentropy(from_logits=True)),
+    ({"type": "cross_entropy", "label_smoothing": 0.2, "from_probabilities": False}, "logits", "shares", K.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)),
     ({"type": "cross_entropy", "from_probabilities": True}, "probabilities", "labels", K.SparseCategoricalCrossentropy()),
     ({"type": "cross_entropy", "from_probabilities": True}, "probabilities", "shares", K.CategoricalCrossentropy()),
     ({"type": "cross_entropy", "from_probabilities": True}, "extremes", "shares", K.CategoricalCrossentropy()),

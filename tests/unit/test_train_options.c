@@ -62,10 +62,38 @@ static void a_batch_of_padding_alone_changes_nothing(void **state)
 	}
 }
 
+static void count_warning(void *arg, const td_warning *w)
+{
+	assert_string_equal(w->code, "logits_as_probabilities");
+	assert_string_equal(w->layer, "2");
+	assert_non_null(strstr(w->text, "end with \"softmax\""));
+	++*(int *)arg;
+}
+
+static void outputs_that_are_no_probabilities_are_told(void **state)
+{
+	(void)state;
+	for (int graph = 0; graph < 2; graph++) {
+		struct settings s = { .loss = "{\"type\":\"cross_entropy\",\"from_probabilities\":true}",
+			.optimizer = "\"sgd\"",
+			.graph = graph };
+		int n = 0;
+		struct rig r;
+
+		rig_init(&r, &plain, &s);
+		td_on_warning(r.c, count_warning, &n);
+		step(&r, 1, SAMPLES, false);
+		step(&r, 2, SAMPLES, false);
+		assert_int_equal(n, 1);
+		rig_release(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_of_padding_alone_changes_nothing),
+		cmocka_unit_test(outputs_that_are_no_probabilities_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
