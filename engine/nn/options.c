@@ -241,7 +241,7 @@ static void set_default(struct reading *r, const struct opt *o, const char *poin
 		v = parse_default(o, text);
 		readers[o->kind](r, o, v, pointer, place);
 		cJSON_Delete(v);
-	} else if (o->kind == OPT_SECTION) {
+	} else if (o->kind == OPT_SECTION && !o->optional) {
 		read_section(r, o->section, NULL, pointer, place);
 	}
 }

@@ -43,7 +43,7 @@ struct opt {
 	bool below;        /* HIGH itself is not allowed */
 	bool required;
 	bool alone;               /* see OPT_PAIR, OPT_INTS, OPT_STRINGS */
-	bool optional;            /* of OPT_SECTION: where it is absent the schema fills in nothing */
+	bool optional;            /* of OPT_SECTION: where it is absent nothing is filled in; its struct stays zeros */
 	int least, most;          /* entries of a list */
 	const char *const *names; /* of OPT_STRING, OPT_ENUM, OPT_PAIR and OPT_INT_OR_WORD; NULL-terminated */
 	const struct opt_family *family;

@@ -103,8 +103,9 @@ static const struct opt ema_opts[] = {
 		.above = true,
 		.high = 1,
 		.below = true,
-		.required = true,
-		.doc = "How much of the average each step keeps: 0.999, for example." },
+		.value = "0.999",
+		.keras = "0.99",
+		.doc = "How much of the average each step keeps." },
 };
 static const struct opt_type ema_section = {
 	.name = "ema", .doc = "Running averages of the weights.", .options = ema_opts, .n_options = TD_COUNT(ema_opts)

@@ -106,6 +106,7 @@ static void only_data_model_and_loss_are_required_and_the_rest_has_defaults(void
 	assert_null(s.init_from.model);
 	assert_int_equal(s.train.accumulate, 1);
 	assert_true(s.train.clip_norm == 0);
+	assert_true(s.train.ema.decay == 0);
 	assert_int_equal(s.resources.threads, 1);
 	spec_release(&s);
 	faults_release(&faults);

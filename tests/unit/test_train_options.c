@@ -1,5 +1,6 @@
 /* What a job says about its training beside optimizer and schedule, as a step obeys it. */
 #include "trainer_rig.h"
+#include "worker/spec.h"
 
 /* ---- Targets that do not count ----------------------------------------------------------------------------------- */
 
@@ -89,11 +90,45 @@ static void outputs_that_are_no_probabilities_are_told(void **state)
 	}
 }
 
+/* ---- Averages ---------------------------------------------------------------------------------------------------- */
+
+#define JOB "\"data\":{\"dataset\":\"fashion-mnist\"},\"model\":{\"layers\":[\"flatten\"]},\"loss\":\"cross_entropy\","
+
+/* torch.optim.swa_utils.get_ema_multi_avg_fn, and ema_momentum of keras.optimizers. */
+static void averages_decay_as_the_framework_has_them(void **state)
+{
+	static const struct {
+		const char *text;
+		double decay;
+	} rows[] = {
+		{ "{" JOB "\"train\":{\"epochs\":1,\"ema\":{}}}", 0.999 },
+		{ "{" JOB "\"defaults\":\"keras\",\"train\":{\"epochs\":1,\"ema\":{}}}", 0.99 },
+		{ "{" JOB "\"defaults\":\"keras\",\"train\":{\"epochs\":1}}", 0 },
+		{ "{" JOB "\"train\":{\"epochs\":1,\"ema\":{\"decay\":0.5}}}", 0.5 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		cJSON *document = cJSON_Parse(rows[i].text);
+		struct faults faults;
+		struct spec s;
+
+		faults_init(&faults);
+		spec_read(document, &s, &faults);
+		assert_int_equal(faults.n_found, 0);
+		assert_true(s.train.ema.decay == rows[i].decay);
+		spec_release(&s);
+		faults_release(&faults);
+		cJSON_Delete(document);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_of_padding_alone_changes_nothing),
 		cmocka_unit_test(outputs_that_are_no_probabilities_are_told),
+		cmocka_unit_test(averages_decay_as_the_framework_has_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
