@@ -164,8 +164,21 @@ typedef struct td_sample {
 	td_value *(*apply)(td_ctx *c, td_value *const *in); /* calls the typed builder; NULL result: only effects */
 } td_sample;
 
-/* One member of an op's attributes, so that a saved graph can be read by people.  A table ends with a NULL name. */
-enum td_field_kind { TD_FIELD_INT, TD_FIELD_INT64, TD_FIELD_MASK, TD_FIELD_FLOAT, TD_FIELD_DOUBLE, TD_FIELD_BOOL };
+/* One member of an op's attributes, so that a saved graph can be read by people.  A table ends with a NULL name.
+ *
+ * A function's graph is saved within the graph that holds the op; a function in C is code, and a graph with one cannot
+ * be saved. */
+enum td_field_kind {
+	TD_FIELD_INT,
+	TD_FIELD_INT64,
+	TD_FIELD_MASK,
+	TD_FIELD_FLOAT,
+	TD_FIELD_DOUBLE,
+	TD_FIELD_BOOL,
+	TD_FIELD_FUNCTION, /* const td_trace *, one of a td_function that the program or the graph owns */
+	TD_FIELD_CODE,     /* td_custom */
+};
+typedef struct td_trace td_trace; /* see function.h */
 
 typedef struct td_field {
 	const char *name;
@@ -181,7 +194,9 @@ typedef struct td_field {
 		 : TD_FIELD_MASK, float                                                                                \
 		 : TD_FIELD_FLOAT, double                                                                              \
 		 : TD_FIELD_DOUBLE, bool                                                                               \
-		 : TD_FIELD_BOOL)
+		 : TD_FIELD_BOOL, const td_trace *                                                                     \
+		 : TD_FIELD_FUNCTION, td_custom                                                                        \
+		 : TD_FIELD_CODE)
 /* MEMBER of the attributes' struct TYPE: a number, a flag, or an enum; and an array of them. */
 #define TD_FIELD(type, member)                                                                                         \
 	{                                                                                                              \
@@ -207,8 +222,7 @@ typedef struct td_op {
 	uint32_t overwrites; /* bit i: of these, input i is not read: what was there does not matter */
 	bool view;           /* output 0 has the bytes of input 0 under another shape; forward does not run */
 	size_t attrs_size;   /* bytes of the POD attributes; 0: none */
-	const td_field *fields; /* every member of the attributes; a graph with an op that has attributes and no fields
-				 * cannot be saved */
+	const td_field *fields;     /* every member of the attributes */
 	void (*infer)(td_infer *q); /* shape rule; complains by td_fail(q->ctx, ...) */
 	void *(*prepare)(const td_call
 			*call); /* optional: a handle for one set of shapes, owned by the binding or the eager cache */
@@ -293,6 +307,8 @@ struct td_graph {
 	struct map collection_names;                  /* to these */
 	td_variable *variables;                       /* owned array; in order of creation */
 	int n_variables, variables_room;
+	td_function **functions; /* owned array of owned ones; whose graphs were read with this one's */
+	int n_functions, functions_room;
 	int n_scopes;                      /* of its context, open when the trace began */
 	struct map names;                  /* path to struct td_named in the arena; see names.c */
 	int n_named_values, n_named_nodes; /* those before have their names */

@@ -1,7 +1,7 @@
 /* Functions: pieces of a program that are traced once for each kind of input and then replayed.
  *
  * A trace is a graph with a session.  Inside another trace a function is simply called; eagerly it is replayed.  Ops
- * with control flow (ops/control.c) hold traces in their attributes and run them from their kernels, in a context of
+ * with control flow (ops/flow.c) hold traces in their attributes and run them from their kernels, in a context of
  * the function's own. */
 #include "core/function.h"
 #include "core/session.h"
@@ -75,18 +75,16 @@ int td__function_results(const td_function *f)
 	return f->n_out;
 }
 
+const char *td__function_name(const td_function *f)
+{
+	return f->name;
+}
+
 /* ---- Tracing ----------------------------------------------------------------------------------------------------- */
 
-/* What a trace inside a trace puts aside. */
-struct outside {
-	td_graph *graph;
-	const td_node *visiting;
-	int no_grad;
-};
-
-static struct outside go_inside(td_ctx *c, td_graph *g, bool no_grad)
+struct td_outside td__go_inside(td_ctx *c, td_graph *g, bool no_grad)
 {
-	struct outside o = { c->graph, c->visiting, c->no_grad };
+	struct td_outside o = { c->graph, c->visiting, c->no_grad };
 
 	c->graph = g;
 	g->n_scopes = c->n_scopes;
@@ -95,7 +93,7 @@ static struct outside go_inside(td_ctx *c, td_graph *g, bool no_grad)
 	return o;
 }
 
-static void come_back(td_ctx *c, const struct outside *o)
+void td__come_back(td_ctx *c, const struct td_outside *o)
 {
 	td_trace_end(c);
 	c->graph = o->graph;
@@ -119,12 +117,12 @@ static td_value *result_symbol(td_ctx *c, td_function *f, td_value *v, int i, bo
 static bool write_trace(td_ctx *c, td_function *f, td_trace *t)
 {
 	td_value *out[TD_MOST_OUT] = { 0 };
-	struct outside o;
+	struct td_outside o;
 
 	t->function = f;
 	t->graph = td_graph_create();
 	t->random_base = c->n_random;
-	o = go_inside(c, t->graph, t->no_grad);
+	o = td__go_inside(c, t->graph, t->no_grad);
 	for (int i = 0; i < f->n_in; i++) {
 		td_shape any = t->in[i];
 		char name[24];
@@ -142,7 +140,7 @@ static bool write_trace(td_ctx *c, td_function *f, td_trace *t)
 	td_name_pop(c);
 	for (int i = 0; i < f->n_out; i++)
 		t->result[i] = result_symbol(c, f, out[i], i, t->pinned);
-	come_back(c, &o);
+	td__come_back(c, &o);
 	t->n_random = c->n_random - t->random_base;
 	c->n_random = t->random_base;
 	f->stats.traces++;
@@ -350,8 +348,10 @@ td_trace *td__function_pin(td_ctx *c, td_function *f, const td_shape *in)
 	td_trace want = { .pinned = true };
 	td_trace *t;
 
-	for (int i = 0; i < f->n_in; i++)
+	for (int i = 0; i < f->n_in; i++) {
 		want.in[i] = in[i];
+		want.needs_grad[i] = td__is_float(in[i].dtype); /* so the trace knows what its body detaches */
+	}
 	t = trace_for(c, f, &want);
 	return t && pure(c, f, t) ? t : NULL;
 }
@@ -400,6 +400,103 @@ td_function *td__function_gradient(td_ctx *c, td_function *f)
 	return f->gradient;
 }
 
+/* ---- From a file ------------------------------------------------------------------------------------------------- */
+
+/* N of a read function's graph, recorded once more: NOW are the values there, by their ids here, and NODES likewise. */
+static void replay_node(td_ctx *c, const td_node *n, td_value **now, td_node **nodes)
+{
+	td_graph *g = c->graph;
+	td_value *in[TD_MOST_IN] = { 0 }, *out[TD_MOST_OUT];
+	bool in_backward = c->in_backward, gradient = false;
+	int n_control = g->n_control;
+
+	for (int i = 0; i < n->n_in; i++)
+		in[i] = n->in[i] ? now[n->in[i]->id] : NULL;
+	for (int i = 0; i < n->n_out; i++)
+		gradient |= n->out[i]->needs_grad;
+	for (int i = 0; i < n->n_after; i++) {
+		MEM_GROW(g->control, g->n_control, g->control_room);
+		g->control[g->n_control++] = nodes[n->after[i]->id];
+	}
+	c->in_backward |= n->backward;
+	c->no_grad += !gradient;
+	td_apply_all(c, n->op, n->attrs, in, n->n_in, out);
+	c->no_grad -= !gradient;
+	c->in_backward = in_backward;
+	g->n_control = n_control;
+	if (c->err.status)
+		return;
+	nodes[n->id] = g->nodes[g->n_nodes - 1];
+	for (int i = 0; i < n->n_out; i++) /* the hidden ones, too */
+		now[n->out[i]->id] = nodes[n->id]->out[i];
+}
+
+/* The body of a function that was read.  What runs it by itself has its trace; this is for its gradient. */
+static void replay(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	const td_function *f = arg;
+	const td_trace *t = td__function_only_trace(f);
+	const td_graph *g = t->graph;
+	td_value **now = MEM_NEW_N(td_value *, g->n_values + 1);
+	td_node **nodes = MEM_NEW_N(td_node *, g->n_nodes + 1);
+
+	TD_ASSERT(c->graph);
+	for (int i = 0; i < g->n_values; i++)
+		now[i] = g->values[i]->captured;
+	for (int i = 0; i < f->n_in; i++)
+		now[t->placeholder[i]->id] = in[i];
+	for (int k = 0; k < g->n_nodes && !c->err.status; k++)
+		replay_node(c, g->nodes[k], now, nodes);
+	for (int i = 0; i < f->n_out; i++)
+		out[i] = now[t->result[i]->id];
+	mem_free(nodes);
+	mem_free(now);
+}
+
+const td_trace *td__function_only_trace(const td_function *f)
+{
+	return f->traces[0];
+}
+
+/* What a file says of T is what td__function_pin makes of it.  False: the sticky error. */
+static bool as_pinned(td_ctx *c, const td_function *f, const td_trace *t)
+{
+	for (int i = 0; i < f->n_in + f->n_out; i++) {
+		const td_value *v = i < f->n_in ? t->placeholder[i] : t->result[i - f->n_in];
+
+		if (v->shape.order != TD_ROW_MAJOR)
+			return td_fail(c, TD_INVALID,
+				       "the function %s takes and gives what lies in rows, unlike \"%s\"", f->name,
+				       td_graph_name_of(t->graph, v)),
+			       false;
+	}
+	return pure(c, f, t);
+}
+
+td_function *td__function_from(
+	td_ctx *c, const char *name, td_graph *g, td_value *const *in, int n_in, td_value *const *out, int n_out)
+{
+	td_function *f = td_function_create(name, replay, NULL, n_in, n_out, 0);
+	td_trace *t = add_trace(f);
+
+	f->arg = f;
+	*t = (td_trace){ .function = f, .pinned = true, .graph = g };
+	for (int i = 0; i < n_in; i++) {
+		t->placeholder[i] = in[i];
+		t->in[i] = in[i]->shape;
+		t->needs_grad[i] = in[i]->needs_grad;
+	}
+	memcpy(t->result, out, sizeof *out * (size_t)n_out);
+	if (!c->err.status && as_pinned(c, f, t))
+		t->session = td_session_create(c, g, out, n_out);
+	if (t->session)
+		return f;
+	td_function_free(f);
+	return NULL;
+}
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
+
 /* Where kernels run the traces of F. */
 static td_ctx *inner_of(td_function *f)
 {
@@ -408,15 +505,42 @@ static td_ctx *inner_of(td_function *f)
 	return f->inner;
 }
 
-bool td__trace_shapes(td_ctx *c, const td_trace *t, const td_shape *in, td_shape *out)
+/* False: the sticky error. */
+static bool takes(td_ctx *c, const td_trace *t, const td_shape *const *in, int n_in)
+{
+	const td_function *f = t->function;
+
+	if (n_in != f->n_in)
+		return td_fail(c, TD_INVALID, "the function %s takes %d inputs, not %d", f->name, f->n_in, n_in), false;
+	for (int i = 0; i < n_in; i++) {
+		const td_value *v = t->placeholder[i];
+		bool fits = in[i] && in[i]->dtype == v->shape.dtype && in[i]->rank == v->shape.rank &&
+			    in[i]->order == TD_ROW_MAJOR;
+		char want[TD_SHAPE_TEXT], got[TD_SHAPE_TEXT];
+
+		for (int a = 0; fits && a < v->shape.rank; a++)
+			fits = v->unknown >> a & 1 || in[i]->dim[a] == v->shape.dim[a];
+		if (!fits)
+			return td_fail(c, TD_SHAPE, "input %d of the function %s is %s, not %s", i, f->name,
+				       td__shape_text(&v->shape, v->unknown, want),
+				       in[i] ? td_shape_text(in[i], got) : "left out"),
+			       false;
+	}
+	return true;
+}
+
+bool td__trace_shapes(td_ctx *c, const td_trace *t, const td_shape *const *in, int n_in, td_shape *out)
 {
 	const td_function *f = t->function;
 	const td_plan *p = td__session_plan(t->session, inner_of(t->function));
-	td_shape *shapes = MEM_NEW_N(td_shape, p->n_values + 1); /* by value id */
+	td_shape *shapes;
 	bool ok;
 
+	if (!takes(c, t, in, n_in))
+		return false;
+	shapes = MEM_NEW_N(td_shape, p->n_values + 1); /* by value id */
 	for (int i = 0; i < f->n_in; i++)
-		shapes[t->placeholder[i]->id] = in[i];
+		shapes[t->placeholder[i]->id] = *in[i];
 	ok = td__plan_shapes(p, c, shapes, NULL);
 	for (int i = 0; i < f->n_out; i++)
 		out[i] = shapes[p->fetches[i]];

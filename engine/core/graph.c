@@ -30,6 +30,9 @@ void td_graph_free(td_graph *g)
 	mem_free(g->control);
 	mem_free(g->controls);
 	mem_free(g->groups);
+	for (int i = 0; i < g->n_functions; i++)
+		td_function_free(g->functions[i]);
+	mem_free(g->functions);
 	mem_free(g->variables);
 	mem_free(g->nodes);
 	mem_free(g->values);

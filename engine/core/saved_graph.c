@@ -1,5 +1,6 @@
 /* A graph from a file that people can read: read back through td_apply, so a file can say nothing that a program could
  * not (see saved_graph.h for the words). */
+#include "core/function.h"
 #include "core/saved_graph.h"
 
 #include <stdlib.h>
@@ -7,8 +8,12 @@
 
 struct reading {
 	td_ctx *c;
-	td_graph *g;
+	td_graph *g;        /* that is read */
+	td_graph *whole;    /* the outermost */
 	int64_t bytes_left; /* for variables and constants */
+	int64_t version;    /* of the file */
+	int depth;          /* functions around G */
+	int n_functions;    /* so far */
 };
 
 static int word(const char *const *words, int n, const char *w)
@@ -134,15 +139,51 @@ static void read_constant(struct reading *r, const cJSON *entry, const char *nam
 	td_unref(tensor);
 }
 
+/* What stands for a variable or constant of the whole graph. */
+static void read_outer(struct reading *r, const cJSON *entry, const char *name)
+{
+	const char *of = json_string(entry, "of", "");
+	const td_value *v = td_graph_find(r->whole, of);
+	td_value *symbol;
+
+	if (!v || !v->captured) {
+		td_fail(r->c, TD_INVALID,
+			"\"%s\" is of \"%.100s\", which is no variable or constant of the whole graph", name, of);
+		return;
+	}
+	symbol = td__graph_capture(r->g, v->captured);
+	if (symbol->id != r->g->n_values - 1) {
+		td_fail(r->c, TD_INVALID, "\"%s\" is of \"%.100s\", and so is \"%s\"", name, of,
+			td_graph_name_of(r->g, symbol));
+		return;
+	}
+	symbol->name = arena_strdup(&r->g->arena, name);
+	if (!*td_name_of(v->captured))
+		return; /* a constant */
+	MEM_GROW(r->g->variables, r->g->n_variables, r->g->variables_room);
+	r->g->variables[r->g->n_variables++] = (td_variable){ .name = symbol->name, .symbol = symbol };
+}
+
 static void read_input(struct reading *r, const cJSON *entry)
 {
 	const char *name = read_name(r, entry);
-	int kind = word(td__saved_kinds, 3, json_string(entry, "kind", ""));
+	int kind = word(td__saved_kinds, SAVED_N_KINDS, json_string(entry, "kind", ""));
 	bool gradient = json_bool(entry, "gradient", false);
 	td_init initial = read_initial(entry);
 	uint32_t unknown;
 	td_shape s;
 
+	if (name && (r->depth ? kind == SAVED_VARIABLE : kind == SAVED_OUTER)) {
+		td_fail(r->c, TD_INVALID, "\"%s\" is %s", name,
+			r->depth ? "a variable of a function, which has none; it may stand for one of the whole graph "
+				   "(\"outer\")"
+				 : "\"outer\" in the outermost graph");
+		return;
+	}
+	if (name && kind == SAVED_OUTER) {
+		read_outer(r, entry, name);
+		return;
+	}
 	if (!name || !read_shape(r, entry, &s, &unknown))
 		return;
 	if (gradient && !td__is_float(s.dtype)) {
@@ -189,21 +230,52 @@ static bool read_attribute(const td_field *f, const cJSON *v, char *attrs)
 	return true;
 }
 
+static const td_trace *read_function(struct reading *r, const cJSON *entry);
+
+static const cJSON *field_entry(const td_field *f, const cJSON *entry)
+{
+	return json_get(json_get(entry, f->kind == TD_FIELD_FUNCTION ? "functions" : "attributes"), f->name);
+}
+
+static bool read_field(struct reading *r, const td_op *op, const td_field *f, const cJSON *entry, char *attrs)
+{
+	const cJSON *v = field_entry(f, entry);
+	const td_trace *t;
+
+	if (f->kind == TD_FIELD_CODE)
+		return td_fail(r->c, TD_UNSUPPORTED, "the op %s is code of a program and cannot be read from a file",
+			       op->name),
+		       false;
+	if (f->kind != TD_FIELD_FUNCTION && !read_attribute(f, v, attrs))
+		return td_fail(r->c, TD_INVALID, "the attribute \"%s\" of %s is missing or of another kind", f->name,
+			       op->name),
+		       false;
+	if (f->kind != TD_FIELD_FUNCTION)
+		return true;
+	if (r->version < SAVED_VERSION_FUNCTIONS)
+		return td_fail(r->c, TD_INVALID, "%s has functions, which version %lld of the format has not", op->name,
+			       (long long)r->version),
+		       false;
+	t = read_function(r, v);
+	if (!t)
+		return err_wrap(&r->c->err, "/functions/%s", f->name), false;
+	memcpy(attrs + f->at, &t, sizeof t);
+	return true;
+}
+
 static bool read_attributes(struct reading *r, const td_op *op, const cJSON *entry, char *attrs)
 {
-	const cJSON *attributes = json_get(entry, "attributes");
-	int n = 0;
+	int n_attributes = cJSON_GetArraySize(json_get(entry, "attributes")), n = 0;
+	int n_functions = cJSON_GetArraySize(json_get(entry, "functions")), m = 0;
 
-	if (op->attrs_size && !op->fields)
-		return td_fail(r->c, TD_UNSUPPORTED, "the op %s cannot be read from a file", op->name), false;
-	for (const td_field *f = op->fields; f && f->name; f++, n++)
-		if (!read_attribute(f, json_get(attributes, f->name), attrs))
-			return td_fail(r->c, TD_INVALID, "the attribute \"%s\" of %s is missing or of another kind",
-				       f->name, op->name),
-			       false;
-	if (cJSON_GetArraySize(attributes) != n)
-		return td_fail(r->c, TD_INVALID, "%s has %d attributes, not %d", op->name, n,
-			       cJSON_GetArraySize(attributes)),
+	for (const td_field *f = op->fields; f && f->name; f++) {
+		if (!read_field(r, op, f, entry, attrs))
+			return false;
+		*(f->kind == TD_FIELD_FUNCTION ? &m : &n) += 1;
+	}
+	if (n_attributes != n || n_functions != m)
+		return td_fail(r->c, TD_INVALID, "%s has %d attributes and %d functions, not %d and %d", op->name, n, m,
+			       n_attributes, n_functions),
 		       false;
 	return true;
 }
@@ -335,17 +407,109 @@ static void read_list(
 	}
 }
 
+/* The names of at most MOST values of the graph.  Returns how many, or -1: C has the error. */
+static int read_results(struct reading *r, const cJSON *list, td_value **out, int most)
+{
+	const cJSON *name;
+	int n = 0;
+
+	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1 || cJSON_GetArraySize(list) > most)
+		return td_fail(r->c, TD_INVALID, "\"results\" is a list of 1 to %d values", most), -1;
+	cJSON_ArrayForEach(name, list)
+	{
+		out[n] = cJSON_IsString(name) ? td_graph_find(r->g, name->valuestring) : NULL;
+		if (!out[n++])
+			return td_fail(r->c, TD_INVALID, "the result \"%.100s\" is not in the function's graph",
+				       cJSON_IsString(name) ? name->valuestring : "?"),
+			       -1;
+	}
+	return n;
+}
+
+/* All placeholders of the graph, which are at most MOST.  Returns how many, or -1: C has the error. */
+static int find_placeholders(struct reading *r, td_value **in, int most)
+{
+	int n = 0;
+
+	for (int i = 0; i < r->g->n_values; i++)
+		if (r->g->values[i]->placeholder) {
+			if (n == most)
+				return td_fail(r->c, TD_TOO_LARGE, "a function has at most %d placeholders", most), -1;
+			in[n++] = r->g->values[i];
+		}
+	return n;
+}
+
+/* What a function does without: the op has an effect, or draws random numbers. */
+static bool has_effects(const td_op *op)
+{
+	for (const td_field *f = op->fields; f && f->name; f++)
+		if (!strcmp(f->name, "stream"))
+			return true;
+	return op->writes;
+}
+
+/* The graph of ENTRY into R's, which is empty. */
+static void read_body(struct reading *r, const cJSON *entry)
+{
+	read_list(r, entry, "inputs", read_input);
+	if (!r->c->err.status)
+		read_list(r, entry, "nodes", read_node);
+	for (int k = 0; k < r->g->n_nodes && !r->c->err.status; k++)
+		if (has_effects(r->g->nodes[k]->op))
+			td_fail(r->c, TD_UNSUPPORTED, "/nodes/%d: a function does not run %s, which has an effect", k,
+				r->g->nodes[k]->op->name);
+}
+
+/* The trace of a function that the graph around it owns from here on.  NULL: C has the error. */
+static const td_trace *read_function(struct reading *r, const cJSON *entry)
+{
+	td_graph *around = r->g;
+	const char *name = json_string(entry, "name", "");
+	td_value *in[TD_MOST_IN], *out[TD_MOST_OUT];
+	td_function *f = NULL;
+	struct td_outside o;
+	int n_in, n_out = 0;
+
+	if (r->depth == SAVED_DEPTH_MOST || r->n_functions == SAVED_FUNCTIONS_MOST)
+		return td_fail(r->c, TD_TOO_LARGE, "a graph has at most %d functions, %d within each other",
+			       SAVED_FUNCTIONS_MOST, SAVED_DEPTH_MOST),
+		       NULL;
+	if (!*name || strlen(name) > SAVED_NAME_MOST)
+		return td_fail(r->c, TD_INVALID, "a function needs a name of 1 to %d bytes", SAVED_NAME_MOST), NULL;
+	r->n_functions++;
+	r->depth++;
+	r->g = td_graph_create();
+	o = td__go_inside(r->c, r->g, false);
+	read_body(r, entry);
+	n_in = r->c->err.status ? -1 : find_placeholders(r, in, TD_MOST_IN);
+	n_out = n_in < 0 ? -1 : read_results(r, json_get(entry, "results"), out, TD_MOST_OUT);
+	td__come_back(r->c, &o);
+	if (n_out > 0)
+		f = td__function_from(r->c, name, r->g, in, n_in, out, n_out);
+	else
+		td_graph_free(r->g);
+	r->g = around;
+	r->depth--;
+	if (!f)
+		return NULL;
+	MEM_GROW(around->functions, around->n_functions, around->functions_room);
+	around->functions[around->n_functions++] = f;
+	return td__function_only_trace(f);
+}
+
 static void read_graph(struct reading *r, const cJSON *root)
 {
 	int64_t version = json_int(root, "tandem_graph", -1), random = json_int(root, "random", 0);
 	const cJSON *list;
 
-	if (version != SAVED_VERSION) {
+	if (version < 1 || version > SAVED_VERSION) {
 		td_fail(r->c, version > SAVED_VERSION ? TD_UNSUPPORTED : TD_INVALID,
-			"this is no graph of version %d of the format: \"tandem_graph\" says %lld", SAVED_VERSION,
+			"this is no graph of version 1 to %d of the format: \"tandem_graph\" says %lld", SAVED_VERSION,
 			(long long)version);
 		return;
 	}
+	r->version = version;
 	read_list(r, root, "inputs", read_input);
 	if (!r->c->err.status)
 		read_list(r, root, "nodes", read_node);
@@ -375,7 +539,7 @@ td_graph *td_graph_load(td_ctx *c, const char *text, size_t length, int64_t vari
 	root = json_parse(text, length, &e);
 	if (!root)
 		return td_fail(c, e.status, "a saved graph: %s", e.text), NULL;
-	r.g = td_graph_create();
+	r.g = r.whole = td_graph_create();
 	td_trace_begin(c, r.g);
 	read_graph(&r, root);
 	td_trace_end(c);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const td__saved_kinds[3] = { "placeholder", "variable", "constant" };
+const char *const td__saved_kinds[SAVED_N_KINDS] = { "placeholder", "variable", "constant", "outer" };
 const char *const td__saved_inits[TD_N_INIT_KINDS] = { "constant", "uniform", "normal", "truncated_normal" };
 const char *const td__saved_fans[TD_N_FANS] = { "none", "in", "out", "average" };
 const char *const td__saved_orders[2] = { "row_major", "channels_last" };
@@ -53,6 +53,8 @@ cJSON *td__saved_field(enum td_field_kind kind, const void *p, int i)
 	case TD_FIELD_FLOAT: return json_number((double)((const float *)p)[i]);
 	case TD_FIELD_DOUBLE: return json_number(((const double *)p)[i]);
 	case TD_FIELD_BOOL: return cJSON_CreateBool(((const bool *)p)[i]);
+	case TD_FIELD_FUNCTION:
+	case TD_FIELD_CODE: break; /* no number */
 	}
 	return NULL;
 }
@@ -81,6 +83,8 @@ bool td__saved_read_field(enum td_field_kind kind, const cJSON *v, void *p, int 
 		return true;
 	case TD_FIELD_DOUBLE: return read_number(v, (double *)p + i);
 	case TD_FIELD_BOOL: ((bool *)p)[i] = cJSON_IsTrue(v); return cJSON_IsBool(v);
+	case TD_FIELD_FUNCTION:
+	case TD_FIELD_CODE: break;
 	}
 	return false;
 }

@@ -5,6 +5,22 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "core/function.h"
+
+#define INDENT 2 /* blanks before an entry, for each graph around it */
+
+struct saving {
+	td_graph *whole; /* the outermost */
+	struct buf *out;
+	struct err *e;
+	int depth;       /* functions around the graph that is written */
+	int n_functions; /* so far */
+};
+
+static const td_trace *trace_of(const td_node *n, const td_field *f)
+{
+	return *(const td_trace **)((char *)n->attrs + f->at);
+}
 
 static cJSON *add_new(cJSON *object, const char *name, cJSON *v)
 {
@@ -41,16 +57,34 @@ static void add_elements(cJSON *object, const td_value *tensor)
 	mem_free(bytes);
 }
 
-/* VARIABLE: what V is, or NULL. */
-static cJSON *input_entry(const td_value *v, const td_variable *variable)
+static bool is_constant(const td_value *v)
 {
-	bool constant = v->captured && !variable && !*td_name_of(v->captured) &&
-			td_shape_count(&v->shape) <= SAVED_CONSTANT_MOST;
-	int kind = v->placeholder ? SAVED_PLACEHOLDER : constant ? SAVED_CONSTANT : SAVED_VARIABLE;
+	return v->captured && !*td_name_of(v->captured) && td_shape_count(&v->shape) <= SAVED_CONSTANT_MOST;
+}
+
+/* Of a function's graph: what stands for a tensor of the whole graph, which has been given a symbol for each that is no
+ * constant. */
+static const td_value *outside(const struct saving *s, const td_value *v)
+{
+	void **symbol = s->depth && v->captured ? ptrs_at(&s->whole->captures, v->captured) : NULL;
+
+	return symbol ? *symbol : NULL;
+}
+
+/* VARIABLE: what V is, or NULL. */
+static cJSON *input_entry(const struct saving *s, const td_value *v, const td_variable *variable)
+{
+	const td_value *of = outside(s, v);
+	bool constant = !variable && is_constant(v);
+	int kind = v->placeholder ? SAVED_PLACEHOLDER : of ? SAVED_OUTER : constant ? SAVED_CONSTANT : SAVED_VARIABLE;
 	cJSON *entry = cJSON_CreateObject(), *init;
 
 	cJSON_AddStringToObject(entry, "name", td_name_of(v));
 	cJSON_AddStringToObject(entry, "kind", td__saved_kinds[kind]);
+	if (of) {
+		cJSON_AddStringToObject(entry, "of", td_name_of(of));
+		return entry;
+	}
 	add_shape(entry, v);
 	if (v->needs_grad)
 		cJSON_AddTrueToObject(entry, "gradient");
@@ -74,6 +108,8 @@ static void add_attributes(cJSON *entry, const td_node *n)
 		const char *at = (const char *)n->attrs + f->at;
 		cJSON *list;
 
+		if (f->kind == TD_FIELD_FUNCTION)
+			continue;
 		if (!f->count) {
 			cJSON_AddItemToObject(attributes, f->name, td__saved_field(f->kind, at, 0));
 			continue;
@@ -112,16 +148,91 @@ static cJSON *node_entry(td_graph *g, const td_node *n)
 	return entry;
 }
 
-/* ENTRY, which is deleted, on a line of its own. */
-static void put_entry(struct buf *out, bool *first, cJSON *entry)
+/* A line for an entry. */
+static void begin_line(const struct saving *s, bool *first)
+{
+	buf_printf(s->out, "%s\n%*s", *first ? "" : ",", (1 + 2 * s->depth) * INDENT, "");
+	*first = false;
+}
+
+/* ENTRY, which is deleted, without its closing brace. */
+static void put_open(const struct saving *s, cJSON *entry)
 {
 	char *text = json_print(entry);
 
-	buf_puts(out, *first ? "\n  " : ",\n  ");
-	buf_puts(out, text);
-	*first = false;
+	text[strlen(text) - 1] = '\0';
+	buf_puts(s->out, text);
 	mem_free(text);
 	cJSON_Delete(entry);
+}
+
+static void put_inputs(struct saving *s, td_graph *g)
+{
+	bool first = true;
+	int n = 0; /* variables so far */
+
+	for (int i = 0; i < g->n_values; i++) {
+		const td_value *v = g->values[i];
+		bool is_variable = n < g->n_variables && g->variables[n].symbol == v; /* both in order of creation */
+		const td_variable *variable = is_variable ? &g->variables[n++] : NULL;
+
+		if (v->producer)
+			continue;
+		begin_line(s, &first);
+		put_open(s, input_entry(s, v, variable));
+		buf_puts(s->out, "}");
+	}
+}
+
+static void put_nodes(struct saving *s, td_graph *g);
+
+static void put_text(struct saving *s, const char *before, const char *text)
+{
+	cJSON *v = cJSON_CreateString(text);
+	char *quoted = json_print(v);
+
+	buf_printf(s->out, "%s%s", before, quoted);
+	mem_free(quoted);
+	cJSON_Delete(v);
+}
+
+/* T as an object of several lines. */
+static void put_function(struct saving *s, const td_trace *t)
+{
+	int in = ++s->depth * 2 * INDENT;
+
+	td__graph_index(t->graph);
+	put_text(s, "{\"name\": ", td__function_name(t->function));
+	buf_printf(s->out, ",\n%*s\"inputs\": [", in, "");
+	put_inputs(s, t->graph);
+	buf_printf(s->out, "],\n%*s\"nodes\": [", in, "");
+	put_nodes(s, t->graph);
+	buf_printf(s->out, "],\n%*s\"results\": ", in, "");
+	for (int i = 0; i < td__function_results(t->function); i++)
+		put_text(s, i ? ", " : "[", td_graph_name_of(t->graph, t->result[i]));
+	buf_puts(s->out, "]}");
+	s->depth--;
+}
+
+static void put_nodes(struct saving *s, td_graph *g)
+{
+	bool first = true;
+
+	for (int k = 0; k < g->n_nodes && !s->out->full; k++) {
+		const td_node *n = g->nodes[k];
+		int n_functions = 0;
+
+		begin_line(s, &first);
+		put_open(s, node_entry(g, n));
+		for (const td_field *f = n->op->fields; f && f->name; f++) {
+			if (f->kind != TD_FIELD_FUNCTION)
+				continue;
+			buf_printf(s->out, "%s\n%*s\"%s\": ", n_functions++ ? "," : ", \"functions\": {",
+				(1 + 2 * s->depth) * INDENT + 1, "", f->name);
+			put_function(s, trace_of(n, f));
+		}
+		buf_puts(s->out, n_functions ? "}}" : "}");
+	}
 }
 
 static cJSON *collections(td_graph *g)
@@ -139,33 +250,78 @@ static cJSON *collections(td_graph *g)
 	return all;
 }
 
-td_status td_graph_save(td_graph *g, struct buf *out, struct err *e)
+/* What G's nodes have in their attributes can be written, and tensors of their functions' graphs belong to the whole
+ * one. */
+static td_status prepare(struct saving *s, td_graph *g);
+
+static td_status prepare_function(struct saving *s, const td_node *n, const td_trace *t)
 {
-	bool first = true;
-	int n = 0; /* variables so far */
+	const char *name = td__function_name(t->function);
+	td_status status;
+
+	if (s->depth == SAVED_DEPTH_MOST)
+		return err_set(s->e, TD_TOO_LARGE,
+			"%s cannot be saved: the function %s lies within %d others, the most", n->path, name,
+			SAVED_DEPTH_MOST);
+	if (++s->n_functions > SAVED_FUNCTIONS_MOST)
+		return err_set(s->e, TD_TOO_LARGE, "the graph cannot be saved: it has more than %d functions",
+			SAVED_FUNCTIONS_MOST);
+	for (int i = 0, k = 0; i < t->graph->n_values; i++) {
+		const td_value *v = t->graph->values[i];
+
+		if (v->placeholder && ++k > td__function_inputs(t->function))
+			return err_set(s->e, TD_UNSUPPORTED,
+				"%s cannot be saved: the function %s has a placeholder \"%s\" that is not its input",
+				n->path, name, td_name_of(v));
+		if (v->captured && !is_constant(v))
+			td__graph_capture(s->whole, v->captured);
+	}
+	s->depth++;
+	status = prepare(s, t->graph);
+	s->depth--;
+	return status;
+}
+
+static td_status prepare(struct saving *s, td_graph *g)
+{
+	td_status status;
 
 	td__graph_index(g);
-	for (int k = 0; k < g->n_nodes; k++)
-		if (g->nodes[k]->op->attrs_size && !g->nodes[k]->op->fields)
-			return err_set(e, TD_UNSUPPORTED,
-				"%s cannot be saved: the op %s does not describe its attributes", g->nodes[k]->path,
-				g->nodes[k]->op->name);
-	buf_printf(
-		out, "{\"tandem_graph\": %d, \"random\": %lld,\n \"inputs\": [", SAVED_VERSION, (long long)g->n_random);
-	for (int i = 0; i < g->n_values; i++) {
-		const td_value *v = g->values[i];
-		bool is_variable = n < g->n_variables && g->variables[n].symbol == v; /* both in order of creation */
+	for (int k = 0; k < g->n_nodes; k++) {
+		const td_node *n = g->nodes[k];
 
-		if (!v->producer)
-			put_entry(out, &first, input_entry(v, is_variable ? &g->variables[n++] : NULL));
+		for (const td_field *f = n->op->fields; f && f->name; f++) {
+			if (f->kind == TD_FIELD_CODE)
+				return err_set(s->e, TD_UNSUPPORTED,
+					"%s cannot be saved: the custom function \"%s\" is code of the program",
+					n->path, ((const td_custom *)((char *)n->attrs + f->at))->name);
+			status = f->kind == TD_FIELD_FUNCTION ? prepare_function(s, n, trace_of(n, f)) : TD_OK;
+			if (status)
+				return status;
+		}
 	}
+	return TD_OK;
+}
+
+td_status td_graph_save(td_graph *g, struct buf *out, struct err *e)
+{
+	struct saving s = { .whole = g, .out = out, .e = e };
+	td_status status = prepare(&s, g);
+	char *text;
+	cJSON *all;
+
+	if (status)
+		return status;
+	td__graph_index(g);
+	buf_printf(out, "{\"tandem_graph\": %d, \"random\": %lld,\n \"inputs\": [",
+		s.n_functions ? SAVED_VERSION_FUNCTIONS : 1, (long long)g->n_random);
+	put_inputs(&s, g);
 	buf_puts(out, "],\n \"nodes\": [");
-	first = true;
-	for (int k = 0; k < g->n_nodes; k++)
-		put_entry(out, &first, node_entry(g, g->nodes[k]));
-	buf_puts(out, "],\n \"collections\": ");
-	first = true;
-	put_entry(out, &first, collections(g));
-	buf_puts(out, "}\n");
+	put_nodes(&s, g);
+	all = collections(g);
+	text = json_print(all);
+	buf_printf(out, "],\n \"collections\": \n  %s}\n", text);
+	mem_free(text);
+	cJSON_Delete(all);
 	return out->full ? err_set(e, TD_TOO_LARGE, "the graph's text is larger than %zu bytes", out->cap) : TD_OK;
 }

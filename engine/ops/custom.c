@@ -11,6 +11,8 @@ typedef struct custom_attrs {
 	int n_in; /* without y; the last of them may have been left out */
 } custom_attrs;
 
+static const td_field custom_fields[] = { TD_FIELD(custom_attrs, f), TD_FIELD(custom_attrs, n_in), { 0 } };
+
 static void custom_infer(td_infer *q)
 {
 	q->out[0] = *q->in[0];
@@ -62,10 +64,10 @@ static bool custom_sample(int i, td_sample *s)
 	return true;
 }
 
-/* Every input but the result is optional: a function takes as many as it likes.  The attributes hold addresses, so they
- * have no fields, and a graph with such a node cannot be saved. */
+/* Every input but the result is optional: a function takes as many as it likes. */
 TD_OP(custom, .n_in = TD_CUSTOM_MOST_IN + 1, .n_out = 1, .optional = 0xfffe, .view = true,
-	.attrs_size = sizeof(custom_attrs), .infer = custom_infer, .backward = custom_backward, .sample = custom_sample)
+	.attrs_size = sizeof(custom_attrs), .fields = custom_fields, .infer = custom_infer, .backward = custom_backward,
+	.sample = custom_sample)
 
 td_value *td_custom_call(td_ctx *c, const td_custom *f, td_value *const *in, int n_in)
 {

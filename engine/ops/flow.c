@@ -41,28 +41,48 @@ static bool need_predicate(td_infer *q, const char *op, const td_shape *s)
 	return false;
 }
 
+/* How many inputs stand from FIRST on: up to the last that was not left out. */
+static int count_inputs(const td_infer *q, int first)
+{
+	int n = q->n_in - first;
+
+	while (n > 0 && !q->in[first + n - 1])
+		n--;
+	return n;
+}
+
+/* False: the sticky error. */
+static bool takes(td_ctx *c, const char *op, const td_function *f, int n_in, int n_out)
+{
+	if (td__function_inputs(f) == n_in && td__function_results(f) == n_out)
+		return true;
+	td_fail(c, TD_INVALID, "%s: a function of %d inputs and %d results stands where %d and %d are needed", op,
+		td__function_inputs(f), td__function_results(f), n_in, n_out);
+	return false;
+}
+
 /* ---- cond -------------------------------------------------------------------------------------------------------- */
 
 /* y = predicate ? then(x) : otherwise(x) */
 typedef struct cond_attrs {
-	td_function *function[2]; /* then, otherwise; borrowed */
-	const td_trace *trace[2]; /* theirs */
-	int n_in, n_out;
+	const td_trace *then, *otherwise; /* their functions' */
 } cond_attrs;
+
+static const td_field cond_fields[] = { TD_FIELD(cond_attrs, then), TD_FIELD(cond_attrs, otherwise), { 0 } };
 
 static void cond_infer(td_infer *q)
 {
 	const cond_attrs *a = q->attrs;
-	td_shape in[FLOW_MOST], other[TD_MOST_OUT];
+	int n_in = count_inputs(q, 1), n_out = td__function_results(a->then->function);
+	td_shape other[TD_MOST_OUT];
 
-	if (!need_predicate(q, "cond", q->in[0]))
+	if (!need_predicate(q, "cond", q->in[0]) ||
+		!takes(q->ctx, "cond", a->otherwise->function, td__function_inputs(a->then->function), n_out) ||
+		!td__trace_shapes(q->ctx, a->then, q->in + 1, n_in, q->out) ||
+		!td__trace_shapes(q->ctx, a->otherwise, q->in + 1, n_in, other))
 		return;
-	for (int i = 0; i < a->n_in; i++)
-		in[i] = *q->in[i + 1];
-	if (!td__trace_shapes(q->ctx, a->trace[0], in, q->out) || !td__trace_shapes(q->ctx, a->trace[1], in, other))
-		return;
-	same_results(q, "cond", other, q->out, a->n_out);
-	for (int i = a->n_out; i < TD_MOST_OUT; i++)
+	same_results(q, "cond", other, q->out, n_out);
+	for (int i = n_out; i < TD_MOST_OUT; i++)
 		q->out[i] = nothing;
 }
 
@@ -70,7 +90,7 @@ static void cond_forward(const td_call *call)
 {
 	const cond_attrs *a = call->attrs;
 
-	td__trace_run(a->trace[decides(&call->in[0]) ? 0 : 1], call, &call->in[1], call->out);
+	td__trace_run(decides(&call->in[0]) ? a->then : a->otherwise, call, &call->in[1], call->out);
 }
 
 static td_status cond_apply(td_ctx *c, td_value *predicate, td_function *then, td_function *otherwise,
@@ -79,16 +99,17 @@ static td_status cond_apply(td_ctx *c, td_value *predicate, td_function *then, t
 static void cond_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
 	const cond_attrs *a = n->attrs;
-	td_function *then = td__function_gradient(c, a->function[0]),
-		    *otherwise = td__function_gradient(c, a->function[1]);
+	int n_in = td__function_inputs(a->then->function), n_out = td__function_results(a->then->function);
+	td_function *then = td__function_gradient(c, a->then->function),
+		    *otherwise = td__function_gradient(c, a->otherwise->function);
 	td_value *in[TD_MOST_IN] = { 0 };
 
-	for (int i = 0; i < a->n_in; i++)
+	for (int i = 0; i < n_in; i++)
 		in[i] = n->in[i + 1];
-	for (int i = 0; i < a->n_out; i++)
-		in[a->n_in + i] = dy[i] ? dy[i] : td_zeros_like(c, n->out[i]);
+	for (int i = 0; i < n_out; i++)
+		in[n_in + i] = dy[i] ? dy[i] : td_zeros_like(c, n->out[i]);
 	if (!c->err.status)
-		cond_apply(c, n->in[0], then, otherwise, in, a->n_in + a->n_out, &dx[1]);
+		cond_apply(c, n->in[0], then, otherwise, in, n_in + n_out, &dx[1]);
 }
 
 /* Of a sample: two branches of two inputs; the third decides. */
@@ -137,12 +158,13 @@ static bool cond_sample(int i, td_sample *s)
 }
 
 TD_OP(cond, .n_in = TD_MOST_IN, .n_out = TD_MOST_OUT, .optional = 0xfffe, .attrs_size = sizeof(cond_attrs),
-	.infer = cond_infer, .forward = { cond_forward }, .backward = cond_backward, .sample = cond_sample)
+	.fields = cond_fields, .infer = cond_infer, .forward = { cond_forward }, .backward = cond_backward,
+	.sample = cond_sample)
 
 static td_status cond_apply(td_ctx *c, td_value *predicate, td_function *then, td_function *otherwise,
 	td_value *const *in, int n_in, td_value **out)
 {
-	cond_attrs a = { { then, otherwise }, { NULL, NULL }, n_in, td__function_results(then) };
+	cond_attrs a = { 0 };
 	td_value *all[TD_MOST_IN] = { predicate }, *results[TD_MOST_OUT];
 	td_shape shapes[TD_MOST_IN];
 
@@ -151,21 +173,13 @@ static td_status cond_apply(td_ctx *c, td_value *predicate, td_function *then, t
 		if (all[i + 1])
 			shapes[i] = *td_shape_of(all[i + 1]);
 	}
-	for (int k = 0; k < 2 && !c->err.status; k++)
-		a.trace[k] = td__function_pin(c, a.function[k], shapes);
+	if (!c->err.status)
+		a.then = td__function_pin(c, then, shapes);
+	if (!c->err.status)
+		a.otherwise = td__function_pin(c, otherwise, shapes);
 	if (!c->err.status && td_apply_all(c, &td_op_cond, &a, all, n_in + 1, results))
-		memcpy(out, results, sizeof *out * (size_t)a.n_out);
+		memcpy(out, results, sizeof *out * (size_t)td__function_results(then));
 	return c->err.status;
-}
-
-/* False: the sticky error. */
-static bool takes(td_ctx *c, const char *op, const td_function *f, int n_in, int n_out)
-{
-	if (td__function_inputs(f) == n_in && td__function_results(f) == n_out)
-		return true;
-	td_fail(c, TD_INVALID, "%s: a function of %d inputs and %d results stands where %d and %d are needed", op,
-		td__function_inputs(f), td__function_results(f), n_in, n_out);
-	return false;
 }
 
 td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function *otherwise, td_value *const *in,
@@ -184,11 +198,18 @@ td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function
 enum { LOOP_ROUNDS = TD_LOOP_MOST, LOOP_STATES };
 
 typedef struct while_attrs {
-	td_function *body; /* borrowed */
-	const td_trace *test_trace, *body_trace;
-	int n_vars, n_constants;
-	int64_t most;
+	const td_trace *test, *body; /* their functions' */
+	int64_t most;                /* rounds */
 } while_attrs;
+
+static const td_field while_fields[] = { TD_FIELD(while_attrs, test), TD_FIELD(while_attrs, body),
+	TD_FIELD(while_attrs, most), { 0 } };
+
+/* The body takes variables and constants, and gives the variables again. */
+static int n_vars(const while_attrs *a)
+{
+	return td__function_results(a->body->function);
+}
 
 static int64_t state_bytes(const td_shape *const *vars, int n)
 {
@@ -202,18 +223,26 @@ static int64_t state_bytes(const td_shape *const *vars, int n)
 static void while_infer(td_infer *q)
 {
 	const while_attrs *a = q->attrs;
-	td_shape in[TD_MOST_IN], after[TD_MOST_OUT], decision[TD_MOST_OUT];
+	int n_in = count_inputs(q, 0), vars = n_vars(a);
+	td_shape before[TD_LOOP_MOST], after[TD_MOST_OUT], decision[TD_MOST_OUT];
 
-	for (int i = 0; i < a->n_vars + a->n_constants; i++)
-		in[i] = *q->in[i];
-	if (!td__trace_shapes(q->ctx, a->test_trace, in, decision) || !need_predicate(q, "while", &decision[0]) ||
-		!td__trace_shapes(q->ctx, a->body_trace, in, after) || !same_results(q, "while", after, in, a->n_vars))
+	if (vars > TD_MIN(n_in, TD_LOOP_MOST) || a->most < 0) {
+		td_fail(q->ctx, TD_INVALID, "while: %d of %d inputs cannot change in %lld rounds", vars, n_in,
+			(long long)a->most);
+		return;
+	}
+	if (!takes(q->ctx, "while", a->test->function, n_in, 1) ||
+		!td__trace_shapes(q->ctx, a->test, q->in, n_in, decision) ||
+		!need_predicate(q, "while", &decision[0]) || !td__trace_shapes(q->ctx, a->body, q->in, n_in, after))
+		return;
+	for (int i = 0; i < vars; i++)
+		before[i] = *q->in[i];
+	if (!same_results(q, "while", after, before, vars))
 		return;
 	for (int i = 0; i < TD_LOOP_MOST; i++)
-		q->out[i] = i < a->n_vars ? in[i] : nothing;
+		q->out[i] = i < vars ? before[i] : nothing;
 	q->out[LOOP_ROUNDS] = (td_shape){ .dtype = TD_I64 };
-	q->out[LOOP_STATES] =
-		(td_shape){ .dtype = TD_U8, .rank = 2, .dim = { a->most, state_bytes(q->in, a->n_vars) } };
+	q->out[LOOP_STATES] = (td_shape){ .dtype = TD_U8, .rank = 2, .dim = { a->most, state_bytes(q->in, vars) } };
 }
 
 /* Keep the variables (whose bytes are in VARS) as those of round ROUND. */
@@ -221,7 +250,7 @@ static void keep_state(const while_attrs *a, const td_view *vars, const td_view 
 {
 	char *to = (char *)states->data + round * states->shape->dim[1];
 
-	for (int i = 0; i < a->n_vars; i++) {
+	for (int i = 0; i < n_vars(a); i++) {
 		size_t n = td_shape_bytes(vars[i].shape);
 		if (n)
 			memcpy(to, vars[i].data, n);
@@ -233,19 +262,19 @@ static void while_forward(const td_call *call)
 {
 	const while_attrs *a = call->attrs;
 	td_view in[TD_MOST_IN];
-	td_shape scalar[TD_MOST_OUT] = { a->test_trace->result[0]->shape };
+	td_shape one = { .dtype = a->test->result[0]->shape.dtype }; /* whatever sizes the test was traced for */
 	char decision[8];
-	td_view test = { &scalar[0], decision };
+	td_view test = { &one, decision };
 	int64_t round = 0;
 
-	for (int i = 0; i < a->n_vars + a->n_constants; i++)
+	for (int i = 0; i < td__function_inputs(a->body->function); i++)
 		in[i] = call->in[i];
-	for (int i = 0; i < a->n_vars; i++) {
+	for (int i = 0; i < n_vars(a); i++) {
 		if (td_shape_bytes(in[i].shape))
 			memcpy(call->out[i].data, in[i].data, td_shape_bytes(in[i].shape));
 		in[i].data = call->out[i].data; /* from here on the variables lie where their last values will */
 	}
-	while (td__trace_run(a->test_trace, call, in, &test) && decides(&test)) {
+	while (td__trace_run(a->test, call, in, &test) && decides(&test)) {
 		if (round == a->most) {
 			err_set(call->err, TD_INVALID, "while: the test still says go on after %lld rounds, its limit",
 				(long long)a->most);
@@ -253,7 +282,7 @@ static void while_forward(const td_call *call)
 		}
 		if (call->out[LOOP_STATES].data)
 			keep_state(a, in, &call->out[LOOP_STATES], round);
-		if (!td__trace_run(a->body_trace, call, in, call->out))
+		if (!td__trace_run(a->body, call, in, call->out))
 			return;
 		round++;
 	}
@@ -266,17 +295,60 @@ static void while_forward(const td_call *call)
 /* Inputs: rounds, states, gradients of the results, constants.  Results: gradients of variables and constants. */
 typedef struct while_dx_attrs {
 	const td_trace *gradient; /* of the body */
-	int n_vars, n_constants;
 } while_dx_attrs;
+
+static const td_field while_dx_fields[] = { TD_FIELD(while_dx_attrs, gradient), { 0 } };
+
+/* The gradient takes variables, constants, and gradients of the variables; it gives gradients of both.  Returns how
+ * many variables there are. */
+static int n_both(const while_dx_attrs *a, int *n)
+{
+	*n = td__function_results(a->gradient->function);
+	return td__function_inputs(a->gradient->function) - *n;
+}
+
+static size_t padded(size_t n_bytes)
+{
+	return (n_bytes + TD_ALIGN - 1) / TD_ALIGN * TD_ALIGN;
+}
+
+/* Rounds and states are what a loop of these variables leaves.  False: the sticky error. */
+static bool need_states(td_infer *q, int vars)
+{
+	const td_shape *rounds = q->in[0], *states = q->in[1];
+	char text[2][TD_SHAPE_TEXT];
+
+	if (rounds->dtype == TD_I64 && !rounds->rank && states->dtype == TD_U8 && states->rank == 2 &&
+		states->dim[1] == state_bytes(q->in + 2, vars))
+		return true;
+	td_fail(q->ctx, TD_SHAPE, "while_dx: %s and %s are not the rounds and states of the loop",
+		td_shape_text(rounds, text[0]), td_shape_text(states, text[1]));
+	return false;
+}
 
 static void while_dx_infer(td_infer *q)
 {
-	const while_dx_attrs *a = q->attrs;
+	const td_shape *in[TD_MOST_IN + TD_MOST_OUT];
+	td_shape grads[TD_MOST_OUT];
+	int n, vars = n_both(q->attrs, &n), given = count_inputs(q, 2);
 
+	if (vars < 1 || vars > n || given != n) {
+		td_fail(q->ctx, TD_INVALID, "while_dx: %d variables of %d inputs stand where %d are needed", vars,
+			given, n);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		in[i] = q->in[2 + i];
+	for (int i = 0; i < vars; i++)
+		in[n + i] = q->in[2 + i];
+	if (!td__trace_shapes(q->ctx, ((const while_dx_attrs *)q->attrs)->gradient, in, n + vars, grads) ||
+		!need_states(q, vars))
+		return;
 	for (int i = 0; i < TD_MOST_OUT; i++)
-		q->out[i] = i < a->n_vars + a->n_constants ? *q->in[2 + i] : nothing;
-	for (int i = 0; i < a->n_constants; i++)
-		q->workspace += td_shape_bytes(&q->out[a->n_vars + i]);
+		q->out[i] = i < n ? *q->in[2 + i] : nothing;
+	same_results(q, "while_dx", grads, q->out, n);
+	for (int i = vars; i < n; i++)
+		q->workspace += padded(td_shape_bytes(&q->out[i]));
 }
 
 static void add_to(const td_view *sum, const void *x)
@@ -294,34 +366,41 @@ static void add_to(const td_view *sum, const void *x)
 static void while_dx_forward(const td_call *call)
 {
 	const while_dx_attrs *a = call->attrs;
-	const td_view *states = &call->in[1], *dy = &call->in[2], *constants = &call->in[2 + a->n_vars];
-	int n = a->n_vars + a->n_constants;
+	int n, vars = n_both(a, &n);
+	const td_view *states = &call->in[1], *dy = &call->in[2];
+	int64_t rounds = *(const int64_t *)call->in[0].data;
 	td_view in[TD_MOST_IN], out[TD_MOST_OUT];
 	char *scratch = call->workspace;
+
+	if (rounds < 0 || rounds > states->shape->dim[0]) {
+		err_set(call->err, TD_INVALID, "while_dx: there are states of %lld rounds, not of %lld",
+			(long long)states->shape->dim[0], (long long)rounds);
+		return;
+	}
 
 	for (int i = 0; i < n; i++) { /* round by round: d vars in place, d constants into scratch and then added */
 		size_t bytes = td_shape_bytes(call->out[i].shape);
 		out[i] = call->out[i];
-		if (i < a->n_vars && bytes)
+		if (i < vars && bytes)
 			memcpy(out[i].data, dy[i].data, bytes);
-		if (i >= a->n_vars) {
+		if (i >= vars) {
 			memset(out[i].data, 0, bytes);
 			out[i].data = scratch;
-			scratch += bytes;
+			scratch += padded(bytes);
 		}
 	}
-	for (int64_t round = *(const int64_t *)call->in[0].data - 1; round >= 0; round--) {
+	for (int64_t round = rounds - 1; round >= 0; round--) {
 		char *state = (char *)states->data + round * states->shape->dim[1];
-		for (int i = 0; i < a->n_vars; i++) {
+		for (int i = 0; i < vars; i++) {
 			in[i] = (td_view){ dy[i].shape, state };
 			state += td_shape_bytes(dy[i].shape);
 			in[n + i] = out[i];
 		}
-		for (int i = 0; i < a->n_constants; i++)
-			in[a->n_vars + i] = constants[i];
+		for (int i = vars; i < n; i++)
+			in[i] = dy[i];
 		if (!td__trace_run(a->gradient, call, in, out))
 			return;
-		for (int i = a->n_vars; i < n; i++)
+		for (int i = vars; i < n; i++)
 			add_to(&call->out[i], out[i].data);
 	}
 }
@@ -330,28 +409,26 @@ static void while_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 static bool while_sample(int i, td_sample *s);
 
 TD_OP(while, .n_in = TD_FUNCTION_MOST, .n_out = TD_LOOP_MOST, .n_hidden = 2, .optional = 0x7e,
-	.attrs_size = sizeof(while_attrs), .infer = while_infer, .forward = { while_forward },
+	.attrs_size = sizeof(while_attrs), .fields = while_fields, .infer = while_infer, .forward = { while_forward },
 	.backward = while_backward, .sample = while_sample)
 TD_OP(while_dx, .n_in = 2 + TD_FUNCTION_MOST, .n_out = TD_MOST_OUT, .optional = 0x1f8,
-	.attrs_size = sizeof(while_dx_attrs), .infer = while_dx_infer, .forward = { while_dx_forward },
-	.backward = td_once, .sample = while_sample)
+	.attrs_size = sizeof(while_dx_attrs), .fields = while_dx_fields, .infer = while_dx_infer,
+	.forward = { while_dx_forward }, .backward = td_once, .sample = while_sample)
 
 static void while_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
 {
 	const while_attrs *a = n->attrs;
-	int total = a->n_vars + a->n_constants;
-	while_dx_attrs attrs = { .n_vars = a->n_vars, .n_constants = a->n_constants };
-	td_function *gradient = td__function_gradient(c, a->body);
+	int total = td__function_inputs(a->body->function), vars = n_vars(a);
+	while_dx_attrs attrs = { 0 };
+	td_function *gradient = td__function_gradient(c, a->body->function);
 	td_value *in[2 + TD_FUNCTION_MOST] = { n->out[LOOP_ROUNDS], n->out[LOOP_STATES] }, *out[TD_MOST_OUT];
 	td_shape shapes[TD_MOST_IN];
 
-	for (int i = 0; i < a->n_vars; i++)
-		in[2 + i] = dy[i] ? ops_row_major(c, dy[i]) : td_zeros_like(c, n->out[i]);
-	for (int i = 0; i < a->n_constants; i++)
-		in[2 + a->n_vars + i] = n->in[a->n_vars + i];
+	for (int i = 0; i < total; i++)
+		in[2 + i] = i >= vars ? n->in[i] : dy[i] ? ops_row_major(c, dy[i]) : td_zeros_like(c, n->out[i]);
 	for (int i = 0; i < total; i++)
 		shapes[i] = n->in[i]->shape;
-	for (int i = 0; i < a->n_vars; i++)
+	for (int i = 0; i < vars; i++)
 		shapes[total + i] = n->in[i]->shape;
 	if (gradient && !c->err.status)
 		attrs.gradient = td__function_pin(c, gradient, shapes);
@@ -362,9 +439,7 @@ static void while_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 td_status td_while(td_ctx *c, const td_loop *loop, td_value *const *vars, td_value *const *constants, td_value **out)
 {
 	int n = loop->n_vars + loop->n_constants;
-	while_attrs a = {
-		.body = loop->body, .n_vars = loop->n_vars, .n_constants = loop->n_constants, .most = loop->most
-	};
+	while_attrs a = { .most = loop->most };
 	td_value *in[TD_FUNCTION_MOST], *results[TD_MOST_OUT];
 	td_shape shapes[TD_MOST_IN];
 
@@ -377,11 +452,11 @@ td_status td_while(td_ctx *c, const td_loop *loop, td_value *const *vars, td_val
 			shapes[i] = *td_shape_of(in[i]);
 	}
 	if (!c->err.status)
-		a.test_trace = td__function_pin(c, loop->test, shapes);
+		a.test = td__function_pin(c, loop->test, shapes);
 	if (!c->err.status)
-		a.body_trace = td__function_pin(c, loop->body, shapes);
+		a.body = td__function_pin(c, loop->body, shapes);
 	if (!c->err.status && td_apply_all(c, &td_op_while, &a, in, n, results))
-		memcpy(out, results, sizeof *out * (size_t)a.n_vars);
+		memcpy(out, results, sizeof *out * (size_t)loop->n_vars);
 	return c->err.status;
 }
 

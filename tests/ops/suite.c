@@ -359,7 +359,9 @@ const char *suite_fields(const td_op *op)
 		[TD_FIELD_MASK] = sizeof(uint32_t),
 		[TD_FIELD_FLOAT] = sizeof(float),
 		[TD_FIELD_DOUBLE] = sizeof(double),
-		[TD_FIELD_BOOL] = sizeof(bool) };
+		[TD_FIELD_BOOL] = sizeof(bool),
+		[TD_FIELD_FUNCTION] = sizeof(const td_trace *),
+		[TD_FIELD_CODE] = sizeof(td_custom) };
 	size_t owner_size[ATTRS_MOST] = { 0 }, widest = 1, gap = 0;
 
 	if (op->attrs_size > ATTRS_MOST)

@@ -177,7 +177,8 @@ static void hostile_texts_are_refused_with_the_place(void **state)
 	} cases[] = {
 		{ "[", "line 1" },
 		{ "{}", "tandem_graph" },
-		{ "{\"tandem_graph\": 2}", "version" },
+		{ "{\"tandem_graph\": 3}", "version" },
+		{ "{\"tandem_graph\": 0}", "version" },
 		{ "{\"tandem_graph\": 1}", "\"inputs\"" },
 		{ INPUT("\"name\": \"\""), "/inputs/0" },
 		{ INPUT("\"name\": \"x\", \"kind\": \"placeholder\", \"dtype\": \"half\", \"shape\": []"), "half" },
