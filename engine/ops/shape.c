@@ -32,13 +32,33 @@ static bool sizes_legal(const reshape_attrs *a, const td_shape *x)
 	return true;
 }
 
+/* What -1 stands for: the elements of x, shared out over the other sizes.  Where a size is 0 a quotient of counts would
+ * not tell, so axes of x that stand in the new shape as they are come out first; -1: no number would do. */
+static int64_t size_left(const reshape_attrs *a, const td_shape *x)
+{
+	int64_t rest = 1, given = 1;
+	uint32_t taken = 0;
+
+	for (int i = 0; i < a->rank; i++) {
+		int64_t axis = TD_SIZE_OF(0) - a->dim[i];
+
+		if (axis >= 0 && !(taken >> axis & 1))
+			taken |= 1u << axis;
+		else if (a->dim[i] != -1)
+			given *= axis >= 0 ? x->dim[axis] : a->dim[i];
+	}
+	for (int i = 0; i < x->rank; i++)
+		rest *= taken >> i & 1 ? 1 : x->dim[i];
+	return given && rest % given == 0 ? rest / given : -1;
+}
+
 static void reshape_infer(td_infer *q)
 {
 	const reshape_attrs *a = q->attrs;
 	const td_shape *x = q->in[0];
-	int64_t known = 1, count = td_shape_count(x);
+	int64_t count = td_shape_count(x);
 	char text[TD_SHAPE_TEXT], to[TD_SHAPE_TEXT];
-	int left = -1;
+	bool fits = true;
 
 	if (x->order != TD_ROW_MAJOR || !sizes_legal(a, x)) {
 		td_fail(q->ctx, TD_SHAPE, "reshape: these sizes are not made from a row-major %s",
@@ -47,15 +67,12 @@ static void reshape_infer(td_infer *q)
 	}
 	q->out[0] = (td_shape){ .dtype = x->dtype, .rank = a->rank };
 	for (int i = 0; i < a->rank; i++) {
-		int64_t d = a->dim[i] <= TD_SIZE_OF(0) ? x->dim[TD_SIZE_OF(0) - a->dim[i]] : a->dim[i];
-		if (d == -1)
-			left = i;
-		known *= d == -1 ? 1 : d;
-		q->out[0].dim[i] = d;
+		int64_t d = a->dim[i];
+
+		q->out[0].dim[i] = d == -1 ? size_left(a, x) : d <= TD_SIZE_OF(0) ? x->dim[TD_SIZE_OF(0) - d] : d;
+		fits = fits && q->out[0].dim[i] >= 0;
 	}
-	if (left >= 0)
-		q->out[0].dim[left] = known ? count / known : 0;
-	if (td_shape_count(&q->out[0]) != count)
+	if (!fits || td_shape_count(&q->out[0]) != count)
 		td_fail(q->ctx, TD_SHAPE, "reshape: %s has %lld elements, which do not fill %s", td_shape_text(x, text),
 			(long long)count, td_shape_text(&q->out[0], to));
 }
@@ -109,7 +126,8 @@ static bool reshape_sample(int i, td_sample *s)
 TD_OP(reshape, .n_in = 1, .n_out = 1, .view = true, .attrs_size = sizeof(reshape_attrs), .fields = reshape_fields,
 	.infer = reshape_infer, .forward = { reshape_forward }, .backward = reshape_backward, .sample = reshape_sample)
 
-/* DIMS: RANK entries, each a size, at most one -1, or TD_SIZE_OF(i). */
+/* DIMS: RANK entries, each a size, at most one -1, or TD_SIZE_OF(i).  Of a value without elements -1 is what is left of
+ * the axes that no TD_SIZE_OF names: no images [0, 3, 4, 4] as [TD_SIZE_OF(0), -1] are [0, 48]. */
 TD_API td_value *td_reshape(td_ctx *c, td_value *x, const int64_t *dims, int rank)
 {
 	reshape_attrs a;

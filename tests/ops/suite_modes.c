@@ -214,12 +214,52 @@ static const char *run_graph(
 	return wrong;
 }
 
+/* ---- Batches of no samples --------------------------------------------------------------------------------------- */
+
+/* Of no elements none is the largest: along the batch's axis these refuse to work, as in torch. */
+static bool may_refuse_none(const td_op *op)
+{
+	static const char *const names[] = { "argmax", "max", "min" };
+
+	for (size_t i = 0; i < TD_COUNT(names); i++)
+		if (!strcmp(op->name, names[i]))
+			return true;
+	return false;
+}
+
+/* A batch of no samples is one: the op works, and every size of its result is on the line through those of two other
+ * batches (a slice of the batch is as long as it was asked to be, or as there is). */
+static const char *check_none(const td_op *op, const td_sample *s, int i, const struct outcome *none)
+{
+	const int64_t few = 5, many = 37;
+	struct outcome a = { 0 }, b = { 0 };
+	const char *wrong = NULL;
+
+	if (none->status)
+		return may_refuse_none(op) ? NULL
+					   : suite_wrong("%s sample %d refuses a batch of no samples", op->name, i);
+	if (!strcmp(op->name, "slice"))
+		return NULL;
+	run_eager(op, s, few, 1, false, &a);
+	run_eager(op, s, many, 1, false, &b);
+	for (int k = 0; !a.status && !b.status && none->bytes[0] && k < none->shape[0].rank && !wrong; k++) {
+		int64_t at_few = a.shape[0].dim[k], each = (b.shape[0].dim[k] - at_few) / (many - few),
+			want = at_few - few * each;
+
+		if (none->shape[0].dim[k] != want)
+			wrong = suite_wrong("%s sample %d: of no samples axis %d has %lld elements, not %lld", op->name,
+				i, k, (long long)none->shape[0].dim[k], (long long)want);
+	}
+	outcome_release(&a);
+	outcome_release(&b);
+	return wrong;
+}
+
 /* ---- The check ---------------------------------------------------------------------------------------------------- */
 
 const char *suite_same_bits(const td_op *op, const td_sample *s, int i)
 {
-	static const int64_t batches[] = { -1, 1, 5, 37,
-		0 }; /* of no samples an op may refuse to work, but in every mode */
+	static const int64_t batches[] = { -1, 1, 5, 37, 0 };
 	static const struct way ways[] = { { 1, TD_SESSION_UNOPTIMISED, .name = "unoptimised graph" },
 		{ 1, TD_SESSION_PARANOID, .name = "planned graph" },
 		{ 2, TD_SESSION_PARANOID, .name = "planned graph, 2 threads" },
@@ -240,6 +280,8 @@ const char *suite_same_bits(const td_op *op, const td_sample *s, int i)
 			wrong = suite_wrong("%s sample %d, batch %lld: 2 threads give other bits", op->name, i,
 				(long long)batches[b]);
 		outcome_release(&other);
+		if (!batches[b] && !wrong)
+			wrong = check_none(op, s, i, &eager[1]);
 		for (size_t w = 0; w < TD_COUNT(ways) && !wrong; w++) {
 			wrong = run_graph(op, s, batches[b], &ways[w], &other);
 			if (!wrong && !outcomes_equal(&eager[ways[w].alone], &other))

@@ -305,6 +305,86 @@ static void an_index_out_of_range_is_an_error_in_both_modes(void **state)
 		}
 }
 
+/* V has the sizes WANT. */
+static void has_sizes(td_ctx *c, const td_value *v, int rank, const int64_t *want)
+{
+	if (td_error(c)->status)
+		fail_msg("%s", td_error(c)->text);
+	assert_int_equal(td_shape_of(v)->rank, rank);
+	for (int i = 0; i < rank; i++)
+		assert_int_equal(td_shape_of(v)->dim[i], want[i]);
+}
+#define HAS_SIZES(c, v, ...)                                                                                           \
+	has_sizes(c, v, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ })
+
+static void what_is_left_of_no_elements_is_what_their_axes_hold(void **state)
+{
+	td_ctx *c = new_context();
+	td_value *x = COUNTING(c, TD_F32, 0, 4, 2, 6), *none = COUNTING(c, TD_F32, 0, 3);
+
+	(void)state;
+	HAS_SIZES(c, td_flatten(c, x, 1), 0, 48);
+	HAS_SIZES(c, td_flatten(c, x, 0), 0);
+	HAS_SIZES(c, td_flatten(c, x, 2), 0, 4, 12);
+	HAS_SIZES(c, td_unflatten(c, x, 1, (int64_t[]){ 2, -1 }, 2), 0, 2, 2, 2, 6);
+	HAS_SIZES(c, td_unflatten(c, x, 0, (int64_t[]){ -1, 3 }, 2), 0, 3, 4, 2, 6);
+	HAS_SIZES(c, td_pixel_shuffle(c, x, 2), 0, 1, 4, 12);
+	HAS_SIZES(c, td_pixel_unshuffle(c, x, 2), 0, 16, 1, 3);
+	HAS_SIZES(c, td_reshape(c, none, (int64_t[]){ TD_SIZE_OF(1), -1 }, 2), 3, 0);
+	assert_null(td_unflatten(c, none, 1, (int64_t[]){ 2, -1 }, 2)); /* 3 is not even, of whatever there is */
+	assert_int_equal(td_error(c)->status, TD_SHAPE);
+	td_error_clear(c);
+	assert_null(td_reshape(c, none, (int64_t[]){ 0, -1 }, 2)); /* any size would do */
+	assert_int_equal(td_error(c)->status, TD_SHAPE);
+	td_unref(none);
+	td_unref(x);
+	td_ctx_free(c);
+}
+
+/* The logits of images [N, 3, 4, 4]. */
+static td_value *small_cnn(td_ctx *c, td_value *x, td_value *kernels, td_value *weight)
+{
+	td_value *y = td_relu(
+		c, td_conv2d(c, x, kernels, NULL, &(td_conv2d_attrs){ .stride = { 1, 1 }, .padding = { 1, 1 } }));
+
+	return td_linear(
+		c, td_flatten(c, td_max_pool2d(c, y, &(td_pool2d_attrs){ .kernel = { 2, 2 } }), 1), weight, NULL);
+}
+
+static void a_network_takes_a_batch_of_no_images_in_both_modes(void **state)
+{
+	td_ctx *c = new_context();
+	td_graph *g = td_graph_create();
+	td_value *kernels = COUNTING(c, TD_F32, 2, 3, 3, 3), *weight = COUNTING(c, TD_F32, 5, 8), *fetches[2],
+		 *results[2], *x = COUNTING(c, TD_F32, 0, 3, 4, 4), *labels = COUNTING(c, TD_I64, 0), *feed_x,
+		 *feed_labels;
+	td_shape images = td_shape_make(TD_F32, 4, TD_UNKNOWN((int64_t)2), (int64_t)3, (int64_t)4, (int64_t)4),
+		 classes = td_shape_make(TD_I64, 1, TD_UNKNOWN((int64_t)2));
+	td_value *y = small_cnn(c, x, kernels, weight);
+	td_session *s;
+
+	(void)state;
+	HAS_SIZES(c, y, 0, 5);
+	assert_true(isnan(td_item(td_cross_entropy(c, y, labels)))); /* as in torch: a mean of nothing */
+	td_trace_begin(c, g);
+	feed_x = td_placeholder(c, "x", &images);
+	feed_labels = td_placeholder(c, "labels", &classes);
+	fetches[0] = small_cnn(c, feed_x, kernels, weight);
+	fetches[1] = td_cross_entropy(c, fetches[0], feed_labels);
+	td_trace_end(c);
+	s = td_session_create(c, g, fetches, 2);
+	td_session_run(s, c, (td_feed[]){ { feed_x, x }, { feed_labels, labels } }, 2, results);
+	HAS_SIZES(c, results[0], 0, 5);
+	assert_true(isnan(td_item(results[1])));
+	td_session_free(s);
+	td_graph_free(g);
+	td_unref(labels);
+	td_unref(x);
+	td_unref(weight);
+	td_unref(kernels);
+	td_ctx_free(c);
+}
+
 static void sizes_beyond_any_memory_are_refused(void **state)
 {
 	td_ctx *c = new_context();
@@ -337,6 +417,8 @@ int main(void)
 		cmocka_unit_test(joining_and_axes_are_torchs),
 		cmocka_unit_test(masks_and_indices_are_torchs),
 		cmocka_unit_test(an_index_out_of_range_is_an_error_in_both_modes),
+		cmocka_unit_test(what_is_left_of_no_elements_is_what_their_axes_hold),
+		cmocka_unit_test(a_network_takes_a_batch_of_no_images_in_both_modes),
 		cmocka_unit_test(sizes_beyond_any_memory_are_refused),
 	};
 
