@@ -82,7 +82,7 @@ typedef struct td_counters {
 	int64_t replayed;               /* ops that sessions ran */
 	int64_t plans;                  /* plans built */
 	int64_t bindings;               /* sets of sizes for which a plan was laid out */
-	int64_t arena_bytes;            /* largest arena of any binding */
+	int64_t arena_bytes;            /* largest arena of any run */
 	int64_t live_bytes, peak_bytes; /* eager storage now, and at most */
 } td_counters;
 
@@ -364,6 +364,10 @@ typedef enum td_session_flags {
 	TD_SESSION_NEEDED = 4,      /* of a fixed set of fetches, too: effects that no fetch needs do not run */
 } td_session_flags;
 void td_session_set_flags(td_session *s, unsigned flags); /* before the first run */
+/* Bytes of the arena that a run takes where S was made for its fetches and every placeholder is fed what it was declared
+ * with (unknown sizes: their examples).  Nothing is allocated.  Unoptimised it is what the same step takes eagerly,
+ * because a step holds all its values to its end.  0: C has the error. */
+size_t td_session_arena(td_session *s, td_ctx *c);
 
 /* The graph for drawing: calls EACH for every node of the last run, in order; before the first run, for every node that
  * was recorded.  Strings and arrays are borrowed for the duration of the call.  Inputs are ids of earlier nodes; captured

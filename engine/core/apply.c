@@ -316,7 +316,6 @@ static bool run(td_ctx *c, const td_op *op, const void *attrs, td_value *const *
 	td_call call = {
 		.attrs = attrs, .err = &c->err, .threads = c->threads, .seed = c->seed, .step = (uint32_t)c->step
 	};
-	td_storage *scratch = NULL;
 
 	for (int i = 0; i < n_in; i++)
 		if (in[i]) {
@@ -328,18 +327,14 @@ static bool run(td_ctx *c, const td_op *op, const void *attrs, td_value *const *
 		}
 	for (int i = 0; i < n_out; i++)
 		call.out[i] = (td_view){ &out[i]->shape, out[i]->storage->bytes };
-	if (workspace) {
-		scratch = td__storage_create(c->pool, workspace);
-		if (!scratch) {
-			td_fail(c, TD_NO_MEMORY, "%s: no memory for %zu bytes of scratch", op->name, workspace);
-			return false;
-		}
-		call.workspace = scratch->bytes;
+	if (workspace && !td__arena_reserve(c, workspace)) {
+		td_fail(c, TD_NO_MEMORY, "%s: no memory for %zu bytes of scratch", op->name, workspace);
+		return false;
 	}
+	call.workspace = workspace ? c->arena : NULL;
 	if (op->prepare)
 		call.handle = handle_for(c, op, &call);
 	op->forward[TD_CPU](&call);
-	td__storage_unref(scratch);
 	if (c->err.status && *c->layer)
 		err_wrap(&c->err, "layer %s", c->layer);
 	return !c->err.status;

@@ -4,6 +4,18 @@
 
 #include <string.h>
 
+void td__layout_release(td_layout *l)
+{
+	mem_free(l->shapes);
+	mem_free(l->offsets);
+	mem_free(l->workspace);
+	mem_free(l->workspace_at);
+	mem_free(l->first);
+	mem_free(l->last);
+	mem_free(l->base);
+	*l = (td_layout){ 0 };
+}
+
 void td__binding_release(const td_plan *p, td_binding *b)
 {
 	for (int k = 0; b->calls && k < p->n_steps; k++)
@@ -11,13 +23,7 @@ void td__binding_release(const td_plan *p, td_binding *b)
 			p->steps[k].node->op->release(b->calls[k].handle);
 	mem_free(b->feeds);
 	mem_free(b->calls);
-	mem_free(b->layout.shapes);
-	mem_free(b->layout.offsets);
-	mem_free(b->layout.workspace);
-	mem_free(b->layout.workspace_at);
-	mem_free(b->layout.first);
-	mem_free(b->layout.last);
-	mem_free(b->layout.base);
+	td__layout_release(&b->layout);
 	*b = (td_binding){ 0 };
 }
 
@@ -54,40 +60,10 @@ bool td__plan_shapes(const td_plan *p, td_ctx *c, td_shape *shapes, size_t *work
 	return true;
 }
 
-/* Value V as a kernel sees it: its bytes, if they lie in the arena. */
-static td_view view_of(const td_prepared *p, const td_layout *l, int v)
-{
-	if (v < 0)
-		return (td_view){ 0 };
-	return (td_view){ &l->shapes[v], l->offsets[v] >= 0 ? p->arena + l->offsets[v] : NULL };
-}
-
-/* Fill what does not change between runs: attributes, shapes, places in the arena. */
-static void fill_calls(td_prepared *p, td_binding *b)
-{
-	const td_layout *l = &b->layout;
-
-	for (int k = 0; k < p->plan.n_steps; k++) {
-		const td_step_plan *step = &p->plan.steps[k];
-		td_call *call = &b->calls[k];
-
-		call->attrs = step->node->attrs;
-		call->workspace = l->workspace[k] ? p->arena + l->workspace_at[k] : NULL;
-		for (int i = 0; i < TD_MOST_IN; i++)
-			call->in[i] = view_of(p, l, step->in[i]);
-		for (int i = 0; i < TD_MOST_OUT; i++)
-			call->out[i] = view_of(p, l, step->out[i]);
-	}
-}
-
-static bool binding_init(td_prepared *p, td_ctx *c, td_binding *b, const td_shape *feeds, unsigned flags)
+bool td__layout_make(const td_prepared *p, td_ctx *c, td_layout *l, const td_shape *inputs, unsigned flags)
 {
 	size_t n = (size_t)p->plan.n_values + 1, n_steps = (size_t)p->plan.n_steps + 1;
-	td_layout *l = &b->layout;
 
-	b->feeds = MEM_NEW_N(td_shape, p->n_inputs + 1);
-	memcpy(b->feeds, feeds, sizeof *feeds * (size_t)p->n_inputs);
-	b->calls = MEM_NEW_N(td_call, n_steps);
 	*l = (td_layout){ .shapes = MEM_NEW_N(td_shape, n),
 		.offsets = MEM_NEW_N(int64_t, n),
 		.workspace = MEM_NEW_N(size_t, n_steps),
@@ -96,32 +72,71 @@ static bool binding_init(td_prepared *p, td_ctx *c, td_binding *b, const td_shap
 		.last = MEM_NEW_N(int, n),
 		.base = MEM_NEW_N(int, n) };
 	for (int i = 0; i < p->n_inputs; i++)
-		l->shapes[p->inputs[i]] = feeds[i];
+		l->shapes[p->inputs[i]] = inputs[i];
 	if (!td__plan_shapes(&p->plan, c, l->shapes, l->workspace))
 		return false;
 	td__layout_places(&p->plan, l);
 	if (flags & TD_SESSION_PARANOID)
 		td__verify_layout(&p->plan, l);
 	l->arena_bytes = TD_MAX(l->arena_bytes, 1); /* what is empty has a place, too: no kernel meets NULL for it */
-	if (l->arena_bytes > p->arena_bytes) {
-		char *arena = mem_try_alloc(l->arena_bytes);
-		if (!arena) {
-			td_fail(c, TD_NO_MEMORY, "no memory for a plan's arena of %zu bytes", l->arena_bytes);
-			return false;
-		}
-		mem_free(p->arena);
-		p->arena = arena;
-		p->arena_bytes = l->arena_bytes;
-		for (int i = 0; i < TD_BINDINGS_MOST; i++) /* the older ones point into the arena that is gone */
-			if (p->bindings[i].used)
-				fill_calls(p, &p->bindings[i]);
+	return true;
+}
+
+/* Value V as a kernel sees it: its bytes, if they lie in the arena. */
+static td_view view_of(const td_binding *b, int v)
+{
+	const td_layout *l = &b->layout;
+
+	if (v < 0)
+		return (td_view){ 0 };
+	return (td_view){ &l->shapes[v], l->offsets[v] >= 0 ? b->arena + l->offsets[v] : NULL };
+}
+
+/* Fill what does not change between runs: attributes, shapes, places in the arena. */
+static void fill_calls(const td_plan *p, td_binding *b)
+{
+	const td_layout *l = &b->layout;
+
+	for (int k = 0; k < p->n_steps; k++) {
+		const td_step_plan *step = &p->steps[k];
+		td_call *call = &b->calls[k];
+
+		call->attrs = step->node->attrs;
+		call->workspace = l->workspace[k] ? b->arena + l->workspace_at[k] : NULL;
+		for (int i = 0; i < TD_MOST_IN; i++)
+			call->in[i] = view_of(b, step->in[i]);
+		for (int i = 0; i < TD_MOST_OUT; i++)
+			call->out[i] = view_of(b, step->out[i]);
 	}
-	fill_calls(p, b);
-	for (int k = 0; k < p->plan.n_steps; k++)
-		if (p->plan.steps[k].node->op->prepare)
-			b->calls[k].handle = p->plan.steps[k].node->op->prepare(&b->calls[k]);
+}
+
+/* B's calls know where C's arena lies; it may have moved since they ran last. */
+static bool settle(const td_plan *p, td_ctx *c, td_binding *b)
+{
+	if (!td__arena_reserve(c, b->layout.arena_bytes))
+		return td_fail(c, TD_NO_MEMORY, "no memory for a plan's arena of %zu bytes", b->layout.arena_bytes),
+		       false;
+	if (b->arena != c->arena) {
+		b->arena = c->arena;
+		fill_calls(p, b);
+	}
+	return true;
+}
+
+static bool binding_init(const td_prepared *p, td_ctx *c, td_binding *b, const td_shape *feeds, unsigned flags)
+{
+	const td_plan *plan = &p->plan;
+
+	b->feeds = MEM_NEW_N(td_shape, p->n_inputs + 1);
+	memcpy(b->feeds, feeds, sizeof *feeds * (size_t)p->n_inputs);
+	b->calls = MEM_NEW_N(td_call, plan->n_steps + 1);
+	if (!td__layout_make(p, c, &b->layout, feeds, flags) || !settle(plan, c, b))
+		return false;
+	for (int k = 0; k < plan->n_steps; k++)
+		if (plan->steps[k].node->op->prepare)
+			b->calls[k].handle = plan->steps[k].node->op->prepare(&b->calls[k]);
 	c->counters.bindings++;
-	c->counters.arena_bytes = TD_MAX(c->counters.arena_bytes, (int64_t)p->arena_bytes);
+	c->counters.arena_bytes = TD_MAX(c->counters.arena_bytes, (int64_t)b->layout.arena_bytes);
 	return true;
 }
 
@@ -140,7 +155,7 @@ td_binding *td__binding_for(td_prepared *p, td_ctx *c, const td_shape *feeds, un
 	for (td_binding *b = p->bindings; b < p->bindings + TD_BINDINGS_MOST; b++) {
 		if (b->used && same_feeds(b->feeds, feeds, p->n_inputs)) {
 			b->used = run;
-			return b;
+			return settle(&p->plan, c, b) ? b : NULL;
 		}
 		if (b->used < oldest->used)
 			oldest = b;

@@ -4,7 +4,7 @@
  *   td_storage  bytes, counted           td_op      what an op is (const, one block in ops/)
  *   td_value    a shape, maybe storage   td_node    one application of an op: tape entry and graph node alike
  *   td_graph    nodes in order           td_plan    what a session runs: flat steps; td_binding: one set of sizes of it
- *   td_ctx      mode, step, error        td_session plans, each with bindings and an arena */
+ *   td_ctx      mode, step, error        td_session plans, each with bindings */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
 
@@ -441,12 +441,17 @@ struct td_ctx {
 	td_scope *scopes;  /* owned array; open ones */
 	int n_scopes, scopes_room;
 	td_counters counters;
+	char *arena; /* owned; what plans run in, and eager ops have their scratch in: one at a time */
+	size_t arena_bytes;
+	bool runs_plan;            /* the arena is taken */
 	td_observer *observer;     /* NULL: nobody watches */
 	void *observer_arg;        /* borrowed */
 	struct td_handle *handles; /* owned; eager cache of prepared handles, see apply.c */
 	uint64_t handle_uses;      /* so far; the cache's clock */
 };
 
+/* The arena has N_BYTES at least; it may have moved.  False: no memory. */
+bool td__arena_reserve(td_ctx *c, size_t n_bytes);
 void td__handles_free(td_ctx *c);
 
 /* The rule of the innermost scope that is open in the present trace; what is open outside of it does not count. */

@@ -42,6 +42,17 @@ td_ctx *td_ctx_create(const td_ctx_options *options)
 	return c;
 }
 
+bool td__arena_reserve(td_ctx *c, size_t n_bytes)
+{
+	TD_ASSERT(!c->runs_plan);
+	if (n_bytes <= c->arena_bytes)
+		return true;
+	mem_free(c->arena); /* first: the old and the new one need not fit together */
+	c->arena = mem_try_alloc(n_bytes);
+	c->arena_bytes = c->arena ? n_bytes : 0;
+	return c->arena;
+}
+
 void td__keep(td_ctx *c, td_value *v)
 {
 	MEM_GROW(c->made, c->n_made, c->made_room);
@@ -70,6 +81,7 @@ void td_ctx_free(td_ctx *c)
 	map_release(&c->warned);
 	td__pool_unref(c->pool);
 	threads_free(c->threads);
+	mem_free(c->arena);
 	mem_free(c);
 }
 

@@ -22,28 +22,37 @@ const td_device td__devices[TD_N_DEVICES] = {
 	[TD_CPU] = { "cpu", mem_try_alloc, mem_free, copy_cpu, fill_cpu, synchronise_cpu },
 };
 
-#define N_BUCKETS   48 /* powers of two */
-#define BUCKET_MOST 16 /* blocks that wait in one bucket; what a step of a usual model frees at one size */
+#define N_BUCKETS   160 /* four to a power of two; larger blocks than these hold go by themselves */
+#define BUCKET_MOST 16  /* blocks that wait in one bucket; what a step of a usual model frees at one size */
 
 struct td_pool {
 	const td_device *device;
 	int refs;           /* the context and every storage */
 	bool closed;        /* the context is gone: keep nothing */
 	int64_t live, peak; /* bytes in tensors */
+	int64_t waiting;    /* bytes in blocks that wait */
 	struct {
 		void *blocks[BUCKET_MOST];
 		int n;
 	} buckets[N_BUCKETS];
 };
 
-/* The bucket whose blocks hold N_BYTES; *SIZE is what they hold. */
+/* What a block of bucket B holds. */
+static size_t size_of(int b)
+{
+	return (size_t)(4 + b % 4) << (4 + b / 4);
+}
+
+/* The bucket for N_BYTES; *SIZE is what its blocks hold: at most a quarter more, since a block that is used again is soon
+ * touched to its end. */
 static int bucket_of(size_t n_bytes, size_t *size)
 {
-	int b = 6; /* TD_ALIGN */
+	size_t n = TD_MAX(n_bytes, TD_ALIGN);
+	int log = 63 - __builtin_clzll(n);
+	size_t quarter = (size_t)1 << (log - 2);
+	int b = 4 * (log - 6) + (int)((n + quarter - 1) / quarter) - 4;
 
-	while (b < N_BUCKETS - 1 && ((size_t)1 << b) < n_bytes)
-		b++;
-	*size = TD_MAX((size_t)1 << b, n_bytes);
+	*size = b < N_BUCKETS ? size_of(b) : n_bytes;
 	return b;
 }
 
@@ -63,11 +72,30 @@ static void pool_drop(td_pool *p)
 	mem_free(p);
 }
 
+/* A block that waits in bucket B. */
+static void *take(td_pool *p, int b)
+{
+	p->waiting -= (int64_t)size_of(b);
+	return p->buckets[b].blocks[--p->buckets[b].n];
+}
+
+/* A new block.  What lives and what waits are together never more than what lived at most: when the sizes change (a short
+ * batch, an evaluation), the blocks of the old ones go. */
+static void *ask_device(td_pool *p, size_t size)
+{
+	int64_t wanted = p->live + (int64_t)size, most = TD_MAX(p->peak, wanted);
+
+	for (int b = N_BUCKETS - 1; b >= 0; b--)
+		while (p->buckets[b].n && wanted + p->waiting > most)
+			p->device->release(take(p, b));
+	return p->device->alloc(size);
+}
+
 void td__pool_unref(td_pool *p)
 {
 	for (int b = 0; b < N_BUCKETS; b++)
 		while (p->buckets[b].n)
-			p->device->release(p->buckets[b].blocks[--p->buckets[b].n]);
+			p->device->release(take(p, b));
 	p->closed = true;
 	pool_drop(p);
 }
@@ -76,8 +104,8 @@ td_storage *td__storage_create(td_pool *p, size_t n_bytes)
 {
 	size_t size;
 	int b = bucket_of(n_bytes, &size);
-	bool waits = b < N_BUCKETS - 1 && p->buckets[b].n > 0;
-	void *bytes = waits ? p->buckets[b].blocks[--p->buckets[b].n] : p->device->alloc(size);
+	bool waits = b < N_BUCKETS && p->buckets[b].n > 0;
+	void *bytes = waits ? take(p, b) : ask_device(p, size);
 	td_storage *s;
 
 	if (!bytes)
@@ -101,10 +129,12 @@ void td__storage_unref(td_storage *s)
 	p = s->pool;
 	b = bucket_of(s->n_bytes, &size);
 	p->live -= (int64_t)size;
-	if (!p->closed && p->buckets[b].n < BUCKET_MOST && b < N_BUCKETS - 1)
-		p->buckets[b].blocks[p->buckets[b].n++] = s->bytes;
-	else
+	if (p->closed || b >= N_BUCKETS || p->buckets[b].n == BUCKET_MOST) {
 		p->device->release(s->bytes);
+	} else {
+		p->buckets[b].blocks[p->buckets[b].n++] = s->bytes;
+		p->waiting += (int64_t)size;
+	}
 	mem_free(s);
 	pool_drop(p);
 }

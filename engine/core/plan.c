@@ -117,32 +117,11 @@ static void find_reads(td_prepared *r)
 	mem_free(settled);
 }
 
-/* Of a graph's values only what stands for a tensor keeps what is written to it.  False: C has the error. */
-static bool writes_variables_alone(td_ctx *c, td_graph *g)
-{
-	for (int k = 0; k < g->n_nodes; k++)
-		for (int i = 0; i < g->nodes[k]->n_in; i++) {
-			const td_op *op = g->nodes[k]->op;
-			td_value *v = g->nodes[k]->in[i];
-
-			if ((op->writes >> i & 1) && v && !td__base(v)->captured)
-				return td_fail(c, TD_INVALID,
-					       "%s writes to \"%s\", which is no variable; a graph that runs writes to "
-					       "variables alone",
-					       op->name, td_graph_name_of(g, v)),
-				       false;
-		}
-	return true;
-}
-
 td_prepared *td__prepare(td_ctx *c, td_graph *g, td_request *request, bool effects, unsigned flags)
 {
-	td_prepared *r;
+	td_prepared *r = MEM_NEW(td_prepared);
 	bool verify = flags & TD_SESSION_PARANOID;
 
-	if (!writes_variables_alone(c, g))
-		return NULL;
-	r = MEM_NEW(td_prepared);
 	r->request = *request;
 	*request = (td_request){ 0 };
 	plan_init(&r->plan, g, &r->request, effects);
@@ -173,6 +152,5 @@ void td__prepared_free(td_prepared *r)
 	mem_free(r->plan.operations);
 	mem_free(r->inputs);
 	mem_free(r->reads);
-	mem_free(r->arena);
 	mem_free(r);
 }

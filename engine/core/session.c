@@ -98,6 +98,24 @@ static void note_used(td_session *s, const td_plan *p)
 		s->used[p->steps[k].node->id] = true;
 }
 
+/* Of a graph's values only what stands for a tensor keeps what is written to it.  False: C has the error. */
+static bool writes_variables_alone(td_ctx *c, td_graph *g)
+{
+	for (int k = 0; k < g->n_nodes; k++)
+		for (int i = 0; i < g->nodes[k]->n_in; i++) {
+			const td_op *op = g->nodes[k]->op;
+			td_value *v = g->nodes[k]->in[i];
+
+			if ((op->writes >> i & 1) && v && !td__base(v)->captured)
+				return td_fail(c, TD_INVALID,
+					       "%s writes to \"%s\", which is no variable; a graph that runs writes to "
+					       "variables alone",
+					       op->name, td_graph_name_of(g, v)),
+				       false;
+		}
+	return true;
+}
+
 /* The plan for R, whose arrays it may take.  NULL: C has the error. */
 static td_prepared *prepared_for(td_session *s, td_ctx *c, td_request *r)
 {
@@ -109,10 +127,10 @@ static td_prepared *prepared_for(td_session *s, td_ctx *c, td_request *r)
 		if (*place && (!*p || (*p)->used < (*place)->used))
 			place = p;
 	}
+	if (!writes_variables_alone(c, s->graph))
+		return NULL;
 	td__prepared_free(*place);
 	*place = td__prepare(c, s->graph, r, !(s->flags & TD_SESSION_NEEDED), s->flags);
-	if (!*place)
-		return NULL;
 	note_used(s, &(*place)->plan);
 	if (c->warn && s->fixed && !(s->flags & (TD_SESSION_UNOPTIMISED | TD_SESSION_NEEDED)))
 		td__lint_plan(c, &(*place)->plan);
@@ -261,7 +279,8 @@ static void run_steps(const td_session *s, const td_prepared *p, td_ctx *c, td_b
 {
 	const td_layout *l = &b->layout;
 
-	for (int k = 0; k < p->plan.n_steps; k++) {
+	c->runs_plan = true;
+	for (int k = 0; k < p->plan.n_steps && !c->err.status; k++) {
 		const td_step_plan *step = &p->plan.steps[k];
 		const td_op *op = step->node->op;
 		td_call *call = &b->calls[k];
@@ -285,13 +304,11 @@ static void run_steps(const td_session *s, const td_prepared *p, td_ctx *c, td_b
 		if (s->flags & TD_SESSION_PARANOID)
 			poison(&p->plan, l, k, call);
 		op->forward[TD_CPU](call);
-		if (c->err.status) {
-			if (*step->node->layer)
-				err_wrap(&c->err, "layer %s", step->node->layer);
-			return;
-		}
+		if (c->err.status && *step->node->layer)
+			err_wrap(&c->err, "layer %s", step->node->layer);
 	}
-	c->counters.replayed += p->plan.n_steps;
+	c->runs_plan = false;
+	c->counters.replayed += c->err.status ? 0 : p->plan.n_steps;
 }
 
 /* A new tensor for each fetch, held by the step. */
@@ -305,7 +322,7 @@ static void copy_results(const td_prepared *p, td_ctx *c, const td_binding *b, v
 		if (!r)
 			return;
 		c->device->copy(r->storage->bytes,
-			b->layout.offsets[v] >= 0 ? p->arena + b->layout.offsets[v] : bytes[b->layout.base[v]],
+			b->layout.offsets[v] >= 0 ? b->arena + b->layout.offsets[v] : bytes[b->layout.base[v]],
 			td_shape_bytes(&r->shape));
 		td__keep(c, r);
 	}
@@ -421,6 +438,26 @@ td_status td_session_fetch(
 }
 
 /* ---- Looking at a session ---------------------------------------------------------------------------------------- */
+
+/* It makes a plan of its own, which nothing runs: so what the graph writes to may be a mere symbol. */
+size_t td_session_arena(td_session *s, td_ctx *c)
+{
+	unsigned flags = s->flags & ~(unsigned)TD_SESSION_PARANOID;
+	td_request r = fixed_request(s);
+	td_prepared *p = td__prepare(c, s->graph, &r, true, flags);
+	td_shape *inputs = MEM_NEW_N(td_shape, p->n_inputs + 1);
+	td_layout l = { 0 };
+	size_t n_bytes = 0;
+
+	for (int i = 0; i < p->n_inputs; i++)
+		inputs[i] = td__plan_value(&p->plan, p->inputs[i])->shape;
+	if (td__layout_make(p, c, &l, inputs, flags))
+		n_bytes = l.arena_bytes;
+	td__layout_release(&l);
+	td__prepared_free(p);
+	mem_free(inputs);
+	return n_bytes;
+}
 
 /* What the last run ran; before the first, everything. */
 void td_session_each_node(const td_session *s, void (*each)(void *arg, const td_node_view *node), void *arg)

@@ -22,6 +22,7 @@ typedef struct td_binding {
 	td_shape *feeds; /* owned; the key: one shape for each input of the plan */
 	td_layout layout;
 	td_call *calls; /* owned; one per step */
+	char *arena;    /* borrowed; the context's, as the calls know it */
 	uint64_t used;  /* run number of the last use; 0: free slot */
 } td_binding;
 
@@ -34,12 +35,10 @@ typedef struct td_prepared {
 	int *reads; /* owned; variables that a step reads, or the run fetches, before any step writes them: value ids */
 	int n_reads;
 	td_binding bindings[TD_BINDINGS_MOST];
-	char *arena; /* owned; as large as the largest binding asks */
-	size_t arena_bytes;
 	uint64_t used; /* run number of the last use */
 } td_prepared;
 
-/* Take what REQUEST holds and make a plan for it; FLAGS: td_session_flags.  NULL: C has the error. */
+/* Take what REQUEST holds and make a plan for it; FLAGS: td_session_flags. */
 td_prepared *td__prepare(td_ctx *c, td_graph *g, td_request *request, bool effects, unsigned flags);
 void td__prepared_free(td_prepared *p);
 /* Shapes of what P makes, by value id, from its inputs', which stand there; and every step's scratch (NULL: not wanted).
@@ -47,7 +46,11 @@ void td__prepared_free(td_prepared *p);
 bool td__plan_shapes(const td_plan *p, td_ctx *c, td_shape *shapes, size_t *workspace);
 /* The plan of a session that was made for its fetches.  NULL: C has the error. */
 const td_plan *td__session_plan(td_session *s, td_ctx *c);
-/* The layout for FEEDS, the shapes of P's inputs in order; made where there is none.  NULL: C has the error. */
+/* L for INPUTS, the shapes of P's inputs in order; td__layout_release it, also where C has the error (false). */
+bool td__layout_make(const td_prepared *p, td_ctx *c, td_layout *l, const td_shape *inputs, unsigned flags);
+void td__layout_release(td_layout *l);
+/* The binding for FEEDS, likewise; made where there is none, its calls ready to run in C's arena.  NULL: C has the
+ * error. */
 td_binding *td__binding_for(td_prepared *p, td_ctx *c, const td_shape *feeds, unsigned flags, uint64_t run);
 void td__binding_release(const td_plan *p, td_binding *b);
 

@@ -261,10 +261,20 @@ struct nn_trainer_options {
 	bool graph;                        /* mode */
 };
 
-/* Write the forward half of a step on symbols and tell WARN what is probably not meant; M is not allocated yet.  E has
- * what does not fit, where a check of shapes has not seen it. */
-td_status nn_rehearse(struct nn_model *m, const struct opt_choice *loss, const struct data_facts *facts,
-	td_warning_fn *warn, void *arg, struct err *e);
+/* A step written down on symbols before anything is allocated.  WARN (NULL: nobody listens) is told what is probably not
+ * meant. */
+struct nn_rehearsal {
+	struct nn_model *model; /* not allocated yet */
+	const struct opt_choice *loss;
+	const struct data_facts *facts;
+	bool graph; /* mode */
+	td_warning_fn *warn;
+	void *arg;
+	size_t n_bytes; /* out: what the values and scratch of a step take, gradients included, parameters not */
+};
+
+/* E has what does not fit, where a check of shapes has not seen it. */
+td_status nn_rehearse(struct nn_rehearsal *r, struct err *e);
 
 struct nn_trainer;
 

@@ -301,7 +301,6 @@ static td_value *record(struct nn_builder *b, struct nn_layer *l, td_value *cons
 	}
 	l->flops = (int64_t)(l->type->flops ? TD_MIN(l->type->flops(l), 9e18) : (double)count);
 	b->model->flops += (double)l->flops;
-	b->model->activation_bytes += (int64_t)td_shape_bytes(&l->out);
 	return y;
 }
 

@@ -159,10 +159,9 @@ struct nn_model {
 	struct nn_param *params;        /* owned; buffers too */
 	int n_layers, n_params, output; /* OUTPUT: which layer's output is the model's */
 	td_shape in, out;
-	int64_t n_parameters;     /* elements of all parameters that are learnt or frozen; buffers do not count */
-	int64_t activation_bytes; /* all layers' outputs for one batch */
-	double flops;             /* of one forward pass of one batch */
-	struct arena arena;       /* owned: options of layers that a named model or a container brought */
+	int64_t n_parameters; /* elements of all parameters that are learnt or frozen; buffers do not count */
+	double flops;         /* of one forward pass of one batch */
+	struct arena arena;   /* owned: options of layers that a named model or a container brought */
 };
 
 /* Build symbolically: shapes are inferred by the ops' own rules, nothing is allocated for them.  IN is a batch of

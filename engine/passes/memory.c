@@ -37,19 +37,27 @@ static void find_uses(const td_plan *p, td_layout *l)
 	}
 }
 
+/* The value in whose place V lies, as far as that is known. */
+static int base_of(td_layout *l, int v)
+{
+	while (l->base[v] != v)
+		v = l->base[v] = l->base[l->base[v]];
+	return v;
+}
+
 /* The input that the output of step K may lie on, or -1. */
-static int overwritable(const td_plan *p, const td_layout *l, int k)
+static int overwritable(const td_plan *p, td_layout *l, int k)
 {
 	const td_step_plan *s = &p->steps[k];
 
 	for (int i = 0; i < s->node->op->n_in; i++) {
-		int v = s->in[i], b = v >= 0 ? l->base[v] : -1;
+		int v = s->in[i], b = v >= 0 ? base_of(l, v) : -1;
 		bool shared = false;
 
 		if (!(s->node->op->inplace >> i & 1) || v < 0 || td__plan_outside(p, b) || l->last[b] != k)
 			continue;
 		for (int j = 0; j < s->node->op->n_in; j++)
-			shared |= j != i && s->in[j] >= 0 && l->base[s->in[j]] == b;
+			shared |= j != i && s->in[j] >= 0 && base_of(l, s->in[j]) == b;
 		if (!shared && td_shape_bytes(&l->shapes[v]) == td_shape_bytes(&l->shapes[s->out[0]]) &&
 			l->shapes[v].order == l->shapes[s->out[0]].order)
 			return b;
@@ -63,10 +71,12 @@ static void join_blocks(const td_plan *p, td_layout *l)
 {
 	for (int k = 0; k < p->n_steps; k++) { /* views first: an overwrite must know every reader of the bytes */
 		const td_step_plan *s = &p->steps[k];
+		int b;
+
 		if (!s->node->op->view)
 			continue;
-		l->base[s->out[0]] = l->base[s->in[0]];
-		l->last[l->base[s->out[0]]] = TD_MAX(l->last[l->base[s->out[0]]], l->last[s->out[0]]);
+		b = l->base[s->out[0]] = base_of(l, s->in[0]);
+		l->last[b] = TD_MAX(l->last[b], l->last[s->out[0]]);
 	}
 	for (int k = 0; k < p->n_steps && p->in_place; k++) {
 		const td_step_plan *s = &p->steps[k];
@@ -75,10 +85,10 @@ static void join_blocks(const td_plan *p, td_layout *l)
 		if (out < 0 || (b = overwritable(p, l, k)) < 0)
 			continue;
 		l->last[b] = TD_MAX(l->last[b], l->last[out]);
-		for (int v = 0; v < p->n_values; v++)
-			if (l->base[v] == out)
-				l->base[v] = b;
+		l->base[out] = b;
 	}
+	for (int v = 0; v < p->n_values; v++)
+		l->base[v] = base_of(l, v);
 }
 
 static int larger_first(const void *a, const void *b)
@@ -90,32 +100,34 @@ static int larger_first(const void *a, const void *b)
 	return x->first != y->first ? (x->first < y->first ? -1 : 1) : (x->offset_out < y->offset_out ? -1 : 1);
 }
 
-static int lower_first(const void *a, const void *b)
-{
-	const struct block *x = *(struct block *const *)a, *y = *(struct block *const *)b;
-
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* The offset for BLOCK among the N that are placed: the smallest gap that holds it, or behind the last. */
-static int64_t best_fit(const struct block *block, const struct block *placed, int n, const struct block **alive)
+/* The offset for BLOCK among the N that are placed, which are in order of offset: the smallest gap that holds it, or
+ * behind the last. */
+static int64_t best_fit(const struct block *block, struct block *const *placed, int n)
 {
 	int64_t at = 0, best = -1, best_gap = INT64_MAX;
-	int n_alive = 0;
 
-	for (int i = 0; i < n; i++)
-		if (placed[i].first <= block->last && block->first <= placed[i].last)
-			alive[n_alive++] = &placed[i];
-	qsort(alive, (size_t)n_alive, sizeof *alive, lower_first);
-	for (int i = 0; i < n_alive; i++) {
-		int64_t gap = alive[i]->offset - at;
+	for (int i = 0; i < n; i++) {
+		int64_t gap = placed[i]->offset - at;
+
+		if (placed[i]->first > block->last || block->first > placed[i]->last)
+			continue;
 		if (gap >= block->bytes && gap < best_gap) {
 			best = at;
 			best_gap = gap;
 		}
-		at = TD_MAX(at, alive[i]->offset + alive[i]->bytes);
+		at = TD_MAX(at, placed[i]->offset + placed[i]->bytes);
 	}
 	return best >= 0 ? best : at;
+}
+
+/* PLACED, in order of offset, with BLOCK among its N + 1. */
+static void insert(struct block **placed, int n, struct block *block)
+{
+	while (n && placed[n - 1]->offset > block->offset) {
+		placed[n] = placed[n - 1];
+		n--;
+	}
+	placed[n] = block;
 }
 
 static int64_t rounded(size_t n_bytes)
@@ -126,7 +138,7 @@ static int64_t rounded(size_t n_bytes)
 void td__layout_places(const td_plan *p, td_layout *l)
 {
 	struct block *blocks = MEM_NEW_N(struct block, p->n_values + p->n_steps + 1);
-	const struct block **alive = MEM_NEW_N(const struct block *, p->n_values + p->n_steps + 1);
+	struct block **placed = MEM_NEW_N(struct block *, p->n_values + p->n_steps + 1);
 	int n = 0, whole = p->n_steps;
 
 	find_uses(p, l);
@@ -146,11 +158,12 @@ void td__layout_places(const td_plan *p, td_layout *l)
 	qsort(blocks, (size_t)n, sizeof *blocks, larger_first);
 	l->arena_bytes = 0;
 	for (int i = 0; i < n; i++) {
-		blocks[i].offset = *blocks[i].offset_out = best_fit(&blocks[i], blocks, i, alive);
+		blocks[i].offset = *blocks[i].offset_out = best_fit(&blocks[i], placed, i);
+		insert(placed, i, &blocks[i]);
 		l->arena_bytes = TD_MAX(l->arena_bytes, (size_t)(blocks[i].offset + blocks[i].bytes));
 	}
 	for (int v = 0; v < p->n_values; v++)
 		l->offsets[v] = l->offsets[l->base[v]];
-	mem_free(alive);
+	mem_free(placed);
 	mem_free(blocks);
 }

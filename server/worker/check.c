@@ -81,7 +81,8 @@ cJSON *worker_metric_names(const struct spec *s)
 }
 
 /* What is known of S with its data: the model's layers and costs, the length of the training, the metrics in force. */
-static void add_costs(cJSON *answer, const struct spec *s, const struct nn_model *m, const struct loader *l)
+static void add_costs(
+	cJSON *answer, const struct spec *s, const struct nn_model *m, const struct loader *l, int64_t n_bytes)
 {
 	const struct data_facts *facts = loader_facts(l);
 	cJSON *layers = cJSON_AddArrayToObject(answer, "layers"), *samples;
@@ -90,23 +91,13 @@ static void add_costs(cJSON *answer, const struct spec *s, const struct nn_model
 		cJSON_AddItemToArray(layers, layer_json(m, &m->layers[i]));
 	cJSON_AddNumberToObject(answer, "parameters", (double)m->n_parameters);
 	cJSON_AddNumberToObject(answer, "flops", step_flops(s, m));
-	cJSON_AddNumberToObject(answer, "bytes", (double)spec_bytes(s, m, facts, loader_bytes(l)));
+	cJSON_AddNumberToObject(answer, "bytes", (double)n_bytes);
 	cJSON_AddNumberToObject(answer, "steps", (double)spec_steps(s, facts->n[DATA_TRAIN]));
 	samples = cJSON_AddObjectToObject(answer, "samples");
 	cJSON_AddNumberToObject(samples, "train", (double)facts->n[DATA_TRAIN]);
 	cJSON_AddNumberToObject(samples, "validation", (double)facts->n[DATA_VALIDATION]);
 	cJSON_AddNumberToObject(samples, "test", (double)facts->n[DATA_TEST]);
 	cJSON_AddItemToObject(answer, "metrics", worker_metric_names(s));
-}
-
-/* One step of the training is written down, for what only shows there. */
-static void rehearse(const struct spec *s, struct nn_model *m, const struct data_facts *facts, cJSON *warnings,
-	struct faults *faults)
-{
-	struct err e = { 0 };
-
-	if (nn_rehearse(m, &s->loss, facts, add_warning, warnings, &e))
-		faults_add(faults, "/loss", "%s", e.text);
 }
 
 static void add_nothing(cJSON *answer)
@@ -184,6 +175,7 @@ static cJSON *check_spec(const cJSON *check, const cJSON *json, const cJSON *wei
 	struct nn_model *m = NULL;
 	struct loader *l = NULL;
 	struct faults faults;
+	int64_t n_bytes = 0;
 	struct spec spec;
 
 	faults_init(&faults);
@@ -193,15 +185,15 @@ static cJSON *check_spec(const cJSON *check, const cJSON *json, const cJSON *wei
 	if (l)
 		spec_meet_data(&spec, loader_facts(l), &faults);
 	if (l && !faults.n_found)
-		m = spec_model(&spec, loader_facts(l), loader_bytes(l), &faults);
+		m = spec_model(&spec, loader_facts(l), &faults);
 	if (m && weights)
 		check_weights(m, weights, &faults);
 	warnings = cJSON_AddArrayToObject(answer, "warnings");
 	if (m)
-		rehearse(&spec, m, loader_facts(l), warnings, &faults);
+		n_bytes = spec_rehearse(&spec, m, loader_facts(l), loader_bytes(l), add_warning, warnings, &faults);
 	cJSON_AddItemToObject(answer, "faults", worker_faults(&faults));
 	if (m)
-		add_costs(answer, &spec, m, l);
+		add_costs(answer, &spec, m, l, n_bytes);
 	else
 		add_nothing(answer);
 	nn_model_free(m);

@@ -242,21 +242,24 @@ void spec_meet_data(struct spec *s, const struct data_facts *facts, struct fault
 /* The process before its data: program, libraries, stacks.  Measured: 40 MiB with two threads. */
 #define PROCESS_BYTES ((int64_t)48 << 20)
 
-int64_t spec_bytes(const struct spec *s, const struct nn_model *m, const struct data_facts *facts, int64_t data_bytes)
+/* What a training of M takes at about its peak, STEP_BYTES of it for the values of a step. */
+static int64_t training_bytes(const struct spec *s, const struct nn_model *m, const struct data_facts *facts,
+	int64_t data_bytes, int64_t step_bytes)
 {
 	int64_t n_state = nn_optimizer_states(spec_optimizer(s), s->optimizer.options),
 		size = (int64_t)td_dtype_size(TD_F32),
 		n_evaluated = TD_MAX(facts->n[DATA_VALIDATION], facts->n[DATA_TEST]),
-		n_gradients = 1 + (s->train.accumulate > 1) + (s->log.histograms_every > 0);
+		n_gradients = (s->train.accumulate > 1) + (s->log.histograms_every > 0) +
+			      (s->train.clip_norm > 0 && s->mode == SPEC_EAGER);
 
 	if (s->train.ema.decay > 0)
 		n_state++; /* the average */
 
-	/* parameter, gradient (its sum over batches, its copy for histograms) and state; a checkpoint is put together
-	 * in memory; activations and their gradients; a batch's answers on the host; what an evaluation keeps of each
-	 * sample; the order of an epoch */
+	/* parameter, its gradient once more (summed over batches, kept for histograms, clipped) and state; a checkpoint is
+	 * put together in memory; a batch, as it is loaded and as it is read; its answers on the host; what an evaluation
+	 * keeps of each sample; the order of an epoch */
 	return PROCESS_BYTES + data_bytes + m->n_parameters * size * (1 + n_gradients + n_state + 1 + n_state) +
-	       2 * (m->activation_bytes + (int64_t)td_shape_bytes(&m->in)) + (int64_t)td_shape_bytes(&m->out) +
+	       step_bytes + 2 * (int64_t)td_shape_bytes(&m->in) + (int64_t)td_shape_bytes(&m->out) +
 	       n_evaluated * 3 * size + facts->n[DATA_TRAIN] * (int64_t)sizeof(int64_t);
 }
 
@@ -286,10 +289,8 @@ static void check_last_batch(
 		l->name, l->type->type.name, (long long)n, (long long)s->data.batch_size, (long long)other);
 }
 
-static void check_model(
-	const struct spec *s, struct nn_model *m, const struct data_facts *facts, int64_t data_bytes, struct faults *f)
+static void check_model(const struct spec *s, struct nn_model *m, const struct data_facts *facts, struct faults *f)
 {
-	int64_t most = s->resources.memory_mb << 20, bytes = spec_bytes(s, m, facts, data_bytes);
 	struct err why = { 0 };
 
 	if (!m->n_parameters) {
@@ -305,25 +306,41 @@ static void check_model(
 	check_last_batch(s, m, facts, f);
 	if (!spec_loss(s)->check(s->loss.options, &m->out, facts, &why))
 		faults_add(f, m->layers[m->output].pointer, "%s", why.text);
-	if (bytes > most)
-		faults_add(f, "/resources/memory_mb",
-			"this job needs about %lld MiB (%lld parameters, %lld MiB of activations for a batch of %lld), "
-			"more than its %lld; ask for more, or use a smaller model or batch_size",
-			(long long)(bytes >> 20), (long long)m->n_parameters, (long long)(m->activation_bytes >> 20),
-			(long long)m->in.dim[0], (long long)s->resources.memory_mb);
 }
 
-struct nn_model *spec_model(
-	const struct spec *s, const struct data_facts *facts, int64_t data_bytes, struct faults *faults)
+struct nn_model *spec_model(const struct spec *s, const struct data_facts *facts, struct faults *faults)
 {
 	td_shape in = spec_batch_shape(&facts->x, TD_MIN(s->data.batch_size, facts->n[DATA_TRAIN]));
 	struct nn_model *m = nn_model_create(&s->model, &in, facts->n_tokens, facts->has_lengths, faults);
 
 	if (m)
-		check_model(s, m, facts, data_bytes, faults);
+		check_model(s, m, facts, faults);
 	if (m && faults->n_found) {
 		nn_model_free(m);
 		m = NULL;
 	}
 	return m;
+}
+
+int64_t spec_rehearse(const struct spec *s, struct nn_model *m, const struct data_facts *facts, int64_t data_bytes,
+	td_warning_fn *warn, void *arg, struct faults *f)
+{
+	struct nn_rehearsal r = {
+		.model = m, .loss = &s->loss, .facts = facts, .graph = s->mode == SPEC_GRAPH, .warn = warn, .arg = arg
+	};
+	int64_t most = s->resources.memory_mb << 20, bytes;
+	struct err why = { 0 };
+
+	if (nn_rehearse(&r, &why)) {
+		faults_add(f, "/loss", "%s", why.text);
+		return 0;
+	}
+	bytes = training_bytes(s, m, facts, data_bytes, (int64_t)r.n_bytes);
+	if (bytes > most)
+		faults_add(f, "/resources/memory_mb",
+			"this job needs about %lld MiB (%lld parameters, %lld MiB for a step on a batch of %lld), more "
+			"than its %lld; ask for more, or use a smaller model or batch_size",
+			(long long)(bytes >> 20), (long long)m->n_parameters, (long long)(r.n_bytes >> 20),
+			(long long)m->in.dim[0], (long long)s->resources.memory_mb);
+	return bytes;
 }

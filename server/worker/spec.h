@@ -98,12 +98,13 @@ void spec_release(struct spec *s);
 
 /* The data is known: fill in what depends on it, and check the spec against it. */
 void spec_meet_data(struct spec *s, const struct data_facts *facts, struct faults *faults);
-/* Build the model symbolically, freeze what is to be frozen, and check model, loss, groups and memory; DATA_BYTES is
- * what the loader holds.  NULL: FAULTS. */
-struct nn_model *spec_model(
-	const struct spec *s, const struct data_facts *facts, int64_t data_bytes, struct faults *faults);
-/* Memory that a training of M needs at about its peak. */
-int64_t spec_bytes(const struct spec *s, const struct nn_model *m, const struct data_facts *facts, int64_t data_bytes);
+/* Build the model symbolically, freeze what is to be frozen, and check model, loss and groups.  NULL: FAULTS. */
+struct nn_model *spec_model(const struct spec *s, const struct data_facts *facts, struct faults *faults);
+/* Write down a step of M before it is allocated: FAULTS hears where layers and loss do not meet and of too little memory,
+ * WARN (NULL: nobody) what is probably not meant.  Returns the bytes that a training needs at about its peak, of which
+ * the loader holds DATA_BYTES; 0: FAULTS. */
+int64_t spec_rehearse(const struct spec *s, struct nn_model *m, const struct data_facts *facts, int64_t data_bytes,
+	td_warning_fn *warn, void *arg, struct faults *faults);
 
 /* ---- What follows from it ---------------------------------------------------------------------------------------- */
 

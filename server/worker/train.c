@@ -79,7 +79,9 @@ static bool read_data(struct run *r)
 
 static bool make_model(struct run *r)
 {
-	r->model = spec_model(&r->spec, r->facts, loader_bytes(r->loader), &r->faults);
+	r->model = spec_model(&r->spec, r->facts, &r->faults);
+	if (r->model)
+		spec_rehearse(&r->spec, r->model, r->facts, loader_bytes(r->loader), NULL, NULL, &r->faults);
 	if (!without_faults(r))
 		return false;
 	r->order = MEM_NEW_N(int64_t, r->facts->n[DATA_TRAIN]);

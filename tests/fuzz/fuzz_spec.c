@@ -62,8 +62,12 @@ struct training {
 
 static bool is_small(const struct nn_model *m)
 {
-	return m->n_parameters <= PARAMETERS_MOST && m->activation_bytes <= ACTIVATIONS_MOST &&
-	       m->flops <= FLOPS_MOST && m->n_layers <= LAYERS_MOST && m->in.dim[0] <= SAMPLES_MOST;
+	int64_t n_bytes = 0;
+
+	for (int i = 0; i < m->n_layers; i++)
+		n_bytes += (int64_t)td_shape_bytes(&m->layers[i].out);
+	return m->n_parameters <= PARAMETERS_MOST && n_bytes <= ACTIVATIONS_MOST && m->flops <= FLOPS_MOST &&
+	       m->n_layers <= LAYERS_MOST && m->in.dim[0] <= SAMPLES_MOST;
 }
 
 static int64_t length_of(int64_t sample, int64_t steps)
@@ -130,7 +134,7 @@ static void train_init(struct training *t, const struct spec *s, const struct lo
 {
 	*t = (struct training){ .spec = s, .facts = loader_facts(l) };
 	t->c = td_ctx_create(&(td_ctx_options){ .threads = 1, .seed = (uint64_t)s->seed });
-	t->model = spec_model(s, t->facts, loader_bytes(l), faults);
+	t->model = spec_model(s, t->facts, faults);
 	TD_ASSERT(t->model);
 	t->n = t->model->in.dim[0];
 	TD_ASSERT(!nn_model_allocate(t->model, t->c, (uint64_t)s->seed));
@@ -282,7 +286,7 @@ static void use(const cJSON *document, const cJSON *info)
 	l = loader_create(&s.data, info, &faults);
 	TD_ASSERT(l);
 	spec_meet_data(&s, loader_facts(l), &faults);
-	m = spec_model(&s, loader_facts(l), loader_bytes(l), &faults);
+	m = spec_model(&s, loader_facts(l), &faults);
 	TD_ASSERT(m && !faults.n_found);
 	if (is_small(m))
 		train(&s, l, &faults);

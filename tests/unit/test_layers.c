@@ -209,7 +209,7 @@ static void every_layer_has_the_shapes_and_parameters_of_torch(void **state)
 		l = &b.model->layers[0];
 		assert_string_equal(td_shape_text(&b.model->out, out), row->out);
 		assert_int_equal(b.model->n_parameters, row->parameters);
-		assert_true(l->flops >= 0 && b.model->activation_bytes == (int64_t)td_shape_bytes(&l->out));
+		assert_true(l->flops >= 0);
 		buf_init(&torch, 1000);
 		assert_true((l->type->torch != NULL) == (row->torch != NULL));
 		if (row->torch) {
