@@ -369,6 +369,7 @@ static void stop(struct run *r)
 	if (goes_on && r->saved_step != r->at.step && !save_checkpoint(r, "last"))
 		return;
 	tell_flush(&r->tell);
+	tell_progress(&r->tell, r->at.step, r->at.epoch, "train", true); /* no point lies beyond */
 	body = cJSON_CreateObject();
 	cJSON_AddNumberToObject(body, "step", (double)TD_MAX(r->saved_step, 0));
 	link_send(r->link, PROTO_STOPPED, body);
