@@ -4,8 +4,8 @@
  * (worker/replay.c).  What follows is the whole of what clients see.
  *
  * POST /jobs/{id}/replay {"step": 120, "steps": 1}: 201 and a Replay, or 200 and the one that there is of this step.
- * One that has failed, or whose files are gone, begins anew.  Steps 1 to the job's progress; a running job's, too.
- * Of each job eight are kept; the oldest that is over goes, and where eight wait it is a 409.
+ * One that has failed, whose files are gone, or whose verdict is open begins anew.  Steps 1 to the job's progress; a
+ * running job's, too.  Of each job eight are kept; the oldest that is over goes, and where eight wait it is a 409.
  *
  * Replay:
  *	{"id", "job", "step": 120, "steps": 1,
@@ -19,13 +19,19 @@
  *	 "links": {"self", "job", "values": ".../replays/120/values/{value}", "samples": ".../replays/120/samples/{i}"}}
  *
  * Verdict: whether eager, graph and what the job recorded agree, bit by bit.
- *	{"identical": true,
+ *	{"identical": true,            false: they differ; null: nothing differs, but see "not_compared"
  *	 "exact": true,                 false: the job ran on another machine or version, and bits may differ
  *	 "compared": {"tensors": 24, "bytes": 1068036, "recorded_points": 9, "checkpoints": 1, "until_step": 130},
+ *	 "weights": {"compared": true, whether something that the job recorded tells of the weights after the last step:
+ *	             "by": "point" | "checkpoint" | "no_update" | null,    a loss, a gradient norm or a validation that
+ *	                                came of them, a checkpoint with them, or the step was not finite and changed none;
+ *	             "step": 130 | null},                                  of this step
+ *	 "not_compared": "..." | null,  what of loss and weights could not be compared with what the job recorded, and why
  *	 "differences": [{"step": 120, "what": "parameter" | "buffer" | "optimizer" | "loss" | "grad_norm" | "point" |
  *	                          "checkpoint",
  *	                  "name": "0.weight", "between": ["eager", "graph"] | ["recorded", "replayed"],
- *	                  "values": [0.25, 0.26], "index": 17}]}     the first of each; at most 32
+ *	                  "values": [0.25, 0.26], "index": 17}]}     the first of each, null where a point is not there at
+ *	                                                             all; at most 32
  *	"fingerprint": {"recorded", "here"} stands beside them.
  *
  * Culprit: where a step stopped being finite; null where all was.
@@ -207,6 +213,23 @@ static td_status check_job(struct request *q, const struct job *j, int64_t step,
 	return e->status;
 }
 
+/* Its verdict waits for what the job had not recorded yet. */
+static bool is_undecided(const struct replay_row *row)
+{
+	cJSON *found = row->found ? cJSON_Parse(row->found) : NULL; /* our own column */
+	bool undecided = cJSON_IsNull(json_at(found, "/verdict/identical"));
+
+	cJSON_Delete(found);
+	return undecided;
+}
+
+/* Whether it begins anew when it is asked for again. */
+static bool is_open(const struct request *q, const struct replay_row *row)
+{
+	return row->state == REPLAY_FAILED ||
+	       (row->state == REPLAY_SUCCEEDED && (!has_document(q, row) || is_undecided(row)));
+}
+
 struct ask {
 	struct once once; /* first */
 	const struct request *request;
@@ -227,7 +250,7 @@ static td_status ask_act(struct store_tx *tx, struct once *o, cJSON **answer, st
 		*answer = replay_json(&a->row, o->base);
 		return TD_OK;
 	}
-	if (there.state == REPLAY_FAILED || (there.state == REPLAY_SUCCEEDED && !has_document(a->request, &there))) {
+	if (is_open(a->request, &there)) {
 		there.steps = a->row.steps;
 		store_replay_again(tx, &there, e);
 	} else if (a->row.steps > there.steps) {

@@ -2,14 +2,16 @@
  *
  * From a checkpoint, or the start, the job is run in its own mode up to the step; nothing of that is saved or told.
  * Then each step runs twice from one state: eagerly, while a recording watches, and as a graph; what the two leave is
- * compared bit by bit.  In its own mode the run then goes on to the end of the log window, and what it says on the way
- * is compared with what the job had recorded: the points, and the checkpoints of those steps.  The forms of what is
- * written are in the server's api/replays.c. */
+ * compared bit by bit.  In its own mode the run then goes on until something that the job had recorded tells of the
+ * updated weights, too: the loss at a step tests the weights before that step, never those after it.  What the run says
+ * on the way is compared with the job's points and checkpoints.  The forms of what is written are in the server's
+ * api/replays.c. */
 #include "worker/replay.h"
 #include "worker/worker.h"
 #include "base/clock.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -148,6 +150,8 @@ static bool replay_step(struct replay *p, bool *stopped)
 		compare_tensors(p, step, &eager.tensors);
 	}
 	*stopped = r->nonfinite != NULL;
+	p->last = step;
+	p->last_unfinite = !(isfinite(r->loss) && isfinite(r->grad_norm));
 	nn_trainer_set_mode(r->trainer, r->spec.mode == SPEC_GRAPH);
 	tensors_release(&before.tensors);
 	tensors_release(&eager.tensors);
@@ -155,15 +159,6 @@ static bool replay_step(struct replay *p, bool *stopped)
 }
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
-
-/* The end of the log window of the last step; what the job has not recorded is not gone after. */
-static int64_t window_end(const struct replay *p)
-{
-	int64_t last = p->step + p->steps - 1, every = p->run.spec.log.every, end = (last + every - 1) / every * every;
-
-	end = TD_MIN(end, p->run.n_steps);
-	return end <= json_int(p->message, "progress", 0) ? end : last;
-}
 
 static bool has_same_data(struct replay *p)
 {
@@ -197,7 +192,7 @@ static bool go_there(struct replay *p)
 	struct run *r = &p->run;
 
 	p->from = r->at.step;
-	p->until = window_end(p);
+	p->until = compare_until(p);
 	if (r->at.step >= p->step) {
 		err_set(&r->err, TD_CORRUPT, "the checkpoint to begin from is of step %lld, behind step %lld",
 			(long long)r->at.step, (long long)p->step);
@@ -211,6 +206,21 @@ static bool go_there(struct replay *p)
 	return true;
 }
 
+/* On, to what the job had recorded later; it may have stopped there.  False: R->err. */
+static bool go_on(struct replay *p, bool *stopped)
+{
+	struct run *r = &p->run;
+
+	say_progress(p, "verify");
+	r->nonfinite = NULL;
+	if (advance(p))
+		return compare_checkpoints(p);
+	*stopped = r->nonfinite != NULL;
+	if (*stopped)
+		err_clear(&r->err);
+	return *stopped;
+}
+
 static bool replay_steps(struct replay *p)
 {
 	struct run *r = &p->run;
@@ -222,11 +232,10 @@ static bool replay_steps(struct replay *p)
 		ok = replay_step(p, &stopped);
 		ok = ok && (stopped || compare_checkpoints(p));
 	}
-	while (ok && !stopped && r->at.step < p->until && !r->at.stopped) {
-		say_progress(p, "verify");
-		ok = advance(p) && compare_checkpoints(p);
-	}
+	while (ok && !stopped && r->at.step < p->until && !r->at.stopped)
+		ok = go_on(p, &stopped);
 	p->listens = false;
+	compare_unmet(p);
 	return ok;
 }
 
@@ -305,7 +314,8 @@ void worker_replay(struct link *l, const cJSON *message)
 		.steps = json_int(message, "steps", 1),
 		.done = cJSON_CreateArray(),
 		.samples = cJSON_CreateArray(),
-		.differences = cJSON_CreateArray() };
+		.differences = cJSON_CreateArray(),
+		.unmet = cJSON_Duplicate(json_get(message, "points"), true) };
 	bool ok;
 
 	run_init(&p.run, l, message);
@@ -319,5 +329,6 @@ void worker_replay(struct link *l, const cJSON *message)
 	cJSON_Delete(p.batches);
 	cJSON_Delete(p.samples);
 	cJSON_Delete(p.differences);
+	cJSON_Delete(p.unmet);
 	cJSON_Delete(p.culprit);
 }

@@ -137,23 +137,127 @@ void compare_tensors(struct replay *p, int64_t step, const struct tensors *eager
 
 /* ---- What the job recorded --------------------------------------------------------------------------------------- */
 
+#define LOSS "train/loss"
+
+/* A point, as it was recorded: [step, value]. */
+static int64_t point_step(const cJSON *point)
+{
+	return (int64_t)cJSON_GetArrayItem(point, 0)->valuedouble;
+}
+
+/* NAN: its value is none, which the control loop never sends. */
+static double point_value(const cJSON *point)
+{
+	double value = NAN;
+
+	json_to_number(cJSON_GetArrayItem(point, 1), &value);
+	return value;
+}
+
+/* The weights after which step a point of STEP tells of: a step's loss and gradients come of the weights before it, a
+ * validation of those after it.  0: of none; and what is not finite may come of any weights. */
+static int64_t weights_of(const char *series, int64_t step, double value)
+{
+	if (!isfinite(value))
+		return 0;
+	if (!strncmp(series, "val/", strlen("val/")))
+		return step;
+	return strcmp(series, LOSS) != 0 && strcmp(series, "train/grad_norm") != 0 ? 0 : step - 1;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a && a < b ? a : b; /* 0: there is none */
+}
+
+int64_t compare_until(const struct replay *p)
+{
+	int64_t last = TD_MIN(p->step + p->steps - 1, p->run.n_steps), loss = 0, weights = 0;
+	const cJSON *item, *series;
+
+	cJSON_ArrayForEach(item, json_get(p->message, "checkpoints"))
+	{
+		if (json_int(item, "step", 0) >= last)
+			weights = sooner(weights, json_int(item, "step", 0));
+	}
+	cJSON_ArrayForEach(series, json_get(p->message, "points")) cJSON_ArrayForEach(item, series)
+	{
+		int64_t step = point_step(item);
+
+		if (step >= last && !strcmp(series->string, LOSS))
+			loss = sooner(loss, step);
+		if (weights_of(series->string, step, point_value(item)) >= last)
+			weights = sooner(weights, step);
+	}
+	return TD_MAX(last, TD_MAX(loss, weights));
+}
+
+/* The weights after step AFTER; a checkpoint has them all, bit by bit. */
+static void tested(struct replay *p, int64_t after, int64_t step, const char *by)
+{
+	if (after < p->weights.after || (after == p->weights.after && strcmp(by, "checkpoint") != 0))
+		return;
+	p->weights.after = after;
+	p->weights.step = step;
+	p->weights.by = by;
+}
+
+/* The place of STEP among the points in LIST; -1: it is not there. */
+static int find_point(const cJSON *list, int64_t step)
+{
+	const cJSON *point;
+	int at = 0;
+
+	cJSON_ArrayForEach(point, list)
+	{
+		if (point_step(point) == step)
+			return at;
+		at++;
+	}
+	return -1;
+}
+
 void compare_point(void *arg, const char *series, int64_t step, double value)
 {
 	struct replay *p = arg;
-	const cJSON *point;
+	const cJSON *list = json_get(json_get(p->message, "points"), series);
+	cJSON *unmet = cJSON_GetObjectItemCaseSensitive(p->unmet, series);
+	int n = cJSON_GetArraySize(list), at;
 	double was;
 
-	if (!p->listens)
+	if (!p->listens || !n) /* measured times are not in the list */
 		return;
-	cJSON_ArrayForEach(point, json_get(json_get(p->message, "points"), series))
-	{
-		const cJSON *of = cJSON_GetArrayItem(point, 0);
+	at = find_point(list, step);
+	if (at < 0) {
+		/* One that it came by without saying this; a job that runs has not said its latest yet. */
+		if (point_step(cJSON_GetArrayItem(list, n - 1)) > step)
+			add_difference(p, step, "point", series, true, cJSON_CreateNull(), json_number(value), -1);
+		return;
+	}
+	cJSON_DeleteItemFromArray(unmet, find_point(unmet, step));
+	was = point_value(cJSON_GetArrayItem(list, at));
+	p->n_points++;
+	if (!same_number(was, value))
+		add_difference(p, step, "point", series, true, json_number(was), json_number(value), -1);
+	if (!strcmp(series, LOSS))
+		p->loss_till = TD_MAX(p->loss_till, step);
+	tested(p, weights_of(series, step, was), step, "point");
+}
 
-		if ((int64_t)of->valuedouble != step || !json_to_number(of->next, &was))
+void compare_unmet(struct replay *p)
+{
+	const cJSON *series, *point;
+
+	cJSON_ArrayForEach(series, p->unmet)
+	{
+		if (!strncmp(series->string, "test/", strlen("test/"))) /* comes when the training is over */
 			continue;
-		p->n_points++;
-		if (!same_number(was, value))
-			add_difference(p, step, "point", series, true, json_number(was), json_number(value), -1);
+		cJSON_ArrayForEach(point, series)
+		{
+			if (point_step(point) <= p->until)
+				add_difference(p, point_step(point), "point", series->string, true,
+					json_number(point_value(point)), cJSON_CreateNull(), -1);
+		}
 	}
 }
 
@@ -188,6 +292,8 @@ bool compare_checkpoints(struct replay *p)
 		if (!hash_checkpoint(p, !strcmp(kind, "last"), sha256))
 			return false;
 		p->n_checkpoints++;
+		p->loss_till = TD_MAX(p->loss_till, p->run.at.step); /* what its window had come to is in it */
+		tested(p, p->run.at.step, p->run.at.step, "checkpoint");
 		if (strcmp(sha256, was) != 0)
 			add_difference(p, p->run.at.step, "checkpoint", kind, true, cJSON_CreateString(was),
 				cJSON_CreateString(sha256), -1);
@@ -197,12 +303,61 @@ bool compare_checkpoints(struct replay *p)
 
 /* ---- The verdict ------------------------------------------------------------------------------------------------- */
 
+/* The last step that was come to; the one that was not finite counts. */
+static int64_t reached(const struct replay *p)
+{
+	return p->run.at.step + (p->run.nonfinite != NULL);
+}
+
+static bool loss_compared(const struct replay *p)
+{
+	return p->loss_till >= p->last;
+}
+
+static bool weights_compared(const struct replay *p)
+{
+	return p->last_unfinite || p->weights.after >= p->last;
+}
+
+/* What shows that the weights after the last step are those that the job had. */
+static cJSON *weights_json(const struct replay *p)
+{
+	const char *by = p->weights.after >= p->last ? p->weights.by : p->last_unfinite ? "no_update" : NULL;
+	int64_t step = p->weights.after >= p->last ? p->weights.step : p->last;
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(o, "compared", by != NULL);
+	cJSON_AddItemToObject(o, "by", by ? cJSON_CreateString(by) : cJSON_CreateNull());
+	cJSON_AddItemToObject(o, "step", by ? cJSON_CreateNumber((double)step) : cJSON_CreateNull());
+	return o;
+}
+
+/* What could not be compared with what the job recorded, and why; null where all was. */
+static cJSON *gap_json(const struct replay *p)
+{
+	bool loss = loss_compared(p), weights = weights_compared(p);
+	const char *what = loss ? "the weights after" : weights ? "the loss of" : "the loss of, and the weights after,";
+	cJSON *text;
+	char *line;
+
+	if (loss && weights)
+		return cJSON_CreateNull();
+	line = mem_printf("%s step %lld could not be compared with the job's: %s", what, (long long)p->last,
+		loss && reached(p) > p->last
+			? "what it recorded later is not finite, which other weights might have given, too"
+			: "it had recorded nothing yet that tells of them; ask again once it has gone on, if it does");
+	text = cJSON_CreateString(line);
+	mem_free(line);
+	return text;
+}
+
 cJSON *verdict_json(const struct replay *p)
 {
 	const char *fingerprint = json_string(p->message, "fingerprint", "");
-	cJSON *o = cJSON_CreateObject(), *compared, *machines;
+	cJSON *o = cJSON_CreateObject(), *gap = gap_json(p), *compared, *machines;
 
-	cJSON_AddBoolToObject(o, "identical", !p->differs);
+	cJSON_AddItemToObject(o, "identical",
+		!p->differs && cJSON_IsString(gap) ? cJSON_CreateNull() : cJSON_CreateBool(!p->differs));
 	cJSON_AddBoolToObject(o, "exact",
 		json_bool(p->message, "exact", true) && (!*fingerprint || !strcmp(fingerprint, td_fingerprint())));
 	compared = cJSON_AddObjectToObject(o, "compared");
@@ -210,7 +365,9 @@ cJSON *verdict_json(const struct replay *p)
 	cJSON_AddNumberToObject(compared, "bytes", (double)p->n_bytes);
 	cJSON_AddNumberToObject(compared, "recorded_points", (double)p->n_points);
 	cJSON_AddNumberToObject(compared, "checkpoints", (double)p->n_checkpoints);
-	cJSON_AddNumberToObject(compared, "until_step", (double)p->run.at.step);
+	cJSON_AddNumberToObject(compared, "until_step", (double)reached(p));
+	cJSON_AddItemToObject(o, "weights", weights_json(p));
+	cJSON_AddItemToObject(o, "not_compared", gap);
 	machines = cJSON_AddObjectToObject(o, "fingerprint");
 	cJSON_AddStringToObject(machines, "recorded", fingerprint);
 	cJSON_AddStringToObject(machines, "here", td_fingerprint());

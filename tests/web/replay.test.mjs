@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { extentOf, halves, model } from '../../web/lib/graphmodel.js';
-import { MEASURES, PARTS, barsPath, comparedText, differenceText, figureOf, gradientOf, graphNodes, inexactText, lastStep, nameOf, nodesOf, progressText, replayOf, samplesOf, scaleOf } from '../../web/lib/replay.js';
+import { MEASURES, PARTS, barsPath, comparedText, differenceText, figureOf, gradientOf, graphNodes, inexactText, lastStep, nameOf, nodesOf, progressText, replayOf, samplesOf, scaleOf, verdictText } from '../../web/lib/replay.js';
 
 const value = (id, kind, more = {}) => ({ id, step: 5, batch: 0, name: '', layer: '', kind, of: null, gradient: null, dtype: 'float32', shape: [4, 2], min: -1, max: 3, mean: 1, norm: 2, zeros: 0, non_finite: 0, producer: null, consumers: [], ...more });
 const node = (id, op, layer, phase, inputs, outputs, more = {}) => ({ id, step: 5, batch: 0, op, layer, phase, inputs, outputs, ...more });
@@ -137,11 +137,17 @@ test('progress, verdict and differences are sentences', () => {
   const c = { tensors: 1, bytes: 2048, recorded_points: 2, checkpoints: 1, until_step: 40 };
   assert.match(comparedText({ compared: c }), /1 tensor \(2 KiB\).*up to step 40: 2 points and 1 checkpoint\./);
   assert.match(comparedText({ compared: { ...c, recorded_points: 0, checkpoints: 0 } }), /nothing/);
+  assert.match(comparedText({ compared: c, weights: { compared: true, by: 'point', step: 41 } }), /weights were tested by what came of them by step 41\.$/);
+  assert.match(comparedText({ compared: c, weights: { compared: true, by: 'checkpoint', step: 40 } }), /weights were tested by the checkpoint of step 40\.$/);
+  assert.match(comparedText({ compared: c, weights: { compared: true, by: 'no_update', step: 40 } }), /its update did not happen and no weights changed\.$/);
+  assert.match(comparedText({ compared: c, weights: { compared: false, by: null, step: null }, not_compared: 'the weights after step 40 could not be compared' }), /\. The weights after step 40 could not be compared\.$/);
+  assert.deepEqual([true, false, null].map((identical) => verdictText({ identical })), ['Bit-identical', 'Not the same bits', 'The same bits, as far as they could be compared']);
   assert.match(inexactText({ fingerprint: { recorded: 'avx2', here: 'avx512' } }), /other numerics.*: avx2 then, avx512 here/);
   assert.doesNotMatch(inexactText({ fingerprint: { recorded: 'avx2', here: 'avx2' } }), /avx2/, 'an attempt before was under others');
   const d = { step: 5, what: 'parameter', name: '0.weight', between: ['eager', 'graph'], values: [0.25, 'NaN'], index: 17 };
   assert.equal(differenceText(d), 'parameter 0.weight, element 17, at step 5: 0.25 eager, NaN graph');
   assert.equal(differenceText({ ...d, what: 'loss', name: 'loss', index: null }), 'loss, at step 5: 0.25 eager, NaN graph');
+  assert.equal(differenceText({ ...d, what: 'point', name: 'train/loss', between: ['recorded', 'replayed'], values: [0.25, null], index: null }), 'point train/loss, at step 5: 0.25 recorded, nothing replayed');
 });
 
 test('a value has a name that tells where it is from', () => {

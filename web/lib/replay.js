@@ -137,11 +137,26 @@ export function progressText(replay) {
   return phase === 'forward' && total > 0 ? `${text}: ${format.count(done)} of ${format.count(total)} steps` : text;
 }
 
-/* What was compared, as sentences. */
-export function comparedText({ compared: c }) {
+/* What the verdict is: yes, no, or open. */
+export function verdictText({ identical }) {
+  if (identical === null) return 'The same bits, as far as they could be compared';
+  return identical ? 'Bit-identical' : 'Not the same bits';
+}
+
+/* What shows that the weights after the step are the job's. */
+function weightsText(w) {
+  if (!w?.compared) return '';
+  if (w.by === 'no_update') return 'The step was not finite, so its update did not happen and no weights changed.';
+  return `The updated weights were tested by ${w.by === 'checkpoint' ? 'the checkpoint of' : 'what came of them by'} step ${format.count(w.step)}.`;
+}
+
+/* What was compared, and what could not be, as sentences. */
+export function comparedText({ compared: c, weights, not_compared: gap }) {
   const sentences = [`${several(c.tensors, 'tensor')} (${format.bytes(c.bytes)}), the loss and the gradient’s norm were compared, done eagerly and as a graph.`];
   const recorded = [c.recorded_points > 0 && several(c.recorded_points, 'point'), c.checkpoints > 0 && several(c.checkpoints, 'checkpoint')].filter(Boolean).join(' and ');
   sentences.push(recorded ? `Compared with what the job had recorded up to step ${format.count(c.until_step)}: ${recorded}.` : 'The job had recorded nothing at these steps that could be compared.');
+  if (weightsText(weights)) sentences.push(weightsText(weights));
+  if (gap) sentences.push(`${gap[0].toUpperCase()}${gap.slice(1)}.`);
   return sentences.join(' ');
 }
 
@@ -159,7 +174,7 @@ function several(n, what) {
 export function differenceText(d) {
   const where = d.index === null || d.index === undefined ? '' : `, element ${format.count(d.index)}`;
   const name = d.name && d.name !== d.what ? `${format.words(d.what)} ${d.name}` : format.words(d.what);
-  return `${name}${where}, at step ${format.count(d.step)}: ${d.values.map((x, i) => `${x} ${d.between[i]}`).join(', ')}`;
+  return `${name}${where}, at step ${format.count(d.step)}: ${d.values.map((x, i) => `${x ?? 'nothing'} ${d.between[i]}`).join(', ')}`;
 }
 
 /* A histogram as the path of its bars in a box of one unit per bucket and HEIGHT units; the root brings the tails into sight. */

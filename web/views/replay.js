@@ -5,7 +5,7 @@ import { html } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { jobs } from '../api.js';
 import * as format from '../lib/format.js';
-import { STEPS_MOST, comparedText, differenceText, inexactText, isUnderWay, lastStep, nameOf, progressText, replayOf, samplesOf } from '../lib/replay.js';
+import { STEPS_MOST, comparedText, differenceText, inexactText, isUnderWay, lastStep, nameOf, progressText, replayOf, samplesOf, verdictText } from '../lib/replay.js';
 import { setQuery } from '../lib/route.js';
 import { Choice, ConfirmButton, ErrorBox, useLoaded } from './parts.js';
 import { Ops } from './replayops.js';
@@ -130,8 +130,8 @@ function Running({ replay, remove }) {
 function Looked({ job, query, step, replay, start, remove }) {
   const { data, error, again } = useLoaded(() => jobs.replay(job.id, replay.step), replay.id);
   const types = Object.fromEntries((job.checked?.layers || []).map((l) => [l.name, l.type]));
-  const head = html`<${Verdict} replay=${replay} remove=${remove} />`;
   const anew = () => start(replay.step, replay.steps);
+  const head = html`<${Verdict} replay=${replay} remove=${remove} anew=${anew} />`;
   if (error && !data) return html`${head}<${ErrorBox} error=${error} retry=${error.status === 404 ? anew : again} />`; // its files are gone
   if (!data) return html`${head}<p class="empty small" role="status">Loading the step…</p>`;
   const done = data.done.find((d) => d.step === step);
@@ -148,7 +148,7 @@ function Looked({ job, query, step, replay, start, remove }) {
 }
 
 /* Whether eager, graph and what was recorded agree. */
-function Verdict({ replay, remove }) {
+function Verdict({ replay, remove, anew }) {
   const { verdict } = replay;
   const [all, setAll] = useState(false);
   if (!verdict) return null;
@@ -156,8 +156,9 @@ function Verdict({ replay, remove }) {
   return html`
     <section class="replay-verdict" data-identical=${String(verdict.identical)}>
       <div class="head small">
-        <b>${verdict.identical ? 'Bit-identical' : 'Not the same bits'}</b>
+        <b>${verdictText(verdict)}</b>
         <span class="grow"></span>
+        ${verdict.identical === null && html`<button onClick=${anew}>Compare again</button>`}
         <${ConfirmButton} text="Delete" confirm="Delete it?" onConfirm=${() => remove(replay)} />
       </div>
       <p>${comparedText(verdict)}</p>
