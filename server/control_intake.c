@@ -159,8 +159,26 @@ static td_status take_log(struct store_tx *tx, struct batch *b, const cJSON *bod
 		json_string(body, "level", "info"), json_string(body, "text", ""), e);
 }
 
+/* The step that was not finite is looked at by itself. */
+static td_status replay_step(struct store_tx *tx, const struct batch *b, int64_t step, struct err *e)
+{
+	struct replay_row row = { .step = step, .steps = 1, .automatic = true }, there;
+	struct err none = { 0 };
+
+	if (store_replay_read(tx, b->job, step, &there, &none) == TD_OK) {
+		replay_release(&there);
+		return TD_OK;
+	}
+	snprintf(row.job, sizeof row.job, "%s", b->job);
+	return store_replay_insert(tx, &row, e);
+}
+
 static td_status take_warning(struct store_tx *tx, struct batch *b, const cJSON *body, struct err *e)
 {
+	int64_t step = json_int(body, "replay", 0);
+
+	if (step && replay_step(tx, b, step, e))
+		return e->status;
 	return store_warning_add(tx, b->job,
 		&(struct store_warning){ .code = json_string(body, "code", ""),
 			.layer = json_string(body, "layer", ""),
@@ -250,20 +268,6 @@ static td_status take_done(struct store_tx *tx, struct batch *b, const cJSON *bo
 	return s ? s : move(tx, b, JOB_EV_DONE, "done", NULL, e);
 }
 
-/* The step that was not finite is looked at by itself. */
-static td_status replay_failed_step(struct store_tx *tx, const struct batch *b, int64_t step, struct err *e)
-{
-	struct replay_row row = { .step = step, .steps = 1, .automatic = true }, there;
-	struct err none = { 0 };
-
-	if (store_replay_read(tx, b->job, step, &there, &none) == TD_OK) {
-		replay_release(&there);
-		return TD_OK;
-	}
-	snprintf(row.job, sizeof row.job, "%s", b->job);
-	return store_replay_insert(tx, &row, e);
-}
-
 static td_status take_failed(struct store_tx *tx, struct batch *b, const cJSON *body, struct err *e)
 {
 	const char *status = json_string(body, "status", "INTERNAL"), *detail = json_string(body, "detail", "");
@@ -278,7 +282,7 @@ static td_status take_failed(struct store_tx *tx, struct batch *b, const cJSON *
 	reason[n] = '\0';
 	if (set_document(tx, b, body, store_job_set_error, e))
 		return e->status;
-	if (json_int(body, "step", 0) && replay_failed_step(tx, b, json_int(body, "step", 0), e))
+	if (json_int(body, "step", 0) && replay_step(tx, b, json_int(body, "step", 0), e))
 		return e->status;
 	return move(tx, b, JOB_EV_FAIL, reason, detail, e);
 }

@@ -56,7 +56,7 @@
 	X(REPLAY, "replay", 'd')         /* id, step, steps, folder (to write into), and of RUN spec, data, threads, init, resume; what the job recorded: progress, fingerprint, exact, data_recorded, init_recorded, points: {series: [[step, value]]}, checkpoints: [{step, kind, sha256}] */ \
 	X(REPLAYED, "replayed", 'w')     /* id, from, verdict, culprit (server/api/replays.c) */                           \
 	/* about a job */                                                                                                  \
-	X(WARNING, "warning", 'w')       /* code, layer, text, time_ms */
+	X(WARNING, "warning", 'w')       /* code, layer, text, time_ms; replay: a step that is to be replayed by itself, or none */
 /* clang-format on */
 
 enum proto_kind {

@@ -10,7 +10,8 @@
  * Replay:
  *	{"id", "job", "step": 120, "steps": 1,
  *	 "state": "queued" | "running" | "succeeded" | "failed",
- *	 "automatic": false,            made by itself, because the loss or the gradient norm was not finite
+ *	 "automatic": false,            made by itself, because the loss or the gradient norm was not finite; where the job
+ *	                                goes on after such steps, of the first of them
  *	 "detail": "..." | null,        why it failed
  *	 "progress": {"phase": "prepare" | "forward" | "observe" | "verify", "done": 17, "total": 21} | null,
  *	 "created_at", "finished_at" | null,

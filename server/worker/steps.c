@@ -191,11 +191,33 @@ static bool failed(struct run *r)
 	return false;
 }
 
+static bool is_finite(const struct run *r)
+{
+	return isfinite(r->loss) && isfinite(r->grad_norm);
+}
+
+/* What of the step was not finite, in words. */
+static const char *wrong_name(const struct run *r)
+{
+	return isfinite(r->loss) ? "gradient norm" : "loss";
+}
+
+static const char *wrong_value(const struct run *r)
+{
+	return json_nonfinite(isfinite(r->loss) ? r->grad_norm : r->loss);
+}
+
+/* The figures of STEP alone, wherever it lies in its window. */
+static void tell_step(struct run *r, int64_t step)
+{
+	tell_point(&r->tell, "train/loss", step, r->loss);
+	tell_point(&r->tell, "train/grad_norm", step, r->grad_norm);
+}
+
 /* The step was not finite, so its update has not happened.  False: the training stops before it. */
 static bool pass_over(struct run *r)
 {
-	const char *what = isfinite(r->loss) ? "gradient norm" : "loss";
-	const char *value = json_nonfinite(isfinite(r->loss) ? r->grad_norm : r->loss);
+	const char *what = wrong_name(r), *value = wrong_value(r);
 
 	if (r->spec.train.on_nonfinite == SPEC_CONTINUE) {
 		r->at.skipped++;
@@ -204,14 +226,27 @@ static bool pass_over(struct run *r)
 		return true;
 	}
 	r->nonfinite = isfinite(r->loss) ? "grad_norm" : "loss";
-	tell_point(&r->tell, "train/loss", r->at.step + 1, r->loss); /* where the curves end */
-	tell_point(&r->tell, "train/grad_norm", r->at.step + 1, r->grad_norm);
+	tell_step(r, r->at.step + 1); /* where the curves end */
 	err_set(&r->err, TD_INVALID,
 		"step %lld: the %s is %s, so its update did not happen and the training stopped; the replay of this "
 		"step, which is made by itself, names the op to blame; \"on_nonfinite\": \"continue\" leaves such "
 		"updates out",
 		(long long)r->at.step + 1, what, value);
 	return false;
+}
+
+static bool window_ends(const struct run *r)
+{
+	return r->at.step % r->spec.log.every == 0 || r->at.step == r->n_steps;
+}
+
+/* The step that was just done is the first whose update was left out: it is replayed, and has points to be compared
+ * with, also within a window. */
+static void tell_first_left_out(struct run *r)
+{
+	if (!window_ends(r))
+		tell_step(r, r->at.step);
+	tell_left_out(&r->tell, r->at.step, wrong_name(r), wrong_value(r));
 }
 
 bool train_step(struct run *r)
@@ -232,7 +267,7 @@ bool train_step(struct run *r)
 	r->factor = step.factor;
 	r->loss = result.loss;
 	r->grad_norm = result.grad_norm;
-	if (!(isfinite(r->loss) && isfinite(r->grad_norm)) && !pass_over(r))
+	if (!is_finite(r) && !pass_over(r))
 		return false;
 	r->train_ns += clock_monotonic_ns() - began;
 	r->train_samples += s.samples;
@@ -245,8 +280,10 @@ bool train_step(struct run *r)
 	}
 	at->window_loss += result.loss * (double)result.n;
 	at->window_targets += result.n;
-	if (at->step % r->spec.log.every == 0 || at->step == r->n_steps)
+	if (window_ends(r))
 		log_window(r);
+	if (!is_finite(r) && at->skipped == 1)
+		tell_first_left_out(r);
 	if (r->spec.log.histograms_every && at->step % r->spec.log.histograms_every == 0 && !r->watch &&
 		!send_histograms(r))
 		return false;

@@ -101,6 +101,26 @@ void tell_warning(struct tell *t, const td_warning *w)
 	link_send(t->link, PROTO_WARNING, body);
 }
 
+void tell_left_out(struct tell *t, int64_t step, const char *what, const char *value)
+{
+	cJSON *body;
+	char *text;
+
+	if (t->point)
+		return;
+	tell_flush(t); /* the replay compares them */
+	text = mem_printf(
+		"step %lld: the %s is %s, so its update is left out, and so will be others; the replay of this "
+		"step, which is made by itself, names the op to blame (GET .../replays/%lld, or the job's "
+		"Replay tab), and train/skipped counts them",
+		(long long)step, what, value, (long long)step);
+	body = worker_warning(&(td_warning){ .code = "nonfinite", .layer = "", .text = text });
+	cJSON_AddNumberToObject(body, "time_ms", (double)clock_now_ms());
+	cJSON_AddNumberToObject(body, "replay", (double)step);
+	link_send(t->link, PROTO_WARNING, body);
+	mem_free(text);
+}
+
 void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry, int64_t step)
 {
 	cJSON *body = cJSON_CreateObject();

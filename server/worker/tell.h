@@ -37,6 +37,8 @@ void tell_progress(struct tell *t, int64_t step, int64_t epoch, const char *phas
 void tell_log(struct tell *t, const char *level, const char *fmt, ...) TD_PRINTF(3, 4);
 /* What is probably not meant; the daemon keeps it once for each code and layer. */
 void tell_warning(struct tell *t, const td_warning *w);
+/* The first update of the job that is left out, because STEP was not finite: WHAT has VALUE.  The daemon replays it. */
+void tell_left_out(struct tell *t, int64_t step, const char *what, const char *value);
 /* FAILED.  POINTER may be NULL; RETRY: another attempt may help; STEP: the one that was not finite, 0: none was. */
 void tell_failed(struct tell *t, td_status s, const char *detail, const char *pointer, bool retry, int64_t step);
 

@@ -353,9 +353,22 @@ describe("a step that is not finite", { concurrency: false }, () => {
 		const at = async (series) => (await tandem.points(id, series)).map((p) => Number(p.value));
 		const [losses, norms] = [await at("train/loss"), await at("train/grad_norm")];
 		assert.deepEqual(losses.map((x, i) => Number.isFinite(x) && Number.isFinite(norms[i])), losses.map((_, i) => i % 15 !== 1));
-		const r = await replayed(tandem, id, 2);
-		assert.deepEqual([r.verdict.identical, r.culprit.kind, r.culprit.step], [true, "op", 2]);
+		const r = await settled(tandem, id, 2);
+		assert.deepEqual([r.automatic, r.verdict.identical, r.culprit.kind, r.culprit.step], [true, true, "op", 2], JSON.stringify(r));
+		const { warnings } = await tandem.json(`/jobs/${id}`);
+		assert.deepEqual(warnings.map((w) => w.code), ["nonfinite"], "once, though two steps were left out");
+		assert.match(warnings[0].text, /^step 2: the (loss|gradient norm) is (NaN|-?Infinity), .*replays\/2/);
+		assert.deepEqual((await tandem.json(`/jobs/${id}/replays`)).items.map((i) => i.step), [2], "of the first alone");
 		const before = r.values.find((v) => v.kind === "parameter" && v.name === "0.weight"), now = r.values.find((v) => v.kind === "update" && v.of === before.id);
 		assert.deepEqual([now.min, now.max, now.mean], [before.min, before.max, before.mean], "the gate was closed");
+	});
+
+	test("is looked into by itself while the job goes on, with few points recorded", async () => {
+		const { id } = await tandem.submit(job("huge", layers(linear(8), "relu", linear(3)), { train: { epochs: 1_000_000, on_nonfinite: "continue" }, log: { every: 10 } }));
+		const r = await settled(tandem, id, 2);
+		assert.equal((await tandem.json(`/jobs/${id}`)).state, "running");
+		assert.deepEqual([r.state, r.automatic, r.verdict?.identical, r.verdict?.weights.compared, r.culprit?.step], ["succeeded", true, true, true, 2], JSON.stringify(r.verdict));
+		assert.ok(!Number.isFinite((await tandem.points(id, "train/grad_norm"))[0].value * 1), "where it was left out, the curves have a point");
+		await tandem.act(id, "cancel");
 	});
 });
