@@ -27,10 +27,11 @@ function Dataset({ name }) {
   let state = '';
   const { data, error, status, again } = useLive(() => datasets.get(name), name, (kind, event) => {
     if (kind !== 'dataset' || event.name !== name) return undefined;
-    return event.state !== state || ((d) => ({ ...d, ...event }));
+    const isNews = event.state !== state && event.state !== 'deleted'; // of what is gone nothing more can be asked
+    return isNews || ((d) => ({ ...d, ...event }));
   });
   state = data?.state;
-  if (!data && error?.status === 404) return html`<${Missing} name=${name} />`;
+  if (state === 'deleted' || (!data && error?.status === 404)) return html`<${Missing} name=${name} />`;
   if (!data) return html`<${ErrorBox} error=${error} retry=${again} />`;
   return html`
     <${Header} dataset=${data} status=${isBusy(data) ? status : ''} again=${again} />
