@@ -54,12 +54,12 @@ def add(driver, table, name, spec, shape, theirs, shown=None):
 
 def layers(driver, build):
     types = of_starts(schema(build, "layer"))
-    silent = {"lstm.unit_forget_bias": "Keras' alone; keras_defaults.py compares it"}
+    silent = dict.fromkeys(("lstm.unit_forget_bias", "*.joint_fans"), "Keras' alone; keras_starts.py compares it")
     # By itself each starts as its options say; all of them at once are what is compared.
     table = Table(f"What layers start from, against PyTorch {torch.__version__}", types, list(START_BOUNDS), START_BOUNDS, silent)
     for spec, shape, make in LAYERS:
-        own = [o for o in types[spec["type"]] if f"{spec['type']}.{o}" not in silent]
-        add(driver, table, spec["type"], spec, shape, of(make), {"type": spec["type"], **dict.fromkeys(own, "by default")})
+        own = {o: d.get("default") for o, d in types[spec["type"]].items() if f"{spec['type']}.{o}" not in silent}
+        add(driver, table, spec["type"], spec, shape, of(make), {"type": spec["type"], **own})
     return table
 
 
@@ -93,7 +93,7 @@ def initialised(make, init, options):
 
 
 def inits(driver, build):
-    silent = {"variance_scaling": "Keras' alone; keras_defaults.py compares it"}
+    silent = {"variance_scaling": "Keras' alone; keras_starts.py compares it"}
     table = Table("Initialisers, against torch.nn.init", schema(build, "init"), list(START_BOUNDS), START_BOUNDS, silent)
     random = np.random.default_rng(3)
     for name, (one_of, init) in INITS.items():
