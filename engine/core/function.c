@@ -356,6 +356,13 @@ td_trace *td__function_pin(td_ctx *c, td_function *f, const td_shape *in)
 	return t && pure(c, f, t) ? t : NULL;
 }
 
+td_value *td__zeros_of(td_ctx *c, td_value *v)
+{
+	if (!v || td__is_float(v->shape.dtype))
+		return td_zeros_like(c, v);
+	return td_cast(c, td_zeros_like(c, td_cast(c, v, TD_F32)), v->shape.dtype);
+}
+
 /* The gradients of a function's inputs, where F has n of them and m results: IN are the n inputs and m gradients, OUT
  * are n gradients; what has none gives zeros. */
 static void gradient_body(td_ctx *c, void *arg, td_value *const *in, td_value **out)
@@ -377,7 +384,7 @@ static void gradient_body(td_ctx *c, void *arg, td_value *const *in, td_value **
 		}
 	td_gradients(c, y, seeds, n, in, f->n_in, TD_CREATE_GRAPH, grads);
 	for (int i = 0; i < f->n_in; i++) {
-		out[i] = grads[i] ? grads[i] : td_zeros_like(c, in[i]);
+		out[i] = grads[i] ? grads[i] : td__zeros_of(c, in[i]);
 		in[i]->needs_grad = before[i];
 	}
 }

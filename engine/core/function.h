@@ -26,6 +26,8 @@ td_trace *td__function_pin(td_ctx *c, td_function *f, const td_shape *in);
 /* The function that gives the gradients of F's inputs, from these and the gradients of F's results; owned by F.  NULL:
  * the sticky error. */
 td_function *td__function_gradient(td_ctx *c, td_function *f);
+/* What stands for a gradient that there is not: zeros like V, which may be of integers. */
+td_value *td__zeros_of(td_ctx *c, td_value *v);
 /* Shapes of the results for N_IN inputs, perhaps of other sizes.  False: the sticky error, also where T takes others. */
 bool td__trace_shapes(td_ctx *c, const td_trace *t, const td_shape *const *in, int n_in, td_shape *out);
 /* What C puts aside while it writes a trace inside a trace. */

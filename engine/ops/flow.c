@@ -107,7 +107,7 @@ static void cond_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 	for (int i = 0; i < n_in; i++)
 		in[i] = n->in[i + 1];
 	for (int i = 0; i < n_out; i++)
-		in[n_in + i] = dy[i] ? dy[i] : td_zeros_like(c, n->out[i]);
+		in[n_in + i] = dy[i] ? dy[i] : td__zeros_of(c, n->out[i]);
 	if (!c->err.status)
 		cond_apply(c, n->in[0], then, otherwise, in, n_in + n_out, &dx[1]);
 }
@@ -425,7 +425,7 @@ static void while_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 	td_shape shapes[TD_MOST_IN];
 
 	for (int i = 0; i < total; i++)
-		in[2 + i] = i >= vars ? n->in[i] : dy[i] ? ops_row_major(c, dy[i]) : td_zeros_like(c, n->out[i]);
+		in[2 + i] = i >= vars ? n->in[i] : dy[i] ? ops_row_major(c, dy[i]) : td__zeros_of(c, n->out[i]);
 	for (int i = 0; i < total; i++)
 		shapes[i] = n->in[i]->shape;
 	for (int i = 0; i < vars; i++)

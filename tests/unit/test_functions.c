@@ -461,6 +461,72 @@ static void a_loop_computes_a_root_and_its_derivative(void **state)
 		}
 }
 
+static void keep(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	(void)c;
+	(void)arg;
+	out[0] = in[0];
+	out[1] = in[2];
+}
+
+static void times_n(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	(void)arg;
+	out[0] = td_mul(c, td_mul(c, in[0], in[1]), td_cast(c, in[2], TD_F64));
+	out[1] = td_cast(c, td_shift_by(c, td_cast(c, in[2], TD_F64), -1), TD_I32);
+}
+
+/* Of n, x, and w, as long as n is not 0: x = x w n, and n less by 1. */
+static void product(td_ctx *c, void *arg, td_value *const *in, td_value **out)
+{
+	td_value *next[2] = { 0 };
+
+	(void)arg;
+	td_cond(c, in[0], then, otherwise, (td_value *[]){ in[1], in[2], in[0] }, 3, next);
+	out[0] = next[1];
+	out[1] = next[0];
+}
+
+static td_value *gradient_of_product(td_ctx *c, td_value *const *in)
+{
+	td_value *out[2], *grad;
+
+	if (td_while(c, &loop, in, &in[2], out))
+		return NULL;
+	td_gradients(c, &out[1], NULL, 1, &in[2], 1, 0, &grad);
+	return grad;
+}
+
+static void integers_go_through_beside_what_is_differentiated(void **state)
+{
+	(void)state;
+	for (int traced = 0; traced < 2; traced++) {
+		td_ctx *c = context();
+		td_value *in[] = { integer(c, 3), vector(c, 1, (double[]){ 2 }), vector(c, 1, (double[]){ 5 }) };
+		double y = 0;
+
+		then = td_function_create("times n", times_n, NULL, 3, 2, 0);
+		otherwise = td_function_create("keep", keep, NULL, 3, 2, 0);
+		loop = (td_loop){ .test = td_function_create("not_zero", not_zero, NULL, 3, 1, 0),
+			.body = td_function_create("product", product, NULL, 3, 2, 0),
+			.n_vars = 2,
+			.n_constants = 1,
+			.most = 9 };
+		td_require_grad(in[2], true);
+		run(gradient_of_product, c, traced, in, &y);
+		if (td_error(c)->status)
+			fail_msg("%s", td_error(c)->text);
+		assert_float_equal(y, 3 * 2 * 1 * 2 * 3 * 5 * 5, 0); /* of 3 2 1 x w^3 by w */
+		td_function_free(loop.test);
+		td_function_free(loop.body);
+		td_function_free(then);
+		td_function_free(otherwise);
+		for (int i = 0; i < 3; i++)
+			td_unref(in[i]);
+		td_ctx_free(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +540,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_stand_in_a_branch_is_named),
 		cmocka_unit_test(a_branch_has_a_bounded_number_of_traces),
 		cmocka_unit_test(a_loop_computes_a_root_and_its_derivative),
+		cmocka_unit_test(integers_go_through_beside_what_is_differentiated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
