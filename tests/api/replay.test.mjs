@@ -294,6 +294,7 @@ const FAULTS = [
 	["division by a variance of zero, layer norm", job("zero", layers({ type: "layer_norm", eps: 0 }, linear(3))), { step: 2, kind: "op", layer: "0", op: /norm/, samples: [10] }],
 	["division by a mean square of zero", job("zero", layers({ type: "rms_norm", eps: 0 }, linear(3))), { step: 2, kind: "op", layer: "0", samples: [10] }],
 	["a large input, divided by little", job("huge", layers(linear(3)), { data: { dataset: "huge", batch_size: 20, shuffle: false, split: { validation: 0 }, transforms: [{ type: "normalize", mean: [0], std: [0.01] }] } }), { step: 2, kind: "input", name: "input", samples: [10], n_samples: 1 }],
+	["probabilities that are all zero, divided by their sum", job("zero", layers({ ...linear(3), bias: false }), { loss: { type: "cross_entropy", from_probabilities: true } }), { step: 2, kind: "op", layer: "loss", op: "div", phase: "forward", samples: [10] }],
 	["a learning rate that is infinite", job("plain", layers(linear(3), "softmax"), { loss: { type: "cross_entropy", from_probabilities: true }, ...diverging() }), { kind: "parameter", name: "0.weight" }],
 ];
 
@@ -333,6 +334,23 @@ describe("a step that is not finite", { concurrency: false }, () => {
 				else assert.deepEqual(c[key], value, JSON.stringify(c));
 			}
 		});
+
+	// A loss holds what its logarithm gets above zero, as Keras does; the logarithm of a zero itself is in test_recording.c.
+	test("is not made by probabilities, or shares, that are exactly zero", async () => {
+		const far = { ...linear(3), init: { type: "normal", std: 1e6 } }, data = { ...job("plain").data, transforms: ["one_hot"] };
+		const held = [
+			job("plain", layers(far, "softmax"), { loss: { type: "cross_entropy", from_probabilities: true } }),
+			job("plain", layers(far, "sigmoid"), { loss: { type: "bce", eps: 1e-7 }, metrics: [], data }),
+			job("plain", layers(linear(3), "log_softmax"), { loss: "kl_div", metrics: [], data }),
+		];
+		for (const spec of held) {
+			const { id } = await tandem.finish({ ...spec, optimizer: { type: "sgd", lr: 0 }, train: { steps: 3 } });
+			const r = await replayed(tandem, id, 1);
+			const logs = r.nodes.filter((n) => n.op === "log" && n.layer === "loss").map((n) => r.values[n.inputs[0]]);
+			assert.ok(logs.length >= 1 && logs.every((v) => v.min > 0) && logs.some((v) => v.min < 1e-6), JSON.stringify(logs));
+			assert.equal(r.culprit, null);
+		}
+	});
 
 	test("shows targets and answers that are values in their own units", async () => {
 		const { id } = await tandem.finish(job("values", layers(linear(1)), { loss: "mse", metrics: ["mae"], train: { steps: 2 } }));

@@ -139,12 +139,50 @@ static void samples_that_are_not_finite_are_counted_and_the_first_are_named(void
 	half_of_a_batch(300);
 }
 
+/* No loss lets its logarithm meet a zero; should one, or an op of somebody's own, it is to blame. */
+static void the_logarithm_of_a_zero_is_the_culprit(void **state)
+{
+	const float x[] = { 1, 0.5f, 2, 0, 3, 4, 5, 0 };
+	td_shape shape = td_shape_make(TD_F32, 2, (int64_t)4, (int64_t)2);
+	struct recording recording;
+	struct rig r;
+	td_value *v, *logarithms, *loss;
+	cJSON *culprit;
+
+	(void)state;
+	begin(&r, &recording);
+	v = td_tensor(r.c, &shape, x);
+	td_step_begin(r.c);
+	recording_batch(&recording, 0, &(struct nn_batch){ .x = v }, 4);
+	td_name_push(r.c, "squash");
+	logarithms = td_log(r.c, v);
+	td_name_pop(r.c);
+	loss = td_mean(r.c, logarithms, 0x3, false);
+	td_set_name(loss, "loss");
+	td_step_end(r.c);
+	recording_end(&recording);
+	culprit = recording_culprit(&recording, 1);
+	assert_non_null(culprit);
+	assert_string_equal(json_string(culprit, "kind", ""), "op");
+	assert_string_equal(json_string(culprit, "op", ""), "log");
+	assert_string_equal(json_string(culprit, "layer", ""), "squash");
+	assert_string_equal(json_string(culprit, "what", ""), "loss");
+	assert_true(json_double(json_at(culprit, "/inputs/0"), "min", -1) == 0);
+	assert_int_equal(json_int(culprit, "n_samples", 0), 2);
+	assert_int_equal(json_at(culprit, "/samples/0")->valueint, 1);
+	assert_int_equal(json_at(culprit, "/samples/1")->valueint, 3);
+	cJSON_Delete(culprit);
+	td_unref(v);
+	end(&r, &recording);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_at_the_edges_are_recorded),
 		cmocka_unit_test(whole_numbers_beyond_2_53_are_recorded),
 		cmocka_unit_test(samples_that_are_not_finite_are_counted_and_the_first_are_named),
+		cmocka_unit_test(the_logarithm_of_a_zero_is_the_culprit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
