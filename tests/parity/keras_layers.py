@@ -1,5 +1,5 @@
 """Layers with "defaults": "keras" against Keras on TensorFlow in float64, with given weights: the output, all gradients and
-ten steps of SGD.  Every layer of the job's schema, and what of its options Keras has.
+ten steps of SGD.  Every layer of the job's schema with a default of its own there, and those that Keras has as well.
 
     make build/tests/parity/learn_driver build/tandem-worker && .parity/bin/python tests/parity/keras_layers.py [build]
 
@@ -32,7 +32,7 @@ def conv(w):  # [k.., in, out] -> [out, in, k..]
 
 
 def conv_back(w):  # [k.., out, in] -> [in, out, k..]
-    return {"weight": np.moveaxis(w[0], (-1, -2), (0, 1)), "bias": w[1]}
+    return {"weight": np.moveaxis(w[0], (-1, -2), (0, 1)), **({"bias": w[1]} if len(w) > 1 else {})}
 
 
 def gates(order, w, suffix=""):
@@ -48,6 +48,11 @@ def recurrent(order):
     def names(w):
         return {**gates(order, w[:3]), **(gates(order, w[3:], "_reverse") if len(w) > 3 else {})}
     return names
+
+
+def stacked(w):
+    """LSTMs one upon the other."""
+    return {name.replace("_l0", f"_l{k}"): x for k in range(len(w) // 3) for name, x in gates([0, 1, 2, 3], w[3 * k:3 * k + 3]).items()}
 
 
 def attention(w):  # query, key, value: kernel [d, heads, k], bias [heads, k]; output [heads, k, d]
@@ -69,6 +74,10 @@ class Alone(keras.Layer):
 
     def call(self, x, **options):
         return self.it(x, x, x, use_causal_mask=True)
+
+
+def unbiased(w):
+    return {"in_proj_weight": np.concatenate([w[i].reshape(w[i].shape[0], -1).T for i in range(3)]), "out_proj.weight": w[3].reshape(-1, w[0].shape[0]).T}
 
 
 PLAIN = lambda w: {}
@@ -127,12 +136,39 @@ LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
     ({"type": "global_avg_pool"}, lambda: L.GlobalAveragePooling2D(), IMAGE, PLAIN),
     ({"type": "global_max_pool"}, lambda: L.GlobalMaxPooling1D(), ROW, PLAIN),
     ({"type": "zero_pad2d", "padding": [1, 2, 3, 0]}, lambda: L.ZeroPadding2D(((3, 0), (1, 2))), IMAGE, PLAIN),
+    ({"type": "conv2d", "out_channels": 8, "kernel_size": 3, "groups": 2, "bias": False}, lambda: L.Conv2D(8, 3, groups=2, use_bias=False), IMAGE, conv),
+    ({"type": "conv1d", "out_channels": 8, "kernel_size": 3, "groups": 2, "bias": False}, lambda: L.Conv1D(8, 3, groups=2, use_bias=False), ROW, conv),
+    ({"type": "conv_transpose2d", "out_channels": 3, "kernel_size": 3, "stride": 2, "output_padding": 1, "bias": False},
+        lambda: L.Conv2DTranspose(3, 3, 2, output_padding=1, use_bias=False), IMAGE, conv_back),
+    ({"type": "conv_transpose1d", "out_channels": 3, "kernel_size": 3, "stride": 2, "output_padding": 1, "bias": False},
+        lambda: L.Conv1DTranspose(3, 3, 2, output_padding=1, use_bias=False), ROW, conv_back),
+    ({"type": "batch_norm", "affine": False}, lambda: L.BatchNormalization(center=False, scale=False), IMAGE, lambda w: dict(zip(("running_mean", "running_var"), w))),
+    ({"type": "layer_norm", "axes": 2}, lambda: L.LayerNormalization(axis=[-2, -1]), ANY, norm),
+    ({"type": "layer_norm", "elementwise_affine": False}, lambda: L.LayerNormalization(center=False, scale=False), ANY, PLAIN),
+    ({"type": "group_norm", "num_groups": 2, "affine": False}, lambda: L.GroupNormalization(2, center=False, scale=False), IMAGE, PLAIN),
+    ({"type": "lstm", "hidden_size": 3, "num_layers": 2, "return": "last", **ONE}, lambda: keras.Sequential([L.LSTM(3, return_sequences=True), L.LSTM(3)]), SEQUENCE, stacked),
+    ({"type": "rnn", "hidden_size": 3, "bidirectional": True, **ONE}, lambda: L.Bidirectional(L.SimpleRNN(3, return_sequences=True)), SEQUENCE, recurrent([0])),
+    ({"type": "gru", "hidden_size": 3, "return": "last"}, lambda: L.GRU(3), SEQUENCE, recurrent([1, 0, 2])),
+    ({"type": "multihead_attention", "num_heads": 3, "causal": True, "bias": False}, lambda: Alone(num_heads=3, key_dim=2, use_bias=False), SEQUENCE, unbiased),
+    *(({"type": f"adaptive_{t}_pool2d", "output_size": [3, 2]}, lambda make=make: make((3, 2)), IMAGE, PLAIN)
+        for t, make in (("avg", L.AdaptiveAveragePooling2D), ("max", L.AdaptiveMaxPooling2D))),
+    *(({"type": f"adaptive_{t}_pool1d", "output_size": 4}, lambda make=make: make(4), ROW, PLAIN)
+        for t, make in (("avg", L.AdaptiveAveragePooling1D), ("max", L.AdaptiveMaxPooling1D))),
+    ({"type": "elu", "alpha": 0.7}, lambda: L.ELU(0.7), ANY, PLAIN),
+    ({"type": "softmax", "dim": 1}, lambda: L.Softmax(1), ANY, PLAIN),
+    ({"type": "glu"}, lambda: L.Activation("glu"), ANY, PLAIN),
+    ({"type": "hardtanh"}, lambda: L.Activation("hard_tanh"), ANY, PLAIN),
+    ({"type": "prelu", "num_parameters": 5}, lambda: L.PReLU(shared_axes=[2]), ANY, lambda w: {"weight": w[0].ravel()}),
+    ({"type": "identity"}, lambda: L.Identity(), ANY, PLAIN),
+    ({"type": "reshape", "shape": [3, -1]}, lambda: L.Reshape((3, -1)), ANY, PLAIN),
+    ({"type": "transpose", "dim0": 1, "dim1": 2}, lambda: L.Permute((2, 1)), ANY, PLAIN),
+    ({"type": "sequence_mean"}, lambda: L.GlobalAveragePooling1D(), ANY, PLAIN),
     ({"type": "upsample", "scale_factor": 2}, lambda: L.UpSampling2D(2), IMAGE, PLAIN),
     ({"type": "upsample", "scale_factor": 2, "mode": "bilinear"}, lambda: L.UpSampling2D(2, interpolation="bilinear"), IMAGE, PLAIN),
 ]
 # Of these our axis 1 are the channels; all others have the features last, as in Keras.
 CHANNELS_FIRST = {"conv2d", "conv1d", "conv_transpose2d", "conv_transpose1d", "batch_norm", "batch_norm1d", "batch_norm2d", "group_norm", "instance_norm2d", "instance_norm1d", "max_pool2d",
-    "avg_pool2d", "max_pool1d", "avg_pool1d", "global_avg_pool", "global_max_pool", "zero_pad2d", "upsample"}
+    "avg_pool2d", "max_pool1d", "avg_pool1d", "global_avg_pool", "global_max_pool", "zero_pad2d", "upsample", "adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool1d", "adaptive_max_pool1d"}
 # In these Keras or TensorFlow make float32 of a constant, or of everything, whatever the type of the input.
 SINGLE = {"leaky_relu", "gelu", "multihead_attention", "upsample"}
 
