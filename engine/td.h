@@ -162,8 +162,9 @@ double td_item(const td_value *v);            /* the one element of a tensor, as
 
 void td_set_name(td_value *v, const char *name); /* copied; shown in errors and drawings */
 const char *td_name_of(const td_value *v);       /* never NULL */
-void td_require_grad(td_value *v, bool on);      /* leaves only */
-td_value *td_grad_of(const td_value *v);         /* .grad, borrowed, or NULL */
+/* Whether a walk gives V a gradient.  V is a floating leaf: a result wants one where something it is made from does. */
+void td_require_grad(td_ctx *c, td_value *v, bool on);
+td_value *td_grad_of(const td_value *v); /* .grad, borrowed, or NULL */
 
 /* ---- Automatic differentiation ----------------------------------------------------------------------------------- */
 
@@ -174,7 +175,7 @@ enum td_walk {
 	TD_CREATE_GRAPH = 2, /* gradients can be differentiated again; keeps the tape, too */
 };
 
-/* Accumulate d(loss)/d(leaf) into .grad of every leaf that requires a gradient.  LOSS is a scalar. */
+/* Accumulate d(loss)/d(leaf) into .grad of every leaf that requires a gradient; there must be one.  LOSS is a scalar. */
 void td_backward(td_ctx *c, td_value *loss);
 /* The same from several OUTPUTS of any shape, each weighted by its seed; SEEDS, or one of them, NULL: ones, for scalars
  * only.  FLAGS: enum td_walk. */

@@ -249,6 +249,13 @@ static bool starts_backward(td_ctx *c, const td_value *v, const td_value *seed)
 			       "backward starts from a scalar, not from %s; sum or mean it first, or give a seed",
 			       td_shape_text(&v->shape, text)),
 		       false;
+	if (!v->needs_grad)
+		return td_fail(c, TD_INVALID,
+			       "backward starts from %s, which depends on nothing that wants a gradient; "
+			       "td_require_grad "
+			       "a leaf before it is used, and compute outside of td_no_grad_begin and td_no_grad_end",
+			       td_shape_text(&v->shape, text)),
+		       false;
 	return true;
 }
 

@@ -279,12 +279,22 @@ const char *td_name_of(const td_value *v)
 	return v->name ? v->name : "";
 }
 
-void td_require_grad(td_value *v, bool on)
+void td_require_grad(td_ctx *c, td_value *v, bool on)
 {
-	if (!v)
+	char text[TD_SHAPE_TEXT];
+
+	if (!v || c->err.status || v->needs_grad == on)
 		return;
-	TD_ASSERT(!v->producer && td__is_float(v->shape.dtype));
-	v->needs_grad = on;
+	if (on && !td__is_float(v->shape.dtype))
+		td_fail(c, TD_DTYPE, "%s has no gradient to want; only floating values have one, td_cast it first",
+			td_shape_text(&v->shape, text));
+	else if (v->producer)
+		td_fail(c, TD_INVALID, "td_require_grad is for leaves, and %s was made by %s: %s",
+			td_shape_text(&v->shape, text), v->producer->op->name,
+			on ? "it wants a gradient where something that it is made from does"
+			   : "td_detach it where its gradient is to stop");
+	else
+		v->needs_grad = on;
 }
 
 td_value *td_grad_of(const td_value *v)

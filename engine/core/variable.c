@@ -41,7 +41,7 @@ td_value *td__variable_add(td_ctx *c, const char *name, const td_shape *shape, c
 		return NULL;
 	td_set_name(tensor, name);
 	if (trainable && td__is_float(shape->dtype))
-		td_require_grad(tensor, true);
+		td_require_grad(c, tensor, true);
 	symbol = td__graph_capture(g, tensor);
 	td_unref(tensor); /* the graph holds it now */
 	MEM_GROW(g->variables, g->n_variables, g->variables_room);

@@ -481,7 +481,7 @@ static td_status allocate_param(struct nn_param *p, td_ctx *c, uint64_t seed)
 	if (!p->value)
 		return td_error(c)->status;
 	td_set_name(p->value, p->name);
-	td_require_grad(p->value, !p->buffer && !p->frozen);
+	td_require_grad(c, p->value, !p->buffer && !p->frozen);
 	return TD_OK;
 }
 

@@ -16,7 +16,7 @@ static int make_symbols(struct nn_model *m, td_ctx *c, td_value **learnt)
 			l->param[k] = td_placeholder(c, p->name, &p->shape);
 			if (p->buffer || p->frozen)
 				continue;
-			td_require_grad(l->param[k], true);
+			td_require_grad(c, l->param[k], true);
 			learnt[n++] = l->param[k];
 		}
 	}

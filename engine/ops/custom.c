@@ -25,6 +25,16 @@ static void custom_backward(td_ctx *c, const td_node *n, td_value *const *dy, td
 	td_name_push(c, a->f.name);
 	a->f.backward(c, a->f.arg, &n->in[1], a->n_in, n->in[0], dy[0], &dx[1]);
 	td_name_pop(c);
+	for (int i = 1; i <= a->n_in; i++) {
+		char got[TD_SHAPE_TEXT], want[TD_SHAPE_TEXT];
+
+		if (dx[i] && n->in[i] && !td_shape_same(&dx[i]->shape, &n->in[i]->shape))
+			td_fail(c, TD_SHAPE,
+				"the function %s gave its input %d, which is %s, a gradient %s; it has to be "
+				"of the same type and sizes",
+				a->f.name, i - 1, td_shape_text(&n->in[i]->shape, want),
+				td_shape_text(&dx[i]->shape, got));
+	}
 }
 
 static td_value *cube(td_ctx *c, void *arg, td_value *const *in, int n_in)
@@ -84,6 +94,9 @@ td_value *td_custom_call(td_ctx *c, const td_custom *f, td_value *const *in, int
 	td_no_grad_end(c);
 	if (c->err.status)
 		return NULL;
+	if (!all[0])
+		return td_fail(
+			c, TD_INVALID, "the function %s gave no result; its forward returns what it computed", f->name);
 	for (int i = 0; i < n_in; i++)
 		all[i + 1] = in[i];
 	return td_apply(c, &td_op_custom, &a, all, n_in + 1);

@@ -164,7 +164,7 @@ static inline void squeezenet_init(struct net *n, td_ctx *c, const td_shape *in)
 		fail_msg("%s", n->faults.items[0].detail);
 	safetensors_release(&file);
 	for (int i = 0; i < n->model->n_params; i++)
-		td_require_grad(n->model->params[i].value, false);
+		td_require_grad(c, n->model->params[i].value, false);
 }
 
 /* ---- Optimizers -------------------------------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ static inline void learner_add(struct learner *l, td_ctx *c, td_value *param)
 	assert_in_range(l->n, 0, LEARNER_MOST - 1);
 	for (int k = 0; k < learner_type(l)->n_state(l->chosen.choice.options, -1); k++)
 		l->state[l->n][k] = td_tensor(c, td_shape_of(param), NULL);
-	td_require_grad(param, true);
+	td_require_grad(c, param, true);
 	l->params[l->n++] = param;
 }
 

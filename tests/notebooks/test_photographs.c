@@ -168,7 +168,7 @@ static void saliency_is_the_slope_of_the_score(void **state)
 
 	(void)state;
 	seen_init(&s, "images/tabby_cat.jpg");
-	td_require_grad(s.x, true);
+	td_require_grad(s.c, s.x, true);
 	td_step_begin(s.c);
 	scores = scores_of(&s, s.x);
 	k = best(s.c, scores);
@@ -185,7 +185,7 @@ static void saliency_is_the_slope_of_the_score(void **state)
 
 		assert_true(saliency[i] == fmaxf(red, fmaxf(green, blue)));
 	}
-	td_require_grad(s.x, false);
+	td_require_grad(s.c, s.x, false);
 	assert_slope(&s, k, g);
 	seen_release(&s);
 }
@@ -201,7 +201,7 @@ static void a_picture_becomes_another_class_in_few_steps(void **state)
 
 	(void)state;
 	seen_init(&s, "images/tabby_cat.jpg");
-	td_require_grad(s.x, true);
+	td_require_grad(s.c, s.x, true);
 	for (; n < STEPS_MOST; n++) {
 		td_value *scores, *g;
 		int64_t k;

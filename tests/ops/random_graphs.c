@@ -81,7 +81,7 @@ static td_value *make_leaf(td_ctx *c, int i, int64_t batch, uint64_t seed)
 	v = td_tensor(c, &s, NULL);
 	for (int64_t k = 0; v && k < td_shape_count(&s); k++)
 		((float *)td_data(v))[k] = 2 * rng_unit(rng_u32(&key, (uint64_t)k)) - 1;
-	td_require_grad(v, true);
+	td_require_grad(c, v, true);
 	return v;
 }
 

@@ -258,7 +258,7 @@ const char *suite_gradient(const td_op *op, const td_sample *s, int i)
 	suite_make_inputs(c, s, -1, true, 11, in);
 	for (int k = 0; k < s->n_in; k++)
 		if (suite_differentiable(op, s, k))
-			td_require_grad(in[k], true);
+			td_require_grad(c, in[k], true);
 	td_step_end(c);
 	wrong = check_gradient(c, op, s, i, in, false);
 	if (!wrong)

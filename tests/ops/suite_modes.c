@@ -77,7 +77,7 @@ static void run_eager(
 	suite_make_inputs(c, s, batch, false, 5, in);
 	for (int k = 0; k < s->n_in; k++)
 		if (gradients && suite_differentiable(op, s, k))
-			td_require_grad(in[k], true);
+			td_require_grad(c, in[k], true);
 	td_step_end(c);
 	td_step_begin(c);
 	y = whole_step(c, op, s, in, gradients, grads);

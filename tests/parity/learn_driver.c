@@ -256,7 +256,7 @@ static bool allocate(struct one_case *k, struct run *r)
 			return false;
 		}
 		p->value = tensor(k, given, k->type);
-		td_require_grad(p->value, !p->buffer);
+		td_require_grad(k->c, p->value, !p->buffer);
 		if (!p->buffer)
 			r->learnt[r->n_learnt++] = p->value;
 	}
@@ -268,7 +268,7 @@ static bool allocate(struct one_case *k, struct run *r)
 			cJSON_GetArraySize(weights));
 	r->n_params = r->n_learnt;
 	if (td_shape_of(r->x)->dtype != TD_I64) {
-		td_require_grad(r->x, true);
+		td_require_grad(k->c, r->x, true);
 		r->learnt[r->n_learnt++] = r->x;
 	}
 	return !k->faults.n_found;
@@ -405,7 +405,7 @@ static void run_loss(struct one_case *k)
 	td_value *y = tensor(k, target, json_bool(target, "labels", false) ? TD_I64 : k->type);
 	td_value *weight = NULL, *each, *mean, *gradient = NULL;
 
-	td_require_grad(x, true);
+	td_require_grad(k->c, x, true);
 	td_step_begin(k->c);
 	each = ((const struct nn_loss_type *)loss->type)->each(k->c, loss->options, x, y, &weight);
 	mean = nn_loss_mean(k->c, each, weight);

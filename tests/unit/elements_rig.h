@@ -95,7 +95,7 @@ static inline td_value *gradient(td_value *y, td_value *x)
 
 static inline td_value *leaf(td_value *v)
 {
-	td_require_grad(v, true);
+	td_require_grad(c, v, true);
 	return v;
 }
 

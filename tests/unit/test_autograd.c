@@ -23,7 +23,7 @@ static td_value *leaf(td_ctx *c, const char *name, int n, const double *data)
 	td_value *v = td_tensor(c, &s, data);
 
 	td_set_name(v, name);
-	td_require_grad(v, true);
+	td_require_grad(c, v, true);
 	return v;
 }
 

@@ -55,7 +55,7 @@ static void a_shape_error_says_where_its_inputs_come_from(void **state)
 		td_value *x = row(c, 2, (float[]){ 1, 2 }), *w = row(c, 3, (float[]){ 1, 2, 3 }),
 			 *own = row(c, 3, (float[]){ 1, 2, 3 }), *y;
 
-		td_require_grad(x, true);
+		td_require_grad(c, x, true);
 		td_set_name(w, "head.weight");
 		td_set_name(own, "tail.weight");
 		td_step_begin(c);
@@ -119,7 +119,7 @@ static void a_step_gives_back_all_that_it_made_but_what_was_referenced(void **st
 	int64_t before = td_ctx_counters(c).live_bytes;
 
 	(void)state;
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	td_step_begin(c);
 	kept = td_ref(td_exp(c, x));
 	td_backward(c, td_sum(c, td_mul(c, kept, kept), TD_ALL_AXES, false));
@@ -139,7 +139,7 @@ static void a_chain_as_long_as_a_long_step_is_freed_without_recursion(void **sta
 	td_value *x = row(c, 1, (float[]){ 1 }), *y = x;
 
 	(void)state;
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	for (int i = 0; i < 300000; i++)
 		y = td_neg(c, y);
 	td_backward(c, td_sum(c, y, TD_ALL_AXES, false));
@@ -154,7 +154,7 @@ static void backward_accumulates_until_the_gradient_is_zeroed(void **state)
 	td_value *x = row(c, 2, (float[]){ 3, 4 });
 
 	(void)state;
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	for (int i = 1; i <= 3; i++) {
 		td_step_begin(c);
 		td_backward(c, td_sum_squares(c, x));
@@ -173,7 +173,7 @@ static void nothing_is_recorded_without_a_gradient_and_detach_cuts(void **state)
 	td_value *x = row(c, 2, (float[]){ 3, 4 }), *y, *grad;
 
 	(void)state;
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	td_no_grad_begin(c);
 	y = td_exp(c, x);
 	td_no_grad_end(c);
@@ -192,7 +192,7 @@ static void backward_of_something_that_is_not_a_scalar_is_refused(void **state)
 	td_value *x = row(c, 2, NULL);
 
 	(void)state;
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	td_backward(c, td_exp(c, x));
 	assert_int_equal(td_error(c)->status, TD_SHAPE);
 	td_unref(x);
@@ -238,7 +238,7 @@ static void run_steps(bool graph, float *losses, float *weights, td_counters *co
 
 	for (int i = 0; i < 30; i++)
 		((float *)td_data(w))[i] = cosf((float)i);
-	td_require_grad(w, true);
+	td_require_grad(c, w, true);
 	for (int step = 0; step < STEPS; step++) {
 		td_value *x = batch(c, step % 5 == 4 ? 11 : 64, step), *result;
 

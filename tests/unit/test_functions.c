@@ -66,7 +66,7 @@ static void a_function_is_traced_once_for_each_signature_and_says_why(void **sta
 	assert_float_equal(at(out, 1), 35, 0);
 	td_step_end(c);
 	assert_string_equal(td_function_counts(f).reason, "input 1 is float64[1], it was traced for float64[2]");
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	td_step_begin(c);
 	td_function_call(c, f, (td_value *[]){ x, z }, &out);
 	td_step_end(c);
@@ -138,7 +138,7 @@ static void a_gradient_through_a_function_runs_it_op_by_op(void **state)
 	td_tape *t;
 
 	(void)state;
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	td_function_call(c, f, &x, &y);
 	td_gradients(c, &y, NULL, 1, &x, 1, 0, &grad);
 	assert_float_equal(at(grad, 0), 6, 0);
@@ -185,7 +185,7 @@ static void train(bool traced, bool twice, double *w, double *loss)
 	td_function *f = td_function_create("train_step", train_step, &s, 1, 1, 0);
 	td_value *x = vector(c, 4, (double[]){ .1, .2, .3, .4 }), *out;
 
-	td_require_grad(s.w, true);
+	td_require_grad(c, s.w, true);
 	for (int i = 0; i < 5; i++) {
 		td_step_begin(c);
 		for (int k = 0; k <= twice; k++)
@@ -296,7 +296,7 @@ static void a_branch_runs_one_side_and_is_differentiated_twice(void **state)
 
 			then = td_function_create("cube", cube, NULL, 1, 1, 0);
 			otherwise = td_function_create("square", square, NULL, 1, 1, 0);
-			td_require_grad(in[0], true);
+			td_require_grad(c, in[0], true);
 			run(second_derivative, c, traced, in, &y);
 			assert_int_equal(td_error(c)->status, TD_OK);
 			assert_float_equal(y, yes ? 8 + 12 + 12 : 4 + 4 + 2, 1e-12);
@@ -360,7 +360,7 @@ static void what_cannot_stand_in_a_branch_is_named(void **state)
 
 		hidden = vector(c, 2, NULL);
 		td_set_name(hidden, "w");
-		td_require_grad(hidden, cases[i].grad);
+		td_require_grad(c, hidden, cases[i].grad);
 		assert_int_not_equal(td_cond(c, yes, good, bad, &x, 1, &y), TD_OK);
 		assert_non_null(strstr(td_error(c)->text, cases[i].says));
 		td_function_free(good);
@@ -443,7 +443,7 @@ static void a_loop_computes_a_root_and_its_derivative(void **state)
 				.n_vars = 2,
 				.n_constants = 1,
 				.most = 14 };
-			td_require_grad(in[2], true);
+			td_require_grad(c, in[2], true);
 			run(root_and_gradient, c, traced, in, &y);
 			if (rounds > loop.most) {
 				assert_int_equal(td_error(c)->status, TD_INVALID);

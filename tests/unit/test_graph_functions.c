@@ -127,7 +127,7 @@ static void make_inputs(td_ctx *c, td_value **x, td_value **rounds, td_value **w
 	*rounds = td_scalar(c, TD_F32, 4);
 	*w = td_tensor(c, &v, (float[]){ 0.5f, -1.25f, 0.75f });
 	td_set_name(*w, "w");
-	td_require_grad(*w, true);
+	td_require_grad(c, *w, true);
 }
 
 static td_graph *record(td_ctx *c, td_value *w, bool gradient)

@@ -74,7 +74,7 @@ static int allocate(struct bench *b, td_value **learnt)
 
 		p->value = p->buffer ? buffer(b->c, p) : tensor(b->c, p->shape, 5, 11);
 		l->param[i] = p->value;
-		td_require_grad(p->value, !p->buffer);
+		td_require_grad(b->c, p->value, !p->buffer);
 		if (!p->buffer)
 			learnt[n++] = p->value;
 	}
@@ -100,7 +100,7 @@ static void check(const struct golden *g, const char *defaults)
 	n = allocate(&b, wanted);
 	x = tensor(b.c, in, 7, 19);
 	seed = tensor(b.c, b.model->out, 3, 13);
-	td_require_grad(x, true);
+	td_require_grad(b.c, x, true);
 	wanted[n] = x;
 	td_step_begin(b.c);
 	y = nn_forward(b.model, &(struct nn_pass){ .c = b.c, .training = true }, x);

@@ -43,7 +43,7 @@ static td_value *ones(td_ctx *c, int n, int m)
 	td_shape s = td_shape_make(TD_F32, m ? 2 : 1, n, m);
 	td_value *v = keep(td_tensor(c, &s, NULL));
 
-	td_require_grad(v, true);
+	td_require_grad(c, v, true);
 	return v;
 }
 

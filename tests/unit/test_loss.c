@@ -113,7 +113,7 @@ static void check(const struct golden *g, const char *defaults, bool wide, bool 
 	}
 	chosen_init_as(&loss, &nn_losses, g->spec, defaults);
 	type = (const struct nn_loss_type *)loss.choice.type;
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	td_step_begin(c);
 	each = type->each(c, loss.choice.options, x, y, &weight);
 	mean = nn_loss_mean(c, each, weight);
@@ -211,7 +211,7 @@ static void where_no_target_counts_loss_and_gradient_are_zero(void **state)
 		x = i % 2 ? widen(c, x, target, false) : x;
 		td_write(y, target == TOKENS ? none : all_of_2);
 		chosen_init(&loss, &nn_losses, rows[i / 2].spec);
-		td_require_grad(x, true);
+		td_require_grad(c, x, true);
 		td_step_begin(c);
 		mean = ((const struct nn_loss_type *)loss.choice.type)->each(c, loss.choice.options, x, y, &weight);
 		mean = nn_loss_mean(c, mean, weight);

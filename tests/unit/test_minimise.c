@@ -44,7 +44,7 @@ static void train_eagerly(const struct opt_choice *optimizer, float out[2][20])
 	td_value *state[2][NN_STATE_MOST] = { 0 }, *one = td_scalar(c, TD_F32, 1), *grads[2];
 
 	for (int i = 0; i < 2; i++) {
-		td_require_grad(w[i], true);
+		td_require_grad(c, w[i], true);
 		for (int k = 0; k < type->n_state(optimizer->options, nn_optimizer_group(optimizer->options, names[i]));
 			k++) {
 			float start = type->state_start ? (float)type->state_start(optimizer->options) : 0;

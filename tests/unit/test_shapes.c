@@ -76,7 +76,7 @@ static td_value *golden_image(td_ctx *c, td_order order)
 	for (int i = 0; i < 12; i++)
 		data[i] = i * 7 % 12 / 4.0;
 	x = td_tensor(c, &shape, data);
-	td_require_grad(x, true);
+	td_require_grad(c, x, true);
 	return x;
 }
 

@@ -118,7 +118,7 @@ static struct tensors tensors_create(const struct problem *p, bool wants_gradien
 		.one = td_scalar(c, TD_F32, 1) };
 
 	for (int i = 0; i < 2; i++)
-		td_require_grad(t.w[i], wants_gradients);
+		td_require_grad(c, t.w[i], wants_gradients);
 	return t;
 }
 
@@ -426,7 +426,7 @@ static void by_dynamic_net(struct problem *p, bool looped)
 	for (int i = 0; i < HIDDEN * HIDDEN; i++)
 		middle[i] *= 0.1f;
 	d.middle = matrix(c, "middle", HIDDEN, HIDDEN, middle);
-	td_require_grad(d.middle, true);
+	td_require_grad(c, d.middle, true);
 	for (int step = 0; step < STEPS; step++) {
 		int rounds = (int)(rng_u32(&dice, (uint64_t)step) % 4);
 		td_value *counter = td_scalar(c, TD_F32, rounds), *loss, *w[3] = { d.t.w[0], d.t.w[1], d.middle };
