@@ -325,7 +325,8 @@ td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta);
 struct buf;
 
 /* Append G to OUT as JSON that people can read; the elements of variables are not part of it (see
- * io/io.h for files of tensors).  TD_UNSUPPORTED names an op that cannot be saved. */
+ * io/io.h for files of tensors).  Branches and loops are saved with the functions that they run; what those read of the
+ * outside becomes a variable of G.  TD_UNSUPPORTED names a custom function, which is code and cannot be saved. */
 td_status td_graph_save(td_graph *g, struct buf *out, struct err *e);
 /* The reverse.  The text may be hostile: what it says is checked as what a program says, and its variables take at most
  * VARIABLE_BYTES_MOST; they must be written before they are read.  NULL: C has the error, with the place in the text.
