@@ -88,10 +88,11 @@ test('a press on the loss curve leads into a step, and from there to every value
   await close();
 });
 
+const diverging = { model: { layers: ['flatten', { type: 'linear', out_features: 32 }, 'relu', { type: 'linear', out_features: 32 }, { type: 'linear', out_features: 10 }] }, optimizer: { type: 'sgd', lr: 1e6 } };
+
 test('a job that failed leads to the op to blame, on a narrow screen in the dark, too', async (t) => {
   const tandem = await start(t);
-  const layers = ['flatten', { type: 'linear', out_features: 32 }, 'relu', { type: 'linear', out_features: 32 }, { type: 'linear', out_features: 10 }];
-  const job = await tandem.submit(quick({ model: { layers }, optimizer: { type: 'sgd', lr: 1e6 } }));
+  const job = await tandem.submit(quick(diverging));
   await tandem.until(job.id, 'failed');
   const { page, complaints, close } = await newPage(tandem.url, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
 
@@ -138,21 +139,45 @@ test('warnings stand on the page of a job or sweep until they are put away', asy
   await close();
 });
 
-test('a warning of a job that runs comes to its page at once', async (t) => {
+test('a warning of a job that runs comes to its page at once, and leads to the replay that was made by itself', async (t) => {
   const tandem = await start(t);
-  const job = await tandem.submit(endless());
-  await tandem.untilStep(job.id, 1);
+  const before = await tandem.submit(endless({ resources: { threads: 4, memory_mb: 512 } }));
+  await tandem.untilStep(before.id, 1);
+  // It waits for the other one's threads, so that the page has read it before a step is not finite.
+  const { id } = await tandem.submit(endless({ ...diverging, train: { epochs: 10_000, on_nonfinite: 'continue' } }));
   const { page, complaints, close } = await newPage(tandem.url);
-  let nAnswers = 0;
-  await page.route(`**/api/v1/jobs/${job.id}`, async (route) => {
-    const answer = await route.fetch();
-    const warnings = nAnswers++ ? [{ code: 'same_order', layer: '', text: 'two epochs had the same order' }] : [];
-    await route.fulfill({ response: answer, json: { ...(await answer.json()), warnings } });
-  });
-  await page.route(`**/api/v1/jobs/${job.id}/events`, (route) => route.fulfill({ contentType: 'text/event-stream', body: 'retry: 1000000\nevent: warning\ndata: {"code": "same_order"}\n\n' }));
-  await page.goto(`/jobs/${job.id}`);
-  await page.getByRole('region', { name: 'Warnings' }).getByText('two epochs').waitFor();
-  await tandem.act(job.id, 'cancel');
+  await page.goto(`/jobs/${id}`);
+  await page.getByText('queued').first().waitFor();
+  const box = page.getByRole('region', { name: 'Warnings' });
+  assert.equal(await box.count(), 0);
+  await tandem.act(before.id, 'cancel');
+  await box.getByText(/step \d+: the (loss|gradient norm) is .* its update is left out/).waitFor();
+  assert.equal((await tandem.json(`/jobs/${id}`)).state, 'running');
+  await page.goto(`/jobs/${id}?tab=replay`);
+  await page.locator('.culprit').waitFor({ timeout: REPLAY_MS });
+  assert.match(await page.locator('.replay-verdict').textContent(), /Bit-identical.*recorded up to step \d+: \d+ points/);
+  await tandem.act(id, 'cancel');
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('a replay that could not be compared says so, and looks again', async (t) => {
+  const tandem = await start(t);
+  const { data } = endless();
+  const { id } = await tandem.submit(endless({ data: { ...data, limit: 50_000 }, train: { epochs: 10, checkpoint_every: 0 }, log: { every: 5 } }));
+  await tandem.untilStep(id, 12);
+  await tandem.act(id, 'cancel');
+  await tandem.until(id, 'cancelled');
+  const { step } = (await tandem.points(id, 'train/loss')).at(-1);
+  const { page, complaints, close } = await newPage(tandem.url);
+  await page.goto(`/jobs/${id}?tab=replay&step=${step}`);
+  await page.getByRole('button', { name: `Replay step ${step}` }).click();
+  const verdict = page.locator('.replay-verdict[data-identical="null"]');
+  await verdict.waitFor({ timeout: REPLAY_MS });
+  assert.match(await verdict.textContent(), new RegExp(`as far as they could be compared.*The weights after step ${step} could not be compared`));
+  await page.getByRole('button', { name: 'Compare again' }).click();
+  await page.locator('.replay-running').waitFor();
+  await verdict.waitFor({ timeout: REPLAY_MS });
   assert.deepEqual(complaints, []);
   await close();
 });
