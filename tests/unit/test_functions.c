@@ -512,7 +512,7 @@ static void integers_go_through_beside_what_is_differentiated(void **state)
 			.n_vars = 2,
 			.n_constants = 1,
 			.most = 9 };
-		td_require_grad(in[2], true);
+		td_require_grad(c, in[2], true);
 		run(gradient_of_product, c, traced, in, &y);
 		if (td_error(c)->status)
 			fail_msg("%s", td_error(c)->text);
