@@ -279,6 +279,7 @@ td_status nn_rehearse(struct nn_rehearsal *r, struct err *e);
 struct nn_trainer;
 
 /* What a trainer calls its own parts of a step, where a model's ops have their layer's name. */
+	double clip_value;                 /* 0: none; after CLIP_NORM */
 enum nn_part {
 	NN_PART_LOSS,
 	NN_PART_METRICS,

@@ -171,6 +171,7 @@ struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o)
 	t->optimizer = o->optimizer;
 	t->accumulate = TD_MAX(o->accumulate, 1);
 	t->clip_norm = o->clip_norm;
+	t->clip_value = o->clip_value;
 	t->ema_decay = o->ema_decay;
 	t->slots = MEM_NEW_N(struct trainer_slot, o->model->n_params + 1);
 	for (unsigned bits = 0; bits < VARIANTS; bits++) {

@@ -37,7 +37,7 @@ struct nn_trainer {
 	struct nn_model *model;            /* borrowed */
 	struct opt_choice loss, optimizer; /* options borrowed */
 	int64_t accumulate;                /* at least 1 */
-	double clip_norm;                  /* 0: none */
+	double clip_norm, clip_value;      /* 0: none */
 	double ema_decay;                  /* of the averages; 0: there are none */
 	td_value *n_averaged;       /* owned; float32 scalar: updates that are in the averages; NULL: there are none */
 	struct trainer_slot *slots; /* owned; one per parameter of the model */

@@ -113,6 +113,14 @@ static void write_clipping(td_ctx *c, struct nn_trainer *t, td_value *norm)
 
 static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, td_value *gate)
 {
+/* torch.nn.utils.clip_grad_value_: every element of the gradients between -clip and clip. */
+static void write_value_clipping(td_ctx *c, struct nn_trainer *t)
+{
+	for (int i = 0; i < t->model->n_params; i++)
+		if (t->slots[i].grad)
+			t->slots[i].grad = td_clamp(c, t->slots[i].grad, -t->clip_value, t->clip_value);
+}
+
 	td_name_push(c, nn_parts[NN_PART_OPTIMIZER]);
 	for (int i = 0; i < t->model->n_params; i++) {
 		const struct trainer_slot *slot = &t->slots[i];
@@ -173,11 +181,12 @@ static void write_use(td_ctx *c, const struct trainer_variant *v, td_value *cons
 	if (v->keeps)
 		write_kept(c, t);
 	td_name_pop(c);
-	if (t->clip_norm > 0 && out[OUT_GRAD_NORM]) {
-		td_name_push(c, nn_parts[NN_PART_CLIPPING]);
+	td_name_push(c, nn_parts[NN_PART_CLIPPING]);
+	if (t->clip_norm > 0 && out[OUT_GRAD_NORM])
 		write_clipping(c, t, out[OUT_GRAD_NORM]);
-		td_name_pop(c);
-	}
+	if (t->clip_value > 0)
+		write_value_clipping(c, t);
+	td_name_pop(c);
 	gate = finite_gate(c, in[IN_GATE], loss, out[OUT_GRAD_NORM]);
 	write_updates(c, t, in, gate);
 	write_averages(c, t, gate);

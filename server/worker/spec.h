@@ -49,6 +49,7 @@ struct spec_train {
 	int64_t validate_every;   /* steps, or one of the two above */
 	int64_t checkpoint_every; /* 0: at the end of epochs alone */
 	double clip_norm;         /* 0: none */
+	double clip_value;        /* 0: none; after CLIP_NORM */
 	int64_t accumulate;       /* batches of a step */
 	int on_nonfinite;         /* enum spec_nonfinite: what a loss or norm that is not finite does */
 	struct spec_ema ema;

@@ -173,6 +173,14 @@ static const struct opt train_opts[] = {
 		.high = 1e30,
 		.doc = "Longer gradients (Euclidean norm of all together) are scaled to this length; 0: they are "
 		       "not." },
+	{ .name = "clip_value",
+		.kind = OPT_FLOAT,
+		.at = AT(clip_value),
+		.value = "0",
+		.low = 0,
+		.high = 1e30,
+		.doc = "Each number of the gradients is kept between -clip_value and clip_value, after clip_norm where "
+		       "both are given; 0: none is." },
 	{ .name = "accumulate",
 		.kind = OPT_INT,
 		.at = AT(accumulate),

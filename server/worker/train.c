@@ -98,6 +98,7 @@ static bool make_trainer(struct run *r)
 		.optimizer = r->spec.optimizer,
 		.facts = r->facts,
 		.clip_norm = r->spec.train.clip_norm,
+		.clip_value = r->spec.train.clip_value,
 		.ema_decay = r->spec.train.ema.decay,
 		.accumulate = r->spec.train.accumulate,
 		.graph = r->spec.mode == SPEC_GRAPH };

@@ -147,6 +147,7 @@ static void train_init(struct training *t, const struct spec *s, const struct lo
 		.optimizer = s->optimizer,
 		.facts = t->facts,
 		.clip_norm = s->train.clip_norm,
+		.clip_value = s->train.clip_value,
 		.ema_decay = s->train.ema.decay,
 		.accumulate = s->train.accumulate });
 	if (!t->trainer)

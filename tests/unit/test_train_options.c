@@ -90,6 +90,55 @@ static void outputs_that_are_no_probabilities_are_told(void **state)
 	}
 }
 
+/* ---- Clipping by value ------------------------------------------------------------------------------------------- */
+
+/* After one step of plain descent the parameters have moved by the gradients as they were used. */
+static void compare_clipping(struct settings s, int64_t size)
+{
+	struct settings bare = s;
+	struct rig still, free_, clipped;
+	double scale = 1, norm;
+	int n_clipped = 0;
+
+	bare.clip_norm = bare.clip_value = 0;
+	rig_init(&still, &numbers, &bare);
+	rig_init(&free_, &numbers, &bare);
+	rig_init(&clipped, &numbers, &s);
+	norm = step(&free_, 1, size, false).grad_norm;
+	assert_true(step(&clipped, 1, size, false).grad_norm == norm); /* told as it was before */
+	if (s.clip_norm > 0)
+		scale = fmin(s.clip_norm / (norm + 1e-6), 1);
+	for (int i = 0; i < still.model->n_params; i++) {
+		const float *x = td_data(still.model->params[i].value), *y = td_data(free_.model->params[i].value),
+			    *z = td_data(clipped.model->params[i].value);
+
+		for (int64_t k = 0; k < td_shape_count(&still.model->params[i].shape); k++) {
+			double g = scale * ((double)x[k] - (double)y[k]),
+			       used = fmax(fmin(g, s.clip_value), -s.clip_value);
+
+			n_clipped += g != used;
+			assert_near((double)x[k] - (double)z[k], used, 1e-6, "a gradient between the bounds");
+		}
+	}
+	assert_true(n_clipped > 3);
+	rig_release(&still);
+	rig_release(&free_);
+	rig_release(&clipped);
+}
+
+static void no_gradient_is_beyond_the_clipped_value(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 8; way++)
+		compare_clipping((struct settings){ .loss = "\"mse\"",
+					 .optimizer = "{\"type\":\"sgd\",\"lr\":1}",
+					 .clip_norm = way & 1 ? 0.2 : 0, /* first */
+					 .clip_value = 0.02,
+					 .accumulate = 3,
+					 .graph = way & 2 },
+			way & 4 ? 5 : SAMPLES);
+}
+
 /* ---- Averages ---------------------------------------------------------------------------------------------------- */
 
 #define JOB "\"data\":{\"dataset\":\"fashion-mnist\"},\"model\":{\"layers\":[\"flatten\"]},\"loss\":\"cross_entropy\","
@@ -128,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_of_padding_alone_changes_nothing),
 		cmocka_unit_test(outputs_that_are_no_probabilities_are_told),
+		cmocka_unit_test(no_gradient_is_beyond_the_clipped_value),
 		cmocka_unit_test(averages_decay_as_the_framework_has_them),
 	};
 

@@ -70,6 +70,7 @@ static void both_modes_have_the_same_bits_whatever_is_chosen(void **state)
 								      .clip_norm = i & 1 ? 0.05 : 0,
 								      .accumulate = i & 2 ? 3 : 1 });
 }
+								      .clip_value = i & 2 ? 0.01 : 0,
 
 /* ---- Many batches are one -------------------------------------------------------------------------------------- */
 
@@ -469,6 +470,7 @@ static void a_training_that_goes_on_elsewhere_has_the_same_bits(void **state)
 		.clip_norm = 0.5,
 		.ema_decay = 0.9,
 		.accumulate = 3,
+		.clip_value = 0.05,
 		.graph = true };
 	struct rig whole, second;
 

@@ -45,7 +45,7 @@ static const struct task words = {
 
 struct settings {
 	const char *loss, *optimizer;
-	double clip_norm, ema_decay;
+	double clip_norm, clip_value, ema_decay;
 	int64_t accumulate;
 	bool graph;
 	int threads;
@@ -124,6 +124,7 @@ static inline void rig_init(struct rig *r, const struct task *task, const struct
 		.optimizer = r->optimizer.choice,
 		.facts = &r->facts,
 		.clip_norm = s->clip_norm,
+		.clip_value = s->clip_value,
 		.ema_decay = s->ema_decay,
 		.accumulate = s->accumulate,
 		.graph = s->graph });
