@@ -24,11 +24,22 @@ struct nn_loss_type {
 	bool (*of_probabilities)(const void *options); /* the output must be probabilities; NULL: it need not */
 };
 
+/* Every loss's common options. */
+struct nn_loss_common {
+	int reduction; /* enum nn_reduction: what a step's gradients are of */
+};
+
+enum nn_reduction { NN_REDUCTION_MEAN, NN_REDUCTION_SUM };
+
 extern const struct opt_family nn_losses;
 
 /* The mean over all targets that count, from what EACH made.  Where none does it is 0, and so are its gradients, as in
  * Keras: torch's is NaN, which one batch of padding alone would spread to all weights. */
 td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight);
+
+/* What a step's gradients are of: MEAN, or as LOSS may say, the sum of EACH. */
+bool nn_loss_sums(const struct opt_choice *loss);
+td_value *nn_loss_objective(td_ctx *c, const struct opt_choice *loss, td_value *each, td_value *mean);
 
 /* Warn of an output of M that LOSS takes for probabilities and that a layer made whose values may be any. */
 void nn_loss_look(td_ctx *c, const struct opt_choice *loss, const struct nn_model *m);

@@ -13,6 +13,16 @@ td_value *nn_loss_mean(td_ctx *c, td_value *each, td_value *weight)
 	return td_div(c, sum, td_add(c, weight, none));
 }
 
+bool nn_loss_sums(const struct opt_choice *loss)
+{
+	return ((const struct nn_loss_common *)loss->common)->reduction == NN_REDUCTION_SUM;
+}
+
+td_value *nn_loss_objective(td_ctx *c, const struct opt_choice *loss, td_value *each, td_value *mean)
+{
+	return nn_loss_sums(loss) ? td_sum(c, each, TD_ALL_AXES, false) : mean;
+}
+
 void nn_loss_look(td_ctx *c, const struct opt_choice *loss, const struct nn_model *m)
 {
 	const struct nn_loss_type *type = (const struct nn_loss_type *)loss->type;
@@ -153,4 +163,23 @@ static const struct opt_type *const losses[] = { &nn_loss_cross_entropy.type, &n
 	&nn_loss_bce.type, &nn_loss_hinge.type, &nn_loss_multi_margin.type, &nn_loss_hinge_embedding.type,
 	&nn_loss_kl_div.type };
 
-const struct opt_family nn_losses = { .name = "loss", .types = losses, .n_types = TD_COUNT(losses) };
+static const char *const reduction_names[] = { "mean", "sum", NULL };
+
+static const struct opt common_opts[] = {
+	{ .name = "reduction",
+		.kind = OPT_ENUM,
+		.at = offsetof(struct nn_loss_common, reduction),
+		.value = "\"mean\"",
+		.names = reduction_names,
+		.doc = "What gradients are of: the mean over the targets that count, or their sum, which grows with "
+		       "the batch. The series show means in either case, to be compared." },
+};
+
+static const struct opt_type common_type = { .name = "loss",
+	.options = common_opts,
+	.n_options = TD_COUNT(common_opts),
+	.n_bytes = sizeof(struct nn_loss_common) };
+
+const struct opt_family nn_losses = {
+	.name = "loss", .types = losses, .n_types = TD_COUNT(losses), .common = &common_type
+};

@@ -2,7 +2,8 @@
  *
  * A step of one batch is one program: forward, loss, backward, clipping, update.  A step of several batches is made of
  * two: each batch adds the gradients of its summed loss to what is there (gather), and then the sum is divided by all
- * the weight that the batches had together and used (update), so that many small batches are one large batch. */
+ * the weight that the batches had together (unless the loss is a sum) and used (update), so that many small batches are
+ * one large batch. */
 #include "nn/trainer.h"
 
 #include <string.h>
@@ -36,23 +37,24 @@ static void differentiate(td_ctx *c, struct nn_trainer *t, td_value *loss)
 	mem_free(grads);
 }
 
-/* The loss of a batch, its sum or its mean, and the gradients of that.  Gradients are off when it returns: nobody wants
+/* The loss of a batch, its sum or its mean, and the gradients of that or of what the loss is reduced to.  Gradients are off when it returns: nobody wants
  * gradients of the gradients. */
 static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum, td_value *const *in, td_value **out)
 {
 	struct nn_trainer *t = v->t;
 	struct nn_pass pass = { .c = c, .training = true, .lengths = in[IN_LENGTHS] };
-	td_value *output = nn_forward(t->model, &pass, in[IN_X]), *each;
+	td_value *output = nn_forward(t->model, &pass, in[IN_X]), *each, *objective;
 
 	nn_loss_look(c, &t->loss, t->model);
 	td_name_push(c, nn_parts[NN_PART_LOSS]);
 	each = trainer_loss(t)->each(c, t->loss.options, output, in[IN_Y], &out[OUT_WEIGHT]);
 	out[OUT_LOSS] = sum ? td_sum(c, each, TD_ALL_AXES, false) : nn_loss_mean(c, each, out[OUT_WEIGHT]);
+	objective = sum ? out[OUT_LOSS] : nn_loss_objective(c, &t->loss, each, out[OUT_LOSS]);
 	td_name_pop(c);
 	if (out[OUT_LOSS])
 		td_set_name(out[OUT_LOSS], "loss");
 	td_no_grad_begin(c);
-	differentiate(c, t, out[OUT_LOSS]);
+	differentiate(c, t, objective);
 	if (!v->answers)
 		return;
 	td_name_push(c, nn_parts[NN_PART_METRICS]);
@@ -111,8 +113,6 @@ static void write_clipping(td_ctx *c, struct nn_trainer *t, td_value *norm)
 			t->slots[i].grad = td_mul(c, t->slots[i].grad, scale);
 }
 
-static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, td_value *gate)
-{
 /* torch.nn.utils.clip_grad_value_: every element of the gradients between -clip and clip. */
 static void write_value_clipping(td_ctx *c, struct nn_trainer *t)
 {
@@ -121,6 +121,8 @@ static void write_value_clipping(td_ctx *c, struct nn_trainer *t)
 			t->slots[i].grad = td_clamp(c, t->slots[i].grad, -t->clip_value, t->clip_value);
 }
 
+static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, td_value *gate)
+{
 	td_name_push(c, nn_parts[NN_PART_OPTIMIZER]);
 	for (int i = 0; i < t->model->n_params; i++) {
 		const struct trainer_slot *slot = &t->slots[i];
@@ -227,7 +229,10 @@ void trainer_write_update(td_ctx *c, void *arg, td_value *const *in, td_value **
 	td_name_push(c, nn_parts[NN_PART_ACCUMULATION]);
 	for (int i = 0; i < v->t->model->n_params; i++) {
 		struct trainer_slot *slot = &v->t->slots[i];
-		slot->grad = slot->summed ? td_div(c, slot->sum, in[IN_WEIGHT]) : NULL;
+
+		slot->grad = !slot->summed               ? NULL
+			     : nn_loss_sums(&v->t->loss) ? slot->sum
+							 : td_div(c, slot->sum, in[IN_WEIGHT]);
 	}
 	td_name_pop(c);
 	write_use(c, v, in, NULL, out);

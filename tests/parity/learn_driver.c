@@ -403,14 +403,15 @@ static void run_loss(struct one_case *k)
 	const cJSON *target = json_get(k->line, "target");
 	td_value *x = tensor(k, json_get(k->line, "input"), k->type);
 	td_value *y = tensor(k, target, json_bool(target, "labels", false) ? TD_I64 : k->type);
-	td_value *weight = NULL, *each, *mean, *gradient = NULL;
+	td_value *weight = NULL, *each, *mean, *objective, *gradient = NULL;
 
 	td_require_grad(k->c, x, true);
 	td_step_begin(k->c);
 	each = ((const struct nn_loss_type *)loss->type)->each(k->c, loss->options, x, y, &weight);
 	mean = nn_loss_mean(k->c, each, weight);
-	if (mean) {
-		td_gradients(k->c, &mean, NULL, 1, &x, 1, 0, &gradient);
+	objective = nn_loss_objective(k->c, loss, each, mean);
+	if (mean && objective) {
+		td_gradients(k->c, &objective, NULL, 1, &x, 1, 0, &gradient);
 		cJSON_AddItemToObject(k->result, "mean", json_number(td_item(mean)));
 		cJSON_AddItemToObject(k->result, "gradient", array(k, gradient));
 	}

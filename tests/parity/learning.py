@@ -83,16 +83,25 @@ def margins(o, y, **options):
     return F.multi_margin_loss(o, y, **options)
 
 
-def hinge(o, y, margin=1.0):
+def hinge(o, y, margin=1.0, reduction="mean"):
     if o.shape[1] == 1:
-        return (margin - (2 * y[:, None] - 1) * o).clamp(min=0).mean()
-    return CLASSES * F.multi_margin_loss(o, y, margin=margin)
+        each = (margin - (2 * y[:, None] - 1) * o).clamp(min=0)
+        return each.sum() if reduction == "sum" else each.mean()
+    return CLASSES * F.multi_margin_loss(o, y, margin=margin, reduction=reduction)
 
 
-def log_kl(o, y, log_target=False):
+def kl(o, y, reduction="batchmean"):
+    return F.kl_div(o, y, reduction=reduction)
+
+
+def log_kl(o, y, log_target=False, reduction="batchmean"):
     if not log_target:
         raise ValueError("values are no shares")
-    return F.kl_div(o, y, reduction="batchmean", log_target=True)
+    return F.kl_div(o, y, reduction=reduction, log_target=True)
+
+
+def held_bce(o, y, eps=0, reduction="mean"):
+    return F.binary_cross_entropy(o.clamp(eps, 1 - eps), y, reduction=reduction)
 
 
 LOSSES = {  # kinds of targets, options, the mean
@@ -104,7 +113,7 @@ LOSSES = {  # kinds of targets, options, the mean
     "bce_with_logits": [(targets, ["shares"], {"pos_weight": [[0.5, 2, 1.25, 0.1, 3]]}, wide(F.binary_cross_entropy_with_logits)),
         (targets, ["binary"], {"pos_weight": [[3]]}, wide(F.binary_cross_entropy_with_logits))],
     "bce": [(probabilities, ["binary", "shares"], {}, wide(F.binary_cross_entropy)),
-        (probabilities, ["binary", "shares"], {"eps": [1e-7, 0.2]}, wide(lambda o, y, eps=0: F.binary_cross_entropy(o.clamp(eps, 1 - eps), y)))],
+        (probabilities, ["binary", "shares"], {"eps": [1e-7, 0.2]}, wide(held_bce))],
     "multi_margin": [(targets, ["labels"], {"p": [2], "margin": [0.3], **WEIGHT}, margins)],
     "hinge": [(targets, ["labels", "binary"], {"margin": [0.3]}, hinge)],
     "hinge_embedding": [(targets, ["binary"], {"margin": [1.7]}, lambda o, y, **options: F.hinge_embedding_loss(o, 2 * y[:, None].double() - 1, **options))],
@@ -112,7 +121,7 @@ LOSSES = {  # kinds of targets, options, the mean
     "l1": [(targets, ["values"], {}, F.l1_loss)],
     "huber": [(targets, ["values"], {"delta": [0.6, 3]}, F.huber_loss)],
     "smooth_l1": [(targets, ["values"], {"beta": [0, 0.6, 3]}, F.smooth_l1_loss)],
-    "kl_div": [(targets, ["shares"], {}, lambda o, y: F.kl_div(o, y, reduction="batchmean")),
+    "kl_div": [(targets, ["shares"], {}, kl),
         (targets, ["values"], {"log_target": [True]}, log_kl)],
 }
 
@@ -121,12 +130,14 @@ def compare_loss(driver, table, name, options, output, target, mean):
     spec = {"type": name, **options}
     o, y = torch.tensor(output, requires_grad=True), torch.tensor(target)
     try:
-        m = mean(o, y, **{k: v for k, v in options.items() if k != "from_probabilities"})
-        m.backward()
+        given = {k: v for k, v in options.items() if k != "from_probabilities"}
+        mean(o, y, **given).backward()
+        m = mean(o, y, **{k: v for k, v in given.items() if k != "reduction"})  # of a sum, too, the mean is told
     except (RuntimeError, ValueError):
         return
     if not np.isfinite(m.item()):  # no target counts: 0 / 0, where ours are Keras' zeros
-        m, o.grad = torch.tensor(0.0), torch.zeros_like(o)
+        m = torch.tensor(0.0)
+        o.grad = o.grad if options.get("reduction") == "sum" else torch.zeros_like(o)
     theirs = {"": o.grad.numpy()}
     result = {}
     for kind in ("float64", "float32"):
@@ -144,7 +155,7 @@ def losses(driver, build):
     for name, rows in LOSSES.items():
         random = np.random.default_rng(zlib.crc32(name.encode()))
         for make, kinds, one_of, mean in rows:
-            for kind, options, n in itertools.product(kinds, all_options(one_of, random), (4, 1, 7)):
+            for kind, options, n in itertools.product(kinds, all_options({**one_of, "reduction": ["sum"]}, random), (4, 1, 7)):
                 output, target = make(kind, random, n)
                 more = {"from_probabilities": True} if mean is from_probabilities else {}
                 target = target if target.dtype.kind == "i" else exact(target)

@@ -90,6 +90,49 @@ static void outputs_that_are_no_probabilities_are_told(void **state)
 	}
 }
 
+/* ---- What a loss is reduced to ----------------------------------------------------------------------------------- */
+
+static const char sum_of[] = "{\"type\":\"cross_entropy\",\"weight\":[1,2,0.5],\"reduction\":\"sum\"}",
+		  mean_of[] = "{\"type\":\"cross_entropy\",\"weight\":[1,2,0.5]}";
+
+/* SIZE: of a step's batches. */
+static void compare_reductions(bool graph, int64_t size)
+{
+	struct settings s = {
+		.loss = mean_of, .optimizer = "{\"type\":\"sgd\",\"lr\":1}", .accumulate = 3, .graph = graph
+	};
+	struct nn_step_result a, b;
+	struct rig still, mean, sum;
+	double weight;
+
+	rig_init(&still, &words, &s);
+	rig_init(&mean, &words, &s);
+	s.loss = sum_of;
+	rig_init(&sum, &words, &s);
+	a = step(&mean, 1, size, false);
+	b = step(&sum, 1, size, false);
+	assert_true(a.loss == b.loss && a.n == b.n); /* the series has means */
+	weight = b.grad_norm / a.grad_norm;
+	assert_true(weight > 10 && weight < 2 * (double)a.n);
+	for (int i = 0; i < sum.model->n_params; i++) {
+		const float *x = td_data(still.model->params[i].value), *y = td_data(mean.model->params[i].value),
+			    *z = td_data(sum.model->params[i].value);
+
+		for (int64_t k = 0; k < td_shape_count(&sum.model->params[i].shape); k++)
+			assert_near((double)z[k] - (double)x[k], weight * ((double)y[k] - (double)x[k]), 1e-5, sum_of);
+	}
+	rig_release(&still);
+	rig_release(&mean);
+	rig_release(&sum);
+}
+
+static void gradients_of_a_sum_are_as_much_larger_as_targets_weigh(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 4; way++)
+		compare_reductions(way & 1, way & 2 ? 5 : SAMPLES);
+}
+
 /* ---- Clipping by value ------------------------------------------------------------------------------------------- */
 
 /* After one step of plain descent the parameters have moved by the gradients as they were used. */
@@ -177,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_of_padding_alone_changes_nothing),
 		cmocka_unit_test(outputs_that_are_no_probabilities_are_told),
+		cmocka_unit_test(gradients_of_a_sum_are_as_much_larger_as_targets_weigh),
 		cmocka_unit_test(no_gradient_is_beyond_the_clipped_value),
 		cmocka_unit_test(averages_decay_as_the_framework_has_them),
 	};

@@ -16,6 +16,8 @@ static const struct {
 	{ &words, "{\"type\":\"cross_entropy\",\"weight\":[1,2,0.5],\"label_smoothing\":0.1}" },
 	{ &numbers, "\"mse\"" },
 	{ &numbers, "\"l1\"" },
+	{ &numbers, "{\"type\":\"l1\",\"reduction\":\"sum\"}" },
+	{ &words, "{\"type\":\"nll\",\"weight\":[1,2,0.5],\"reduction\":\"sum\"}" },
 	{ &numbers, "{\"type\":\"huber\",\"delta\":0.5}" },
 	{ &numbers, "{\"type\":\"smooth_l1\",\"beta\":0.5}" },
 };
@@ -68,9 +70,9 @@ static void both_modes_have_the_same_bits_whatever_is_chosen(void **state)
 				compare_modes(losses[l].task, (struct settings){ .loss = losses[l].loss,
 								      .optimizer = optimizers[o],
 								      .clip_norm = i & 1 ? 0.05 : 0,
+								      .clip_value = i & 2 ? 0.01 : 0,
 								      .accumulate = i & 2 ? 3 : 1 });
 }
-								      .clip_value = i & 2 ? 0.01 : 0,
 
 /* ---- Many batches are one -------------------------------------------------------------------------------------- */
 
@@ -468,9 +470,9 @@ static void a_training_that_goes_on_elsewhere_has_the_same_bits(void **state)
 	struct settings s = { .loss = "\"cross_entropy\"",
 		.optimizer = "{\"type\":\"rmsprop\",\"momentum\":0.9}",
 		.clip_norm = 0.5,
+		.clip_value = 0.05,
 		.ema_decay = 0.9,
 		.accumulate = 3,
-		.clip_value = 0.05,
 		.graph = true };
 	struct rig whole, second;
 
