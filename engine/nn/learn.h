@@ -211,6 +211,8 @@ struct nn_schedule_type {
 	/* After a validation gave VALUE of the series that OPTIONS watch; NULL: the schedule does not look. */
 	void (*observe)(const void *options, struct nn_plateau *p, double value, bool smaller_is_better);
 	const char *(*watches)(const void *options); /* "val/loss"; NULL with OBSERVE */
+	/* What the rows cannot say about the options together; NULL: nothing. */
+	void (*check)(const void *options, const char *pointer, struct faults *faults);
 };
 
 extern const struct opt_family nn_schedules;
@@ -267,6 +269,7 @@ struct nn_trainer_options {
 	struct opt_choice loss, optimizer; /* options borrowed */
 	const struct data_facts *facts;    /* borrowed */
 	double clip_norm;                  /* 0: none */
+	double clip_value;                 /* 0: none; after CLIP_NORM */
 	double ema_decay;                  /* averages of the weights are kept, and evaluated; 0: none */
 	int64_t accumulate;                /* batches of a step, at most; 0 or 1: no accumulation */
 	bool graph;                        /* mode */
@@ -290,7 +293,6 @@ td_status nn_rehearse(struct nn_rehearsal *r, struct err *e);
 struct nn_trainer;
 
 /* What a trainer calls its own parts of a step, where a model's ops have their layer's name. */
-	double clip_value;                 /* 0: none; after CLIP_NORM */
 enum nn_part {
 	NN_PART_LOSS,
 	NN_PART_METRICS,

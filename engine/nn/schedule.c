@@ -149,6 +149,72 @@ static const struct nn_schedule_type multi_step = {
 	.factor = multi_step_factor,
 };
 
+/* ---- piecewise: factors[i] where i boundaries are below T (keras.optimizers.schedules.PiecewiseConstantDecay: a
+ *      boundary itself still belongs to what stands before it) -------------------------------------------------------- */
+
+#define PIECES_MOST 1000
+
+struct piecewise_options {
+	struct opt_ints boundaries;
+	struct opt_floats factors;
+	int unit; /* enum unit */
+};
+
+static const struct opt piecewise_opts[] = {
+	{ .name = "boundaries",
+		.kind = OPT_INTS,
+		.at = offsetof(struct piecewise_options, boundaries),
+		.required = true,
+		.least = 1,
+		.low = 0,
+		.high = COUNT_MOST,
+		.most = PIECES_MOST,
+		.doc = "The last step (or epoch) of each piece but the last, counted from 0, in rising order." },
+	{ .name = "factors",
+		.kind = OPT_FLOATS,
+		.at = offsetof(struct piecewise_options, factors),
+		.required = true,
+		.low = 0,
+		.high = 1e6,
+		.most = PIECES_MOST + 1,
+		.doc = "Part of the full learning rate in each piece: one more than there are boundaries." },
+	UNIT_OPTION_OR(piecewise_options, "\"step\""),
+};
+
+static double piecewise_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct piecewise_options *o = options;
+	int piece = 0;
+
+	(void)n_steps;
+	for (int i = 0; i < o->boundaries.n; i++)
+		piece += (double)o->boundaries.items[i] < clock_of(o->unit, step, n_epoch);
+	return o->factors.items[TD_MIN(piece, o->factors.n - 1)];
+}
+
+static void piecewise_check(const void *options, const char *pointer, struct faults *faults)
+{
+	const struct piecewise_options *o = options;
+
+	if (o->factors.n != o->boundaries.n + 1)
+		faults_add(faults, pointer,
+			"piecewise has %d factors for %d boundaries, but needs %d: one before each, and the last",
+			o->factors.n, o->boundaries.n, o->boundaries.n + 1);
+	for (int i = 1; i < o->boundaries.n; i++)
+		if (o->boundaries.items[i] <= o->boundaries.items[i - 1]) {
+			faults_add(faults, pointer, "boundaries must rise, but %lld comes after %lld",
+				(long long)o->boundaries.items[i], (long long)o->boundaries.items[i - 1]);
+			return;
+		}
+}
+
+static const struct nn_schedule_type piecewise = {
+	.type = OPT_TYPE(piecewise, "A part of the learning rate for each piece of the training, as Keras' "
+				    "PiecewiseConstantDecay."),
+	.factor = piecewise_factor,
+	.check = piecewise_check,
+};
+
 /* ---- exponential: gamma^T -------------------------------------------------------------------------------------- */
 
 struct exponential_options {
@@ -458,7 +524,7 @@ static const struct opt_type warmup_type = { .name = "warmup",
 	.n_options = TD_COUNT(warmup_opts),
 	.n_bytes = sizeof(struct nn_warmup) };
 
-static const struct opt_type *const types[] = { &constant.type, &step_schedule.type, &multi_step.type,
+static const struct opt_type *const types[] = { &constant.type, &step_schedule.type, &multi_step.type, &piecewise.type,
 	&exponential.type, &polynomial.type, &cosine.type, &linear.type, &one_cycle.type, &plateau.type };
 
 const struct opt_family nn_schedules = {

@@ -181,6 +181,8 @@ void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
 	check_init(out, document, faults);
 	if (spec_optimizer(out)->check)
 		spec_optimizer(out)->check(out->optimizer.options, "/optimizer", faults);
+	if (spec_schedule(out)->check)
+		spec_schedule(out)->check(out->schedule.options, "/schedule", faults);
 	if (out->metrics.items)
 		check_watched(out, faults);
 }

@@ -151,6 +151,10 @@ SCHEDULES = [  # epochs of 5 steps, 10 epochs
     ('{"type":"step","step_size":2}', lambda o: torch.optim.lr_scheduler.StepLR(o, 2), 5),
     ('{"type":"step","step_size":5,"gamma":0.5,"unit":"step"}', lambda o: torch.optim.lr_scheduler.StepLR(o, 5, 0.5), 1),
     ('{"type":"multi_step","milestones":[1,4],"gamma":0.3}', lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [1, 4], 0.3), 5),
+    ('{"type":"piecewise","boundaries":[7,8,30],"factors":[1,0.5,2,0]}',  # Keras' PiecewiseConstantDecay
+        lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda t: [1, 0.5, 2, 0][sum(b < t for b in (7, 8, 30))]), 1),
+    ('{"type":"piecewise","boundaries":[0,3],"factors":[0.25,1,0.1],"unit":"epoch"}',
+        lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda t: [0.25, 1, 0.1][sum(b < t for b in (0, 3))]), 5),
     ('{"type":"exponential","gamma":0.9}', lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9), 5),
     ('{"type":"cosine"}', lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 10), 5),
     ('{"type":"cosine","t_max":4,"min_factor":0.1}', lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 4, 0.1), 5),

@@ -430,7 +430,9 @@ static void run_schedule(struct one_case *k)
 	struct nn_plateau plateau = NN_PLATEAU_START;
 	cJSON *factors = cJSON_AddArrayToObject(k->result, "factors");
 
-	for (int64_t step = 1; step <= n_steps; step++) {
+	if (type->check)
+		type->check(schedule->options, "/schedule", &k->faults);
+	for (int64_t step = 1; step <= n_steps && !k->faults.n_found; step++) {
 		double factor = nn_schedule_factor(schedule, &plateau, step, n_epoch, n_steps);
 
 		cJSON_AddItemToArray(factors, json_number(factor));

@@ -241,6 +241,8 @@ SCHEDULES = {  # what is always there, values of options, the scheduler of OPTIM
     "step": ({"step_size": 3}, {"step_size": [1, 7], "gamma": [0.5, 1.5]}, lambda o, total, step_size, gamma=0.1: S.StepLR(o, step_size, gamma)),
     "multi_step": ({"milestones": [2, 5]}, {"milestones": [[1], [7, 7, 9], [100]], "gamma": [0.5]},
         lambda o, total, milestones, gamma=0.1: S.MultiStepLR(o, milestones, gamma)),
+    "piecewise": ({"boundaries": [3, 20], "factors": [1, 0.5, 0.2]}, {},  # Keras' PiecewiseConstantDecay, whose formula this is
+        lambda o, total, boundaries, factors: S.LambdaLR(o, lambda t: factors[sum(b < t for b in boundaries)])),
     "exponential": ({"gamma": 0.9}, {"gamma": [0.5, 1.1]}, lambda o, total, gamma: S.ExponentialLR(o, gamma)),
     "polynomial": ({}, {"total_iters": [4, 30], "power": [0.5, 2.5]}, lambda o, total, total_iters=0, power=1: S.PolynomialLR(o, total_iters or total, power)),
     "cosine": ({}, {"t_max": [4, 30], "min_factor": [0.1]}, lambda o, total, t_max=0, min_factor=0: S.CosineAnnealingLR(o, t_max or total, min_factor)),

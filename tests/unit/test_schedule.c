@@ -95,7 +95,9 @@ static void options_out_of_bounds_are_faults(void **state)
 	static const char *const specs[] = { "\"step\"", "{\"type\":\"step\",\"step_size\":0}", "\"exponential\"",
 		"{\"type\":\"multi_step\",\"milestones\":[]}", "{\"type\":\"multi_step\",\"milestones\":[1.5]}",
 		"{\"type\":\"cosine\",\"unit\":\"batch\"}", "{\"type\":\"plateau\",\"factor\":1}",
-		"{\"type\":\"constant\",\"warmup_steps\":-1}", "\"cyclic\"" };
+		"{\"type\":\"constant\",\"warmup_steps\":-1}", "\"cyclic\"",
+		"{\"type\":\"piecewise\",\"boundaries\":[1]}",
+		"{\"type\":\"piecewise\",\"boundaries\":[],\"factors\":[1]}" };
 	struct chosen c;
 
 	(void)state;
@@ -103,6 +105,30 @@ static void options_out_of_bounds_are_faults(void **state)
 		chosen_read(&c, &nn_schedules, specs[i]);
 		if (!c.faults.n_found)
 			fail_msg("%s was taken", specs[i]);
+		chosen_release(&c);
+	}
+}
+
+static void pieces_that_do_not_fit_are_faults(void **state)
+{
+	static const struct {
+		const char *spec, *says; /* NULL: it is right */
+	} rows[] = {
+		{ "{\"type\":\"piecewise\",\"boundaries\":[1,5],\"factors\":[1,2,3]}", NULL },
+		{ "{\"type\":\"piecewise\",\"boundaries\":[1,5],\"factors\":[1,2]}",
+			"2 factors for 2 boundaries, but needs 3" },
+		{ "{\"type\":\"piecewise\",\"boundaries\":[5,5],\"factors\":[1,2,3]}", "5 comes after 5" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct chosen c;
+
+		chosen_init(&c, &nn_schedules, rows[i].spec);
+		((const struct nn_schedule_type *)c.choice.type)->check(c.choice.options, "/schedule", &c.faults);
+		assert_int_equal(c.faults.n_found, rows[i].says != NULL);
+		if (rows[i].says && !strstr(c.faults.items[0].detail, rows[i].says))
+			fail_msg("%s: %s", rows[i].spec, c.faults.items[0].detail);
 		chosen_release(&c);
 	}
 }
@@ -116,6 +142,7 @@ int main(void)
 		cmocka_unit_test(without_a_schedule_the_factor_is_one),
 		cmocka_unit_test(odd_lengths_stay_finite),
 		cmocka_unit_test(options_out_of_bounds_are_faults),
+		cmocka_unit_test(pieces_that_do_not_fit_are_faults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
