@@ -8,10 +8,10 @@
 struct batch_norm_options {
 	int64_t num_features;
 	double eps, momentum;
-	bool affine;
+	bool affine, track_running_stats, frozen, freeze_statistics;
 };
 
-/* Where the parameters stand; without AFFINE only the buffers do. */
+/* Where the parameters stand; without AFFINE only the buffers do, and those only where they are tracked. */
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
 
 static const struct opt batch_norm_opts[] = {
@@ -20,6 +20,14 @@ static const struct opt batch_norm_opts[] = {
 	NN_FLOAT_ROW_OR(batch_norm_options, momentum, 0, 1, "0.1", "0.01",
 		"How much of each batch goes into the running statistics."),
 	NN_FLAG_ROW(batch_norm_options, affine, "true", "Learn a scale and a shift for each channel."),
+	NN_FLAG_ROW(batch_norm_options, track_running_stats, "true",
+		"Keep running statistics to evaluate with; else evaluate with those of the batch, too."),
+	NN_FLAG_ROW(batch_norm_options, frozen, "false",
+		"Nothing changes while training: normalise with the running statistics that weights were loaded with, "
+		"and learn neither scale nor shift, as torchvision's FrozenBatchNorm2d."),
+	NN_FLAG_ROW_OR(batch_norm_options, freeze_statistics, "false", "true",
+		"Where /freeze has both scale and shift, the running statistics stay as they are and are normalised "
+		"with, as in Keras; else they go on following the batches, as in torch."),
 };
 
 bool nn_declare_affine(struct nn_builder *b, struct nn_layer *l)
@@ -39,6 +47,29 @@ bool nn_declare_running(struct nn_builder *b, struct nn_layer *l)
 	       nn_declare_buffer(b, l, "running_var", &channels, &nn_ones);
 }
 
+/* The running statistics stand for the batch's while training, too. */
+static bool is_fixed(const struct nn_layer *l)
+{
+	const struct batch_norm_options *o = l->options;
+
+	return o->frozen || (o->freeze_statistics && o->track_running_stats && l->frozen);
+}
+
+static bool declare_fixed(struct nn_builder *b, struct nn_layer *l)
+{
+	const struct batch_norm_options *o = l->options;
+	td_shape channels = td_shape_make(TD_F32, 1, l->in[0].dim[1]);
+
+	if (!o->track_running_stats)
+		return nn_refuse(b, l,
+			"%s: \"frozen\" needs the running statistics that \"track_running_stats\": false leaves out; "
+			"give one of the two",
+			l->type->type.name);
+	return (!o->affine || (nn_declare_buffer(b, l, "weight", &channels, &nn_ones) &&
+				      nn_declare_buffer(b, l, "bias", &channels, &nn_zeros))) &&
+	       nn_declare_running(b, l);
+}
+
 static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
 {
 	const struct batch_norm_options *o = l->options;
@@ -53,18 +84,35 @@ static bool batch_norm_build(struct nn_builder *b, struct nn_layer *l)
 				    : "[N, C], [N, C, L] or [N, C, H, W]",
 			td_shape_text(&l->in[0], in), nn_source(b, l, 0),
 			rank >= 2 && rank <= 4 ? "; \"batch_norm\" takes all of these" : "");
-	return nn_expect(b, l, 0, "num_features", o->num_features, l->in[0].dim[1]) &&
-	       (!o->affine || nn_declare_affine(b, l)) && nn_declare_running(b, l);
+	if (!nn_expect(b, l, 0, "num_features", o->num_features, l->in[0].dim[1]))
+		return false;
+	if (o->frozen)
+		return declare_fixed(b, l);
+	return (!o->affine || nn_declare_affine(b, l)) && (!o->track_running_stats || nn_declare_running(b, l));
+}
+
+/* With the batch's own statistics and none besides: every channel is a group of one sample. */
+static td_value *normalise_batch(td_ctx *c, td_value *x, td_value *weight, td_value *bias, double eps)
+{
+	static const int swapped[] = { 1, 0, 2, 3 };
+	static const int64_t rows[] = { 1, TD_SIZE_OF(0), -1 };
+	int rank = x ? td_shape_of(x)->rank : 0;
+	td_value *by_channel = td_transpose(c, x, swapped, rank), /* [C, N, ..] */
+		*y = td_group_norm(c, td_reshape(c, by_channel, rows, 3), weight, bias, 0, eps);
+
+	return td_transpose(c, td_reshape_like(c, y, by_channel), swapped, rank);
 }
 
 static td_value *batch_norm_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
 {
 	const struct batch_norm_options *o = l->options;
-	td_batch_norm_attrs attrs = { .momentum = o->momentum, .eps = o->eps, .training = p->training };
+	td_batch_norm_attrs attrs = { .momentum = o->momentum, .eps = o->eps, .training = p->training && !is_fixed(l) };
 	td_value *const *running = l->param + (o->affine ? RUNNING_MEAN : 0);
+	td_value *weight = o->affine ? l->param[WEIGHT] : NULL, *bias = o->affine ? l->param[BIAS] : NULL;
 
-	return td_batch_norm(p->c, x[0], o->affine ? l->param[WEIGHT] : NULL, o->affine ? l->param[BIAS] : NULL,
-		running[0], running[1], &attrs);
+	if (!o->track_running_stats)
+		return normalise_batch(p->c, x[0], weight, bias, o->eps);
+	return td_batch_norm(p->c, x[0], weight, bias, running[0], running[1], &attrs);
 }
 
 /* A difference, two sums and a product for each element. */
@@ -80,7 +128,25 @@ static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 	buf_printf(out, "nn.BatchNorm%s(%lld", l->in[0].rank == 4 ? "2d" : "1d", (long long)l->in[0].dim[1]);
 	nn_put_number(out, "eps", o->eps, 1e-5);
 	nn_put_number(out, "momentum", o->momentum, 0.1);
+	if (!o->track_running_stats)
+		buf_puts(out, ", track_running_stats=False");
 	buf_puts(out, o->affine ? ")" : ", affine=False)");
+	if (is_fixed(l))
+		buf_puts(out, ".requires_grad_(False)");
+}
+
+/* torch's module would let the running statistics follow as soon as it trains. */
+static void batch_norm_call(const struct nn_layer *l, const char *module, const char (*x)[NN_VARIABLE], struct buf *out)
+{
+	char eps[32];
+
+	if (!is_fixed(l)) {
+		buf_printf(out, "%s(%s)", module, x[0]);
+		return;
+	}
+	buf_printf(out, "nn.functional.batch_norm(%s, %s.running_mean, %s.running_var, %s.weight, %s.bias, eps=%s)",
+		x[0], module, module, module, module,
+		json_shortest(((const struct batch_norm_options *)l->options)->eps, eps));
 }
 
 #define BATCH_NORM(layer, text)                                                                                        \
@@ -91,6 +157,7 @@ static void batch_norm_torch(const struct nn_layer *l, struct buf *out)
 		.forward = batch_norm_forward,                                                                         \
 		.flops = nn_norm_flops,                                                                                \
 		.torch = batch_norm_torch,                                                                             \
+		.call = batch_norm_call,                                                                               \
 	}
 
 const struct nn_layer *nn_needs_samples(const struct nn_model *m)
@@ -98,7 +165,7 @@ const struct nn_layer *nn_needs_samples(const struct nn_model *m)
 	for (int i = 0; i < m->n_layers; i++) {
 		const struct nn_layer *l = &m->layers[i];
 
-		if (l->type->over_batch && td_shape_count(&l->in[0]) == m->in.dim[0] * l->in[0].dim[1])
+		if (l->type->over_batch && !is_fixed(l) && td_shape_count(&l->in[0]) == m->in.dim[0] * l->in[0].dim[1])
 			return l;
 	}
 	return NULL;

@@ -498,6 +498,20 @@ td_status nn_model_allocate(struct nn_model *m, td_ctx *c, uint64_t seed)
 	return TD_OK;
 }
 
+static bool is_frozen(const struct nn_model *m, const struct nn_layer *l)
+{
+	int n_frozen = 0;
+
+	for (int k = 0; k < l->n_params; k++) {
+		const struct nn_param *p = &m->params[l->param_at[k]];
+
+		if (!p->buffer && !p->frozen)
+			return false;
+		n_frozen += p->frozen;
+	}
+	return n_frozen > 0;
+}
+
 void nn_model_freeze(struct nn_model *m, const struct opt_strings *patterns, const char *pointer, struct faults *faults)
 {
 	for (int k = 0; k < patterns->n; k++) {
@@ -518,6 +532,8 @@ void nn_model_freeze(struct nn_model *m, const struct opt_strings *patterns, con
 			mem_free(at);
 		}
 	}
+	for (int i = 0; i < m->n_layers; i++)
+		m->layers[i].frozen = is_frozen(m, &m->layers[i]);
 }
 
 int nn_model_find(const struct nn_model *m, const char *name)

@@ -78,6 +78,7 @@ struct nn_layer {
 	int param_at[NN_LAYER_PARAMS], n_params; /* which of the model's parameters; those of another layer if shared */
 	td_value *param[NN_LAYER_PARAMS];        /* borrowed: tensors, or symbols while the model is being built */
 	int64_t rows;                            /* of an embedding's table */
+	bool frozen;                             /* it has parameters, and all are */
 };
 
 /* What a forward pass knows besides its inputs. */
@@ -97,7 +98,7 @@ struct nn_layer_type {
 	int n_inputs;         /* that it takes; 0 means 1, -1 one or more */
 	int n_inputs_most;    /* that it may take where it can do with fewer; 0: it cannot */
 	bool takes_tokens;    /* inputs are int64; all others take float32 alone */
-	bool over_batch;      /* while training it takes the variance of each channel: one value has none */
+	bool over_batch; /* while training it takes the variance of each channel: one value has none (see nn_needs_samples) */
 	/* Of a container, which has nothing else: build what it holds; returns whose output is its own (see model.h).
 	 */
 	int (*expand)(struct nn_builder *b, const struct nn_spot *spot);

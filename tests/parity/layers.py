@@ -174,7 +174,7 @@ MAX2D = {"stride": [1, 2, [3, 2]], "padding": PADS, "ceil_mode": [True], "dilati
 AVG2D = {"stride": [1, 2, [3, 2]], "padding": PADS, "ceil_mode": [True], "count_include_pad": [False], "divisor_override": [3, 7]}
 MAX1D = {"stride": [1, 2, 4], "padding": [1], "ceil_mode": [True], "dilation": [2]}
 AVG1D = {"stride": [1, 2, 4], "padding": [1], "ceil_mode": [True], "count_include_pad": [False]}
-NORM = {"eps": [0.1, 1e-3], "momentum": [0.3, 1.0, 0], "affine": [False, True], "num_features": [4]}
+NORM = {"eps": [0.1, 1e-3], "momentum": [0.3, 1.0, 0], "affine": [False, True], "num_features": [4], "track_running_stats": [False], "frozen": [True]}
 SIZES = {"output_size": [1, 5, [2, 3], [7, 4], [9, 7]]}
 WINDOW = {"kernel_size": [3, [2, 3], [3, 2]]}
 LENGTH = {"kernel_size": [3, 2, 4]}
@@ -208,7 +208,25 @@ def celu(x, alpha=1.0):  # torch.nn.CELU's gradient goes through float32
     return torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0) / alpha))
 
 
-def batch_norm(shape, num_features=None, **o):
+class FrozenNorm(nn.Module):
+    """torchvision.ops.FrozenBatchNorm2d, of any rank."""
+
+    def __init__(self, n, eps=1e-5, momentum=0.1, affine=True):
+        super().__init__()
+        self.eps = eps
+        for name, start in [("weight", 1.0), ("bias", 0.0)] * affine + [("running_mean", 0.0), ("running_var", 1.0)]:
+            self.register_buffer(name, torch.full((n,), start))
+
+    def forward(self, x):
+        weight, bias = (getattr(self, name, None) for name in ("weight", "bias"))
+        return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, eps=self.eps)
+
+
+def batch_norm(shape, num_features=None, frozen=False, **o):
+    if frozen and not o.pop("track_running_stats", True):
+        raise ValueError("frozen without statistics")
+    if frozen:
+        return FrozenNorm(shape[1], **o)
     return (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(shape[1], **o)
 
 
@@ -326,6 +344,7 @@ COLUMNS = ["output", "gradients", "ten steps", "evaluated", "float32"]
 BOUNDS = {**{c: WIDE for c in COLUMNS}, "float32": NARROW}
 
 
+    "*.freeze_statistics": "is about what a job freezes; test_train_options.c freezes",
 def start(module, random, prefix):
     """Random weights, none of them what it is by default, under the model's names."""
     state = {}

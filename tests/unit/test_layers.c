@@ -88,6 +88,10 @@ static const struct row rows[] = {
 	{ "\"batch_norm1d\"", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 6, "nn.BatchNorm1d(3)" },
 	{ "{\"type\":\"batch_norm2d\",\"momentum\":0.2,\"affine\":false}", IMAGE(4, 3, 5, 5), "float32[4, 3, 5, 5]", 0,
 		"nn.BatchNorm2d(3, momentum=0.2, affine=False)" },
+	{ "{\"type\":\"batch_norm\",\"track_running_stats\":false}", FLAT(4, 3), "float32[4, 3]", 6,
+		"nn.BatchNorm1d(3, track_running_stats=False)" },
+	{ "{\"type\":\"batch_norm\",\"frozen\":true}", FLAT(4, 3), "float32[4, 3]", 0,
+		"nn.BatchNorm1d(3).requires_grad_(False)" },
 	{ "\"layer_norm\"", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 10, "nn.LayerNorm((5, ))" },
 	{ "{\"type\":\"layer_norm\",\"axes\":2}", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 30, "nn.LayerNorm((3, 5, ))" },
 	{ "\"rms_norm\"", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 5, "nn.RMSNorm((5, ))" },
@@ -521,6 +525,32 @@ int main(void)
 		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
 		cmocka_unit_test(instance_norm_tracks_what_the_samples_are_like_on_average),
 	};
+/* Keras' BatchNormalization that is not trainable runs as in inference; a module of torch without gradients does not. */
+static void a_batch_norm_that_is_frozen_is_the_frameworks(void **state)
+{
+	static const char *const all[] = { "0.*" };
+
+	(void)state;
+	for (int keras = 0; keras < 2; keras++) {
+		struct buf python;
+		struct bench b;
+
+		buf_init(&python, 1 << 20);
+
+		bench_layers_as(&b, "\"batch_norm\"", (td_shape)FLAT(2, 3), keras ? "keras" : "pytorch");
+		assert_non_null(nn_needs_samples(b.model));
+		nn_model_freeze(b.model, &(struct opt_strings){ (const char **)all, 1 }, "/freeze", &b.faults);
+		assert_int_equal(nn_needs_samples(b.model) == NULL, keras); /* of one sample there is no variance */
+		nn_model_pytorch(b.model, "", &python);
+		assert_int_equal(strstr(python.data, ".requires_grad_(False)") != NULL, keras);
+		assert_int_equal(
+			strstr(python.data, "nn.functional.batch_norm(x, part(\"0\").running_mean") != NULL, keras);
+		buf_release(&python);
+		bench_release(&b);
+	}
+}
+
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
+		cmocka_unit_test(a_batch_norm_that_is_frozen_is_the_frameworks),

@@ -182,6 +182,60 @@ static void no_gradient_is_beyond_the_clipped_value(void **state)
 			way & 4 ? 5 : SAMPLES);
 }
 
+/* ---- Batch norm that stays as it is ------------------------------------------------------------------------------ */
+
+/* LAYER is trained for two steps; what it runs with has moved or not, and so have its weights. */
+static void see_what_moves(const char *layer, bool graph, bool weights, bool statistics)
+{
+	char *model = mem_printf("{\"layers\":[{\"type\":\"linear\",\"out_features\":6},%s,\"relu\","
+				 "{\"type\":\"linear\",\"out_features\":3}]}",
+		layer);
+	struct task task = { model, DATA_CLASS, false };
+	struct settings s = { .loss = "\"cross_entropy\"",
+		.optimizer = "{\"type\":\"sgd\",\"lr\":0.1}",
+		.graph = graph,
+		.freeze = weights ? NULL : "1.*" };
+	struct rig r, still;
+
+	if (strstr(layer, "frozen"))
+		s.freeze = NULL;
+	rig_init(&still, &task, &s);
+	rig_init(&r, &task, &s);
+	step(&r, 1, SAMPLES, false);
+	step(&r, 2, SAMPLES, false);
+	assert_int_equal(r.model->n_params, 8);
+	for (int i = 0; i < r.model->n_params; i++) {
+		const struct nn_param *p = &r.model->params[i];
+		bool moved = memcmp(td_data(p->value), td_data(still.model->params[i].value),
+				     td_shape_bytes(&p->shape)) != 0;
+		bool wanted = strstr(p->name, "running") ? statistics : weights;
+
+		if (p->name[0] == '1' && moved != wanted)
+			fail_msg("%s: %s has %s", layer, p->name, moved ? "moved" : "stayed");
+	}
+	rig_release(&r);
+	rig_release(&still);
+	mem_free(model);
+}
+
+static void a_frozen_batch_norm_keeps_its_statistics_where_that_is_meant(void **state)
+{
+	static const struct {
+		const char *layer;
+		bool weights, statistics;
+	} rows[] = {
+		{ "\"batch_norm1d\"", true, true },
+		{ "\"batch_norm1d\"", false, true }, /* torch: requires_grad alone */
+		{ "{\"type\":\"batch_norm\",\"freeze_statistics\":true}", true, true },
+		{ "{\"type\":\"batch_norm\",\"freeze_statistics\":true}", false, false }, /* Keras: trainable = False */
+		{ "{\"type\":\"batch_norm\",\"frozen\":true}", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * TD_COUNT(rows); i++)
+		see_what_moves(rows[i / 2].layer, i % 2, rows[i / 2].weights, rows[i / 2].statistics);
+}
+
 /* ---- Averages ---------------------------------------------------------------------------------------------------- */
 
 #define JOB "\"data\":{\"dataset\":\"fashion-mnist\"},\"model\":{\"layers\":[\"flatten\"]},\"loss\":\"cross_entropy\","
@@ -222,6 +276,7 @@ int main(void)
 		cmocka_unit_test(outputs_that_are_no_probabilities_are_told),
 		cmocka_unit_test(gradients_of_a_sum_are_as_much_larger_as_targets_weigh),
 		cmocka_unit_test(no_gradient_is_beyond_the_clipped_value),
+		cmocka_unit_test(a_frozen_batch_norm_keeps_its_statistics_where_that_is_meant),
 		cmocka_unit_test(averages_decay_as_the_framework_has_them),
 	};
 
