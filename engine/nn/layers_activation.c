@@ -26,7 +26,6 @@ PLAIN(relu, td_relu, "ReLU", "max(x, 0)");
 PLAIN(silu, td_silu, "SiLU", "x sigmoid(x), also called swish");
 PLAIN(sigmoid, td_sigmoid, "Sigmoid", "1 / (1 + exp(-x))");
 PLAIN(tanh, td_tanh, "Tanh", "The hyperbolic tangent");
-PLAIN(softplus, td_softplus, "Softplus", "log(1 + exp(x))");
 
 /* ---- Those that are made of others ------------------------------------------------------------------------------- */
 
@@ -102,6 +101,52 @@ const struct nn_layer_type nn_leaky_relu = {
 	.type = OPT_TYPE(leaky_relu, "x where it is positive, else a small part of it, as torch.nn.LeakyReLU."),
 	.forward = leaky_relu_forward,
 	.torch = leaky_relu_torch,
+};
+
+/* ---- softplus: log(1 + exp(beta x)) / beta, x itself where beta x is above the threshold ------------------------- */
+
+#define SOFTPLUS_EXACT 20 /* from there on x itself, whether the threshold says so or not, up to 3e-9 */
+
+struct softplus_options {
+	double beta, threshold;
+};
+
+static const struct opt softplus_opts[] = {
+	{ NN_ROW(softplus_options, beta), .kind = OPT_FLOAT, .value = "1", .low = 0, .above = true, .high = 1e6,
+		.doc = "How sharp the bend is." },
+	NN_FLOAT_ROW(softplus_options, threshold, 0, 1e6, "20", "Where beta x is above it the output is x."),
+};
+
+static td_value *softplus_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
+{
+	const struct softplus_options *o = l->options;
+	td_value *scaled = o->beta == 1 ? x[0] : td_scale_by(p->c, x[0], o->beta), *y = td_softplus(p->c, scaled),
+		 *over;
+
+	if (o->beta != 1)
+		y = td_scale_by(p->c, y, 1 / o->beta);
+	if (o->threshold >= SOFTPLUS_EXACT || !y)
+		return y;
+	over = td_less(p->c, td_scale_by(p->c, td_ones_like(p->c, scaled), o->threshold), scaled);
+	return td_where(p->c, over, x[0], y);
+}
+
+static void softplus_torch(const struct nn_layer *l, struct buf *out)
+{
+	const struct softplus_options *o = l->options;
+	char number[32], threshold[32];
+
+	if (o->beta == 1 && o->threshold == SOFTPLUS_EXACT)
+		buf_puts(out, "nn.Softplus()");
+	else
+		buf_printf(out, "nn.Softplus(%s, threshold=%s)", json_shortest(o->beta, number),
+			json_shortest(o->threshold, threshold));
+}
+
+const struct nn_layer_type nn_softplus = {
+	.type = OPT_TYPE(softplus, "log(1 + exp(x)), as torch.nn.Softplus."),
+	.forward = softplus_forward,
+	.torch = softplus_torch,
 };
 
 /* ---- elu: x where it is positive, else alpha (exp(x) - 1) -------------------------------------------------------- */

@@ -180,7 +180,7 @@ BATCH_NORM(batch_norm2d, "Normalise each channel of images over the batch, as to
 struct layer_norm_options {
 	int64_t axes;
 	double eps;
-	bool elementwise_affine;
+	bool elementwise_affine, bias; /* of rms_norm no BIAS */
 };
 
 static const struct opt layer_norm_opts[] = {
@@ -188,6 +188,7 @@ static const struct opt layer_norm_opts[] = {
 		.doc = "How many axes, counted from the last one, are normalised together." },
 	NN_FLOAT_ROW_OR(layer_norm_options, eps, 0, 1, "1e-5", "1e-3", "Added to the variance."),
 	NN_FLAG_ROW(layer_norm_options, elementwise_affine, "true", "Learn a scale and a shift for each element."),
+	NN_FLAG_ROW(layer_norm_options, bias, "true", "The shift; without it only the scale is learnt."),
 };
 
 static const char *const layer_norm_inferred[] = { "normalized_shape", NULL };
@@ -224,7 +225,7 @@ static bool layer_norm_build(struct nn_builder *b, struct nn_layer *l)
 		return false;
 	shape = normalized(l);
 	return !o->elementwise_affine || (nn_declare(b, l, "weight", &shape, fans, &nn_ones, NULL) &&
-						 nn_declare(b, l, "bias", &shape, fans, &nn_zeros, NULL));
+						 (!o->bias || nn_declare(b, l, "bias", &shape, fans, &nn_zeros, NULL)));
 }
 
 static td_value *layer_norm_forward(const struct nn_pass *p, const struct nn_layer *l, td_value *const *x)
@@ -245,7 +246,11 @@ static void put_rows(const struct nn_layer *l, const char *kind, double eps, str
 		buf_printf(out, "%lld, ", (long long)shape.dim[i]);
 	buf_puts(out, ")");
 	nn_put_number(out, "eps", o->eps, eps);
-	buf_puts(out, o->elementwise_affine ? ")" : ", elementwise_affine=False)");
+	if (!o->elementwise_affine)
+		buf_puts(out, ", elementwise_affine=False");
+	else if (l->type == &nn_layer_norm && !o->bias)
+		buf_puts(out, ", bias=False");
+	buf_puts(out, ")");
 }
 
 static void layer_norm_torch(const struct nn_layer *l, struct buf *out)

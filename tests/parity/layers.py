@@ -165,6 +165,7 @@ def container(cls):
 LINEAR = {"type": "linear", "out_features": 6}
 PAIRS = [2, [3, 1], [1, 2]]
 PADS = [1, [0, 1], [1, 0]]
+MODES = {"padding_mode": ["reflect", "replicate", "circular"]}
 CONV2D = {"stride": PAIRS, "padding": [*PADS, "same", "valid"], "dilation": [2, [1, 2]], "groups": [2, 4], "bias": [False], "in_channels": [4]}
 CONV1D = {"stride": [2, 3], "padding": [1, 2, "same", "valid"], "dilation": [2, 3], "groups": [2, 4], "bias": [False], "in_channels": [4]}
 BACK2D = {"stride": [2, [3, 1], [1, 2]], "padding": PADS, "output_padding": [1, [0, 1], [1, 0]], "dilation": [2, [1, 2]], "groups": [2, 4], "bias": [False], "in_channels": [4]}
@@ -234,6 +235,10 @@ LAYERS = {
     "linear": Layer([[3, 6], [1, 6], [2, 5, 6]], of(nn.Linear, -1, in_features=None), {"out_features": 5}, {"bias": [False], "out_features": [1, 4], "in_features": [6]}),
     "conv2d": Layer(IMAGES, of(nn.Conv2d, 1, **CONV), {"out_channels": 4, "kernel_size": 3}, {**CONV2D, "kernel_size": [1, 2, [3, 2]], "out_channels": [8]}),
     "conv1d": Layer(ROWS, of(nn.Conv1d, 1, **CONV), {"out_channels": 4, "kernel_size": 3}, {**CONV1D, "kernel_size": [1, 2, 4], "out_channels": [8]}),
+    "conv2d padded": Layer([[2, 4, 5, 6]], of(nn.Conv2d, 1, **CONV), {"out_channels": 4, "kernel_size": [3, 2], "padding": [2, 1]},
+        {**MODES, "padding": ["same", 3, "valid"], "stride": [2], "dilation": [2], "groups": [2], "bias": [False]}),
+    "conv1d padded": Layer([[2, 4, 7]], of(nn.Conv1d, 1, **CONV), {"out_channels": 4, "kernel_size": 4, "padding": 2},
+        {**MODES, "padding": ["same", 1, "valid"], "stride": [2], "dilation": [2], "groups": [2], "bias": [False]}),
     "conv_transpose2d": Layer(IMAGES, below_stride(of(nn.ConvTranspose2d, 1, **CONV)), {"out_channels": 4, "kernel_size": 3},
         {**BACK2D, "kernel_size": [1, 2, [4, 3]], "out_channels": [8]}),
     "conv_transpose1d": Layer(ROWS, below_stride(of(nn.ConvTranspose1d, 1, **CONV)), {"out_channels": 4, "kernel_size": 3},
@@ -256,7 +261,7 @@ LAYERS = {
     "batch_norm1d": Layer(CHANNELS[:2], batch_norm, one_of=NORM),
     "batch_norm2d": Layer(CHANNELS[2:], batch_norm, one_of=NORM),
     "layer_norm": Layer(ANY, behind_batch(lambda shape, axes=1, **o: nn.LayerNorm(shape[-axes:], **o), "axes"),
-        one_of={"axes": [2, 3], "eps": [0.1, 1e-3], "elementwise_affine": [False]}),
+        one_of={"axes": [2, 3], "eps": [0.1, 1e-3], "elementwise_affine": [False], "bias": [False]}),
     "rms_norm": Layer(ANY, behind_batch(lambda shape, axes=1, eps=2.0**-23, **o: nn.RMSNorm(shape[-axes:], eps, **o), "axes"),
         one_of={"axes": [2, 3], "eps": [0.1, 1e-3], "elementwise_affine": [False]}),
     "group_norm": Layer(CHANNELS, lambda shape, num_groups, **o: nn.GroupNorm(num_groups, shape[1], **o), {"num_groups": 2},
@@ -303,7 +308,7 @@ LAYERS = {
     "silu": Layer(ANY, of(nn.SiLU)),
     "sigmoid": Layer(ANY, of(nn.Sigmoid)),
     "tanh": Layer(ANY, of(nn.Tanh)),
-    "softplus": Layer(ANY, of(nn.Softplus)),
+    "softplus": Layer(ANY, of(nn.Softplus), one_of={"beta": [0.5, 3], "threshold": [0, 0.7, 30]}),
     "softsign": Layer(ANY, of(nn.Softsign)),
     "mish": Layer(ANY, of(nn.Mish)),
     "log_sigmoid": Layer(ANY, of(nn.LogSigmoid)),
@@ -339,12 +344,12 @@ RANDOM = {"dropout": (ANY, False), "dropout1d": (ROWS, True), "dropout2d": (IMAG
 SILENT = {
     **{"*." + option: "starts.py has what weights start from" for option in ("init", "bias_init", "recurrent_init", "out_init", "linear_init", "linear_bias_init", "joint_fans")},
     "lstm.unit_forget_bias": "as init; it is Keras'",
+    "*.freeze_statistics": "is about what a job freezes; test_train_options.c freezes",
 }
 COLUMNS = ["output", "gradients", "ten steps", "evaluated", "float32"]
 BOUNDS = {**{c: WIDE for c in COLUMNS}, "float32": NARROW}
 
 
-    "*.freeze_statistics": "is about what a job freezes; test_train_options.c freezes",
 def start(module, random, prefix):
     """Random weights, none of them what it is by default, under the model's names."""
     state = {}

@@ -93,6 +93,17 @@ static const struct row rows[] = {
 	{ "{\"type\":\"batch_norm\",\"frozen\":true}", FLAT(4, 3), "float32[4, 3]", 0,
 		"nn.BatchNorm1d(3).requires_grad_(False)" },
 	{ "\"layer_norm\"", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 10, "nn.LayerNorm((5, ))" },
+	{ "{\"type\":\"layer_norm\",\"bias\":false}", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 5,
+		"nn.LayerNorm((5, ), bias=False)" },
+	{ "{\"type\":\"softplus\",\"beta\":2,\"threshold\":3}", FLAT(4, 3), "float32[4, 3]", 0,
+		"nn.Softplus(2, threshold=3)" },
+	{ "{\"type\":\"conv2d\",\"out_channels\":2,\"kernel_size\":3,\"padding\":\"same\",\"padding_mode\":"
+	  "\"circular\"}",
+		IMAGE(2, 3, 5, 4), "float32[2, 2, 5, 4]", 56,
+		"nn.Conv2d(3, 2, (3, 3), stride=(1, 1), padding=\"same\", padding_mode=\"circular\")" },
+	{ "{\"type\":\"conv1d\",\"out_channels\":2,\"kernel_size\":3,\"padding\":2,\"padding_mode\":\"reflect\"}",
+		SEQUENCE(2, 3, 5), "float32[2, 2, 7]", 20,
+		"nn.Conv1d(3, 2, 3, stride=1, padding=2, padding_mode=\"reflect\")" },
 	{ "{\"type\":\"layer_norm\",\"axes\":2}", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 30, "nn.LayerNorm((3, 5, ))" },
 	{ "\"rms_norm\"", SEQUENCE(4, 3, 5), "float32[4, 3, 5]", 5, "nn.RMSNorm((5, ))" },
 	{ "{\"type\":\"rms_norm\",\"axes\":2,\"eps\":0.001,\"elementwise_affine\":false}", SEQUENCE(4, 3, 5),
@@ -514,17 +525,6 @@ static void instance_norm_tracks_what_the_samples_are_like_on_average(void **sta
 	bench_release(&b);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_layer_has_the_shapes_and_parameters_of_torch),
-		cmocka_unit_test(every_layer_runs_in_both_passes_and_its_parameters_learn),
-		cmocka_unit_test(every_layer_is_the_same_in_both_modes_and_for_other_batches),
-		cmocka_unit_test(layers_together_are_the_same_in_both_modes),
-		cmocka_unit_test(recurrent_parameters_have_the_names_of_torch),
-		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
-		cmocka_unit_test(instance_norm_tracks_what_the_samples_are_like_on_average),
-	};
 /* Keras' BatchNormalization that is not trainable runs as in inference; a module of torch without gradients does not. */
 static void a_batch_norm_that_is_frozen_is_the_frameworks(void **state)
 {
@@ -550,7 +550,18 @@ static void a_batch_norm_that_is_frozen_is_the_frameworks(void **state)
 	}
 }
 
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_batch_norm_that_is_frozen_is_the_frameworks),
+		cmocka_unit_test(every_layer_has_the_shapes_and_parameters_of_torch),
+		cmocka_unit_test(every_layer_runs_in_both_passes_and_its_parameters_learn),
+		cmocka_unit_test(every_layer_is_the_same_in_both_modes_and_for_other_batches),
+		cmocka_unit_test(layers_together_are_the_same_in_both_modes),
+		cmocka_unit_test(recurrent_parameters_have_the_names_of_torch),
+		cmocka_unit_test(batch_norm_keeps_buffers_that_no_optimizer_sees),
+		cmocka_unit_test(instance_norm_tracks_what_the_samples_are_like_on_average),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
-		cmocka_unit_test(a_batch_norm_that_is_frozen_is_the_frameworks),
