@@ -43,9 +43,10 @@ static td_value *write_loss(td_ctx *c, const struct nn_rehearsal *r)
 
 	for (int i = 0; i < r->facts->y.rank; i++)
 		target.dim[i + 1] = r->facts->y.dim[i];
+	nn_loss_look(c, r->loss, m);
 	td_name_push(c, nn_parts[NN_PART_LOSS]);
 	loss = type->each(c, r->loss->options, output, td_placeholder(c, "target", &target), &weight);
-	loss = nn_loss_mean(c, loss, weight);
+	loss = nn_loss_objective(c, r->loss, loss, nn_loss_mean(c, loss, weight));
 	td_name_pop(c);
 	return loss;
 }

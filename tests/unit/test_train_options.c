@@ -90,6 +90,27 @@ static void outputs_that_are_no_probabilities_are_told(void **state)
 	}
 }
 
+static void they_are_told_before_anything_is_allocated(void **state)
+{
+	struct settings s = { .loss = "{\"type\":\"cross_entropy\",\"from_probabilities\":true}",
+		.optimizer = "\"sgd\"" };
+	struct nn_rehearsal rehearsal;
+	struct err e = { 0 };
+	int n = 0;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &plain, &s);
+	rehearsal = (struct nn_rehearsal){
+		.model = r.model, .loss = &r.loss.choice, .facts = &r.facts, .warn = count_warning, .arg = &n
+	};
+	nn_trainer_free(r.trainer);
+	r.trainer = NULL;
+	assert_int_equal(nn_rehearse(&rehearsal, &e), TD_OK);
+	assert_int_equal(n, 1);
+	rig_release(&r);
+}
+
 /* ---- What a loss is reduced to ----------------------------------------------------------------------------------- */
 
 static const char sum_of[] = "{\"type\":\"cross_entropy\",\"weight\":[1,2,0.5],\"reduction\":\"sum\"}",
@@ -274,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_of_padding_alone_changes_nothing),
 		cmocka_unit_test(outputs_that_are_no_probabilities_are_told),
+		cmocka_unit_test(they_are_told_before_anything_is_allocated),
 		cmocka_unit_test(gradients_of_a_sum_are_as_much_larger_as_targets_weigh),
 		cmocka_unit_test(no_gradient_is_beyond_the_clipped_value),
 		cmocka_unit_test(a_frozen_batch_norm_keeps_its_statistics_where_that_is_meant),
