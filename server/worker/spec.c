@@ -252,7 +252,7 @@ static int64_t training_bytes(const struct spec *s, const struct nn_model *m, co
 		size = (int64_t)td_dtype_size(TD_F32),
 		n_evaluated = TD_MAX(facts->n[DATA_VALIDATION], facts->n[DATA_TEST]),
 		n_gradients = (s->train.accumulate > 1) + (s->log.histograms_every > 0) +
-			      (s->train.clip_norm > 0 && s->mode == SPEC_EAGER);
+			      ((s->train.clip_norm > 0 || s->train.clip_value > 0) && s->mode == SPEC_EAGER);
 
 	if (s->train.ema.decay > 0)
 		n_state++; /* the average */
