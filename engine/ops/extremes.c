@@ -6,16 +6,14 @@
 /* ---- max, min: the largest (smallest) along the axes; NaN wins; equal ones share the gradient (torch.amax, amin) --
  */
 
-static void extreme_infer(td_infer *q)
+static void extreme_infer(td_infer *q, const char *op)
 {
 	char text[TD_SHAPE_TEXT];
 
-	reduction_infer(q, q->attrs);
-	if (!td_shape_count(q->in[0]) && td_shape_count(&q->out[0]))
+	if (reduction_infer(q, q->attrs, op) && !td_shape_count(q->in[0]) && td_shape_count(&q->out[0]))
 		td_fail(q->ctx, TD_SHAPE,
-			"max and min: of no elements none is the largest or the smallest, and %s has none where it is "
-			"reduced",
-			td_shape_text(q->in[0], text));
+			"%s: of no elements none is the largest or the smallest, and %s has none where it is reduced",
+			op, td_shape_text(q->in[0], text));
 }
 
 static void extreme_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -30,11 +28,11 @@ static void extreme_backward(td_ctx *c, const td_node *n, td_value *const *dy, t
 	dx[0] = td_mul(c, is, reduction_beside(c, share, x, a));
 }
 
-REDUCTION(max, REDUCE_MAX, false)
-TD_OP(max, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = extreme_infer,
+REDUCTION(max, REDUCE_MAX, extreme_infer, false)
+TD_OP(max, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = max_infer,
 	.forward = { max_forward }, .backward = extreme_backward, .sample = max_sample)
-REDUCTION(min, REDUCE_MIN, false)
-TD_OP(min, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = extreme_infer,
+REDUCTION(min, REDUCE_MIN, extreme_infer, false)
+TD_OP(min, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = min_infer,
 	.forward = { min_forward }, .backward = extreme_backward, .sample = min_sample)
 
 TD_API td_value *td_max(td_ctx *c, td_value *x, uint32_t axes, bool keep)
@@ -68,9 +66,9 @@ static void prod_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_v
 	dx[0] = td_masked_fill(c, td_div(c, dx[0], safe), td_not_equal(c, zeros, zero), 0);
 }
 
-REDUCTION(prod, REDUCE_PROD, true)
-TD_OP(prod, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields,
-	.infer = reduction_infer_int64, .forward = { prod_forward }, .backward = prod_backward, .sample = prod_sample)
+REDUCTION(prod, REDUCE_PROD, reduction_infer_int64, true)
+TD_OP(prod, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = prod_infer,
+	.forward = { prod_forward }, .backward = prod_backward, .sample = prod_sample)
 
 /* Second derivatives are those of a product without zeros. */
 TD_API td_value *td_prod(td_ctx *c, td_value *x, uint32_t axes, bool keep)
@@ -82,17 +80,17 @@ TD_API td_value *td_prod(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 
 /* ---- any, all: whether an element, or every element, differs from 0 ---------------------------------------------- */
 
-static void truth_infer(td_infer *q)
+static void truth_infer(td_infer *q, const char *op)
 {
-	reduction_infer(q, q->attrs);
+	reduction_infer(q, q->attrs, op);
 	q->out[0].dtype = TD_BOOL;
 }
 
-REDUCTION(any, REDUCE_ANY, true)
-TD_OP(any, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = truth_infer,
+REDUCTION(any, REDUCE_ANY, truth_infer, true)
+TD_OP(any, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = any_infer,
 	.forward = { any_forward }, .backward = td_nodiff, .sample = any_sample)
-REDUCTION(all, REDUCE_ALL, true)
-TD_OP(all, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = truth_infer,
+REDUCTION(all, REDUCE_ALL, truth_infer, true)
+TD_OP(all, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = all_infer,
 	.forward = { all_forward }, .backward = td_nodiff, .sample = all_sample)
 
 TD_API td_value *td_any(td_ctx *c, td_value *x, uint32_t axes, bool keep)

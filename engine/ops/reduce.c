@@ -10,10 +10,11 @@ static void sum_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	dx[0] = reduction_beside(c, dy[0], n->in[0], n->attrs);
 }
 
-REDUCTION(sum, REDUCE_SUM, true)
-TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields,
-	.infer = reduction_infer_int64, .forward = { sum_forward }, .backward = sum_backward, .sample = sum_sample)
+REDUCTION(sum, REDUCE_SUM, reduction_infer_int64, true)
+TD_OP(sum, .n_in = 1, .n_out = 1, .attrs_size = sizeof(reduce_attrs), .fields = reduce_fields, .infer = sum_infer,
+	.forward = { sum_forward }, .backward = sum_backward, .sample = sum_sample)
 
+/* AXES: bit i for axis i, each one that x has, or TD_ALL_AXES; of integers and bools in int64 (torch.sum). */
 TD_API td_value *td_sum(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 {
 	reduce_attrs a;

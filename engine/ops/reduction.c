@@ -165,7 +165,7 @@ void reduction_forward(const td_call *call, enum reduction_kind kind)
 reduce_attrs *reduction_attrs(reduce_attrs *a, const td_value *x, uint32_t axes, bool keep)
 {
 	memset(a, 0, sizeof *a);
-	a->axes = axes & ((1u << x->shape.rank) - 1);
+	a->axes = axes == TD_ALL_AXES ? (1u << x->shape.rank) - 1 : axes;
 	a->keep = keep;
 	return a;
 }
@@ -188,27 +188,37 @@ void reduction_shape(const reduce_attrs *a, const td_shape *x, td_shape *y)
 			y->dim[y->rank++] = 1;
 }
 
-void reduction_infer(td_infer *q, const reduce_attrs *a)
+bool reduction_axes_legal(td_ctx *c, const char *op, const td_shape *x, uint32_t axes)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (axes == TD_ALL_AXES || !(axes >> x->rank))
+		return true;
+	td_fail(c, TD_SHAPE, "%s: %s has no axis %d; bit i of the axes stands for axis i", op, td_shape_text(x, text),
+		x->rank + __builtin_ctz(axes >> x->rank));
+	return false;
+}
+
+bool reduction_infer(td_infer *q, const reduce_attrs *a, const char *op)
 {
 	struct reduction r;
 
+	if (!reduction_axes_legal(q->ctx, op, q->in[0], a->axes))
+		return false;
 	reduction_shape(a, q->in[0], &q->out[0]);
 	reduction_over(&r, a, q->in[0]);
 	q->workspace = reduction_workspace(&r);
+	return true;
 }
 
 bool reduction_infer_float(td_infer *q, const reduce_attrs *a, const char *op)
 {
-	if (!ops_need_float(q, op))
-		return false;
-	reduction_infer(q, a);
-	return true;
+	return ops_need_float(q, op) && reduction_infer(q, a, op);
 }
 
-void reduction_infer_int64(td_infer *q)
+void reduction_infer_int64(td_infer *q, const char *op)
 {
-	reduction_infer(q, q->attrs);
-	if (!td__is_float(q->in[0]->dtype))
+	if (reduction_infer(q, q->attrs, op) && !td__is_float(q->in[0]->dtype))
 		q->out[0].dtype = TD_I64;
 }
 

@@ -65,16 +65,18 @@ void reduction_run(const td_call *call, struct reduction *r, enum reduction_kind
 /* What each result was made of, less the correction; not below 0. */
 double reduction_each(const struct reduction *r, double correction);
 
-/* The axes of X among AXES (TD_ALL_AXES: all), as attributes without loose bytes. */
+/* AXES of X (TD_ALL_AXES: those that it has), as attributes without loose bytes. */
 reduce_attrs *reduction_attrs(reduce_attrs *a, const td_value *x, uint32_t axes, bool keep);
 mean_attrs *reduction_mean_attrs(mean_attrs *a, const td_value *x, uint32_t axes, bool keep, double correction);
 /* X's shape without the axes. */
 void reduction_shape(const reduce_attrs *a, const td_shape *x, td_shape *y);
-/* The shape rule of a reduction by A, with the workspace of one; of floating values alone; and by the node's attributes
- * with integers and bools becoming int64. */
-void reduction_infer(td_infer *q, const reduce_attrs *a);
+/* False, with an error: X has not all of AXES. */
+bool reduction_axes_legal(td_ctx *c, const char *op, const td_shape *x, uint32_t axes);
+/* The shape rule of OP, a reduction by A, with the workspace of one; of floating values alone; and by the node's
+ * attributes with integers and bools becoming int64.  False: the error. */
+bool reduction_infer(td_infer *q, const reduce_attrs *a, const char *op);
 bool reduction_infer_float(td_infer *q, const reduce_attrs *a, const char *op);
-void reduction_infer_int64(td_infer *q);
+void reduction_infer_int64(td_infer *q, const char *op);
 /* Output 0 = input 0, reduced by the node's attributes. */
 void reduction_forward(const td_call *call, enum reduction_kind kind);
 
@@ -85,11 +87,16 @@ td_value *reduction_beside(td_ctx *c, td_value *y, td_value *x, const reduce_att
 
 /* Images in both orders, small and large enough for several slices. */
 bool reduction_sample(int i, td_sample *s);
-/* The same for three sets of axes, i % 3; then a plain row of each other type, a scalar, and with EMPTY also nothing. */
+/* The same for three sets of axes, i % 3; then a plain row of each other type, a scalar, and with EMPTY also nothing,
+ * by the first axis or by all. */
 bool reduction_sample_all(int i, td_sample *s, bool empty);
 
-/* NAME_forward and NAME_sample of a plain reduction of any type. */
-#define REDUCTION(name, kind, empty)                                                                                   \
+/* NAME_infer, by RULE, NAME_forward and NAME_sample of a plain reduction of any type. */
+#define REDUCTION(name, kind, rule, empty)                                                                             \
+	static void name##_infer(td_infer *q)                                                                          \
+	{                                                                                                              \
+		rule(q, #name);                                                                                        \
+	}                                                                                                              \
 	static void name##_forward(const td_call *call)                                                                \
 	{                                                                                                              \
 		reduction_forward(call, kind);                                                                         \
@@ -108,7 +115,12 @@ bool reduction_sample_all(int i, td_sample *s, bool empty);
 	}                                                                                                              \
 	static bool name##_sample(int i, td_sample *s)                                                                 \
 	{                                                                                                              \
-		s->apply = i % 3 == 0 ? name##_apply_all : i % 3 == 1 ? name##_apply_first : name##_apply_rest;        \
+		if (i < 12)                                                                                            \
+			s->apply = i % 3 == 0   ? name##_apply_all                                                     \
+				   : i % 3 == 1 ? name##_apply_first                                                   \
+						: name##_apply_rest;                                                   \
+		else                                                                                                   \
+			s->apply = i < 16 && i % 2 == 0 ? name##_apply_first : name##_apply_all;                       \
 		return reduction_sample_all(i, s, empty);                                                              \
 	}
 

@@ -75,10 +75,20 @@ TD_API td_value *td_logsumexp(td_ctx *c, td_value *x, uint32_t axes, bool keep)
 /* ---- var, std: the sum of squared distances from the mean, divided by their number less the correction; its root --
  */
 
+static void spread_infer(td_infer *q, const char *op)
+{
+	if (reduction_infer_float(q, &((const mean_attrs *)q->attrs)->of, op))
+		q->workspace += sizeof(double) * (size_t)td_shape_count(&q->out[0]);
+}
+
 static void var_infer(td_infer *q)
 {
-	if (reduction_infer_float(q, &((const mean_attrs *)q->attrs)->of, "a variance"))
-		q->workspace += sizeof(double) * (size_t)td_shape_count(&q->out[0]);
+	spread_infer(q, "var");
+}
+
+static void std_infer(td_infer *q)
+{
+	spread_infer(q, "std");
 }
 
 /* The totals of r are the variances. */
@@ -179,7 +189,7 @@ static bool std_sample(int i, td_sample *s)
 
 TD_OP(var, .n_in = 1, .n_out = 1, .attrs_size = sizeof(mean_attrs), .fields = mean_fields, .infer = var_infer,
 	.forward = { var_forward }, .backward = var_backward, .sample = var_sample)
-TD_OP(std, .n_in = 1, .n_out = 1, .attrs_size = sizeof(mean_attrs), .fields = mean_fields, .infer = var_infer,
+TD_OP(std, .n_in = 1, .n_out = 1, .attrs_size = sizeof(mean_attrs), .fields = mean_fields, .infer = std_infer,
 	.forward = { std_forward }, .backward = std_backward, .sample = std_sample)
 
 /* NaN where the correction leaves nothing to divide by (torch.var). */
@@ -255,7 +265,7 @@ TD_API td_value *td_norm(td_ctx *c, td_value *x, double p, uint32_t axes, bool k
 {
 	reduce_attrs a;
 
-	if (!x)
+	if (!x || !reduction_axes_legal(c, "norm", &x->shape, axes))
 		return NULL;
 	if (p == 1)
 		return td_sum(c, td_abs(c, x), axes, keep);

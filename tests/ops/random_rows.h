@@ -77,7 +77,7 @@ static inline td_value *of_rank(const struct random_arguments *a, int rank, enum
 
 static inline uint32_t axes_of(const struct random_arguments *a)
 {
-	return a->n[0] % 3 ? 1u << axis_of(a, 1) : TD_ALL_AXES;
+	return a->n[0] % 3 && td_shape_of(a->x[0])->rank ? 1u << axis_of(a, 1) : TD_ALL_AXES;
 }
 
 /* Whether one of the rows is wrong every so often, so that the check can be seen to fail.  Before anything else. */

@@ -155,6 +155,44 @@ static void the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient(void **s
 	refused("no elements");
 }
 
+static void an_axis_that_is_not_there_is_refused_by_name(void **state)
+{
+	td_value *x = hold(td_tensor(c, &(td_shape){ .dtype = TD_F32, .rank = 2, .dim = { 2, 4 } }, NULL));
+	td_value *one = hold(td_tensor(c, &(td_shape){ .dtype = TD_F32 }, NULL));
+
+	(void)state;
+	assert_null(td_sum(c, x, 1u << 5, false));
+	refused("sum: float32[2, 4] has no axis 5");
+	assert_null(td_max(c, x, 1u << 0 | 1u << 2, true));
+	refused("max: float32[2, 4] has no axis 2");
+	assert_null(td_min(c, x, 4, false));
+	refused("min: float32[2, 4] has no axis 2");
+	assert_null(td_prod(c, x, 4, false));
+	refused("prod: float32[2, 4] has no axis 2");
+	assert_null(td_any(c, x, 4, false));
+	refused("any: float32[2, 4] has no axis 2");
+	assert_null(td_all(c, x, 4, false));
+	refused("all: float32[2, 4] has no axis 2");
+	assert_null(td_mean(c, x, 4, false));
+	refused("mean: float32[2, 4] has no axis 2");
+	assert_null(td_var(c, x, 4, 1, false));
+	refused("var: float32[2, 4] has no axis 2");
+	assert_null(td_std(c, x, 4, 1, false));
+	refused("std: float32[2, 4] has no axis 2");
+	assert_null(td_logsumexp(c, x, 4, false));
+	refused("logsumexp: float32[2, 4] has no axis 2");
+	for (int p = 1; p <= 2; p++) {
+		assert_null(td_norm(c, x, p, 4, false));
+		refused("norm: float32[2, 4] has no axis 2");
+	}
+	assert_null(td_norm(c, x, INFINITY, 4, false));
+	refused("norm: float32[2, 4] has no axis 2");
+	assert_null(td_sum(c, one, 1, false));
+	refused("sum: float32[] has no axis 0");
+	HOLDS(td_sum(c, one, ALL, true), 0);
+	HOLDS(td_sum(c, x, 0, false), 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
 static void a_product_beside_zeros_has_its_gradient_at_the_zero(void **state)
 {
 	td_value *x = leaf(VECTOR(2, 3, 4));
@@ -417,6 +455,7 @@ int main(void)
 		TEST(what_where_does_not_choose_has_no_influence),
 		TEST(mixed_types_are_refused_with_the_cast_to_write),
 		TEST(the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient),
+		TEST(an_axis_that_is_not_there_is_refused_by_name),
 		TEST(a_product_beside_zeros_has_its_gradient_at_the_zero),
 		TEST(sums_of_integers_are_int64),
 		TEST(logsumexp_is_exact_at_infinities_and_does_not_overflow),
