@@ -130,14 +130,41 @@ TD_API td_value *td_multi_margin_each(td_ctx *c, td_value *x, td_value *labels, 
 	return td_mul(c, td_shift_by(c, sum, p == 2 ? -margin * margin : -margin), counts);
 }
 
+/* ---- Losses of values: outputs and targets are alike.  Broadcasting would make [N, N] differences of [N, 1] and [N],
+ * and a mean that falls and means nothing */
+
+/* False, with an error: X and T are not alike. */
+static bool targets_fit(td_ctx *c, const char *op, const td_value *x, const td_value *t)
+{
+	char tx[TD_SHAPE_TEXT], tt[TD_SHAPE_TEXT];
+
+	if (td_shape_same(&x->shape, &t->shape))
+		return true;
+	if (x->shape.dtype != t->shape.dtype && ops_fits(&x->shape, &t->shape) && ops_fits(&t->shape, &x->shape))
+		td_fail(c, TD_DTYPE, "%s needs outputs and targets of one type, not %s and %s; cast one of them", op,
+			td_shape_text(&x->shape, tx), td_shape_text(&t->shape, tt));
+	else
+		td_fail(c, TD_SHAPE,
+			"%s needs a target for each output, not outputs %s and targets %s; give both the same sizes, "
+			"with td_reshape, td_squeeze or td_unsqueeze",
+			op, td_shape_text(&x->shape, tx), td_shape_text(&t->shape, tt));
+	return false;
+}
+
 /* ---- bce_logits_each: -(w t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))), in a form that does not overflow
  * (torch.nn.functional.binary_cross_entropy_with_logits): softplus(x) - x t without a weight */
 
-/* x, t: alike; pos_weight: broadcast to them, or NULL. */
+/* x, t: alike, as torch demands; pos_weight: broadcast to them, or NULL. */
 TD_API td_value *td_bce_logits_each(td_ctx *c, td_value *x, td_value *t, td_value *pos_weight)
 {
 	td_value *heavier;
+	char tw[TD_SHAPE_TEXT], tx[TD_SHAPE_TEXT];
 
+	if (!x || !t || !targets_fit(c, "bce_logits", x, t))
+		return NULL;
+	if (pos_weight && !ops_fits(&pos_weight->shape, &x->shape))
+		return td_fail(c, TD_SHAPE, "bce_logits needs weights that can be broadcast to %s, not %s",
+			td_shape_text(&x->shape, tx), td_shape_text(&pos_weight->shape, tw));
 	td__lint_binary_logits(c, x);
 	if (!pos_weight)
 		return td_sub(c, td_softplus(c, x), td_mul(c, x, t));
@@ -149,9 +176,14 @@ TD_API td_value *td_bce_logits_each(td_ctx *c, td_value *x, td_value *t, td_valu
 /* ---- huber_each: d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), with d = x - t (Huber, 1964;
  * torch.nn.HuberLoss).  With c = d held within delta both are c (d - c / 2), gradient included */
 
+/* x, t: alike; torch only warns of others. */
 TD_API td_value *td_huber_each(td_ctx *c, td_value *x, td_value *t, double delta)
 {
-	td_value *d = td_sub(c, x, t), *held = td_clamp(c, d, -delta, delta);
+	td_value *d, *held;
 
+	if (!x || !t || !targets_fit(c, "huber", x, t))
+		return NULL;
+	d = td_sub(c, x, t);
+	held = td_clamp(c, d, -delta, delta);
 	return td_mul(c, held, td_sub(c, d, td_scale_by(c, held, 0.5)));
 }

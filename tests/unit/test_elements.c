@@ -135,6 +135,26 @@ static void mixed_types_are_refused_with_the_cast_to_write(void **state)
 	refused("cast it to float32");
 }
 
+/* ---- Losses ------------------------------------------------------------------------------------------------------ */
+
+static void a_loss_refuses_targets_that_would_be_spread(void **state)
+{
+	td_value *x = VECTOR(1, 2, 3), *column = td_unsqueeze(c, x, 1);
+
+	(void)state;
+	assert_null(td_bce_logits_each(c, column, x, NULL));
+	refused("bce_logits needs a target for each output, not outputs float64[3, 1] and targets float64[3]");
+	assert_null(td_bce_logits_each(c, x, VECTOR(1), NULL));
+	refused("outputs float64[3] and targets float64[1]");
+	assert_null(td_bce_logits_each(c, x, x, column));
+	refused("bce_logits needs weights that can be broadcast to float64[3], not float64[3, 1]");
+	assert_null(td_bce_logits_each(c, x, as(x, TD_I64), NULL));
+	refused("bce_logits needs outputs and targets of one type, not float64[3] and int64[3]");
+	assert_null(td_huber_each(c, column, x, 1));
+	refused("huber needs a target for each output, not outputs float64[3, 1] and targets float64[3]");
+	HOLDS(td_huber_each(c, x, VECTOR(1, 1, 1), 1), 0, 0.5, 1.5);
+}
+
 /* ---- Axes -------------------------------------------------------------------------------------------------------- */
 
 static void the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient(void **state)
@@ -454,6 +474,7 @@ int main(void)
 		TEST(a_nan_is_equal_to_nothing),
 		TEST(what_where_does_not_choose_has_no_influence),
 		TEST(mixed_types_are_refused_with_the_cast_to_write),
+		TEST(a_loss_refuses_targets_that_would_be_spread),
 		TEST(the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient),
 		TEST(an_axis_that_is_not_there_is_refused_by_name),
 		TEST(a_product_beside_zeros_has_its_gradient_at_the_zero),
