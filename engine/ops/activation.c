@@ -17,12 +17,6 @@ typedef struct activation_attrs {
 
 static const td_field activation_fields[] = { TD_FIELDS(activation_attrs, p), { 0 } };
 
-static void activation_infer(td_infer *q)
-{
-	if (ops_need_float(q, "an activation"))
-		ops_infer_same(q);
-}
-
 static void run(const td_call *call, td_row_fn *fn)
 {
 	td_dtype d = call->out[0].shape->dtype;
@@ -39,7 +33,13 @@ static void run(const td_call *call, td_row_fn *fn)
 		still, (size_t[]){ size, size, size });
 }
 
+/* NAME_infer and NAME_forward. */
 #define FORWARD(name)                                                                                                  \
+	static void name##_infer(td_infer *q)                                                                          \
+	{                                                                                                              \
+		if (ops_need_float(q, #name))                                                                          \
+			ops_infer_same(q);                                                                             \
+	}                                                                                                              \
 	static void name##_forward(const td_call *call)                                                                \
 	{                                                                                                              \
 		run(call, TD_PICK(call->out[0].shape->dtype, k_##name));                                               \
@@ -56,7 +56,7 @@ static void run(const td_call *call, td_row_fn *fn)
 /* What a record says of all that is shared; of an op with parameters, and of one without. */
 #define PARAMETERS(name) PLAIN(name), .attrs_size = sizeof(activation_attrs), .fields = activation_fields
 #define PLAIN(name)                                                                                                    \
-	.n_in = 1, .n_out = 1, .inplace = 1, .infer = activation_infer, .forward = { name##_forward },                 \
+	.n_in = 1, .n_out = 1, .inplace = 1, .infer = name##_infer, .forward = { name##_forward },                     \
 	.sample = name##_sample
 
 /* ---- scale_by: y = factor x */

@@ -353,12 +353,30 @@ TD_API td_value *td_attention_softmax(td_ctx *c, td_value *x, td_value *lengths,
 
 /* ---- attention: all three; torch.nn.functional.scaled_dot_product_attention with the heads side by side ---------- */
 
+static bool sequences_fit(const td_shape *q, const td_shape *k, const td_shape *v, int64_t heads)
+{
+	return td__is_float(q->dtype) && q->rank == 3 && heads > 0 && q->dim[2] % heads == 0 && k->rank == 3 &&
+	       k->dtype == q->dtype && k->dim[0] == q->dim[0] && k->dim[2] == q->dim[2] && td_shape_same(k, v);
+}
+
 /* q [N, T, E], k and v [N, S, E], lengths int64 [N]: keys that count, or NULL: all -> [N, T, E].  P: the share of
  * weights that dropout makes 0. */
 TD_API td_value *td_attention(
 	td_ctx *c, td_value *q, td_value *k, td_value *v, td_value *lengths, int64_t heads, bool causal, double p)
 {
-	td_value *w = td_attention_softmax(c, td_heads_dot(c, q, k, heads, true), lengths, causal);
+	td_value *w;
+	char tq[TD_SHAPE_TEXT], tk[TD_SHAPE_TEXT], tv[TD_SHAPE_TEXT];
+
+	if (!q || !k || !v)
+		return NULL;
+	if (!sequences_fit(&q->shape, &k->shape, &v->shape, heads))
+		return td_fail(c, TD_SHAPE,
+			"attention needs queries float[N, T, E], keys and values float[N, S, E], and an E that the "
+			"number of "
+			"heads, %lld, divides, not %s, %s and %s",
+			(long long)heads, td_shape_text(&q->shape, tq), td_shape_text(&k->shape, tk),
+			td_shape_text(&v->shape, tv));
+	w = td_attention_softmax(c, td_heads_dot(c, q, k, heads, true), lengths, causal);
 
 	return td_heads_mix(c, p > 0 ? td_dropout(c, w, p) : w, v, heads, false, false);
 }

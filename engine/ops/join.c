@@ -215,9 +215,20 @@ TD_API td_value *td_concat(td_ctx *c, td_value *a, td_value *b, int axis)
 TD_API td_value *td_stack(td_ctx *c, td_value *const *xs, int n, int axis)
 {
 	td_value **wide, *y;
+	char first[TD_SHAPE_TEXT], other[TD_SHAPE_TEXT];
 
 	if (n < 1)
 		return td_fail(c, TD_INVALID, "stack needs at least one value");
+	for (int i = 0; i < n; i++)
+		if (!xs[i])
+			return NULL;
+	if (axis < -xs[0]->shape.rank - 1 || axis > xs[0]->shape.rank || xs[0]->shape.rank == TD_MAX_RANK)
+		return td_fail(c, TD_SHAPE, "stack: no axis %d can be added to %s (at most %d)", axis,
+			td_shape_text(&xs[0]->shape, first), TD_MAX_RANK);
+	for (int i = 1; i < n; i++)
+		if (!td_shape_same(&xs[i]->shape, &xs[0]->shape))
+			return td_fail(c, TD_SHAPE, "stack needs values of one shape, not %s and %s",
+				td_shape_text(&xs[0]->shape, first), td_shape_text(&xs[i]->shape, other));
 	wide = MEM_NEW_N(td_value *, n);
 	for (int i = 0; i < n; i++)
 		wide[i] = td_unsqueeze(c, xs[i], axis);

@@ -7,7 +7,11 @@
 
 static void mean_pool_infer(td_infer *q)
 {
-	if (!ops_need_float(q, "mean_pool") || !pool_legal(q, "mean_pool", q->in[0]))
+	const pool_attrs *a = q->attrs;
+	const char *op =
+		a->size[0] || a->size[1] ? "adaptive_avg_pool2d" : "avg_pool2d"; /* as the builders are called */
+
+	if (!ops_need_float(q, op) || !pool_legal(q, op, q->in[0]))
 		return;
 	q->out[0] = pool_shape(q->attrs, q->in[0]);
 	q->workspace = pool_bytes(&q->out[0]);

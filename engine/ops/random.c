@@ -178,9 +178,15 @@ typedef struct draw_attrs {
 static const td_field draw_fields[] = { TD_FIELD(draw_attrs, a), TD_FIELD(draw_attrs, b), TD_FIELD(draw_attrs, stream),
 	{ 0 } };
 
-static void draw_infer(td_infer *q)
+static void uniform_like_infer(td_infer *q)
 {
-	if (ops_need_float(q, "a random op"))
+	if (ops_need_float(q, "uniform_like"))
+		ops_infer_same(q);
+}
+
+static void normal_like_infer(td_infer *q)
+{
+	if (ops_need_float(q, "normal_like"))
 		ops_infer_same(q);
 }
 
@@ -247,9 +253,11 @@ static bool normal_like_sample(int i, td_sample *s)
 }
 
 TD_OP(uniform_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(draw_attrs), .fields = draw_fields,
-	.infer = draw_infer, .forward = { uniform_like_forward }, .backward = td_nodiff, .sample = uniform_like_sample)
+	.infer = uniform_like_infer, .forward = { uniform_like_forward }, .backward = td_nodiff,
+	.sample = uniform_like_sample)
 TD_OP(normal_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(draw_attrs), .fields = draw_fields,
-	.infer = draw_infer, .forward = { normal_like_forward }, .backward = td_nodiff, .sample = normal_like_sample)
+	.infer = normal_like_infer, .forward = { normal_like_forward }, .backward = td_nodiff,
+	.sample = normal_like_sample)
 
 static const draw_attrs *draw_attrs_of(td_ctx *c, draw_attrs *attrs, double a, double b)
 {
@@ -294,6 +302,12 @@ typedef struct stream_attrs {
 
 static const td_field stream_fields[] = { TD_FIELD(stream_attrs, stream), { 0 } };
 
+static void bernoulli_infer(td_infer *q)
+{
+	if (ops_need_float(q, "bernoulli"))
+		ops_infer_same(q);
+}
+
 static void bernoulli_slice(void *arg, int slice)
 {
 	const td_call *call = arg;
@@ -326,7 +340,7 @@ static bool bernoulli_sample(int i, td_sample *s)
 }
 
 TD_OP(bernoulli, .n_in = 1, .n_out = 1, .inplace = 1, .attrs_size = sizeof(stream_attrs), .fields = stream_fields,
-	.infer = draw_infer, .forward = { bernoulli_forward }, .backward = td_nodiff, .sample = bernoulli_sample)
+	.infer = bernoulli_infer, .forward = { bernoulli_forward }, .backward = td_nodiff, .sample = bernoulli_sample)
 
 /* p: probabilities, floating -> zeros and ones of p's type (torch.bernoulli). */
 TD_API td_value *td_bernoulli(td_ctx *c, td_value *p)

@@ -135,6 +135,36 @@ static void mixed_types_are_refused_with_the_cast_to_write(void **state)
 	refused("cast it to float32");
 }
 
+static void refusals_speak_of_what_was_called(void **state)
+{
+	td_value *i = as(VECTOR(1, 2), TD_I64), *f = VECTOR(1, 2), *three = VECTOR(1, 2, 3);
+	td_value *images = hold(td_tensor(c, &(td_shape){ .dtype = TD_I64, .rank = 4, .dim = { 1, 1, 2, 2 } }, NULL));
+
+	(void)state;
+	assert_null(td_scale_by(c, i, 2));
+	refused("scale_by needs floating inputs");
+	assert_null(td_tanh(c, i));
+	refused("tanh needs floating inputs");
+	assert_null(td_var(c, i, ALL, 0, false));
+	refused("var needs floating inputs");
+	assert_null(td_std(c, i, ALL, 0, false));
+	refused("std needs floating inputs");
+	assert_null(td_uniform_like(c, i, 0, 1));
+	refused("uniform_like needs floating inputs");
+	assert_null(td_normal_like(c, i, 0, 1));
+	refused("normal_like needs floating inputs");
+	assert_null(td_stack(c, (td_value *[]){ f, three }, 2, 0));
+	refused("stack needs values of one shape, not float64[2] and float64[3]");
+	assert_null(td_stack(c, (td_value *[]){ f, f }, 2, 2));
+	refused("stack: no axis 2");
+	assert_null(td_avg_pool2d(c, images, &(td_pool2d_attrs){ .kernel = { 2, 2 } }));
+	refused("avg_pool2d needs floating inputs");
+	assert_null(td_adaptive_avg_pool2d(c, images, 1, 1));
+	refused("adaptive_avg_pool2d needs floating inputs");
+	assert_null(td_attention(c, f, f, f, NULL, 1, false, 0));
+	refused("attention needs queries");
+}
+
 /* ---- Losses ------------------------------------------------------------------------------------------------------ */
 
 static void a_loss_refuses_targets_that_would_be_spread(void **state)
@@ -474,6 +504,7 @@ int main(void)
 		TEST(a_nan_is_equal_to_nothing),
 		TEST(what_where_does_not_choose_has_no_influence),
 		TEST(mixed_types_are_refused_with_the_cast_to_write),
+		TEST(refusals_speak_of_what_was_called),
 		TEST(a_loss_refuses_targets_that_would_be_spread),
 		TEST(the_largest_of_a_nan_is_the_nan_and_ties_share_the_gradient),
 		TEST(an_axis_that_is_not_there_is_refused_by_name),
