@@ -65,7 +65,7 @@ void K(k_cross_entropy)(void *lossv, void *lsev, const void *xv, int64_t label, 
 	lse = (real)((double)top + log(sum));
 	if (lsev)
 		*(real *)lsev = lse;
-	*(real *)lossv = label >= 0 && label < n ? lse - x[label] : label == K_IGNORED ? 0 : (real)NAN;
+	*(real *)lossv = label == K_IGNORED ? 0 : lse - x[label];
 }
 
 void K(k_cross_entropy_dx)(void *dxv, const void *xv, const void *lsev, int64_t label, const void *dyv, int64_t n)
@@ -81,14 +81,14 @@ void K(k_cross_entropy_dx)(void *dxv, const void *xv, const void *lsev, int64_t 
 		dx[i] = (R(exp)(x[i] - lse) - (i == label ? 1 : 0)) * dy;
 }
 
-void K(k_nll)(void *lossv, const void *xv, int64_t label, int64_t n)
+void K(k_nll)(void *lossv, const void *xv, int64_t label)
 {
-	*(real *)lossv = label >= 0 && label < n ? -((const real *)xv)[label] : label == K_IGNORED ? 0 : (real)NAN;
+	*(real *)lossv = label == K_IGNORED ? 0 : -((const real *)xv)[label];
 }
 
 void K(k_nll_dx)(void *dxv, int64_t label, const void *dyv, int64_t n)
 {
 	memset(dxv, 0, sizeof(real) * (size_t)n);
-	if (label >= 0 && label < n)
+	if (label != K_IGNORED)
 		((real *)dxv)[label] = -*(const real *)dyv;
 }

@@ -159,7 +159,7 @@ TD_KERNEL(k_argmax, (int64_t * y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_cross_entropy, (void *loss, void *lse, const void *x, int64_t label, int64_t n))
 TD_KERNEL(k_cross_entropy_dx, (void *dx, const void *x, const void *lse, int64_t label, const void *dy, int64_t n))
 /* -x at the label, 0 for one that does not count; and its gradient */
-TD_KERNEL(k_nll, (void *loss, const void *x, int64_t label, int64_t n))
+TD_KERNEL(k_nll, (void *loss, const void *x, int64_t label))
 TD_KERNEL(k_nll_dx, (void *dx, int64_t label, const void *dy, int64_t n))
 
 /* C[m,n] = op(A)[m,k] op(B)[k,n] + beta C, one thread. */

@@ -211,6 +211,25 @@ static bool labels_legal(td_infer *q, const char *op)
 	return false;
 }
 
+/* Whether every label of input 1 is a class or does not count; if not, the call fails and names the first that is
+ * neither. */
+static bool labels_in_range(const td_call *call, const char *op, int64_t classes)
+{
+	const int64_t *labels = call->in[1].data;
+
+	for (int64_t i = 0; i < call->in[1].shape->dim[0]; i++)
+		if ((labels[i] < 0 || labels[i] >= classes) && labels[i] != TD_IGNORE_LABEL) {
+			err_set(call->err, TD_INVALID,
+				"%s: row %lld has the label %lld, and there are %lld classes: labels are 0 .. %lld, or "
+				"%d for "
+				"a row that does not count",
+				op, (long long)i, (long long)labels[i], (long long)classes, (long long)classes - 1,
+				TD_IGNORE_LABEL);
+			return false;
+		}
+	return true;
+}
+
 static void cross_entropy_each_infer(td_infer *q)
 {
 	if (!labels_legal(q, "cross_entropy"))
@@ -234,8 +253,10 @@ static void cross_entropy_slice(void *arg, int slice)
 
 static void cross_entropy_each_forward(const td_call *call)
 {
-	threads_run(
-		call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_slice, (void *)(uintptr_t)call);
+	const td_shape *x = call->in[0].shape;
+
+	if (labels_in_range(call, "cross_entropy", x->dim[1]))
+		threads_run(call->threads, n_row_slices(x->dim[0]), cross_entropy_slice, (void *)(uintptr_t)call);
 }
 
 static td_value *column(td_ctx *c, td_value *x)
@@ -276,7 +297,7 @@ TD_OP(cross_entropy_each, .n_in = 2, .n_out = 1, .n_hidden = 1, .infer = cross_e
 	.forward = { cross_entropy_each_forward }, .backward = cross_entropy_each_backward,
 	.sample = cross_entropy_each_sample)
 
-/* logits [N, C], labels int64 [N] -> [N]; a label out of range gives NaN. */
+/* logits [N, C], labels int64 [N] -> [N]; 0 for TD_IGNORE_LABEL, and another that is no class is an error. */
 TD_API td_value *td_cross_entropy_each(td_ctx *c, td_value *logits, td_value *labels)
 {
 	return logits && labels ? TD_APPLY(c, cross_entropy_each, NULL, ops_row_major(c, logits), labels) : NULL;
@@ -319,8 +340,10 @@ static void cross_entropy_dx_slice(void *arg, int slice)
 
 static void cross_entropy_dx_forward(const td_call *call)
 {
-	threads_run(call->threads, n_row_slices(call->in[0].shape->dim[0]), cross_entropy_dx_slice,
-		(void *)(uintptr_t)call);
+	const td_shape *x = call->in[0].shape;
+
+	if (labels_in_range(call, "cross_entropy_dx", x->dim[1]))
+		threads_run(call->threads, n_row_slices(x->dim[0]), cross_entropy_dx_slice, (void *)(uintptr_t)call);
 }
 
 static void cross_entropy_dx_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -384,9 +407,11 @@ static void nll_each_forward(const td_call *call)
 	size_t size = td_dtype_size(call->in[0].shape->dtype);
 	const int64_t *labels = call->in[1].data;
 
+	if (!labels_in_range(call, "nll", classes))
+		return;
 	for (int64_t i = 0; i < n; i++)
 		TD_PICK(call->in[0].shape->dtype, k_nll)
-	(at(call->out[0].data, i, size), at_const(call->in[0].data, i * classes, size), labels[i], classes);
+	(at(call->out[0].data, i, size), at_const(call->in[0].data, i * classes, size), labels[i]);
 }
 
 static void nll_each_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -411,7 +436,7 @@ static bool nll_each_sample(int i, td_sample *s)
 TD_OP(nll_each, .n_in = 2, .n_out = 1, .infer = nll_each_infer, .forward = { nll_each_forward },
 	.backward = nll_each_backward, .sample = nll_each_sample)
 
-/* logarithms of probabilities [N, C], labels int64 [N] -> [N]; a label out of range gives NaN. */
+/* logarithms of probabilities [N, C], labels int64 [N] -> [N]; 0 for TD_IGNORE_LABEL, and another that is no class is an error. */
 TD_API td_value *td_nll_each(td_ctx *c, td_value *x, td_value *labels)
 {
 	return x && labels ? TD_APPLY(c, nll_each, NULL, ops_row_major(c, x), labels) : NULL;
@@ -444,6 +469,8 @@ static void nll_dx_forward(const td_call *call)
 	size_t size = td_dtype_size(call->in[0].shape->dtype);
 	const int64_t *labels = call->in[1].data;
 
+	if (!labels_in_range(call, "nll_dx", classes))
+		return;
 	for (int64_t i = 0; i < n; i++)
 		TD_PICK(call->in[0].shape->dtype, k_nll_dx)
 	(at(call->out[0].data, i * classes, size), labels[i], at_const(call->in[0].data, i, size), classes);

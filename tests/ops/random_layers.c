@@ -74,10 +74,15 @@ static td_value *do_dropout(td_ctx *c, const struct random_arguments *a)
 	return td_dropout(c, a->x[0], 0.3f);
 }
 
+/* A class for each row of the first value, out of those that it has. */
+static td_value *labels_of(td_ctx *c, const struct random_arguments *a)
+{
+	return td_argmax(c, a->n[1] & 1 ? td_cos(c, a->x[0]) : td_sin(c, a->x[0]), -1);
+}
+
 static td_value *do_cross_entropy(td_ctx *c, const struct random_arguments *a)
 {
-	return td_cross_entropy_each(
-		c, a->x[0], td_argmax(c, a->n[1] & 1 ? a->x[1] : td_sin(c, a->x[0]), td_shape_of(a->x[1])->rank - 1));
+	return td_cross_entropy_each(c, a->x[0], labels_of(c, a));
 }
 
 static td_value *do_weighted_norm(td_ctx *c, const struct random_arguments *a)
@@ -103,16 +108,12 @@ static td_value *do_batch_norm(td_ctx *c, const struct random_arguments *a)
 
 static td_value *do_nll(td_ctx *c, const struct random_arguments *a)
 {
-	int axis = td_shape_of(a->x[0])->rank - 1;
-
-	return td_nll_each(
-		c, td_log_softmax(c, a->x[0], axis), td_argmax(c, a->n[1] & 1 ? a->x[1] : td_sin(c, a->x[0]), axis));
+	return td_nll_each(c, td_log_softmax(c, a->x[0], -1), labels_of(c, a));
 }
 
 static td_value *do_multi_margin(td_ctx *c, const struct random_arguments *a)
 {
-	return td_multi_margin_each(
-		c, a->x[0], td_argmax(c, a->n[1] & 1 ? a->x[1] : td_sin(c, a->x[0]), 1), 0.5, 1 + (int)a->n[0] % 2);
+	return td_multi_margin_each(c, a->x[0], labels_of(c, a), 0.5, 1 + (int)a->n[0] % 2);
 }
 
 static td_value *do_bce_logits(td_ctx *c, const struct random_arguments *a)

@@ -260,48 +260,86 @@ static td_value *out_of_range(td_ctx *c, int which, td_value *x, td_value *index
 	}
 }
 
+/* FN with an index of three entries whose second is WRONG fails in both modes with the words WANT, and the session goes
+ * on afterwards. */
+static void fails_when_it_runs(td_value *(*fn)(td_ctx *, int, td_value *, td_value *), int which, int64_t wrong,
+	const int64_t *right, const char *want)
+{
+	td_ctx *c = new_context();
+	td_graph *g = td_graph_create();
+	td_value *x = COUNTING(c, TD_F32, 3, 2), *results[1], *y;
+	td_value *index = indices(c, 1, (int64_t[]){ 3 }, (int64_t[]){ 0, wrong, right[2] });
+	td_session *s;
+
+	td_name_push(c, "head");
+	assert_null(fn(c, which, x, index));
+	td_name_pop(c);
+	assert_int_equal(td_error(c)->status, TD_INVALID);
+	assert_string_equal(td_error(c)->text, want);
+	td_error_clear(c);
+
+	td_trace_begin(c, g);
+	td_name_push(c, "head");
+	y = fn(c, which, x, index);
+	td_name_pop(c);
+	td_trace_end(c);
+	assert_non_null(y);
+	s = td_session_create(c, g, &y, 1);
+	assert_int_equal(td_session_run(s, c, NULL, 0, results), TD_INVALID);
+	assert_string_equal(td_error(c)->text, want);
+	td_error_clear(c);
+	td_write(index, right); /* and the session goes on */
+	assert_int_equal(td_session_run(s, c, NULL, 0, results), TD_OK);
+	td_session_free(s);
+	td_graph_free(g);
+	td_unref(x);
+	td_unref(index);
+	td_ctx_free(c);
+}
+
 static void an_index_out_of_range_is_an_error_in_both_modes(void **state)
 {
 	static const int64_t wrong[] = { 3, -1, INT64_MAX, INT64_MIN };
+	static const char *const ops[] = { "gather", "scatter_add", "index_select", "index_add", "one_hot",
+		"embedding" };
 	char want[96];
 
 	(void)state;
-	for (int which = 0; which < 6; which++)
+	for (int which = 0; which < (int)TD_COUNT(ops); which++)
 		for (size_t k = 0; k < TD_COUNT(wrong); k++) {
-			td_ctx *c = new_context();
-			td_graph *g = td_graph_create();
-			td_value *x = COUNTING(c, TD_F32, 3, 2), *results[1], *y;
-			td_value *index = indices(c, 1, (int64_t[]){ 3 }, (int64_t[]){ 0, wrong[k], 2 });
-			td_session *s;
-
-			snprintf(want, sizeof want, "layer head: %s: index %lld is not in 0 .. 2",
-				(const char *[]){ "gather", "scatter_add", "index_select", "index_add", "one_hot",
-					"embedding" }[which],
+			snprintf(want, sizeof want, "layer head: %s: index %lld is not in 0 .. 2", ops[which],
 				(long long)wrong[k]);
-			td_name_push(c, "head");
-			assert_null(out_of_range(c, which, x, index));
-			td_name_pop(c);
-			assert_int_equal(td_error(c)->status, TD_INVALID);
-			assert_string_equal(td_error(c)->text, want);
-			td_error_clear(c);
+			fails_when_it_runs(out_of_range, which, wrong[k], (int64_t[]){ 0, 1, 2 }, want);
+		}
+}
 
-			td_trace_begin(c, g);
-			td_name_push(c, "head");
-			y = out_of_range(c, which, x, index);
-			td_name_pop(c);
-			td_trace_end(c);
-			assert_non_null(y);
-			s = td_session_create(c, g, &y, 1);
-			assert_int_equal(td_session_run(s, c, NULL, 0, results), TD_INVALID);
-			assert_string_equal(td_error(c)->text, want);
-			td_error_clear(c);
-			td_write(index, (int64_t[]){ 0, 1, 2 }); /* and the session goes on */
-			assert_int_equal(td_session_run(s, c, NULL, 0, results), TD_OK);
-			td_session_free(s);
-			td_graph_free(g);
-			td_unref(x);
-			td_unref(index);
-			td_ctx_free(c);
+static td_value *no_class(td_ctx *c, int which, td_value *x, td_value *labels)
+{
+	td_value *row = td_sum(c, x, 1u << 1, false);
+
+	switch (which) {
+	case 0: return td_cross_entropy(c, x, labels);
+	case 1: return td_cross_entropy_dx(c, x, labels, row, row);
+	case 2: return td_nll_each(c, x, labels);
+	default: return td_nll_dx(c, row, labels, x);
+	}
+}
+
+static void a_label_that_is_no_class_is_an_error_in_both_modes(void **state)
+{
+	static const int64_t wrong[] = { 2, -1, INT64_MAX, INT64_MIN };
+	static const char *const ops[] = { "cross_entropy", "cross_entropy_dx", "nll", "nll_dx" };
+	char want[160];
+
+	(void)state;
+	for (int which = 0; which < (int)TD_COUNT(ops); which++)
+		for (size_t k = 0; k < TD_COUNT(wrong); k++) {
+			snprintf(want, sizeof want,
+				"layer head: %s: row 1 has the label %lld, and there are 2 classes: labels are 0 .. 1, "
+				"or "
+				"-100 for a row that does not count",
+				ops[which], (long long)wrong[k]);
+			fails_when_it_runs(no_class, which, wrong[k], (int64_t[]){ 0, TD_IGNORE_LABEL, 1 }, want);
 		}
 }
 
@@ -417,6 +455,7 @@ int main(void)
 		cmocka_unit_test(joining_and_axes_are_torchs),
 		cmocka_unit_test(masks_and_indices_are_torchs),
 		cmocka_unit_test(an_index_out_of_range_is_an_error_in_both_modes),
+		cmocka_unit_test(a_label_that_is_no_class_is_an_error_in_both_modes),
 		cmocka_unit_test(what_is_left_of_no_elements_is_what_their_axes_hold),
 		cmocka_unit_test(a_network_takes_a_batch_of_no_images_in_both_modes),
 		cmocka_unit_test(sizes_beyond_any_memory_are_refused),
