@@ -220,6 +220,7 @@ typedef struct td_op {
 				passes/memory.c */
 	uint32_t writes;     /* bit i: input i is written (an effect); such a node is never pruned, merged or moved */
 	uint32_t overwrites; /* bit i: of these, input i is not read: what was there does not matter */
+	bool broadcasts;     /* output 0 has the sizes that all inputs are broadcast to; the lint looks at them */
 	bool view;           /* output 0 has the bytes of input 0 under another shape; forward does not run */
 	size_t attrs_size;   /* bytes of the POD attributes; 0: none */
 	const td_field *fields;     /* every member of the attributes */

@@ -73,15 +73,25 @@ static void look_for_activation(
  */
 static void look_at_broadcast(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
 {
-	char a[TD_SHAPE_TEXT], b[TD_SHAPE_TEXT], y[TD_SHAPE_TEXT];
+	char inputs[3 * (TD_SHAPE_TEXT + 8)] = "", text[TD_SHAPE_TEXT];
 	int64_t n = td_shape_count(out);
 
-	if (!c->in_backward && n > td_shape_count(&in[0]->shape) && n > td_shape_count(&in[1]->shape))
-		td_warn(c, "broadcast",
-			"%s spreads both of its inputs: %s and %s give %s; if they were meant to match, reshape one of "
-			"them",
-			op->name, td_shape_text(&in[0]->shape, a), td_shape_text(&in[1]->shape, b),
-			td_shape_text(out, y));
+	if (c->in_backward)
+		return;
+	for (int i = 0; i < op->n_in; i++) {
+		size_t used = strlen(inputs);
+
+		if (n <= td_shape_count(&in[i]->shape))
+			return;
+		snprintf(inputs + used, sizeof inputs - used, "%s%s",
+			!i                 ? ""
+			: i < op->n_in - 1 ? ", "
+					   : " and ",
+			td_shape_text(&in[i]->shape, text));
+	}
+	td_warn(c, "broadcast",
+		"%s spreads %s of its inputs: %s give %s; if they were meant to match, reshape one of them", op->name,
+		op->n_in == 2 ? "both" : "all", inputs, td_shape_text(out, text));
 }
 
 static void look_at_logits(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
@@ -125,13 +135,6 @@ static const struct rule {
 	const char *op;
 	void (*look)(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out);
 } rules[] = {
-	{ "add", look_at_broadcast },
-	{ "sub", look_at_broadcast },
-	{ "mul", look_at_broadcast },
-	{ "div", look_at_broadcast },
-	{ "maximum", look_at_broadcast },
-	{ "minimum", look_at_broadcast },
-	{ "equal", look_at_broadcast },
 	{ "cross_entropy_each", look_at_logits },
 	{ "log_softmax", look_at_logits },
 	{ "nll_each", look_at_logarithms },
@@ -141,6 +144,8 @@ static const struct rule {
 
 void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
 {
+	if (op->broadcasts)
+		look_at_broadcast(c, op, in, out);
 	for (size_t i = 0; i < TD_COUNT(rules); i++)
 		if (!strcmp(rules[i].op, op->name))
 			rules[i].look(c, op, in, out);

@@ -28,19 +28,19 @@ static void compare_infer(td_infer *q)
 	}
 
 COMPARISON(equal)
-TD_OP(equal, .n_in = 2, .n_out = 1, .infer = compare_infer, .forward = { equal_forward }, .backward = td_nodiff,
-	.sample = equal_sample)
+TD_OP(equal, .n_in = 2, .n_out = 1, .broadcasts = true, .infer = compare_infer, .forward = { equal_forward },
+	.backward = td_nodiff, .sample = equal_sample)
 
 COMPARISON(not_equal)
-TD_OP(not_equal, .n_in = 2, .n_out = 1, .infer = compare_infer, .forward = { not_equal_forward }, .backward = td_nodiff,
-	.sample = not_equal_sample)
+TD_OP(not_equal, .n_in = 2, .n_out = 1, .broadcasts = true, .infer = compare_infer, .forward = { not_equal_forward },
+	.backward = td_nodiff, .sample = not_equal_sample)
 
 COMPARISON(less)
-TD_OP(less, .n_in = 2, .n_out = 1, .infer = compare_infer, .forward = { less_forward }, .backward = td_nodiff,
-	.sample = less_sample)
+TD_OP(less, .n_in = 2, .n_out = 1, .broadcasts = true, .infer = compare_infer, .forward = { less_forward },
+	.backward = td_nodiff, .sample = less_sample)
 
 COMPARISON(less_equal)
-TD_OP(less_equal, .n_in = 2, .n_out = 1, .infer = compare_infer, .forward = { less_equal_forward },
+TD_OP(less_equal, .n_in = 2, .n_out = 1, .broadcasts = true, .infer = compare_infer, .forward = { less_equal_forward },
 	.backward = td_nodiff, .sample = less_equal_sample)
 
 /* a, b: of one type, broadcast -> bool. */
@@ -170,10 +170,10 @@ static bool logical_not_sample(int i, td_sample *s)
 	return elementwise_sample_unary(i, s, TD_FILL_LABELS, ANYTHING) && sample_logical(s);
 }
 
-TD_OP(logical_and, .n_in = 2, .n_out = 1, .inplace = 3, .infer = logical_infer, .forward = { logical_and_forward },
-	.backward = td_nodiff, .sample = logical_and_sample)
-TD_OP(logical_or, .n_in = 2, .n_out = 1, .inplace = 3, .infer = logical_infer, .forward = { logical_or_forward },
-	.backward = td_nodiff, .sample = logical_or_sample)
+TD_OP(logical_and, .n_in = 2, .n_out = 1, .inplace = 3, .broadcasts = true, .infer = logical_infer,
+	.forward = { logical_and_forward }, .backward = td_nodiff, .sample = logical_and_sample)
+TD_OP(logical_or, .n_in = 2, .n_out = 1, .inplace = 3, .broadcasts = true, .infer = logical_infer,
+	.forward = { logical_or_forward }, .backward = td_nodiff, .sample = logical_or_sample)
 TD_OP(logical_not, .n_in = 1, .n_out = 1, .inplace = 1, .infer = logical_infer, .forward = { logical_not_forward },
 	.backward = td_nodiff, .sample = logical_not_sample)
 
@@ -254,8 +254,8 @@ static bool where_sample(int i, td_sample *s)
 	return true;
 }
 
-TD_OP(where, .n_in = 3, .n_out = 1, .inplace = 4, .infer = where_infer, .forward = { where_forward },
-	.backward = where_backward, .sample = where_sample)
+TD_OP(where, .n_in = 3, .n_out = 1, .inplace = 4, .broadcasts = true, .infer = where_infer,
+	.forward = { where_forward }, .backward = where_backward, .sample = where_sample)
 
 /* condition: bool; a, b: of one type; all broadcast.  What is not chosen has no influence, not even a NaN. */
 TD_API td_value *td_where(td_ctx *c, td_value *condition, td_value *a, td_value *b)

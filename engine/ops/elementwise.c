@@ -370,7 +370,8 @@ static bool relu_dx_sample(int i, td_sample *s)
 	return i < 2 && elementwise_sample_binary(i ? 4 : 0, s, TD_FILL_NORMAL, FLOATS);
 }
 
-TD_OP(relu_dx, BINARY_OP(relu_dx), .backward = relu_dx_backward)
+TD_OP(relu_dx, .n_in = 2, .n_out = 1, .inplace = 3, .infer = relu_dx_infer, .forward = { relu_dx_forward },
+	.backward = relu_dx_backward, .sample = relu_dx_sample)
 
 TD_API td_value *td_relu_dx(td_ctx *c, td_value *dy, td_value *y)
 {

@@ -67,7 +67,7 @@ bool elementwise_sample_unary(int i, td_sample *s, enum td_fill fill, enum eleme
 	.n_in = 1, .n_out = 1, .inplace = 1, .infer = name##_infer, .forward = { name##_forward },                     \
 	.sample = name##_sample
 #define BINARY_OP(name)                                                                                                \
-	.n_in = 2, .n_out = 1, .inplace = 3, .infer = name##_infer, .forward = { name##_forward },                     \
+	.n_in = 2, .n_out = 1, .inplace = 3, .broadcasts = true, .infer = name##_infer, .forward = { name##_forward }, \
 	.sample = name##_sample
 
 #endif

@@ -91,6 +91,48 @@ static void every_op_can_be_saved_but_code_of_the_program(void **state)
 			assert_true(f->kind != TD_FIELD_CODE || !strcmp((*op)->name, "custom"));
 }
 
+/* Whether attributes of OP cannot be all zeros: one is a function. */
+static bool needs_attributes(const td_op *op)
+{
+	for (const td_field *f = op->fields; f && f->name; f++)
+		if (f->kind > TD_FIELD_BOOL)
+			return true;
+	return false;
+}
+
+/* Whether OP's shape rule takes [3, 1], [7] and what broadcasts to both, of types FIRST and then REST, for [3, 7]. */
+static bool spreads(const td_op *op, td_dtype first, td_dtype rest)
+{
+	static const double attrs[64]; /* zeros */
+	td_shape column = td_shape_make(first, 2, (int64_t)3, (int64_t)1), row = td_shape_make(rest, 1, (int64_t)7),
+		 one = td_shape_make(rest, 0), out[TD_MOST_OUT] = { 0 };
+	const td_shape *in[TD_MOST_IN] = { &column, &row, &one };
+	td_ctx *c = suite_context(1);
+	td_infer q = { .ctx = c, .attrs = attrs, .in = in, .n_in = op->n_in, .out = out };
+	bool spread;
+
+	op->infer(&q);
+	spread = !c->err.status && out->rank == 2 && out->dim[0] == 3 && out->dim[1] == 7;
+	td_ctx_free(c);
+	return spread;
+}
+
+/* So that no op that is added is forgotten where the lint looks for mutual expansion. */
+static void an_op_says_that_it_broadcasts(void **state)
+{
+	(void)state;
+	for (const td_op *const *op = td__ops; *op; op++) {
+		bool does = false;
+
+		for (int i = 0; i < TD_N_DTYPES * TD_N_DTYPES && (*op)->n_in > 1 && (*op)->n_in <= 3; i++)
+			does = does || (!needs_attributes(*op) &&
+					       spreads(*op, (td_dtype)(i / TD_N_DTYPES), (td_dtype)(i % TD_N_DTYPES)));
+		if (does != (*op)->broadcasts)
+			fail_msg("the op %s %s its inputs, and its record says otherwise", (*op)->name,
+				does ? "broadcasts" : "does not broadcast");
+	}
+}
+
 /* ---- The gates themselves: each must see an op that is broken on purpose ----------------------------------------- */
 
 /* A copy of mul that a test may break. */
@@ -246,6 +288,7 @@ int main(void)
 		cmocka_unit_test(float32_agrees_with_float64),
 		cmocka_unit_test(wrong_inputs_are_refused_with_a_word),
 		cmocka_unit_test(only_walks_over_steps_have_no_second_gradient),
+		cmocka_unit_test(an_op_says_that_it_broadcasts),
 		cmocka_unit_test(attributes_have_a_field_for_every_member),
 		cmocka_unit_test(every_op_can_be_saved_but_code_of_the_program),
 		cmocka_unit_test(a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes),

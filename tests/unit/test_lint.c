@@ -139,6 +139,44 @@ static void each_mistake_is_told_once_with_its_layer(void **state)
 		}
 }
 
+static td_value *spread_by(td_ctx *c, int which, td_value *x, td_value *y)
+{
+	switch (which) {
+	case 0: return td_pow(c, x, y);
+	case 1: return td_remainder(c, x, y);
+	case 2: return td_less(c, x, y);
+	case 3: return td_less_equal(c, x, y);
+	case 4: return td_not_equal(c, x, y);
+	case 5: return td_logical_and(c, x, y);
+	default: return td_where(c, td_cast(c, x, TD_BOOL), td_sum(c, y, TD_ALL_AXES, false), y);
+	}
+}
+
+static void whatever_op_spreads_all_of_its_inputs_is_told(void **state)
+{
+	static const char *const says[] = { "pow spreads both", "remainder spreads both", "less spreads both",
+		"less_equal spreads both", "not_equal spreads both", "logical_and spreads both",
+		"where spreads all of its inputs: bool[4, 1], float32[] and float32[4] give float32[4, 4]" };
+
+	(void)state;
+	for (int i = 0; i < (int)(sizeof says / sizeof *says); i++) {
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1, .seed = 7 });
+		struct told told = { 0 };
+
+		td_on_warning(c, tell, &told);
+		td_step_begin(c);
+		assert_non_null(spread_by(c, i, ones(c, 4, 1), ones(c, 4, 0)));
+		assert_int_equal(told.n, 1);
+		assert_string_equal(told.code[0], "broadcast");
+		assert_non_null(strstr(told.text[0], says[i]));
+		assert_non_null(spread_by(c, i, ones(c, 4, 4), ones(c, 4, 0))); /* one alone is spread */
+		assert_int_equal(told.n, 1);
+		td_step_end(c);
+		forget();
+		td_ctx_free(c);
+	}
+}
+
 static void gradients_that_are_never_zeroed_are_told_unless_it_is_meant(void **state)
 {
 	(void)state;
@@ -296,6 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_mistake_is_told_once_with_its_layer),
+		cmocka_unit_test(whatever_op_spreads_all_of_its_inputs_is_told),
 		cmocka_unit_test(gradients_that_are_never_zeroed_are_told_unless_it_is_meant),
 		cmocka_unit_test(a_layer_that_no_fetch_depends_on_is_told),
 		cmocka_unit_test(a_softmax_is_told_once_whichever_loss_reads_it),
