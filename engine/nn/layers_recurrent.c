@@ -20,6 +20,7 @@ struct recurrent_options {
 	int answer;                                        /* RETURN_SEQUENCE or RETURN_LAST */
 	struct opt_choice init, recurrent_init, bias_init; /* INIT without a type: torch's rule */
 	int nonlinearity;                                  /* of rnn: index into nonlinearities */
+	bool bias;                                         /* both, or with RECURRENT_BIAS off the input's */
 	bool recurrent_bias;                               /* of rnn and lstm */
 	bool unit_forget_bias;                             /* of lstm */
 };
@@ -42,6 +43,8 @@ struct recurrent_options {
 			.names = returns,                                                                              \
 			.doc = "The output of each step, or the one of the last step alone (of each direction's own "  \
 			       "last)." },                                                                             \
+		NN_FLAG_ROW(recurrent_options, bias, "true",                                                           \
+			"Add learnt biases; without them the layer has none at all."),                                 \
 		NN_INIT_ROW_OR(recurrent_options, init, NULL, NN_KERAS_INIT,                                           \
 			"Initial weights of the input; the default is torch's: uniform within 1 / "                    \
 			"sqrt(hidden_size)."),                                                                         \
@@ -68,8 +71,14 @@ static const struct opt rnn_opts[] = { RECURRENT_ROWS, RECURRENT_BIAS_ROW,
 	{ NN_ROW(recurrent_options, nonlinearity), .kind = OPT_ENUM, .value = "\"tanh\"", .names = nonlinearities,
 		.doc = "What is made of the sum of what input and state give." } };
 
-/* Parameters of layer K, direction D, stand at param + 4 * (K * directions + D), in this order. */
+/* Parameters of layer K, direction D, stand at param + params_of(l) * (K * directions + D), in this order; without
+ * biases the first two alone. */
 enum { WEIGHT_IH, WEIGHT_HH, BIAS_IH, BIAS_HH, RECURRENT_PARAMS };
+
+static int params_of(const struct nn_layer *l)
+{
+	return ((const struct recurrent_options *)l->options)->bias ? RECURRENT_PARAMS : BIAS_IH;
+}
 
 static int directions_of(const struct nn_layer *l)
 {
@@ -138,7 +147,7 @@ static bool declare_direction(struct nn_builder *b, struct nn_layer *l, int64_t 
 		snprintf(names[i], sizeof names[i], "%s_l%d%s", parts[i], layer, reverse ? "_reverse" : "");
 	return declare_weight(b, l, names[WEIGHT_IH], in, o->init.type ? in : o->hidden_size, &o->init) &&
 	       declare_weight(b, l, names[WEIGHT_HH], o->hidden_size, o->hidden_size, &o->recurrent_init) &&
-	       declare_bias(b, l, names[BIAS_IH], 1) && declare_state_bias(b, l, names[BIAS_HH]);
+	       (!o->bias || (declare_bias(b, l, names[BIAS_IH], 1) && declare_state_bias(b, l, names[BIAS_HH])));
 }
 
 static bool recurrent_build(struct nn_builder *b, struct nn_layer *l)
@@ -160,13 +169,16 @@ static bool recurrent_build(struct nn_builder *b, struct nn_layer *l)
 static td_value *direction_forward(
 	const struct nn_pass *p, const struct nn_layer *l, td_value *const *param, td_value *x, bool reverse)
 {
-	td_value *gates;
+	bool biased = ((const struct recurrent_options *)l->options)->bias;
+	td_value *of_input = biased ? param[BIAS_IH] : NULL, *of_state = biased ? param[BIAS_HH] : NULL, *gates;
 
 	if (l->type == &nn_gru) {
-		gates = td_linear(p->c, x, param[WEIGHT_IH], param[BIAS_IH]);
-		return td_gru(p->c, gates, param[WEIGHT_HH], param[BIAS_HH], p->lengths, reverse);
+		if (!biased) /* it would stand behind the reset gate, so the op takes one */
+			of_state = td_zeros_like(p->c, td_sum(p->c, param[WEIGHT_HH], 1u << 1, false));
+		gates = td_linear(p->c, x, param[WEIGHT_IH], of_input);
+		return td_gru(p->c, gates, param[WEIGHT_HH], of_state, p->lengths, reverse);
 	}
-	gates = td_linear(p->c, x, param[WEIGHT_IH], td_add(p->c, param[BIAS_IH], param[BIAS_HH]));
+	gates = td_linear(p->c, x, param[WEIGHT_IH], biased ? td_add(p->c, of_input, of_state) : NULL);
 	return l->type == &nn_lstm ? td_lstm(p->c, gates, param[WEIGHT_HH], p->lengths, reverse)
 				   : td_rnn(p->c, gates, param[WEIGHT_HH], p->lengths, reverse, is_relu(l));
 }
@@ -181,7 +193,7 @@ static td_value *recurrent_forward(const struct nn_pass *p, const struct nn_laye
 		if (k && p->training && o->dropout > 0)
 			y = td_dropout(p->c, y, o->dropout);
 		for (int d = 0; d < n; d++)
-			way[d] = direction_forward(p, l, l->param + RECURRENT_PARAMS * (k * n + d), y, d == 1);
+			way[d] = direction_forward(p, l, l->param + params_of(l) * (k * n + d), y, d == 1);
 		if (k == o->num_layers - 1 && o->answer == RETURN_LAST)
 			break;
 		y = n == 2 ? td_concat(p->c, way[0], way[1], 2) : way[0];
@@ -215,6 +227,8 @@ static void recurrent_torch(const struct nn_layer *l, struct buf *out)
 		(long long)l->in[0].dim[2], (long long)o->hidden_size);
 	if (o->num_layers > 1)
 		buf_printf(out, ", num_layers=%lld", (long long)o->num_layers);
+	if (!o->bias)
+		buf_puts(out, ", bias=False");
 	if (is_relu(l))
 		buf_puts(out, ", nonlinearity=\"relu\"");
 	buf_puts(out, ", batch_first=True");

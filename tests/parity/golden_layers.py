@@ -57,6 +57,8 @@ LAYERS = [  # spec, PyTorch's, input, how it is called
     ({"type": "rnn", "hidden_size": 3, "bidirectional": True}, nn.RNN(4, 3, bidirectional=True, batch_first=True), SEQUENCE, outputs),
     ({"type": "lstm", "hidden_size": 3, "num_layers": 2}, nn.LSTM(4, 3, 2, batch_first=True), SEQUENCE, outputs),
     ({"type": "gru", "hidden_size": 3, "num_layers": 2}, nn.GRU(4, 3, 2, batch_first=True), SEQUENCE, outputs),
+    ({"type": "lstm", "hidden_size": 3, "bias": False}, nn.LSTM(4, 3, bias=False, batch_first=True), SEQUENCE, outputs),
+    ({"type": "gru", "hidden_size": 3, "bias": False}, nn.GRU(4, 3, bias=False, batch_first=True), SEQUENCE, outputs),
     ({"type": "multihead_attention", "num_heads": 2}, nn.MultiheadAttention(4, 2, batch_first=True), SEQUENCE, lambda m, x: m(x, x, x, need_weights=False)[0]),
     ({"type": "transformer_encoder_layer", "nhead": 2, "dim_feedforward": 5, "dropout": 0, "norm_first": True, "activation": "gelu"},
         nn.TransformerEncoderLayer(4, 2, 5, 0, "gelu", batch_first=True, norm_first=True), SEQUENCE),

@@ -94,7 +94,7 @@ def recur(m, x, lengths, **options):
 
 
 def recurrent(cls, **more):
-    one_of = {"num_layers": [2, 3], "bidirectional": [True, False], "dropout": [0, 0.4], "return": ["last", "sequence"], "input_size": [6], **more}
+    one_of = {"num_layers": [2, 3], "bidirectional": [True, False], "dropout": [0, 0.4], "return": ["last", "sequence"], "input_size": [6], "bias": [False], **more}
 
     def make(shape, **o):
         learns = o.get("recurrent_bias", True)

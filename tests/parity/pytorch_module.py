@@ -89,6 +89,12 @@ MODELS = {
             {"type": "lstm", "hidden_size": 5, "bidirectional": True, "num_layers": 2, "recurrent_bias": False},
             {"type": "rnn", "hidden_size": 4, "recurrent_bias": False, "return": "last"}]},
         input=[4, 6, 3], lengths=[6, 2, 1, 4], fixed="bias_hh"),
+    "no bias": dict(
+        model={"layers": [
+            {"type": "lstm", "hidden_size": 5, "bidirectional": True, "num_layers": 2, "bias": False},
+            {"type": "gru", "hidden_size": 4, "num_layers": 2, "bias": False},
+            {"type": "rnn", "hidden_size": 4, "bias": False, "return": "last"}]},
+        input=[4, 6, 3], lengths=[6, 2, 1, 4]),
     "attention": dict(
         model={"layers": [
             {"type": "linear", "out_features": 8, "name": "wide"},
