@@ -187,6 +187,19 @@ static bool has_same_init(struct replay *p)
 	return !r->err.status;
 }
 
+/* A step on the way stopped here, where the job went on. */
+static void strayed(struct replay *p)
+{
+	struct run *r = &p->run;
+
+	err_clear(&r->err);
+	err_set(&r->err, TD_CONFLICT,
+		"on the way to step %lld, step %lld was not finite here, but the job had passed it: these are not its "
+		"bits; it ran on %s, this is %s",
+		(long long)p->step, (long long)r->at.step + 1,
+		json_string(p->message, "fingerprint", "another machine"), td_fingerprint());
+}
+
 static bool go_there(struct replay *p)
 {
 	struct run *r = &p->run;
@@ -200,8 +213,11 @@ static bool go_there(struct replay *p)
 	}
 	while (r->at.step < p->step - 1) {
 		say_progress(p, "forward");
-		if (!advance(p))
+		if (!advance(p)) {
+			if (r->nonfinite)
+				strayed(p);
 			return false;
+		}
 	}
 	return true;
 }

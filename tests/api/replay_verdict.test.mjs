@@ -45,10 +45,11 @@ for (const [every, proofs] of [[1, { 5: "point 6", 11: "checkpoint 11", 12: "poi
 		});
 		after(() => tandem.close());
 
-		function changeSpec(place, value) {
+		function changeSpec(changes) {
 			const [[was]] = sql(tandem, "SELECT json FROM documents WHERE job = ? AND kind = 'spec'", job.id);
-			sql(tandem, "UPDATE documents SET json = json_set(json, ?, ?) WHERE job = ? AND kind = 'spec'", place, value, job.id);
-			undo = () => sql(tandem, "UPDATE documents SET json = ? WHERE job = ? AND kind = 'spec'", was, job.id);
+			const set = (json) => sql(tandem, "UPDATE documents SET json = ? WHERE job = ? AND kind = 'spec'", json, job.id);
+			set(JSON.stringify({ ...JSON.parse(was), ...changes }));
+			undo = () => set(was);
 		}
 
 		function changePoint(series, step, change, back) {
@@ -74,14 +75,22 @@ for (const [every, proofs] of [[1, { 5: "point 6", 11: "checkpoint 11", 12: "poi
 		});
 
 		test("sees an update that was another one, though loss and gradients of the step are the same", async () => {
-			changeSpec("$.optimizer.groups[0].lr", 0.0015); // from step 12 on: it begins at the checkpoint of step 11
+			changeSpec({ optimizer: { type: "adam", lr: 0.002, groups: [{ params: ["1.*"], lr: 0.0015 }] } }); // from step 12 on: it begins at the checkpoint of step 11
 			const list = told(await verdict(tandem, job.id, 12));
 			assert.ok(list.includes(`point train/loss ${next}`) && list.every((d) => d.endsWith(` ${next}`)), list.join(", "));
 		});
 
 		test("names the series of the learning rate when that was another one", async () => {
-			changeSpec("$.optimizer.lr", 0.003);
+			changeSpec({ optimizer: { type: "adam", lr: 0.003, groups: [{ params: ["1.*"], lr: 0.001 }] } });
 			assert.ok(told(await verdict(tandem, job.id, 12)).includes("point train/lr 12"));
+		});
+
+		test("fails where a step on the way there cannot be done as the job had done it", async () => {
+			changeSpec({ optimizer: { type: "sgd", lr: 1e6 }, schedule: { type: "exponential", gamma: 10, unit: "step" } });
+			assert.equal((await tandem.post(`/jobs/${job.id}/replay`, { step: 10 })).status, 201);
+			const { state, detail } = await settled(tandem, job.id, 10);
+			assert.equal(state, "failed");
+			assert.match(detail, /^on the way to step 10, step [2-9] was not finite here, but the job had passed it/);
 		});
 
 		test("names a point that was recorded otherwise, by one bit", async () => {
