@@ -93,17 +93,41 @@ bool td__shape_sane(const td_shape *s)
 	return true;
 }
 
+/* Builders put this op where a kernel wants another order; nobody else knows of it. */
+static bool is_hidden(const td_op *op)
+{
+	return op && !strcmp(op->name, "reorder");
+}
+
+/* What V is to people. */
+static const td_value *shown(const td_value *v)
+{
+	while (v->producer && is_hidden(v->producer->op))
+		v = v->producer->in[0];
+	return v;
+}
+
 /* Where V comes from, for people: "relu of layer 2.act" or "\"fc.weight\""; empty: nobody can say. */
 static void describe_origin(const td_value *v, char *out, size_t room)
 {
-	const td_node *n = v->producer;
+	const td_op *op = v->producer ? v->producer->op : v->maker;
+	const char *layer = v->producer ? v->producer->layer : v->made_in;
 	const char *name = td_name_of(v->captured ? v->captured : v);
 
 	*out = '\0';
-	if (n)
-		snprintf(out, room, *n->layer ? "comes from %s of layer %s" : "comes from %s", n->op->name, n->layer);
-	else if (*name)
+	if (*name && !v->producer)
 		snprintf(out, room, "is \"%s\"", name);
+	else if (op)
+		snprintf(out, room, *layer ? "comes from %s of layer %s" : "comes from %s", op->name, layer);
+}
+
+/* An eager result of OP says where it comes from although nothing of it is recorded. */
+static void note_maker(const td_ctx *c, const td_op *op, const td_value *first, td_value *result)
+{
+	bool hidden = is_hidden(op);
+
+	result->maker = hidden ? first->maker : op;
+	result->made_in = hidden ? first->made_in : c->layer;
 }
 
 /* "fc.weight" in layer "fc" is the layer's own. */
@@ -123,11 +147,12 @@ static void add_origins(td_ctx *c, td_value *const *in, int n_in)
 	if (c->err.status != TD_SHAPE && c->err.status != TD_DTYPE)
 		return;
 	for (int i = 0, told = 0; i < n_in; i++) {
+		const td_value *v = in[i] ? shown(in[i]) : NULL;
 		size_t n = strlen(text);
 
-		if (!in[i] || is_own(c, in[i]))
+		if (!v || is_own(c, v))
 			continue;
-		describe_origin(in[i], origin, sizeof origin);
+		describe_origin(v, origin, sizeof origin);
 		if (*origin)
 			snprintf(text + n, sizeof c->err.text - n, "%s input %d %s", told++ ? "," : ";", i, origin);
 	}
@@ -387,6 +412,7 @@ static void execute(td_ctx *c, const td_op *op, const void *attrs, td_value *con
 
 	for (int i = 0; i < n_out; i++) {
 		out[i] = td__value_create(&shapes[i]);
+		note_maker(c, op, n_in ? in[0] : NULL, out[i]);
 		td__keep(c, out[i]);
 	}
 	if (!allocate(c, op, in, out, n_out))

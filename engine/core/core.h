@@ -79,6 +79,8 @@ struct td_value {
 	int64_t grad_step;   /* of a leaf with a gradient: the step that began it */
 	td_hook *hooks;      /* owned list (a symbol's lie in the graph's arena) */
 	const char *name;    /* owned by an eager value; the graph's arena otherwise; NULL: none */
+	const struct td_op *maker; /* of an eager value, for messages: made by, recorded or not */
+	const char *made_in;       /* likewise: the layer; interned */
 };
 
 struct td_node {

@@ -141,12 +141,50 @@ static void a_custom_function_that_goes_wrong_is_refused_by_name(void **state)
 	td_ctx_free(c);
 }
 
+/* The builder of a convolution puts its input into another order: whoever reads the error knows nothing of it. */
+static void a_shape_error_names_what_its_reader_made(void **state)
+{
+	td_shape image = td_shape_make(TD_F32, 4, 2, 3, 8, 8), kernel = td_shape_make(TD_F32, 4, 5, 4, 3, 3);
+
+	(void)state;
+	for (int way = 0; way < 3; way++) { /* eagerly with and without a gradient, and traced */
+		td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+		td_graph *g = td_graph_create();
+		td_value *x = td_tensor(c, &image, NULL), *w = td_tensor(c, &kernel, NULL), *y;
+
+		td_require_grad(c, x, way == 1);
+		td_set_name(w, "conv.weight");
+		td_step_begin(c);
+		if (way == 2)
+			td_trace_begin(c, g);
+		td_name_push(c, "act");
+		y = td_relu(c, x);
+		td_name_pop(c);
+		td_name_push(c, "conv");
+		assert_null(td_conv2d(c, y, w, NULL, &(td_conv2d_attrs){ .stride = { 1, 1 } }));
+		td_name_pop(c);
+		assert_int_equal(td_error(c)->status, TD_SHAPE);
+		if (!strstr(td_error(c)->text, "; input 0 comes from relu of layer act") ||
+			strstr(td_error(c)->text, "reorder"))
+			fail_msg("way %d: %s", way, td_error(c)->text);
+		td_error_clear(c);
+		if (way == 2)
+			td_trace_end(c);
+		td_step_end(c);
+		td_graph_free(g);
+		td_unref(x);
+		td_unref(w);
+		td_ctx_free(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_backward_that_reaches_no_leaf_is_refused),
 		cmocka_unit_test(only_floating_leaves_can_be_asked_to_want_a_gradient),
 		cmocka_unit_test(a_custom_function_that_goes_wrong_is_refused_by_name),
+		cmocka_unit_test(a_shape_error_names_what_its_reader_made),
 	};
 
 	return cmocka_run_group_tests_name("mistakes", tests, NULL, NULL);
