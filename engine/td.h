@@ -175,7 +175,7 @@ enum td_walk {
 	TD_CREATE_GRAPH = 2, /* gradients can be differentiated again; keeps the tape, too */
 };
 
-/* Accumulate d(loss)/d(leaf) into .grad of every leaf that requires a gradient; there must be one.  LOSS is a scalar. */
+/* Accumulate d(loss)/d(leaf) into .grad of every leaf that wants a gradient; there must be one.  LOSS is a scalar. */
 void td_backward(td_ctx *c, td_value *loss);
 /* The same from several OUTPUTS of any shape, each weighted by its seed; SEEDS, or one of them, NULL: ones, for scalars
  * only.  FLAGS: enum td_walk. */
@@ -184,7 +184,8 @@ void td_backward_from(td_ctx *c, td_value *const *outputs, td_value *const *seed
 enum td_zero { TD_ZERO_NONE, TD_ZERO_FILL };
 void td_zero_grad(td_ctx *c, td_value *const *values, int n, enum td_zero how);
 /* GRADS[i] = sum over outputs of seed * d(output)/d(inputs[i]); NULL where there is no dependence.  SEEDS NULL: ones.
- * Nothing is accumulated.  INPUTS may be leaves or results. */
+ * Nothing is accumulated.  INPUTS may be leaves or results.  A graph's placeholders, variables and results have
+ * gradients whether they want one or not, as in TensorFlow 1; no other gradient is recorded for that. */
 void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
 	int n_inputs, unsigned flags, td_value **grads);
 
@@ -315,8 +316,8 @@ int td_variables(const td_graph *g, const char *scope, enum td_which which, td_v
  * variable's name. */
 td_node *td_initialise_variables(td_ctx *c);
 
-/* VARIABLE += (-=) DELTA.  Returns VARIABLE as td_assign does: in a graph a view of it that is there once the assignment
- * has run, so that who waits for it, fetches it or reads on from it assigns. */
+/* VARIABLE += (-=) DELTA.  Returns VARIABLE as td_assign does: in a graph a view of it that is there once the
+ * assignment has run, so that who waits for it, fetches it or reads on from it assigns. */
 td_value *td_assign_add(td_ctx *c, td_value *variable, td_value *delta);
 td_value *td_assign_sub(td_ctx *c, td_value *variable, td_value *delta);
 

@@ -277,6 +277,7 @@ static void fill_node(td_ctx *c, td_node *n, const td_op *op)
 	n->n_out = op->n_out + op->n_hidden;
 	n->layer = c->layer;
 	n->backward = c->in_backward;
+	n->no_grad = c->no_grad > 0;
 }
 
 /* ---- Graph mode -------------------------------------------------------------------------------------------------- */

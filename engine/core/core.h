@@ -92,6 +92,8 @@ struct td_node {
 	int n_after;
 	int refs;                                   /* eager: outputs alive */
 	bool backward;                              /* made by a gradient rule */
+	bool no_grad;                               /* applied while gradients were off */
+	bool walked;                                /* a gradient went through it */
 	bool spent;                                 /* a walk that did not keep the tape has been here */
 	uint64_t seq;                               /* order of application, the same in both modes */
 	int n_in, n_out;                            /* N_OUT counts hidden ones */
@@ -297,6 +299,7 @@ struct td_graph {
 	struct ptrs captures; /* the symbol of each captured tensor */
 	int n_sessions;
 	bool traced;       /* td_trace_end has run */
+	bool of_function;  /* a function's trace: what wants a gradient is part of its signature */
 	bool finalised;    /* nothing is added any more */
 	uint32_t n_random; /* random ops so far */
 
@@ -468,6 +471,11 @@ void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *o
 void td__lint_binary_logits(td_ctx *c, const td_value *x);
 /* The same for a program that is asked for all that it ever computes: which layers does it not need? */
 void td__lint_plan(td_ctx *c, const td_plan *p);
+/* The same for all that a session ran that was open to any fetches: USED, by node id, below N_USED. */
+void td__lint_session(td_ctx *c, const td_graph *g, const bool *used, int n_used);
+
+/* Beside enum td_walk, of td_gradients: what wants no gradient has none, in a graph, too. */
+#define TD__WATCHED_ALONE 0x100u
 
 /* Tell the observer, if there is one, that GRAD is the whole gradient of V.  While tracing there is nothing to tell. */
 void td__observe_gradient(td_ctx *c, td_value *v, td_value *grad);

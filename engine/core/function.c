@@ -121,6 +121,7 @@ static bool write_trace(td_ctx *c, td_function *f, td_trace *t)
 
 	t->function = f;
 	t->graph = td_graph_create();
+	t->graph->of_function = true;
 	t->random_base = c->n_random;
 	o = td__go_inside(c, t->graph, t->no_grad);
 	for (int i = 0; i < f->n_in; i++) {

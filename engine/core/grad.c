@@ -144,6 +144,7 @@ static void visit(struct walk *w, const struct pending *p)
 		return;
 	for (int i = 0; i < n->n_out; i++)
 		td__observe_gradient(w->c, n->out[i], p->dy[i]);
+	n->walked = true;
 	w->c->layer = n->layer;
 	w->c->visiting = n;
 	if (n->spent)
@@ -313,14 +314,69 @@ void td_zero_grad(td_ctx *c, td_value *const *values, int n, enum td_zero how)
 	}
 }
 
+/* ---- By what wants no gradient, as TensorFlow 1 ------------------------------------------------------------------ */
+
+/* Values of a graph that want a gradient while one walk lasts. */
+struct asked {
+	td_value **values; /* owned array */
+	int n, room;
+};
+
+static void ask(struct asked *a, td_value *v)
+{
+	if (!v || v->needs_grad || !td__is_float(v->shape.dtype))
+		return;
+	v->needs_grad = true;
+	MEM_GROW(a->values, a->n, a->room);
+	a->values[a->n++] = v;
+}
+
+/* Whether G's value V is given a gradient unasked; a tensor that was met from outside has its owner's word. */
+static bool may_ask(const td_graph *g, const td_value *v)
+{
+	bool is_variable = !v->captured;
+
+	for (int i = 0; i < g->n_variables; i++)
+		is_variable |= g->variables[i].symbol == v;
+	return v->id >= 0 && is_variable;
+}
+
+/* INPUTS want gradients, and what is made from them.  What is recorded for gradients that are wanted anyway stays as
+ * it is: afterwards nobody wants more than before. */
+static void asked_begin(struct asked *a, const td_graph *g, td_value *const *inputs, int n_inputs)
+{
+	for (int i = 0; i < n_inputs; i++)
+		if (inputs[i] && may_ask(g, inputs[i]))
+			ask(a, inputs[i]);
+	for (int k = 0; k < g->n_nodes && a->n; k++) {
+		const td_node *n = g->nodes[k];
+		bool depends = false;
+
+		for (int i = 0; i < n->n_in && !n->no_grad && n->op->backward != td_nodiff; i++)
+			depends |= td_wants(n, i) && !(n->op->shape_only >> i & 1);
+		for (int i = 0; i < n->op->n_out && depends; i++)
+			ask(a, n->out[i]);
+	}
+}
+
+static void asked_end(struct asked *a)
+{
+	for (int i = 0; i < a->n; i++)
+		a->values[i]->needs_grad = false;
+	mem_free(a->values);
+}
+
 void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, int n_outputs, td_value *const *inputs,
 	int n_inputs, unsigned flags, td_value **grads)
 {
+	struct asked asked = { 0 };
 	struct walk w;
 
 	memset(grads, 0, sizeof *grads * (size_t)n_inputs);
 	if (c->err.status)
 		return;
+	if (c->graph && !c->graph->of_function && !(flags & TD__WATCHED_ALONE))
+		asked_begin(&asked, c->graph, inputs, n_inputs);
 	walk_begin(&w, c, flags);
 	walk_back(&w, outputs, seeds, n_outputs);
 	for (int i = 0; i < n_inputs && !c->err.status; i++) {
@@ -330,6 +386,7 @@ void td_gradients(td_ctx *c, td_value *const *outputs, td_value *const *seeds, i
 		grads[i] = p ? p->dy[v->out] : NULL;
 	}
 	walk_end(&w);
+	asked_end(&asked);
 }
 
 void td_hook_add(td_ctx *c, td_value *v, td_hook_fn *see, void *arg)

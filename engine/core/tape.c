@@ -66,7 +66,7 @@ void td_tape_gradient(td_tape *t, td_value *target, td_value *const *sources, in
 	}
 	t->asked = true;
 	td_gradients(t->c, &target, NULL, 1, sources, n_sources,
-		(t->persistent ? TD_RETAIN_GRAPH : 0) | (outer ? TD_CREATE_GRAPH : 0), grads);
+		TD__WATCHED_ALONE | (t->persistent ? TD_RETAIN_GRAPH : 0) | (outer ? TD_CREATE_GRAPH : 0), grads);
 }
 
 void td_tape_close(td_tape *t)

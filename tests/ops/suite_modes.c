@@ -58,12 +58,14 @@ static bool outcomes_equal(const struct outcome *a, const struct outcome *b)
 static td_value *whole_step(
 	td_ctx *c, const td_op *op, const td_sample *s, td_value *const *in, bool gradients, td_value **grads)
 {
-	td_value *y = s->apply(c, in), *loss;
+	td_value *y = s->apply(c, in), *loss, *wants[TD_MOST_IN]; /* a graph's placeholder has a gradient unasked */
 
 	memset(grads, 0, sizeof *grads * (size_t)s->n_in);
+	for (int k = 0; k < s->n_in; k++)
+		wants[k] = in[k] && in[k]->needs_grad ? in[k] : NULL;
 	if (gradients && suite_has_gradient(op, s) && y && td__is_float(y->shape.dtype)) {
 		loss = td_sum_squares(c, y);
-		td_gradients(c, &loss, NULL, 1, in, s->n_in, TD_CREATE_GRAPH, grads);
+		td_gradients(c, &loss, NULL, 1, wants, s->n_in, TD_CREATE_GRAPH, grads);
 	}
 	return y;
 }

@@ -131,12 +131,113 @@ static void what_an_assignment_returned_is_written_to_and_read_as_the_variable(v
 	counting_release(&t);
 }
 
+/* ---- TensorFlow 1's gradients ------------------------------------------------------------------------------------ */
+
+struct saliency {
+	td_ctx *c;
+	td_graph *g;
+	td_value *x, *hidden, *fixed, *w, *y;
+};
+
+/* y = sum (fixed (w x)^2), where only w wants a gradient. */
+static void saliency_init(struct saliency *t)
+{
+	td_shape s = td_shape_make(TD_F32, 1, TD_UNKNOWN(2)), scalar = { 0 };
+
+	t->c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	t->g = td_graph_create();
+	td_trace_begin(t->c, t->g);
+	t->x = td_placeholder(t->c, "x", &s);
+	t->w = td_get_variable(t->c, "w", &scalar, &TD_ONES, true);
+	t->fixed = td_get_variable(t->c, "fixed", &scalar, &TD_NORMAL(2, 0), false);
+	t->hidden = td_neg(t->c, t->x); /* nothing that wants a gradient is in it */
+	t->y = td_sum(t->c, td_mul(t->c, t->fixed, td_square(t->c, td_mul(t->c, t->hidden, t->w))), TD_ALL_AXES, false);
+}
+
+static void assert_elements(const td_value *v, float a, float b)
+{
+	float elements[2] = { 0, b };
+
+	assert_true(td_shape_count(td_shape_of(v)) <= 2);
+	td_read(v, elements);
+	assert_float_equal(elements[0], a, 1e-5);
+	assert_float_equal(elements[1], b, 1e-5);
+}
+
+static void gradients_are_by_placeholders_variables_and_results_unasked(void **state)
+{
+	struct saliency t;
+	td_value *grads[4], *curve, *none, *second, *of_squares, *fed;
+	td_shape s = td_shape_make(TD_F32, 1, 2);
+	td_session *session;
+	td_node *init;
+
+	(void)state;
+	saliency_init(&t);
+	td_gradients(t.c, &t.y, NULL, 1, (td_value *[]){ t.x, t.hidden, t.fixed, t.w }, 4, TD_CREATE_GRAPH, grads);
+	of_squares = td_sum_squares(t.c, grads[0]); /* 16 x^2 each */
+	td_gradients(t.c, &of_squares, NULL, 1, &t.x, 1, 0, &second);
+	assert_false(t.x->needs_grad || t.hidden->needs_grad || t.fixed->needs_grad); /* as they were */
+	td_no_grad_begin(t.c);
+	curve = td_sum_squares(t.c, t.x);
+	td_no_grad_end(t.c);
+	td_gradients(t.c, &curve, NULL, 1, &t.x, 1, 0, &none); /* what was made without gradients has none */
+	assert_null(none);
+	init = td_initialise_variables(t.c);
+	td_trace_end(t.c);
+	assert_string_equal(td_error(t.c)->text, "");
+	session = td_session_open(t.c, t.g, TD_SESSION_PARANOID);
+	td_session_fetch(session, t.c, &TD_OPERATION(init), 1, NULL, 0);
+	fed = td_tensor(t.c, &s, (float[]){ 1, 3 });
+	for (int i = 0; i < 5; i++)
+		assert_non_null(i < 4 ? grads[i] : second);
+	td_fetch fetches[] = { TD_VALUE(grads[0]), TD_VALUE(grads[1]), TD_VALUE(grads[2]), TD_VALUE(grads[3]),
+		TD_VALUE(second) };
+	td_session_fetch(session, t.c, fetches, 5, &(td_feed){ t.x, fed }, 1);
+	assert_int_equal(td_error(t.c)->status, TD_OK);
+	assert_elements(fetches[0].result, 4, 12);   /* 2 fixed w^2 x */
+	assert_elements(fetches[1].result, -4, -12); /* by -x */
+	assert_elements(fetches[2].result, 10, 0);   /* the sum of x^2 */
+	assert_elements(fetches[3].result, 40, 0);   /* 2 fixed w sum of x^2 */
+	assert_elements(fetches[4].result, 32, 96);  /* 32 x */
+	td_unref(fed);
+	td_session_free(session);
+	td_graph_free(t.g);
+	td_ctx_free(t.c);
+}
+
+/* Gradients by weights record what they did: nothing is computed for a placeholder that nobody asked about. */
+static void gradients_by_weights_record_no_other(void **state)
+{
+	(void)state;
+	for (int asked = 0; asked < 2; asked++) {
+		struct saliency t;
+		td_value *grad, *of_x;
+		int64_t before, n;
+
+		saliency_init(&t);
+		if (asked)
+			td_gradients(t.c, &t.y, NULL, 1, &t.x, 1, TD_RETAIN_GRAPH, &of_x);
+		before = td_ctx_counters(t.c).recorded;
+		td_gradients(t.c, &t.y, NULL, 1, &t.w, 1, 0, &grad);
+		n = td_ctx_counters(t.c).recorded - before;
+		assert_string_equal(td_error(t.c)->text, "");
+		assert_non_null(grad);
+		assert_int_equal(n, 8);
+		td_trace_end(t.c);
+		td_graph_free(t.g);
+		td_ctx_free(t.c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_waits_for_an_assignments_result_sees_it),
 		cmocka_unit_test(fetching_an_assignment_assigns),
 		cmocka_unit_test(what_an_assignment_returned_is_written_to_and_read_as_the_variable),
+		cmocka_unit_test(gradients_are_by_placeholders_variables_and_results_unasked),
+		cmocka_unit_test(gradients_by_weights_record_no_other),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
