@@ -131,6 +131,12 @@ static void look_at_mode(td_ctx *c, const td_op *op, td_value *const *in, const 
 			op->name);
 }
 
+static void look_at_norm(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)
+{
+	if (!in[5]) /* nothing tells it the mode */
+		look_at_mode(c, op, in, out);
+}
+
 static const struct rule {
 	const char *op;
 	void (*look)(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out);
@@ -139,7 +145,7 @@ static const struct rule {
 	{ "log_softmax", look_at_logits },
 	{ "nll_each", look_at_logarithms },
 	{ "dropout", look_at_mode },
-	{ "batch_norm_train", look_at_mode },
+	{ "batch_norm_train", look_at_norm },
 };
 
 void td__lint(td_ctx *c, const td_op *op, td_value *const *in, const td_shape *out)

@@ -33,7 +33,8 @@ static bool channels_legal(td_infer *q, const char *op, int first, int last)
 }
 
 /* ---- batch_norm_train: y = (x - mean) rstd weight + bias with the batch's mean and variance, by channel; the running
- * ones move by MOMENTUM towards them (the variance unbiased), as torch.nn.BatchNorm2d (Ioffe and Szegedy, 2015).
+ * ones move by MOMENTUM towards them (the variance unbiased), as torch.nn.BatchNorm2d (Ioffe and Szegedy, 2015); a
+ * gate (input 5, a scalar) of 0 lets them as they are.
  * Hidden outputs: mean, rstd = 1 / sqrt(variance + eps) */
 
 typedef struct batch_norm_attrs {
@@ -43,6 +44,15 @@ typedef struct batch_norm_attrs {
 static const td_field batch_norm_fields[] = { TD_FIELD(batch_norm_attrs, momentum), TD_FIELD(batch_norm_attrs, eps),
 	{ 0 } };
 
+#define NEEDS_MORE                                                                                                     \
+	"batch_norm needs more than one value for each channel while training, and this batch has one, %s; use two "   \
+	"samples or more, also in the last batch of an epoch"
+
+static bool has_one_value(const td_shape *x)
+{
+	return x->dim[0] == 1 && td_shape_count(x) == x->dim[1];
+}
+
 static void batch_norm_train_infer(td_infer *q)
 {
 	char text[TD_SHAPE_TEXT];
@@ -50,11 +60,13 @@ static void batch_norm_train_infer(td_infer *q)
 
 	if (!channels_legal(q, "batch_norm", 1, 4))
 		return;
-	if (q->in[0]->dim[0] == 1 && td_shape_count(q->in[0]) == q->in[0]->dim[1]) {
-		td_fail(q->ctx, TD_SHAPE,
-			"batch_norm needs more than one value for each channel while training, and this batch has one, "
-			"%s; use two samples or more, also in the last batch of an epoch",
-			td_shape_text(q->in[0], text));
+	if (q->in[5] && q->in[5]->rank) {
+		td_fail(q->ctx, TD_SHAPE, "batch_norm is told by a scalar whether it trains, not by %s",
+			td_shape_text(q->in[5], text));
+		return;
+	}
+	if (!q->in[5] && has_one_value(q->in[0])) {
+		td_fail(q->ctx, TD_SHAPE, NEEDS_MORE, td_shape_text(q->in[0], text));
 		return;
 	}
 	ops_infer_same(q);
@@ -93,7 +105,14 @@ static void columns_normalize_slice(void *arg, int slice)
 static void move_running(const td_call *call, const struct norm *v, const double *mean, const double *squares)
 {
 	const batch_norm_attrs *a = call->attrs;
+	char text[TD_SHAPE_TEXT];
 
+	if (call->in[5].data && ops_get(call->in[5].data, v->dtype, 0) == 0)
+		return;
+	if (has_one_value(call->in[0].shape)) {
+		err_set(call->err, TD_SHAPE, NEEDS_MORE, td_shape_text(call->in[0].shape, text));
+		return;
+	}
 	for (int64_t j = 0; j < v->n; j++) {
 		double unbiased = squares[j] / (double)(v->m - 1);
 
@@ -158,6 +177,13 @@ static td_value *batch_norm_train_apply(td_ctx *c, td_value *const *in)
 	return td_batch_norm(c, in[0], in[1], in[2], in[3], in[4], &a);
 }
 
+static td_value *batch_norm_train_apply_gated(td_ctx *c, td_value *const *in)
+{
+	td_batch_norm_attrs a = { .momentum = 0.25, .eps = 1e-3 };
+
+	return td_batch_norm_switched(c, in[0], in[1], in[2], in[3], in[4], td_cast(c, in[5], TD_BOOL), &a);
+}
+
 static bool batch_norm_train_sample(int i, td_sample *s)
 {
 	static const int64_t big[] = { 40, 33, 5, 6 }, small[] = { 3, 4, 2, 3 }, flat[] = { 6, 5 },
@@ -165,7 +191,9 @@ static bool batch_norm_train_sample(int i, td_sample *s)
 	static const struct {
 		int rank;
 		const int64_t *dim;
-	} rows[] = { { 4, small }, { 2, flat }, { 3, line }, { 4, big }, { 4, small } };
+		enum { ALWAYS, GATE_ON, GATE_OFF } gate;
+	} rows[] = { { 4, small, ALWAYS }, { 2, flat, ALWAYS }, { 3, line, ALWAYS }, { 4, big, ALWAYS },
+		{ 4, small, ALWAYS }, { 4, small, GATE_ON }, { 4, small, GATE_OFF } };
 
 	if (i >= (int)TD_COUNT(rows))
 		return false;
@@ -176,10 +204,16 @@ static bool batch_norm_train_sample(int i, td_sample *s)
 	s->in[0].shape.order = i == 4 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
 	s->in[0].batched = rows[i].rank > 2; /* a single sample of [N, C] is refused */
 	s->in[3].variable = s->in[4].variable = true;
+	if (rows[i].gate) {
+		s->apply = batch_norm_train_apply_gated;
+		ops_sample_input(s, rows[i].gate == GATE_ON ? TD_FILL_ONES : TD_FILL_LABELS, TD_F32, 0, NULL);
+		s->in[5].classes = 1; /* labels of one class: 0 */
+		s->in[5].fixed = true;
+	}
 	return true;
 }
 
-TD_OP(batch_norm_train, .n_in = 5, .n_out = 1, .n_hidden = 2, .optional = 6, .writes = 24,
+TD_OP(batch_norm_train, .n_in = 6, .n_out = 1, .n_hidden = 2, .optional = 38, .writes = 24,
 	.attrs_size = sizeof(batch_norm_attrs), .fields = batch_norm_fields, .infer = batch_norm_train_infer,
 	.forward = { batch_norm_train_forward }, .backward = batch_norm_train_backward,
 	.sample = batch_norm_train_sample)
@@ -187,9 +221,9 @@ TD_OP(batch_norm_train, .n_in = 5, .n_out = 1, .n_hidden = 2, .optional = 6, .wr
 static td_value *batch_norm_running(
 	td_ctx *c, td_value *x, td_value *weight, td_value *bias, td_value *mean, td_value *variance, double eps)
 {
-	td_value *deviation = td_sqrt(c, td_shift_by(c, variance, eps)), *scale = td_ones_like(c, mean), *y;
+	td_value *deviation = td_sqrt(c, td_shift_by(c, variance, eps)), *scale, *y;
 
-	scale = td_div(c, weight ? weight : scale, deviation);
+	scale = td_div(c, weight ? weight : td_ones_like(c, mean), deviation);
 	y = td_mul(c, td_sub(c, x, norm_by_channel(c, mean, x)), norm_by_channel(c, scale, x));
 	return bias ? td_add(c, y, norm_by_channel(c, bias, x)) : y;
 }
@@ -205,7 +239,25 @@ TD_API td_value *td_batch_norm(td_ctx *c, td_value *x, td_value *weight, td_valu
 		return NULL;
 	if (!attrs->training)
 		return batch_norm_running(c, x, weight, bias, running_mean, running_var, attrs->eps);
-	return TD_APPLY(c, batch_norm_train, &a, ops_channels_last(c, x), weight, bias, running_mean, running_var);
+	return TD_APPLY(
+		c, batch_norm_train, &a, ops_channels_last(c, x), weight, bias, running_mean, running_var, NULL);
+}
+
+/* The same where TRAINING, one bool, says at each run whether the batch's statistics are taken and the running ones move
+ * (ATTRS' own is not read): TensorFlow 1's graph with a placeholder for the mode.  Dropout switches by td_where. */
+TD_API td_value *td_batch_norm_switched(td_ctx *c, td_value *x, td_value *weight, td_value *bias,
+	td_value *running_mean, td_value *running_var, td_value *training, const td_batch_norm_attrs *attrs)
+{
+	batch_norm_attrs a = { attrs->momentum, attrs->eps };
+	td_value *evaluated;
+
+	if (!x || !running_mean || !running_var || !training)
+		return NULL;
+	evaluated = batch_norm_running(c, x, weight, bias, running_mean, running_var, attrs->eps);
+	return td_where(c, training,
+		TD_APPLY(c, batch_norm_train, &a, ops_channels_last(c, x), weight, bias, running_mean, running_var,
+			td_cast(c, training, x->shape.dtype)),
+		evaluated);
 }
 
 /* ---- batch_norm_dw: the gradient of batch norm by its weight: sum of dy (x - mean) rstd for each channel */

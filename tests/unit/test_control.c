@@ -230,6 +230,110 @@ static void gradients_by_weights_record_no_other(void **state)
 	}
 }
 
+/* ---- One graph for both modes ------------------------------------------------------------------------------------ */
+
+enum { CHANNELS = 3 };
+
+/* What a batch norm of x and its running statistics come to. */
+struct norm_result {
+	float y[4 * CHANNELS], dx[4 * CHANNELS], mean[CHANNELS], variance[CHANNELS];
+};
+
+static td_value *row(td_ctx *c, int n, int m, float by)
+{
+	td_shape s = m ? td_shape_make(TD_F32, 2, n, m) : td_shape_make(TD_F32, 1, n);
+	td_value *v = td_tensor(c, &s, NULL);
+
+	for (int64_t i = 0; i < td_shape_count(&s); i++)
+		((float *)td_data(v))[i] = 0.5f + by * (float)((i * 7) % 11);
+	return v;
+}
+
+static void norm_read(struct norm_result *r, td_value *y, td_value *dx, td_value *mean, td_value *variance)
+{
+	td_read(y, r->y);
+	td_read(dx, r->dx);
+	td_read(mean, r->mean);
+	td_read(variance, r->variance);
+}
+
+/* Eagerly, in the mode that ATTRS say; the gradient is of the sum of squares. */
+static struct norm_result norm_eagerly(td_ctx *c, td_value *x, const td_batch_norm_attrs *attrs)
+{
+	td_value *mean = row(c, CHANNELS, 0, 0.25f), *variance = row(c, CHANNELS, 0, 0.125f), *y, *loss, *dx;
+	struct norm_result r = { 0 };
+
+	td_step_begin(c);
+	td_require_grad(c, x, true);
+	y = td_batch_norm(c, x, NULL, NULL, mean, variance, attrs);
+	loss = td_sum_squares(c, y);
+	td_gradients(c, &loss, NULL, 1, &x, 1, 0, &dx);
+	td_require_grad(c, x, false);
+	assert_int_equal(td_error(c)->status, TD_OK);
+	norm_read(&r, y, dx, mean, variance);
+	td_step_end(c);
+	td_unref(mean);
+	td_unref(variance);
+	return r;
+}
+
+static void one_graph_trains_and_evaluates_a_batch_norm(void **state)
+{
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 2 });
+	td_graph *g = td_graph_create();
+	td_value *x = row(c, 4, CHANNELS, 0.5f), *one = row(c, 1, CHANNELS, 0.5f), *mean, *variance, *loss, *in, *mode;
+	td_batch_norm_attrs attrs = { .momentum = 0.25, .eps = 1e-3 };
+	td_shape s = td_shape_make(TD_F32, 2, TD_UNKNOWN(4), CHANNELS), flag = { .dtype = TD_BOOL };
+	td_value *fetches[2], *results[2];
+	td_session *session;
+
+	(void)state;
+	td_trace_begin(c, g);
+	in = td_placeholder(c, "x", &s);
+	mode = td_placeholder(c, "is_training", &flag);
+	mean = row(c, CHANNELS, 0, 0.25f);
+	variance = row(c, CHANNELS, 0, 0.125f);
+	fetches[0] = td_batch_norm_switched(c, in, NULL, NULL, mean, variance, mode, &attrs);
+	loss = td_sum_squares(c, fetches[0]);
+	td_gradients(c, &loss, NULL, 1, &in, 1, 0, &fetches[1]);
+	td_trace_end(c);
+	session = td_session_create(c, g, fetches, 2);
+	for (int i = 0; i < 4; i++) { /* evaluating before training leaves nothing behind */
+		bool training = i % 2;
+		td_value *m = td_tensor(c, &flag, &training),
+			 *start[] = { row(c, CHANNELS, 0, 0.25f), row(c, CHANNELS, 0, 0.125f) };
+		struct norm_result eager, graph = { 0 };
+
+		td_write(mean, td_data(start[0]));
+		td_write(variance, td_data(start[1]));
+		attrs.training = training;
+		eager = norm_eagerly(c, x, &attrs);
+		td_step_begin(c);
+		if (td_session_run(session, c, (td_feed[]){ { in, x }, { mode, m } }, 2, results))
+			fail_msg("%s", td_error(c)->text);
+		norm_read(&graph, results[0], results[1], mean, variance);
+		td_step_end(c);
+		assert_memory_equal(&graph, &eager, sizeof graph);
+		assert_true(!memcmp(graph.mean, td_data(start[0]), sizeof graph.mean) == !training);
+		td_session_run(session, c, (td_feed[]){ { in, one }, { mode, m } }, 2, results); /* one sample */
+		if (training)
+			assert_non_null(
+				strstr(td_error(c)->text, "more than one value for each channel while training"));
+		assert_int_equal(td_error(c)->status, training ? TD_SHAPE : TD_OK);
+		td_error_clear(c);
+		td_unref(start[0]);
+		td_unref(start[1]);
+		td_unref(m);
+	}
+	td_session_free(session);
+	td_graph_free(g);
+	td_unref(mean);
+	td_unref(variance);
+	td_unref(x);
+	td_unref(one);
+	td_ctx_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +342,7 @@ int main(void)
 		cmocka_unit_test(what_an_assignment_returned_is_written_to_and_read_as_the_variable),
 		cmocka_unit_test(gradients_are_by_placeholders_variables_and_results_unasked),
 		cmocka_unit_test(gradients_by_weights_record_no_other),
+		cmocka_unit_test(one_graph_trains_and_evaluates_a_batch_norm),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
