@@ -180,14 +180,17 @@ int64_t compare_until(const struct replay *p)
 		if (json_int(item, "step", 0) >= last)
 			weights = sooner(weights, json_int(item, "step", 0));
 	}
-	cJSON_ArrayForEach(series, json_get(p->message, "points")) cJSON_ArrayForEach(item, series)
+	cJSON_ArrayForEach(series, json_get(p->message, "points"))
 	{
-		int64_t step = point_step(item);
+		cJSON_ArrayForEach(item, series)
+		{
+			int64_t step = point_step(item);
 
-		if (step >= last && !strcmp(series->string, LOSS))
-			loss = sooner(loss, step);
-		if (weights_of(series->string, step, point_value(item)) >= last)
-			weights = sooner(weights, step);
+			if (step >= last && !strcmp(series->string, LOSS))
+				loss = sooner(loss, step);
+			if (weights_of(series->string, step, point_value(item)) >= last)
+				weights = sooner(weights, step);
+		}
 	}
 	return TD_MAX(last, TD_MAX(loss, weights));
 }
