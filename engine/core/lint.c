@@ -175,8 +175,43 @@ static bool runs_layer(const td_plan *p, const char *layer)
 	return false;
 }
 
-/* A layer with weights whose output reaches no fetch and no update learns nothing.  What has no weights may be there to
- * be looked at another time. */
+/* A node without effects whose result nothing reads, and no gradient either: the end of a branch that leads nowhere. */
+static bool is_loose_end(const td_node *n, const bool *read)
+{
+	bool computes = false; /* not from shapes alone, as a constant is */
+
+	for (int i = 0; i < n->n_in; i++)
+		computes |= n->in[i] && !(n->op->shape_only >> i & 1);
+	if (!computes || n->backward || n->walked || n->op->writes || !n->op->n_out || !strcmp(n->op->name, "assigned"))
+		return false;
+	for (int i = 0; i < n->op->n_out; i++)
+		if (read[n->out[i]->id])
+			return false;
+	return true;
+}
+
+static void warn_of_loose_ends(td_ctx *c, const td_graph *g, const bool *kept)
+{
+	bool *read = MEM_NEW_N(bool, g->n_values + 1);
+	char text[TD_SHAPE_TEXT];
+
+	for (int k = 0; k < g->n_nodes; k++)
+		for (int i = 0; i < g->nodes[k]->n_in; i++)
+			if (g->nodes[k]->in[i])
+				read[g->nodes[k]->in[i]->id] = true;
+	for (int k = 0; k < g->n_nodes; k++) {
+		const td_node *n = g->nodes[k];
+
+		if (!kept[k] && is_loose_end(n, read))
+			warn_about(c, n->layer, "unused",
+				"%s, which makes %s here, reaches no fetch, so it is not computed; is what comes next "
+				"given an earlier value?  Use its result, or leave it out",
+				n->op->name, td_shape_text(&n->out[0]->shape, text));
+	}
+	mem_free(read);
+}
+
+/* A layer with weights whose output reaches no fetch and no update learns nothing; and whatever else ends nowhere. */
 void td__lint_plan(td_ctx *c, const td_plan *p)
 {
 	const td_graph *g = p->graph;
@@ -195,7 +230,50 @@ void td__lint_plan(td_ctx *c, const td_plan *p)
 				"nothing that is fetched depends on this layer, so it is not computed and learns "
 				"nothing; use its output, or leave it out");
 	}
+	warn_of_loose_ends(c, g, kept);
 	mem_free(kept);
+}
+
+/* Does N, which ran, write to (WRITES) or else read what V has? */
+static bool touches(const td_node *n, const td_value *v, bool writes)
+{
+	for (int i = 0; i < n->n_in; i++)
+		if (n->in[i] && td__base(n->in[i]) == v && !(n->op->shape_only >> i & 1) &&
+			(writes ? n->op->writes : ~n->op->overwrites) >> i & 1)
+			return true;
+	return false;
+}
+
+/* Of the nodes that ran, whether any but an initialisation touches V. */
+static bool was_touched(const td_graph *g, const bool *used, int n_used, const td_value *v, bool writes)
+{
+	for (int k = 0; k < n_used; k++)
+		if (used[k] && strcmp(g->nodes[k]->op->name, "initialise") && touches(g->nodes[k], v, writes))
+			return true;
+	return false;
+}
+
+/* In TensorFlow's session each run says what it needs, so it is at the end that a variable turns out to be forgotten:
+ * others learnt, and nothing read this one. */
+void td__lint_session(td_ctx *c, const td_graph *g, const bool *used, int n_used)
+{
+	bool learns = false;
+
+	for (int i = 0; i < g->n_variables && !learns; i++)
+		learns = g->variables[i].trainable && was_touched(g, used, n_used, g->variables[i].symbol, true);
+	for (int i = 0; i < g->n_variables && learns; i++) {
+		const td_variable *v = &g->variables[i];
+		const char *dot = strrchr(v->name, '.');
+		char layer[256];
+
+		if (!v->trainable || was_touched(g, used, n_used, v->symbol, false))
+			continue;
+		snprintf(layer, sizeof layer, "%.*s", dot ? (int)(dot - v->name) : 0, v->name);
+		warn_about(c, layer, "unused",
+			"no run read the variable \"%s\", which is trainable, while others learnt; use it, or make it "
+			"one that is not trainable",
+			v->name);
+	}
 }
 
 /* ---- What epochs show -------------------------------------------------------------------------------------------- */

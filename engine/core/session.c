@@ -8,6 +8,7 @@
 
 struct td_session {
 	td_graph *graph; /* borrowed */
+	td_ctx *c;       /* borrowed; whose warnings are about what was left out */
 	unsigned flags;
 	bool fixed;         /* made for the fetches of REQUEST */
 	td_request request; /* owned; without feeds */
@@ -34,6 +35,7 @@ td_session *td_session_open(td_ctx *c, td_graph *g, unsigned flags)
 	TD_ASSERT(g->traced);
 	s = MEM_NEW(td_session);
 	s->graph = g;
+	s->c = c;
 	s->flags = flags | TD_SESSION_NEEDED | FLAGS_ALWAYS;
 	g->n_sessions++;
 	return s;
@@ -77,6 +79,8 @@ void td_session_free(td_session *s)
 {
 	if (!s)
 		return;
+	if (!s->fixed && s->runs && s->graph->n_sessions == 1 && s->c->warn)
+		td__lint_session(s->c, s->graph, s->used, s->n_used);
 	for (int i = 0; i < TD_PLANS_MOST; i++)
 		td__prepared_free(s->prepared[i]);
 	td__request_release(&s->request);
