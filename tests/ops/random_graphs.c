@@ -2,8 +2,8 @@
  * variables that are updated, branches and loops.
  *
  * A program is found by trying: a call that the shape rules refuse is left out.  It is then run eagerly, and traced at
- * one batch size and replayed at others, on one and two threads, planned and unplanned; every result, gradient and
- * variable has to be the same to the last bit. */
+ * one batch size and replayed at others, on one and two threads, planned and unplanned, and as it comes out of a file;
+ * every result, gradient and variable has to be the same to the last bit. */
 #include "random_graphs.h"
 
 #include <stdio.h>
@@ -11,8 +11,9 @@
 #include <string.h>
 
 #include "random_rows.h"
+#include "read_back.h"
 
-enum { CALLS_MOST = 24, VALUES_MOST = 64, RUNS = 6 };
+enum { CALLS_MOST = 24, VALUES_MOST = 64, WAYS = 4, RUNS = 2 * WAYS };
 
 static char wrong[4000];
 #define WRONG(...) (snprintf(wrong, sizeof wrong, __VA_ARGS__), wrong)
@@ -199,23 +200,40 @@ static void keep(struct bits *b, const td_value *v)
 	b->n += n;
 }
 
-enum how { EAGER, UNOPTIMISED, PLANNED };
-static const char *const how_names[] = { "eager mode", "the unoptimised graph", "the planned graph" };
+enum how { EAGER, UNOPTIMISED, PLANNED, READ };
+static const char *const how_names[] = { "eager mode", "the unoptimised graph", "the planned graph",
+	"the graph that was saved and read" };
+
+/* What a traced program is fed, gives and writes to, in G; from here on in what G is when it was saved and read.  NULL:
+ * it holds code, which cannot be saved, and stays as it is. */
+static td_graph *move_to_read(
+	td_ctx *c, td_graph *g, td_value **fetched, int n_fetched, td_feed *feeds, td_value **variables)
+{
+	td_graph *loaded = read_back(c, g);
+
+	for (int i = 0; i < n_fetched && loaded; i++)
+		fetched[i] = read_back_value(loaded, g, fetched[i]);
+	for (int i = 0; i < BATCHED && loaded; i++)
+		feeds[i].placeholder = read_back_value(loaded, g, feeds[i].placeholder);
+	for (int i = BATCHED; i < LEAVES && loaded; i++)
+		variables[i] = td_variable_tensor(read_back_value(loaded, g, td__graph_capture(g, variables[i])));
+	return loaded;
+}
 
 /* Traced at a batch of 3, run at BATCH, two steps. */
 static void run_program(
 	const struct program *p, uint64_t seed, enum how how, int threads, int64_t batch, struct bits *b)
 {
 	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = threads, .seed = seed });
-	td_graph *g = td_graph_create();
-	td_value *in[LEAVES], *seen[LEAVES], *out[VALUES_MOST + LEAVES] = { 0 }, *fetched[VALUES_MOST + LEAVES],
-								*lr = td_scalar(c, TD_F32, 0.1);
+	td_graph *g = td_graph_create(), *loaded = NULL;
+	td_value *in[LEAVES], *seen[LEAVES], *kept[LEAVES],
+		*out[VALUES_MOST + LEAVES] = { 0 }, *fetched[VALUES_MOST + LEAVES], *lr = td_scalar(c, TD_F32, 0.1);
 	td_feed feeds[BATCHED];
 	td_session *s = NULL;
 	int n = 0, n_fetched = 0;
 
 	for (int i = 0; i < LEAVES; i++)
-		in[i] = seen[i] = make_leaf(c, i, batch, seed);
+		in[i] = seen[i] = kept[i] = make_leaf(c, i, batch, seed);
 	if (how != EAGER) {
 		td_trace_begin(c, g);
 		for (int i = 0; i < BATCHED; i++) {
@@ -226,11 +244,15 @@ static void run_program(
 			feeds[i] = (td_feed){ seen[i], in[i] };
 		}
 		n = write_program(c, p, seen, lr, out);
+		for (int i = BATCHED; i < LEAVES; i++)
+			td__graph_capture(g, in[i]); /* not every program uses all of them */
 		td_trace_end(c);
 		for (int i = 0; i < n; i++)
 			if (out[i])
 				fetched[n_fetched++] = out[i];
-		s = td_session_create(c, g, fetched, n_fetched);
+		if (how == READ && !td_error(c)->status)
+			loaded = move_to_read(c, g, fetched, n_fetched, feeds, kept);
+		s = td_session_create(c, loaded ? loaded : g, fetched, n_fetched);
 		if (s)
 			td_session_set_flags(s, how == UNOPTIMISED ? TD_SESSION_UNOPTIMISED : TD_SESSION_PARANOID);
 	}
@@ -248,11 +270,12 @@ static void run_program(
 	snprintf(b->error, sizeof b->error, "%.399s", td_error(c)->status ? td_error(c)->text : "");
 	for (int i = 0; i < LEAVES; i++) {
 		if (!td_error(c)->status)
-			keep(b, in[i]);
+			keep(b, kept[i]);
 		td_unref(in[i]);
 	}
 	td_unref(lr);
 	td_session_free(s);
+	td_graph_free(loaded);
 	td_graph_free(g);
 	td_ctx_free(c);
 }
@@ -279,8 +302,8 @@ const char *random_graph_check(uint64_t seed, bool broken)
 	static const struct {
 		enum how how;
 		int threads, batch; /* BATCH: which of the program's sizes */
-	} runs[RUNS] = { { EAGER, 1, 0 }, { UNOPTIMISED, 1, 0 }, { PLANNED, 2, 0 }, { EAGER, 2, 1 },
-		{ UNOPTIMISED, 2, 1 }, { PLANNED, 1, 1 } };
+	} runs[RUNS] = { { EAGER, 1, 0 }, { UNOPTIMISED, 1, 0 }, { PLANNED, 2, 0 }, { READ, 2, 0 }, { EAGER, 2, 1 },
+		{ UNOPTIMISED, 2, 1 }, { PLANNED, 1, 1 }, { READ, 1, 1 } };
 	struct program p;
 	struct bits got[RUNS] = { 0 };
 	int64_t sizes[2] = { 3, 1 + (int64_t)(seed % 7) };
@@ -292,7 +315,7 @@ const char *random_graph_check(uint64_t seed, bool broken)
 	for (int r = 0; r < RUNS && p.n_calls; r++)
 		run_program(&p, seed, runs[r].how, runs[r].threads, sizes[runs[r].batch], &got[r]);
 	for (int r = 0; r < RUNS && !answer && p.n_calls; r++) {
-		const struct bits *a = &got[runs[r].batch * 3], *b = &got[r];
+		const struct bits *a = &got[runs[r].batch * WAYS], *b = &got[r];
 		char calls[260];
 		bool same = a->n == b->n && first_difference(a, b) == a->n && !*a->error == !*b->error;
 

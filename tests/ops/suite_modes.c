@@ -1,7 +1,6 @@
 /* The check that every mode computes the same bits. */
+#include "read_back.h"
 #include "suite.h"
-
-#include "base/buf.h"
 
 #include <string.h>
 
@@ -97,38 +96,6 @@ static void run_eager(
 	td_ctx_free(c);
 }
 
-/* V of one graph in another that was saved from it. */
-static td_value *same_in(td_graph *to, td_graph *from, const td_value *v)
-{
-	return td_graph_find(to, td_graph_name_of(from, v));
-}
-
-/* G written down and read again, its variables filled as they are.  NULL: C's error, or an op that cannot be saved. */
-static td_graph *through_text(td_ctx *c, td_graph *g)
-{
-	td_graph *loaded = NULL;
-	struct err e = { 0 };
-	struct buf text;
-
-	buf_init(&text, 1 << 24);
-	if (!td_graph_save(g, &text, &e))
-		loaded = td_graph_load(c, text.data, text.len, 1 << 24);
-	else if (e.status != TD_UNSUPPORTED)
-		td_fail(c, e.status, "%s", e.text);
-	buf_release(&text);
-	for (int i = 0; loaded && i < g->n_values; i++) {
-		const td_value *tensor = g->values[i]->captured;
-		void *bytes = tensor ? mem_alloc(td_shape_bytes(&tensor->shape) + 1) : NULL;
-
-		if (tensor) {
-			td_read(tensor, bytes);
-			td_write(td_variable_tensor(same_in(loaded, g, g->values[i])), bytes);
-		}
-		mem_free(bytes);
-	}
-	return loaded;
-}
-
 struct way {
 	int threads;
 	unsigned flags; /* of the session */
@@ -181,13 +148,14 @@ static const char *run_graph(
 			fetches[n_fetches++] = grads[k];
 	memcpy(written, in, sizeof written);
 	if (way->saved && !c->err.status)
-		loaded = through_text(c, g);
+		loaded = read_back(c, g);
 	for (int k = 0; k < n_fetches && loaded; k++)
-		fetches[k] = same_in(loaded, g, fetches[k]);
+		fetches[k] = read_back_value(loaded, g, fetches[k]);
 	for (int k = 0; k < n_feeds && loaded; k++)
-		feeds[k].placeholder = same_in(loaded, g, feeds[k].placeholder);
+		feeds[k].placeholder = read_back_value(loaded, g, feeds[k].placeholder);
 	for (int k = 0; k < s->n_in && loaded; k++) {
-		const td_value *variable = s->in[k].variable ? same_in(loaded, g, td__graph_capture(g, in[k])) : NULL;
+		const td_value *variable =
+			s->in[k].variable ? read_back_value(loaded, g, td__graph_capture(g, in[k])) : NULL;
 		written[k] = variable ? td_variable_tensor(variable) : in[k]; /* not every op uses all of them */
 	}
 	session = td_session_create(c, loaded ? loaded : g, fetches, n_fetches);
@@ -221,7 +189,7 @@ static const char *run_graph(
 /* Of no elements none is the largest: along the batch's axis these refuse to work, as in torch. */
 static bool may_refuse_none(const td_op *op)
 {
-	static const char *const names[] = { "argmax", "max", "min" };
+	static const char *const names[] = { "argmax", "argmin", "max", "min" };
 
 	for (size_t i = 0; i < TD_COUNT(names); i++)
 		if (!strcmp(op->name, names[i]))
