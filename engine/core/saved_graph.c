@@ -285,8 +285,11 @@ static bool read_operands(struct reading *r, const td_op *op, const cJSON *entry
 	const cJSON *inputs = json_get(entry, "inputs"), *name;
 	int i = 0;
 
-	if (!cJSON_IsArray(inputs) || cJSON_GetArraySize(inputs) != op->n_in)
+	if (!cJSON_IsArray(inputs) || cJSON_GetArraySize(inputs) > op->n_in)
 		return td_fail(r->c, TD_INVALID, "%s has %d inputs", op->name, op->n_in), false;
+	for (int k = cJSON_GetArraySize(inputs); k < op->n_in; k++) /* optional ones that there were not yet */
+		if (!(op->optional >> k & 1))
+			return td_fail(r->c, TD_INVALID, "%s has %d inputs", op->name, op->n_in), false;
 	cJSON_ArrayForEach(name, inputs)
 	{
 		in[i] = cJSON_IsString(name) ? td_graph_find(r->g, name->valuestring) : NULL;
@@ -324,6 +327,16 @@ static bool read_after(struct reading *r, const cJSON *entry)
 	return true;
 }
 
+/* Whether N's results wanted no gradient because gradients were off, and not because no input wanted one. */
+static bool was_off(const cJSON *entry, const td_op *op, td_value *const *in)
+{
+	bool wanted = json_bool(entry, "backward", false);
+
+	for (int i = 0; i < op->n_in; i++)
+		wanted |= in[i] && in[i]->needs_grad && !(op->shape_only >> i & 1);
+	return wanted && !json_bool(entry, "gradient", false);
+}
+
 static void read_node(struct reading *r, const cJSON *entry)
 {
 	td_ctx *c = r->c;
@@ -341,13 +354,13 @@ static void read_node(struct reading *r, const cJSON *entry)
 	}
 	attrs = mem_alloc(op->attrs_size + 1);
 	if (read_attributes(r, op, entry, attrs) && read_operands(r, op, entry, in) && read_after(r, entry)) {
-		bool gradient = json_bool(entry, "gradient", false);
+		bool off = was_off(entry, op, in);
 
 		c->layer = json_string(entry, "layer", "");
 		c->in_backward = json_bool(entry, "backward", false);
-		c->no_grad += !gradient;
+		c->no_grad += off;
 		td_apply_all(c, op, attrs, in, op->n_in, out);
-		c->no_grad -= !gradient;
+		c->no_grad -= off;
 		c->in_backward = in_backward;
 		c->layer = layer;
 	}

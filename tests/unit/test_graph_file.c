@@ -164,6 +164,79 @@ static void variables_of_a_read_graph_must_be_restored_first(void **state)
 	td_ctx_free(c);
 }
 
+/* What stands before every weight wanted no gradient when it was recorded; TensorFlow 1's gradients go through it. */
+static void a_read_graph_has_gradients_by_its_placeholders(void **state)
+{
+	td_ctx *c = context();
+	td_graph *g = td_graph_create(), *again;
+	td_shape s = td_shape_make(TD_F32, 1, 2), scalar = { 0 };
+	td_value *x, *loss, *w, *grad, *fed = td_tensor(c, &s, (float[]){ 1, 3 }), *result;
+	td_session *session;
+	struct buf text;
+
+	(void)state;
+	td_trace_begin(c, g);
+	x = td_neg(c, td_placeholder(c, "x", &s));
+	w = td_get_variable(c, "w", &scalar, &TD_ONES, true);
+	loss = td_sum_squares(c, td_mul(c, x, w));
+	td_collect(c, "losses", TD_VALUE(loss));
+	td_gradients(c, &loss, NULL, 1, &w, 1, 0, &grad);
+	td_trace_end(c);
+	save(g, &text);
+	again = load(c, text.data, text.len);
+	assert_non_null(again);
+	td_trace_begin(c, again);
+	x = td_graph_find(again, "x");
+	td_gradients(c, &(td_value *){ td_graph_find(again, "sum_squares:0") }, NULL, 1, &x, 1, 0, &grad);
+	td_trace_end(c);
+	assert_non_null(grad);
+	td_write(td_variable_tensor(td_graph_find(again, "w")), &(float){ 2 });
+	session = td_session_create(c, again, &grad, 1);
+	assert_int_equal(td_session_run(session, c, &(td_feed){ x, fed }, 1, &result), TD_OK);
+	assert_float_equal(((float *)td_data(result))[0], 8, 0); /* 2 w^2 x */
+	assert_float_equal(((float *)td_data(result))[1], 24, 0);
+	td_session_free(session);
+	td_unref(fed);
+	buf_release(&text);
+	td_graph_free(again);
+	td_graph_free(g);
+	td_step_end(c);
+	td_ctx_free(c);
+}
+
+/* An op may have taken fewer inputs when the file was written. */
+static void optional_inputs_at_the_end_need_not_be_there(void **state)
+{
+	td_ctx *c = context();
+	td_graph *g = td_graph_create(), *again;
+	td_shape s = td_shape_make(TD_F32, 2, 4, 2), channels = td_shape_make(TD_F32, 1, 2);
+	struct buf text;
+	char *end;
+
+	(void)state;
+	td_trace_begin(c, g);
+	td_batch_norm(c, td_placeholder(c, "x", &s), NULL, NULL,
+		td_get_variable(c, "mean", &channels, &TD_ZEROS, false),
+		td_get_variable(c, "variance", &channels, &TD_ONES, false),
+		&(td_batch_norm_attrs){ .momentum = 0.1, .eps = 1e-5, .training = true });
+	td_trace_end(c);
+	save(g, &text);
+	for (int missing = 1; missing <= 2; missing++) { /* the gate; a running statistic, too */
+		end = strstr(text.data, missing == 1 ? ",null]" : ",\"variance\" ");
+		assert_non_null(end);
+		memset(end, ' ', strcspn(end, "]"));
+		again = load(c, text.data, text.len);
+		assert_true((again != NULL) == (missing == 1));
+		assert_true(!td_error(c)->status == (missing == 1));
+		if (missing == 2)
+			assert_non_null(strstr(td_error(c)->text, "batch_norm_train has 6 inputs"));
+		td_graph_free(again);
+	}
+	buf_release(&text);
+	td_graph_free(g);
+	td_ctx_free(c);
+}
+
 /* ---- Hostile texts ----------------------------------------------------------------------------------------------- */
 
 #define INPUT(members) "{\"tandem_graph\": 1, \"inputs\": [{" members "}], \"nodes\": []}"
@@ -296,6 +369,8 @@ int main(void)
 		cmocka_unit_test(a_saved_graph_trains_to_the_same_bits),
 		cmocka_unit_test(what_is_saved_again_is_the_same_text),
 		cmocka_unit_test(variables_of_a_read_graph_must_be_restored_first),
+		cmocka_unit_test(a_read_graph_has_gradients_by_its_placeholders),
+		cmocka_unit_test(optional_inputs_at_the_end_need_not_be_there),
 		cmocka_unit_test(hostile_texts_are_refused_with_the_place),
 		cmocka_unit_test(no_op_believes_an_axis_that_is_not_there),
 	};
