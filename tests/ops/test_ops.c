@@ -170,6 +170,28 @@ static void a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes(voi
 	assert_null(suite_same_bits(&broken, s, 0)); /* both modes share the rule: equality is no proof */
 }
 
+static td_value *apply_small(td_ctx *c, td_value *const *in)
+{
+	return td_scale_by(c, apply_broken(c, in), 1e-2);
+}
+
+static void almost_right_gradient(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	for (int i = 0; i < 2; i++)
+		dx[i] = td_mul(c, dy[0], td_scale_by(c, n->in[1 - i], 1 + 1e-5));
+}
+
+static void a_small_gradient_is_held_to_its_own_size(void **state)
+{
+	td_sample s = *break_mul();
+
+	(void)state;
+	s.apply = apply_small;
+	assert_null(suite_gradient(&broken, &s, 0));
+	broken.backward = almost_right_gradient;
+	assert_non_null(suite_gradient(&broken, &s, 0));
+}
+
 static void unclean_forward(const td_call *call) /* reads what it has not written */
 {
 	float *y = call->out[0].data;
@@ -292,6 +314,7 @@ int main(void)
 		cmocka_unit_test(attributes_have_a_field_for_every_member),
 		cmocka_unit_test(every_op_can_be_saved_but_code_of_the_program),
 		cmocka_unit_test(a_wrong_gradient_is_caught_by_differences_and_not_by_equal_modes),
+		cmocka_unit_test(a_small_gradient_is_held_to_its_own_size),
 		cmocka_unit_test(a_read_of_unwritten_memory_is_caught_by_the_nan_filled_arena),
 		cmocka_unit_test(a_result_that_may_not_lie_on_its_input_is_caught),
 		cmocka_unit_test(a_kernel_off_by_ten_parts_in_a_million_is_caught),
