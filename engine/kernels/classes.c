@@ -42,18 +42,6 @@ void K(k_log_softmax)(void *yv, const void *xv, int64_t n, int64_t stride)
 		y[i * stride] = x[i * stride] - lse;
 }
 
-void K(k_argmax)(int64_t *y, const void *xv, int64_t n, int64_t stride)
-{
-	const real *x = xv;
-	int64_t best = 0;
-
-	for (int64_t i = 1; i < n; i++)
-		if (x[i * stride] > x[best * stride] ||
-			(x[i * stride] != x[i * stride] && x[best * stride] == x[best * stride]))
-			best = i;
-	*y = best;
-}
-
 void K(k_cross_entropy)(void *lossv, void *lsev, const void *xv, int64_t label, int64_t n)
 {
 	const real *x = xv;

@@ -1,4 +1,4 @@
-/* Arithmetic, comparisons and choices, row by row; and rows of constants. */
+/* Arithmetic, comparisons and choices, row by row. */
 #include "kernels/rows.h"
 
 #include <math.h>
@@ -90,11 +90,4 @@ TD_VECTOR void K(k_scale)(void *yv, const void *av, int64_t n, double scale)
 	const real *a = av;
 
 	LOOP y[i] = a[i] * s;
-}
-
-TD_VECTOR void K(k_fill)(void *yv, int64_t n, double value)
-{
-	real *y = yv, v = (real)value;
-
-	LOOP y[i] = v;
 }

@@ -92,8 +92,8 @@ TD_KERNEL(k_cos, TD_ROW)
 TD_KERNEL(k_erf, TD_ROW)
 TD_KERNEL(k_floor, TD_ROW)
 TD_KERNEL(k_ceil, TD_ROW)
-TD_KERNEL(k_round, TD_ROW) /* halves to even */
-TD_KERNEL(k_pow, TD_ROW)
+TD_KERNEL(k_round, TD_ROW)       /* halves to even */
+TD_KERNEL_NUMBERS(k_pow, TD_ROW) /* of integers: wraps around; a negative power is 0 but of 1 and -1 */
 
 TD_KERNEL(k_mask, TD_ROW) /* y = a where the byte b is not 0, else 0 */
 
@@ -112,12 +112,11 @@ TD_KERNEL(k_leaky_relu, TD_ROW) /* b[0]: the slope below 0 */
 TD_KERNEL(k_leaky_relu_slope, TD_ROW)
 TD_KERNEL(k_elu, TD_ROW) /* b[0]: alpha */
 TD_KERNEL(k_elu_slope, TD_ROW)
-TD_KERNEL(k_clamp, TD_ROW) /* b[0], b[1]: the bounds */
+TD_KERNEL_NUMBERS(k_clamp, TD_ROW) /* b[0], b[1]: the bounds, of the type of a */
 TD_KERNEL(k_clamp_slope, TD_ROW)
 
 /* y[i] = scale * a[i] */
 TD_KERNEL(k_scale, (void *y, const void *a, int64_t n, double scale))
-TD_KERNEL(k_fill, (void *y, int64_t n, double value))
 
 /* Reductions: element j of X goes into acc[j * so], j < n; with SO == 0 the whole row into one, by way of eight lanes.
  * ACC are doubles for floating X and int64 for integers; SHIFT, where it is read, are doubles that lie as ACC does. */
@@ -150,21 +149,23 @@ TD_KERNEL(k_bernoulli, (void *y, const void *p, int64_t first, int64_t n, const 
 TD_KERNEL(k_dropout,
 	(void *y, uint8_t *mask, const void *x, int64_t first, int64_t n, double p, const struct rng_key *key))
 
-/* Rows of N classes: softmax and its logarithm; index of the first largest (NaN counts as larger than all); -log
- * softmax at the label, which is 0 for a label that does not count. */
+/* The place of the first largest (smallest) of N elements, STRIDE apart; a NaN counts as that. */
+TD_KERNEL_NUMBERS(k_argmax, (int64_t * y, const void *x, int64_t n, int64_t stride))
+TD_KERNEL_NUMBERS(k_argmin, (int64_t * y, const void *x, int64_t n, int64_t stride))
+
+/* Rows of N classes: softmax and its logarithm; -log softmax at the label, which is 0 for one that does not count. */
 enum { K_IGNORED = -100 };
 TD_KERNEL(k_softmax, (void *y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_log_softmax, (void *y, const void *x, int64_t n, int64_t stride))
-TD_KERNEL(k_argmax, (int64_t * y, const void *x, int64_t n, int64_t stride))
 TD_KERNEL(k_cross_entropy, (void *loss, void *lse, const void *x, int64_t label, int64_t n))
 TD_KERNEL(k_cross_entropy_dx, (void *dx, const void *x, const void *lse, int64_t label, const void *dy, int64_t n))
 /* -x at the label, 0 for one that does not count; and its gradient */
 TD_KERNEL(k_nll, (void *loss, const void *x, int64_t label))
 TD_KERNEL(k_nll_dx, (void *dx, int64_t label, const void *dy, int64_t n))
 
-/* C[m,n] = op(A)[m,k] op(B)[k,n] + beta C, one thread. */
-TD_KERNEL(k_gemm, (bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
-			  int64_t ldb, double beta, void *c, int64_t ldc))
+/* C[m,n] = op(A)[m,k] op(B)[k,n] + beta C, one thread; integers wrap around, and their BETA is 0 or 1. */
+TD_KERNEL_NUMBERS(k_gemm, (bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
+				  int64_t ldb, double beta, void *c, int64_t ldc))
 
 /* Before the first product of a process; and which processor's loops OpenBLAS chose, for the fingerprint. */
 void k_gemm_one_thread(void);
@@ -309,12 +310,12 @@ td_row_fn k_copy_1, k_copy_4, k_copy_8;
 typedef void td_take_fn(void *y, const void *x, const int64_t *map, int64_t n, int64_t unit, const void *fill);
 td_take_fn k_take_1, k_take_4, k_take_8;
 /* x[map[i]] += y[i], likewise; nothing where map[i] is negative. */
-TD_KERNEL(k_put, (void *x, const void *y, const int64_t *map, int64_t n, int64_t unit))
+TD_KERNEL_NUMBERS(k_put, (void *x, const void *y, const int64_t *map, int64_t n, int64_t unit))
 /* y[i] = x[index[i] along + i sx], elements of a size */
 typedef void td_gather_fn(void *y, const void *x, const int64_t *index, int64_t n, int64_t along, int64_t sx);
 td_gather_fn k_gather_1, k_gather_4, k_gather_8;
 /* x[index[i] along + i sx] += y[i] */
-TD_KERNEL(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx))
+TD_KERNEL_NUMBERS(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx))
 /* Conversion of one row; tables by element type in convert.c. */
 void k_convert(int to, int from, void *y, const void *x, int64_t n, int64_t sx);
 

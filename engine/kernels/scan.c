@@ -85,3 +85,27 @@ void k_sort(int64_t *order, int64_t *scratch, const int64_t *keys, int64_t n, bo
 }
 
 #endif
+
+/* A NaN is better than what is none. */
+#define ARG_BEST(name, type, better)                                                                                   \
+	void name(int64_t *y, const void *xv, int64_t n, int64_t stride)                                               \
+	{                                                                                                              \
+		const type *x = xv;                                                                                    \
+		int64_t best = 0;                                                                                      \
+		for (int64_t i = 1; i < n; i++) {                                                                      \
+			const type a = x[i * stride], b = x[best * stride];                                            \
+			if (better)                                                                                    \
+				best = i;                                                                              \
+		}                                                                                                      \
+		*y = best;                                                                                             \
+	}
+ARG_BEST(K(k_argmax), real, a > b || (a != a && b == b))
+ARG_BEST(K(k_argmin), real, a < b || (a != a && b == b))
+#if TD_REAL == 32 /* once is enough */
+ARG_BEST(k_argmax_i32, int32_t, a > b)
+ARG_BEST(k_argmin_i32, int32_t, a < b)
+ARG_BEST(k_argmax_i64, int64_t, a > b)
+ARG_BEST(k_argmin_i64, int64_t, a < b)
+ARG_BEST(k_argmax_u8, uint8_t, a > b)
+ARG_BEST(k_argmin_u8, uint8_t, a < b)
+#endif

@@ -40,23 +40,34 @@ GATHER(k_gather_8, uint64_t)
 
 #endif
 
-void K(k_put)(void *xv, const void *yv, const int64_t *map, int64_t n, int64_t unit)
-{
-	real *x = xv;
-	const real *y = yv;
-
-	for (int64_t i = 0; i < n; i++, y += unit) {
-		int64_t to = map ? map[i] : i;
-		for (int64_t u = 0; to >= 0 && u < unit; u++)
-			x[to * unit + u] += y[u];
+#define PUT(name, type)                                                                                                \
+	void name(void *xv, const void *yv, const int64_t *map, int64_t n, int64_t unit)                               \
+	{                                                                                                              \
+		type *x = xv;                                                                                          \
+		const type *y = yv;                                                                                    \
+		for (int64_t i = 0; i < n; i++, y += unit) {                                                           \
+			int64_t to = map ? map[i] : i;                                                                 \
+			for (int64_t u = 0; to >= 0 && u < unit; u++)                                                  \
+				x[to * unit + u] += y[u];                                                              \
+		}                                                                                                      \
 	}
-}
+PUT(K(k_put), real)
 
-void K(k_scatter_add)(void *xv, const void *yv, const int64_t *index, int64_t n, int64_t along, int64_t sx)
-{
-	real *x = xv;
-	const real *y = yv;
+#define SCATTER_ADD(name, type)                                                                                        \
+	void name(void *xv, const void *yv, const int64_t *index, int64_t n, int64_t along, int64_t sx)                \
+	{                                                                                                              \
+		type *x = xv;                                                                                          \
+		const type *y = yv;                                                                                    \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			x[index[i] * along + i * sx] += y[i];                                                          \
+	}
+SCATTER_ADD(K(k_scatter_add), real)
 
-	for (int64_t i = 0; i < n; i++)
-		x[index[i] * along + i * sx] += y[i];
-}
+#if TD_REAL == 32
+PUT(k_put_i32, uint32_t)
+PUT(k_put_i64, uint64_t)
+PUT(k_put_u8, uint8_t)
+SCATTER_ADD(k_scatter_add_i32, uint32_t)
+SCATTER_ADD(k_scatter_add_i64, uint64_t)
+SCATTER_ADD(k_scatter_add_u8, uint8_t)
+#endif

@@ -124,6 +124,17 @@ static bool pow_by_sample(int i, td_sample *s)
 FORWARD(pow_by)
 TD_OP(pow_by, PARAMETERS(pow_by), .backward = pow_by_backward)
 
+static td_value *whole_power(td_ctx *c, td_value *x, double exponent)
+{
+	char text[TD_SHAPE_TEXT];
+
+	if (!(exponent >= 0 && exponent == floor(exponent) && exponent <= UINT8_MAX))
+		return td_fail(c, TD_DTYPE,
+			"pow_by takes %s to whole powers from 0 to %d, not to %g; cast it to float32 with td_cast",
+			td_shape_text(&x->shape, text), UINT8_MAX, exponent);
+	return td_pow(c, x, td_full_like(c, x, exponent));
+}
+
 /* x to a power that is the same number in every step (torch.pow); what has an op of its own is done by that. */
 TD_API td_value *td_pow_by(td_ctx *c, td_value *x, double exponent)
 {
@@ -135,6 +146,8 @@ TD_API td_value *td_pow_by(td_ctx *c, td_value *x, double exponent)
 		return x;
 	if (exponent == 2)
 		return td_square(c, x);
+	if (!td__is_float(x->shape.dtype) && x->shape.dtype != TD_BOOL)
+		return whole_power(c, x, exponent);
 	if (exponent == -1)
 		return td_reciprocal(c, x);
 	if (exponent == 0.5)
@@ -342,11 +355,73 @@ static void clamp_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_
 			((const activation_attrs *)n->attrs)->p[1]));
 }
 
-FORWARD(clamp)
-SAMPLES(clamp, -0.7, 0.9)
+static void clamp_infer(td_infer *q)
+{
+	const double *bound = ((const activation_attrs *)q->attrs)->p;
+	char text[TD_SHAPE_TEXT];
+
+	if (!ops_need_numbers(q, "clamp"))
+		return;
+	ops_infer_same(q);
+	for (int i = 0; i < 2 && !td__is_float(q->in[0]->dtype); i++)
+		if (!isinf(bound[i]) && bound[i] != floor(bound[i])) {
+			td_fail(q->ctx, TD_DTYPE,
+				"clamp holds %s between whole numbers, not %g and %g; cast it to float32 with td_cast",
+				td_shape_text(q->in[0], text), bound[0], bound[1]);
+			return;
+		}
+}
+
+/* BOUND among the numbers of the integer type D. */
+static int64_t nearest(double bound, td_dtype d)
+{
+	int64_t least = d == TD_U8    ? 0
+			: d == TD_I32 ? INT32_MIN
+				      : INT64_MIN,
+		most = d == TD_U8    ? UINT8_MAX
+		       : d == TD_I32 ? INT32_MAX
+				     : INT64_MAX;
+
+	return bound <= (double)least ? least : bound >= (double)most ? most : (int64_t)bound;
+}
+
+static void clamp_forward(const td_call *call)
+{
+	const double *bound = ((const activation_attrs *)call->attrs)->p;
+	td_dtype d = call->out[0].shape->dtype;
+	size_t size = td_dtype_size(d);
+	int64_t strides[TD_MAX_RANK], still[TD_MAX_RANK] = { 0 }, whole[2], typed[2];
+
+	if (td__is_float(d)) {
+		run(call, TD_PICK(d, k_clamp));
+		return;
+	}
+	whole[0] = nearest(bound[0], d);
+	whole[1] = nearest(bound[1], d);
+	k_convert((int)d, TD_I64, typed, whole, 2, 1);
+	td_shape_strides(call->in[0].shape, strides);
+	ops_rows_strided(call, TD_PICK_NUMBERS(d, k_clamp), &call->out[0], call->in[0].data, strides, typed, still,
+		(size_t[]){ size, size, size });
+}
+
+static td_value *clamp_apply(td_ctx *c, td_value *const *in)
+{
+	return td_clamp(c, in[0], -0.7, 0.9);
+}
+static td_value *clamp_apply_whole(td_ctx *c, td_value *const *in)
+{
+	return td_clamp(c, in[0], 1, 3);
+}
+
+static bool clamp_sample(int i, td_sample *s)
+{
+	s->apply = i < 4 ? clamp_apply : clamp_apply_whole;
+	return elementwise_sample_unary(i, s, TD_FILL_NORMAL, NUMBERS);
+}
+
 TD_OP(clamp, PARAMETERS(clamp), .backward = clamp_backward)
 
-/* A bound of -INFINITY, or INFINITY, is none. */
+/* A bound of -INFINITY, or INFINITY, is none; of integers the bounds are whole numbers. */
 TD_API td_value *td_clamp(td_ctx *c, td_value *x, double low, double high)
 {
 	return x ? TD_APPLY(c, clamp, (&(activation_attrs){ { TD_MIN(low, high), high } }), x) : NULL;

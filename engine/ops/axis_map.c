@@ -1,6 +1,8 @@
 /* Moves of whole elements, axis by axis: see axis_map.h. */
 #include "ops/axis_map.h"
 
+#include "td_ops.h"
+
 /* Axes up to the last that has a map, in memory order; what lies behind it moves together, as one unit. */
 struct moves {
 	int rank;
@@ -99,7 +101,7 @@ static void put_slice(void *arg, int slice)
 		int64_t to = row_source(v, r);
 
 		if (to >= 0)
-			TD_PICK(v->dtype, k_put)
+			TD_PICK_NUMBERS(v->dtype, k_put)
 		(at(v->x, to * v->unit, v->size), at_const(v->y, r * v->row * v->unit, v->size), map, v->row, v->unit);
 	}
 }
@@ -145,6 +147,13 @@ void axis_maps_fill(struct axis_maps *m, void *workspace, const td_shape *y, uin
 		for (int64_t i = 0; i < y->dim[axis]; i++)
 			*map++ = place(arg, axis, i);
 	}
+}
+
+td_value *index_of(td_ctx *c, td_value *index, bool bytes)
+{
+	td_dtype d = index ? index->shape.dtype : TD_I64;
+
+	return d == TD_I32 || (bytes && d == TD_U8) ? td_cast(c, index, TD_I64) : index;
 }
 
 bool index_in_range(const td_call *call, const char *op, const int64_t *index, int64_t count, int64_t size)

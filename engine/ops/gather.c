@@ -74,7 +74,8 @@ static bool gather_legal(td_infer *q, const char *op, const td_shape *x, const t
 		fits = i == ((const gather_attrs *)q->attrs)->axis || index->dim[i] <= x->dim[i];
 	if (!fits)
 		td_fail(q->ctx, TD_SHAPE,
-			"%s along axis %lld needs an int64 index with as many axes as %s and no more elements than it "
+			"%s along axis %lld needs an index int64 or int32 with as many axes as %s and no more elements "
+			"than it "
 			"along the others, not %s",
 			op, (long long)((const gather_attrs *)q->attrs)->axis, td_shape_text(x, tx),
 			td_shape_text(index, ti));
@@ -153,6 +154,7 @@ static const struct gather_case {
 	{ TD_F32, 2, 1, { 4, 5 }, { 4, 0 } },
 	{ TD_U8, 3, 1, { 4, 5, 3 }, { 4, 2, 3 } },
 	{ TD_I64, 2, 1, { 4, 5 }, { 4, 3 } },
+	{ TD_I32, 3, 0, { 5, 4, 3 }, { 6, 3, 2 } },
 };
 
 /* Both inputs of case I, batched where the axis is not the batch's. */
@@ -162,7 +164,7 @@ static bool gather_case_inputs(int i, td_sample *s, td_value *(*const applies[3]
 
 	s->apply = applies[g->axis == g->rank - 1 && g->rank > 1 ? 2 : g->axis];
 	ops_sample_input(s, g->dtype == TD_F32 ? TD_FILL_NORMAL : TD_FILL_LABELS, g->dtype, g->rank, g->x);
-	ops_sample_input(s, TD_FILL_LABELS, TD_I64, g->rank, g->index);
+	ops_sample_input(s, TD_FILL_LABELS, g->dtype == TD_I32 ? TD_I32 : TD_I64, g->rank, g->index);
 	s->in[0].classes = 7;
 	s->in[1].classes = (int)g->x[g->axis];
 	s->in[0].batched = s->in[1].batched = g->axis > 0;
@@ -180,13 +182,14 @@ static bool gather_sample(int i, td_sample *s)
 TD_OP(gather, .n_in = 2, .n_out = 1, .attrs_size = sizeof(gather_attrs), .fields = gather_fields, .infer = gather_infer,
 	.forward = { gather_forward }, .backward = gather_backward, .sample = gather_sample)
 
-/* torch.gather (numpy.take_along_axis): INDEX int64 has as many axes as X and, along all but AXIS, no more elements;
- * its entries are 0 .. size-1 of the axis.  y: INDEX's sizes, row-major. */
+/* torch.gather (numpy.take_along_axis): INDEX, int64 or int32, has as many axes as X and, along all but AXIS, no more
+ * elements; its entries are 0 .. size-1 of the axis.  y: INDEX's sizes, row-major. */
 TD_API td_value *td_gather(td_ctx *c, td_value *x, int axis, td_value *index)
 {
 	if (!x || !index || !ops_axis(c, "gather", x, &axis))
 		return NULL;
-	return TD_APPLY(c, gather, (&(gather_attrs){ axis }), ops_row_major(c, x), ops_row_major(c, index));
+	return TD_APPLY(
+		c, gather, (&(gather_attrs){ axis }), ops_row_major(c, x), ops_row_major(c, index_of(c, index, false)));
 }
 
 /* ---- scatter_add: y = base, and y[i, index[i, j, k], k] += x[i, j, k] along axis 1 --------------------------------
@@ -197,10 +200,9 @@ static void scatter_add_infer(td_infer *q)
 	td_shape x = *q->in[1];
 
 	x.dtype = q->in[0]->dtype;
-	if (!td__is_float(q->in[0]->dtype)) {
+	if (x.dtype == TD_BOOL) {
 		char text[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_DTYPE, "scatter_add adds floating values, not %s; cast them",
-			td_shape_text(q->in[0], text));
+		td_fail(q->ctx, TD_DTYPE, "scatter_add adds numbers, not %s; cast them", td_shape_text(q->in[0], text));
 		return;
 	}
 	if (gather_legal(q, "scatter_add", q->in[0], q->in[1]) && ops_need_like(q, "scatter_add", 2, &x))
@@ -213,7 +215,7 @@ static void scatter_add_slice(void *arg, int slice)
 	int64_t first = slice * g->per_slice;
 
 	for (int64_t r = first; r < TD_MIN(first + g->per_slice, g->n_rows); r++)
-		TD_PICK(g->dtype, k_scatter_add)
+		TD_PICK_NUMBERS(g->dtype, k_scatter_add)
 	(at(g->x_data, row_start(g, r), g->size), at_const(g->y_data, r * g->row, g->size), g->at_index + r * g->row,
 		g->row, g->x_stride[g->axis], row_stride(g));
 }
@@ -262,9 +264,10 @@ static bool scatter_add_sample(int i, td_sample *s)
 	static td_value *(*const applies[])(
 		td_ctx *, td_value *const *) = { scatter_add_apply_0, scatter_add_apply_1, scatter_add_apply_last };
 
-	if (i >= 6 || !gather_case_inputs(i, s, applies))
+	if (i >= (int)TD_COUNT(gather_cases) || !gather_case_inputs(i, s, applies))
 		return false;
-	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, gather_cases[i].rank, gather_cases[i].index);
+	ops_sample_input(s, s->in[0].fill, s->in[0].shape.dtype, gather_cases[i].rank, gather_cases[i].index);
+	s->in[2].classes = 9;
 	s->in[2].batched = s->in[1].batched;
 	return true;
 }
@@ -273,14 +276,14 @@ TD_OP(scatter_add, .n_in = 3, .n_out = 1, .inplace = 1, .attrs_size = sizeof(gat
 	.infer = scatter_add_infer, .forward = { scatter_add_forward }, .backward = scatter_add_backward,
 	.sample = scatter_add_sample)
 
-/* torch.scatter_add, not in place: INDEX int64 as for td_gather, X with INDEX's sizes; what comes to one place is added
- * in the order of X. */
+/* torch.scatter_add, of numbers, not in place: INDEX as for td_gather, X with INDEX's sizes; what comes to one place is
+ * added in the order of X. */
 TD_API td_value *td_scatter_add(td_ctx *c, td_value *base, int axis, td_value *index, td_value *x)
 {
 	if (!base || !index || !x || !ops_axis(c, "scatter_add", base, &axis))
 		return NULL;
-	return TD_APPLY(c, scatter_add, (&(gather_attrs){ axis }), ops_row_major(c, base), ops_row_major(c, index),
-		ops_row_major(c, x));
+	return TD_APPLY(c, scatter_add, (&(gather_attrs){ axis }), ops_row_major(c, base),
+		ops_row_major(c, index_of(c, index, false)), ops_row_major(c, x));
 }
 
 /* ---- index_select: y[:, j, :] = x[:, index[j], :] along axis 1; likewise along others -----------------------------
@@ -295,7 +298,7 @@ static bool select_legal(td_infer *q, const char *op, const td_shape *x)
 		return false;
 	if (index->rank == 1 && index->dtype == TD_I64)
 		return true;
-	td_fail(q->ctx, TD_SHAPE, "%s needs an index int64[N], not %s", op, td_shape_text(index, text));
+	td_fail(q->ctx, TD_SHAPE, "%s needs an index int64[N] or int32[N], not %s", op, td_shape_text(index, text));
 	return false;
 }
 
@@ -347,7 +350,7 @@ static void select_case(int i, td_sample *s)
 	else
 		SAMPLE_INPUT(s, i == 3 ? TD_FILL_LABELS : TD_FILL_NORMAL, i == 3 ? TD_U8 : TD_F32, 4, 5, 3);
 	s->in[0].shape.order = i == 2 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
-	SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, i == 4 ? 0 : 7);
+	SAMPLE_INPUT(s, TD_FILL_LABELS, i == 3 ? TD_I32 : TD_I64, i == 4 ? 0 : 7);
 	s->in[0].classes = 9;
 	s->in[1].classes = i == 5 ? 4 : 5;
 	s->in[i % 5 == 0].batched = true;
@@ -366,12 +369,12 @@ TD_OP(index_select, .n_in = 2, .n_out = 1, .attrs_size = sizeof(gather_attrs), .
 	.infer = index_select_infer, .forward = { index_select_forward }, .backward = index_select_backward,
 	.sample = index_select_sample)
 
-/* torch.index_select: INDEX int64[N], entries 0 .. size-1 of AXIS; y lies in x's order. */
+/* torch.index_select: INDEX int64[N] or int32[N], entries 0 .. size-1 of AXIS; y lies in x's order. */
 TD_API td_value *td_index_select(td_ctx *c, td_value *x, int axis, td_value *index)
 {
 	if (!x || !index || !ops_axis(c, "index_select", x, &axis))
 		return NULL;
-	return TD_APPLY(c, index_select, (&(gather_attrs){ axis }), x, index);
+	return TD_APPLY(c, index_select, (&(gather_attrs){ axis }), x, index_of(c, index, false));
 }
 
 /* ---- index_add: y = base, and y[:, index[j], :] += x[:, j, :] along axis 1 ----------------------------------------
@@ -381,9 +384,9 @@ static void index_add_infer(td_infer *q)
 {
 	td_shape x = *q->in[0];
 
-	if (!td__is_float(x.dtype)) {
+	if (x.dtype == TD_BOOL) {
 		char text[TD_SHAPE_TEXT];
-		td_fail(q->ctx, TD_DTYPE, "index_add adds floating values, not %s; cast them", td_shape_text(&x, text));
+		td_fail(q->ctx, TD_DTYPE, "index_add adds numbers, not %s; cast them", td_shape_text(&x, text));
 		return;
 	}
 	if (!select_legal(q, "index_add", &x))
@@ -421,14 +424,15 @@ static td_value *index_add_apply_1(td_ctx *c, td_value *const *in)
 
 static bool index_add_sample(int i, td_sample *s)
 {
-	if (i >= 3)
+	if (i >= 4)
 		return false;
 	s->apply = i ? index_add_apply_1 : index_add_apply_0;
 	select_case(i, s);
 	if (i)
-		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 4, 7, 3);
+		SAMPLE_INPUT(s, s->in[0].fill, s->in[0].shape.dtype, 4, 7, 3);
 	else
 		SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 7);
+	s->in[2].classes = 9;
 	s->in[2].batched = true;
 	return true;
 }
@@ -437,11 +441,12 @@ TD_OP(index_add, .n_in = 3, .n_out = 1, .inplace = 1, .attrs_size = sizeof(gathe
 	.infer = index_add_infer, .forward = { index_add_forward }, .backward = index_add_backward,
 	.sample = index_add_sample)
 
-/* torch.index_add, not in place: X is like BASE but along AXIS as long as INDEX int64[N]; what comes to one place is
- * added in the order in which X lies.  y lies in base's order. */
+/* torch.index_add, of numbers, not in place: X is like BASE but along AXIS as long as INDEX, int64[N] or int32[N]; what
+ * comes to one place is added in the order in which X lies.  y lies in base's order. */
 TD_API td_value *td_index_add(td_ctx *c, td_value *base, int axis, td_value *index, td_value *x)
 {
 	if (!base || !index || !x || !ops_axis(c, "index_add", base, &axis))
 		return NULL;
-	return TD_APPLY(c, index_add, (&(gather_attrs){ axis }), base, index, ops_in_order(c, x, base));
+	return TD_APPLY(
+		c, index_add, (&(gather_attrs){ axis }), base, index_of(c, index, false), ops_in_order(c, x, base));
 }

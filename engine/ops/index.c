@@ -20,7 +20,7 @@ static bool rows_shape(td_infer *q, const char *op, const td_shape *table, const
 
 	if (!td__is_float(table->dtype) || table->rank != 2 || ids->dtype != TD_I64 || ids->rank >= TD_MAX_RANK) {
 		td_fail(q->ctx, TD_SHAPE,
-			"%s needs a table float[rows, size] and ids int64 of at most %d axes, not %s and %s", op,
+			"%s needs a table float[rows, size] and ids of integers of at most %d axes, not %s and %s", op,
 			TD_MAX_RANK - 1, td_shape_text(table, tt), td_shape_text(ids, ti));
 		return false;
 	}
@@ -73,12 +73,12 @@ static td_value *embedding_apply(td_ctx *c, td_value *const *in)
 
 static bool embedding_sample(int i, td_sample *s)
 {
-	if (i >= 2)
+	if (i >= 4)
 		return false;
 	s->apply = embedding_apply;
 	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 6, 3);
 	if (i)
-		SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 9);
+		SAMPLE_INPUT(s, TD_FILL_LABELS, i == 1 ? TD_I64 : i == 2 ? TD_I32 : TD_U8, 9);
 	else
 		SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 4, 5);
 	s->in[1].classes = 6;
@@ -90,12 +90,12 @@ TD_OP(embedding, .n_in = 2, .n_out = 1, .attrs_size = sizeof(embedding_attrs), .
 	.infer = embedding_infer, .forward = { embedding_forward }, .backward = embedding_backward,
 	.sample = embedding_sample)
 
-/* table [rows, size], ids int64 [..] -> [.., size]; an id that is no row is an error.  PADDING: see embedding_dw; -1.
- */
+/* table [rows, size], ids int64, int32 or uint8 [..] -> [.., size]; an id that is no row is an error.  PADDING: see
+ * embedding_dw; -1. */
 TD_API td_value *td_embedding(td_ctx *c, td_value *table, td_value *ids, int64_t padding)
 {
 	return table && ids ? TD_APPLY(c, embedding, (&(embedding_attrs){ padding }), ops_row_major(c, table),
-				      ops_row_major(c, ids))
+				      ops_row_major(c, index_of(c, ids, true)))
 			    : NULL;
 }
 

@@ -28,7 +28,7 @@ static void matmul_infer(td_infer *q)
 	char text_a[TD_SHAPE_TEXT], text_b[TD_SHAPE_TEXT];
 	td_shape batch_a = batch_of(a), batch_b = batch_of(b), *y = &q->out[0];
 
-	if (!ops_need_float(q, "matmul"))
+	if (!ops_need_numbers(q, "matmul"))
 		return;
 	if (a->rank < 2 || b->rank < 2)
 		td_fail(q->ctx, TD_SHAPE, "matmul takes [.., rows, columns] twice, not %s and %s",
@@ -149,13 +149,24 @@ static bool matmul_sample(int i, td_sample *s)
 		{ matmul_nn, 3, 3, { 3, 40, 33 }, { 3, 33, 50 }, true, true },
 		{ matmul_nn, 3, 3, { 0, 5, 7 }, { 0, 7, 3 }, false, false },
 		{ matmul_nn, 3, 3, { 2, 5, 0 }, { 2, 0, 3 }, false, false },
+		/* integers */
+		{ matmul_nn, 2, 2, { 5, 7 }, { 7, 3 }, true, false },
+		{ matmul_tt, 3, 3, { 4, 7, 5 }, { 4, 3, 7 }, true, true },
+		{ matmul_tn, 3, 2, { 4, 7, 5 }, { 7, 3 }, true, false },
+		{ matmul_nt, 2, 2, { 64, 40 }, { 50, 40 }, true, false },
 	};
+
+	static const td_dtype integers[] = { TD_I32, TD_I64, TD_U8, TD_I64 };
+	const int first = TD_COUNT(rows) - TD_COUNT(integers);
+	td_dtype type;
 
 	if (i >= (int)TD_COUNT(rows))
 		return false;
 	s->apply = rows[i].apply;
-	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, rows[i].rank_a, rows[i].a);
-	ops_sample_input(s, TD_FILL_NORMAL, TD_F32, rows[i].rank_b, rows[i].b);
+	type = i < first ? TD_F32 : integers[i - first];
+	ops_sample_input(s, i < first ? TD_FILL_NORMAL : TD_FILL_LABELS, type, rows[i].rank_a, rows[i].a);
+	ops_sample_input(s, i < first ? TD_FILL_NORMAL : TD_FILL_LABELS, type, rows[i].rank_b, rows[i].b);
+	s->in[0].classes = s->in[1].classes = 100;
 	s->in[0].batched = rows[i].batched_a;
 	s->in[1].batched = rows[i].batched_b;
 	return true;
@@ -164,8 +175,8 @@ static bool matmul_sample(int i, td_sample *s)
 TD_OP(matmul, .n_in = 2, .n_out = 1, .attrs_size = sizeof(matmul_attrs), .fields = matmul_fields, .infer = matmul_infer,
 	.forward = { matmul_forward }, .backward = matmul_backward, .sample = matmul_sample)
 
-/* a [.., m, k], b [.., k, n] -> [.., m, n]; what lies before broadcasts (torch.matmul).  A transposed input is given as
- * [.., k, m], or [.., n, k]. */
+/* a [.., m, k], b [.., k, n] -> [.., m, n], numbers of one type; integers wrap around; what lies before broadcasts
+ * (torch.matmul).  A transposed input is given as [.., k, m], or [.., n, k]. */
 TD_API td_value *td_matmul(td_ctx *c, td_value *a, td_value *b, bool transpose_a, bool transpose_b)
 {
 	return a && b ? TD_APPLY(c, matmul, (&(matmul_attrs){ transpose_a, transpose_b }), ops_row_major(c, a),

@@ -1,4 +1,4 @@
-/* Class scores: softmax, arg max, cross-entropy from logits. */
+/* Class scores: softmax, cross-entropy from logits. */
 #include "ops/ops.h"
 
 #include "td_ops.h"
@@ -134,66 +134,6 @@ TD_API td_value *td_log_softmax(td_ctx *c, td_value *x, int axis)
 	if (!x || !ops_axis(c, "log_softmax", x, &axis))
 		return NULL;
 	return TD_APPLY(c, log_softmax, (&(axis_attrs){ axis }), ops_row_major(c, x));
-}
-
-/* ---- argmax: the index of the first largest along an axis, which goes; NaN counts as largest --------------------- */
-
-static void argmax_infer(td_infer *q)
-{
-	int axis = ((const axis_attrs *)q->attrs)->axis;
-	char text[TD_SHAPE_TEXT];
-
-	if (!ops_need_float(q, "argmax") || !ops_need_axis(q, "argmax", q->in[0], axis))
-		return;
-	q->out[0] = (td_shape){ .dtype = TD_I64 };
-	for (int i = 0; i < q->in[0]->rank; i++)
-		if (i != axis)
-			q->out[0].dim[q->out[0].rank++] = q->in[0]->dim[i];
-	if (!q->in[0]->dim[axis] && td_shape_count(&q->out[0]))
-		td_fail(q->ctx, TD_SHAPE, "argmax: %s has no elements along axis %d, so none is the largest",
-			td_shape_text(q->in[0], text), axis);
-}
-
-static void argmax_line(const td_call *call, const struct ops_lines *l, int64_t i)
-{
-	td_dtype d = call->in[0].shape->dtype;
-
-	TD_PICK(d, k_argmax)
-	((int64_t *)call->out[0].data + i, at_const(call->in[0].data, ops_line_start(l, i), td_dtype_size(d)), l->n,
-		l->inner);
-}
-
-static void argmax_forward(const td_call *call)
-{
-	ops_run_lines(call, ((const axis_attrs *)call->attrs)->axis, argmax_line);
-}
-
-static td_value *argmax_apply_1(td_ctx *c, td_value *const *in)
-{
-	return td_argmax(c, in[0], 1);
-}
-static td_value *argmax_apply_0(td_ctx *c, td_value *const *in)
-{
-	return td_argmax(c, in[0], 0);
-}
-
-static bool argmax_sample(int i, td_sample *s)
-{
-	if (!softmax_sample(i, s))
-		return false;
-	s->apply = i == 1 ? argmax_apply_0 : argmax_apply_1;
-	return true;
-}
-
-TD_OP(argmax, .n_in = 1, .n_out = 1, .attrs_size = sizeof(axis_attrs), .fields = axis_fields, .infer = argmax_infer,
-	.forward = { argmax_forward }, .backward = td_nodiff, .sample = argmax_sample)
-
-/* AXIS: from the last if negative; it must have elements (torch.argmax). */
-TD_API td_value *td_argmax(td_ctx *c, td_value *x, int axis)
-{
-	if (!x || !ops_axis(c, "argmax", x, &axis))
-		return NULL;
-	return TD_APPLY(c, argmax, (&(axis_attrs){ axis }), ops_row_major(c, x));
 }
 
 /* ---- cross_entropy_each: loss[n] = log(sum of e^x[n,:]) - x[n, label[n]].  Hidden output: that logarithm --------- */

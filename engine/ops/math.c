@@ -208,9 +208,10 @@ static void pow_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_va
 	}
 }
 
-BINARY(pow, FLOATS, TD_FILL_POSITIVE)
+BINARY(pow, NUMBERS, TD_FILL_POSITIVE)
 TD_OP(pow, BINARY_OP(pow), .backward = pow_backward)
 
+/* Of integers as torch.pow: they wrap around, and a negative power is 0 but of 1 and -1. */
 TD_API td_value *td_pow(td_ctx *c, td_value *a, td_value *b)
 {
 	return a && b ? TD_APPLY(c, pow, NULL, a, b) : NULL;

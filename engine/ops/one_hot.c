@@ -22,7 +22,8 @@ static void one_hot_infer(td_infer *q)
 	char text[TD_SHAPE_TEXT];
 
 	if (ids->dtype != TD_I64 || ids->rank >= TD_MAX_RANK) {
-		td_fail(q->ctx, TD_DTYPE, "one_hot needs ids int64 of at most %d axes, not %s; cast them",
+		td_fail(q->ctx, TD_DTYPE,
+			"one_hot needs ids int64, int32 or uint8 of at most %d axes, not %s; cast them",
 			TD_MAX_RANK - 1, td_shape_text(ids, text));
 		return;
 	}
@@ -69,27 +70,27 @@ static bool one_hot_sample(int i, td_sample *s)
 	else if (i == 1)
 		SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 4, 3);
 	else
-		SAMPLE_INPUT(s, TD_FILL_LABELS, TD_I64, 5);
+		SAMPLE_INPUT(s, TD_FILL_LABELS, i == 4 ? TD_I32 : i == 5 ? TD_U8 : TD_I64, 5);
 	if (i == 3)
 		SAMPLE_INPUT(s, TD_FILL_ONES, TD_F32, 5, 6);
 	s->in[0].classes = 6;
 	s->in[0].batched = i != 2;
 	s->in[1].batched = true;
-	return i < 4;
+	return i < 6;
 }
 
 TD_OP(one_hot, .n_in = 2, .n_out = 1, .optional = 2, .shape_only = 2, .attrs_size = sizeof(one_hot_attrs),
 	.fields = one_hot_fields, .infer = one_hot_infer, .forward = { one_hot_forward }, .backward = td_nodiff,
 	.sample = one_hot_sample)
 
-/* torch.nn.functional.one_hot: IDS int64 [..], each 0 .. CLASSES-1 -> DTYPE [.., CLASSES]. */
+/* torch.nn.functional.one_hot: IDS int64, int32 or uint8 [..], each 0 .. CLASSES-1 -> DTYPE [.., CLASSES]. */
 TD_API td_value *td_one_hot(td_ctx *c, td_value *ids, int64_t classes, td_dtype dtype)
 {
 	if (!ids)
 		return NULL;
 	if (classes < 1)
 		return td_fail(c, TD_INVALID, "one_hot needs at least 1 class, not %lld", (long long)classes);
-	return TD_APPLY(c, one_hot, (&(one_hot_attrs){ classes, 0, dtype }), ops_row_major(c, ids));
+	return TD_APPLY(c, one_hot, (&(one_hot_attrs){ classes, 0, dtype }), ops_row_major(c, index_of(c, ids, true)));
 }
 
 /* The same with as many classes as LIKE has elements along AXIS, and in its type; only its shape is read. */
@@ -97,7 +98,8 @@ TD_API td_value *td_one_hot_like(td_ctx *c, td_value *ids, td_value *like, int a
 {
 	if (!ids || !like || !ops_axis(c, "one_hot", like, &axis))
 		return NULL;
-	return TD_APPLY(c, one_hot, (&(one_hot_attrs){ 0, axis, like->shape.dtype }), ops_row_major(c, ids), like);
+	return TD_APPLY(c, one_hot, (&(one_hot_attrs){ 0, axis, like->shape.dtype }),
+		ops_row_major(c, index_of(c, ids, true)), like);
 }
 
 /* ---- arange_like: y[i] = start + i step, for each place along an axis of x, whose shape alone is read -------------

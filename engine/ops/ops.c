@@ -139,6 +139,21 @@ bool ops_need_float(td_infer *q, const char *op)
 	return true;
 }
 
+bool ops_need_numbers(td_infer *q, const char *op)
+{
+	char text[TD_SHAPE_TEXT];
+
+	for (int i = 0; i < q->n_in; i++) {
+		if (!q->in[i] || (q->in[i]->dtype != TD_BOOL && q->in[i]->dtype == q->in[0]->dtype))
+			continue;
+		td_fail(q->ctx, TD_DTYPE, "%s needs numbers of one type; input %d is %s: cast it to %s with td_cast",
+			op, i, td_shape_text(q->in[i], text),
+			td_dtype_name(q->in[0]->dtype == TD_BOOL ? TD_I64 : q->in[0]->dtype));
+		return false;
+	}
+	return true;
+}
+
 /* ---- Lines along an axis ----------------------------------------------------------------------------------------- */
 
 #define LINES_PER_SLICE 64
@@ -306,10 +321,10 @@ static void gemm_slice(void *arg, int slice)
 		at_b += rest % g->dim[i] * g->stride_b[i];
 	}
 	if (by_rows)
-		TD_PICK(g->dtype, k_gemm)
+		TD_PICK_NUMBERS(g->dtype, k_gemm)
 	(g->ta, g->tb, part, g->n, g->k, at_const(g->a, at_a + (g->ta ? from : from * g->lda), size), g->lda,
 		at_const(g->b, at_b, size), g->ldb, g->beta, at(to, from * g->ldc, size), g->ldc);
-	else TD_PICK(g->dtype, k_gemm)(g->ta, g->tb, g->m, part, g->k, at_const(g->a, at_a, size), g->lda,
+	else TD_PICK_NUMBERS(g->dtype, k_gemm)(g->ta, g->tb, g->m, part, g->k, at_const(g->a, at_a, size), g->lda,
 		at_const(g->b, at_b + (g->tb ? from * g->ldb : from), size), g->ldb, g->beta, at(to, from, size),
 		g->ldc);
 }

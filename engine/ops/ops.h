@@ -91,6 +91,8 @@ bool ops_need_countable(td_infer *q, const char *op, const int64_t *numbers, int
 /* Complain that input I of OP has the wrong rank or type. */
 bool ops_need_rank(td_infer *q, const char *op, int i, int rank, const char *axes);
 bool ops_need_float(td_infer *q, const char *op);
+/* The same of numbers: no bools. */
+bool ops_need_numbers(td_infer *q, const char *op);
 /* Complain that input I of OP is not like WANT in type and sizes.  A missing input is fine. */
 bool ops_need_like(td_infer *q, const char *op, int i, const td_shape *want);
 

@@ -477,14 +477,13 @@ static const td_field fill_like_fields[] = { TD_FIELD(fill_like_attrs, value), {
 
 static void fill_like_forward(const td_call *call)
 {
-	TD_PICK(call->out[0].shape->dtype, k_fill)
-	(call->out[0].data, td_shape_count(call->out[0].shape), ((const fill_like_attrs *)call->attrs)->value);
-}
+	const td_shape scalar = { .dtype = call->out[0].shape->dtype };
+	size_t size = td_dtype_size(scalar.dtype);
+	uint64_t value = 0;
 
-static void fill_like_infer(td_infer *q)
-{
-	if (ops_need_float(q, "fill_like"))
-		ops_infer_same(q);
+	k_convert((int)scalar.dtype, TD_F64, &value, &((const fill_like_attrs *)call->attrs)->value, 1, 1);
+	ops_rows(call, ops_copy_row(size), &call->out[0], &(td_view){ &scalar, &value }, NULL,
+		(size_t[]){ size, size, size });
 }
 
 static td_value *fill_like_apply(td_ctx *c, td_value *const *in)
@@ -494,22 +493,31 @@ static td_value *fill_like_apply(td_ctx *c, td_value *const *in)
 
 static bool fill_like_sample(int i, td_sample *s)
 {
-	if (i >= 2)
+	static const td_dtype types[] = { TD_F32, TD_F32, TD_I32, TD_I64, TD_U8, TD_BOOL };
+
+	if (i >= (int)TD_COUNT(types))
 		return false;
 	s->apply = fill_like_apply;
-	SAMPLE_INPUT(s, TD_FILL_NORMAL, TD_F32, 3, 4, 5);
-	s->in[0].shape.order = i ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
+	SAMPLE_INPUT(s, i < 2 ? TD_FILL_NORMAL : TD_FILL_LABELS, types[i], 3, 4, 5);
+	s->in[0].classes = 2;
+	s->in[0].shape.order = i == 1 ? TD_CHANNELS_LAST : TD_ROW_MAJOR;
 	s->in[0].batched = true;
 	return true;
 }
 
 TD_OP(fill_like, .n_in = 1, .n_out = 1, .shape_only = 1, .attrs_size = sizeof(fill_like_attrs),
-	.fields = fill_like_fields, .infer = fill_like_infer, .forward = { fill_like_forward }, .backward = td_nodiff,
+	.fields = fill_like_fields, .infer = ops_infer_same, .forward = { fill_like_forward }, .backward = td_nodiff,
 	.sample = fill_like_sample)
+
+/* VALUE in the type of x: truncated for integers, and whether it differs from 0 for bools (torch.full_like). */
+TD_API td_value *td_full_like(td_ctx *c, td_value *x, double value)
+{
+	return x ? TD_APPLY(c, fill_like, (&(fill_like_attrs){ value }), x) : NULL;
+}
 
 TD_API td_value *td_ones_like(td_ctx *c, td_value *x)
 {
-	return x ? TD_APPLY(c, fill_like, (&(fill_like_attrs){ 1 }), x) : NULL;
+	return td_full_like(c, x, 1);
 }
 
 TD_API td_value *td_zeros_like(td_ctx *c, td_value *x)

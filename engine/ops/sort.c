@@ -130,9 +130,3 @@ TD_API td_value *td_topk(td_ctx *c, td_value *x, int64_t k, int axis, bool large
 		*indices = order;
 	return td_gather(c, x, axis, order);
 }
-
-/* The index of the first smallest along AXIS, which goes; NaN counts as smallest (torch.argmin). */
-TD_API td_value *td_argmin(td_ctx *c, td_value *x, int axis)
-{
-	return x && ops_axis(c, "argmin", x, &axis) ? td_argmax(c, td_neg(c, x), axis) : NULL;
-}

@@ -57,9 +57,19 @@ static td_value *do_topk(td_ctx *c, const struct random_arguments *a)
 	return td_topk(c, a->x[0], 1 + a->n[0] % 2, inner_axis(a), a->n[2] & 1, NULL);
 }
 
+/* Of the type that N chooses; within what a byte holds. */
+static td_value *whole(td_ctx *c, td_value *x, uint32_t n)
+{
+	static const td_dtype types[] = { TD_I32, TD_I64, TD_U8 };
+
+	x = td_where(c, td_isfinite(c, x), td_clamp(c, td_scale_by(c, td_abs(c, x), 5), 0, 9), td_zeros_like(c, x));
+	return td_cast(c, x, types[n % TD_COUNT(types)]);
+}
+
 static td_value *do_extreme_places(td_ctx *c, const struct random_arguments *a)
 {
-	td_value *y = a->n[2] & 1 ? td_argmin(c, a->x[0], axis_of(a, 0)) : td_argmax(c, a->x[0], axis_of(a, 0));
+	td_value *x = a->n[3] & 1 ? whole(c, a->x[0], a->n[1]) : a->x[0],
+		 *y = a->n[2] & 1 ? td_argmin(c, x, axis_of(a, 0)) : td_argmax(c, x, axis_of(a, 0));
 
 	return td_mul(c, td_cast(c, y, TD_F32), a->x[1]);
 }
@@ -105,25 +115,19 @@ static td_value *do_any_all(td_ctx *c, const struct random_arguments *a)
 	return td_cast(c, p, TD_F32);
 }
 
-/* Of the type that N chooses; within what a byte holds. */
-static td_value *whole(td_ctx *c, td_value *x, uint32_t n)
-{
-	static const td_dtype types[] = { TD_I32, TD_I64, TD_U8 };
-
-	x = td_where(c, td_isfinite(c, x), td_clamp(c, td_scale_by(c, td_abs(c, x), 5), 0, 9), td_zeros_like(c, x));
-	return td_cast(c, x, types[n % TD_COUNT(types)]);
-}
-
 static td_value *do_whole_numbers(td_ctx *c, const struct random_arguments *a)
 {
 	td_value *p = whole(c, a->x[0], a->n[1]), *q = whole(c, a->x[1], a->n[1]);
 
-	switch (a->n[0] % 6) {
+	switch (a->n[0] % 9) {
 	case 0: p = td_add(c, p, td_mul(c, q, p)); break;
 	case 1: p = td_sub(c, td_maximum(c, p, q), td_minimum(c, p, q)); break;
 	case 2: p = td_where(c, td_equal(c, p, q), p, q); break;
 	case 3: p = td_remainder(c, p, td_maximum(c, q, td_ones_like(c, q))); break;
 	case 4: p = td_concat(c, p, p, inner_axis(a)); break;
+	case 5: p = td_pow(c, td_clamp(c, p, 1, 7), q); break;
+	case 6: p = td_matmul(c, p, q, a->n[2] & 1, a->n[3] & 1); break;
+	case 7: p = td_scatter_add(c, p, axis_of(a, 1), td_argsort(c, p, axis_of(a, 1), false), q); break;
 	default: p = td_flip(c, p, (int[]){ axis_of(a, 2) }, 1);
 	}
 	return td_cast(c, p, TD_F32);

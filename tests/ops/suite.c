@@ -323,8 +323,8 @@ const char *suite_refuses(const td_op *op, const td_sample *s, int i)
 			td_ctx *c = suite_context(1);
 			td_value *in[TD_MOST_IN] = { 0 };
 
-			if (fault == 0)
-				shape->dtype = TD_U8;
+			if (fault == 0) /* some take ids of every size */
+				shape->dtype = td__is_float(shape->dtype) ? TD_U8 : TD_BOOL;
 			else if (fault == 1 && shape->rank < TD_MAX_RANK)
 				shape->dim[shape->rank++] = 2;
 			else if (fault == 2 && shape->rank > 0)

@@ -21,6 +21,41 @@ static void integers_wrap_around_and_keep_their_type(void **state)
 	HOLDS(td_sign(c, VECTOR(-5, -0.0, 7, NAN)), -1, 0, 1, 0);
 }
 
+static void integers_have_bounds_powers_and_places_as_in_torch(void **state)
+{
+	td_value *x = as(VECTOR(-7, 0, 5, 5), TD_I32), *bytes = as(VECTOR(3, 250, 7), TD_U8),
+		 *far = as(VECTOR(-9223372036854775808.0, 5), TD_I64);
+
+	(void)state;
+	HOLDS(td_clamp(c, x, -2, 3), -2, 0, 3, 3);
+	HOLDS(td_clamp(c, x, -INFINITY, 1), -7, 0, 1, 1);
+	HOLDS(td_clamp(c, bytes, -5, 100), 3, 100, 7);
+	HOLDS(td_clamp(c, bytes, 5, 1e300), 5, 250, 7);
+	HOLDS(td_clamp(c, far, -1e300, 0), -9223372036854775808.0, 0);
+	assert_int_equal(td_shape_of(td_clamp(c, x, 0, 1))->dtype, TD_I32);
+	assert_null(td_clamp(c, x, 0.5, 2));
+	refused("clamp holds int32[4] between whole numbers, not 0.5 and 2");
+	assert_null(td_clamp(c, as(x, TD_BOOL), 0, 1));
+	refused("clamp needs numbers");
+	HOLDS(td_pow(c, as(VECTOR(-3, 2, 0, 7), TD_I64), as(VECTOR(3, 62, 0, 1), TD_I64)), -27, 4611686018427387904.0,
+		1, 7);
+	HOLDS(td_pow(c, as(VECTOR(1, -1, -1, 2), TD_I32), as(VECTOR(-3, -3, -2, -1), TD_I32)), 1, -1, 1, 0);
+	HOLDS(td_pow(c, as(VECTOR(3, 2), TD_U8), as(VECTOR(6, 8), TD_U8)), 217, 0); /* 729 modulo 256 */
+	HOLDS(td_pow_by(c, x, 3), -343, 0, 125, 125);
+	HOLDS(td_pow_by(c, x, 0), 1, 1, 1, 1);
+	assert_null(td_pow_by(c, x, -1));
+	refused("pow_by takes int32[4] to whole powers from 0 to 255, not to -1");
+	HOLDS(td_argmax(c, x, 0), 2);
+	HOLDS(td_argmin(c, x, 0), 0);
+	HOLDS(td_argmin(c, far, 0), 0); /* whose negative is itself */
+	HOLDS(td_argmin(c, bytes, 0), 0);
+	assert_null(td_argmin(c, as(x, TD_BOOL), 0));
+	refused("argmin needs numbers");
+	HOLDS(td_ones_like(c, bytes), 1, 1, 1);
+	HOLDS(td_full_like(c, as(x, TD_BOOL), 3), 1, 1, 1, 1);
+	HOLDS(td_full_like(c, x, -7.9), -7, -7, -7, -7);
+}
+
 static void a_remainder_has_the_sign_of_the_divisor(void **state)
 {
 	td_value *smallest = as(VECTOR(-9223372036854775808.0, 4), TD_I64), *by = as(VECTOR(-1, 0), TD_I64);
@@ -496,6 +531,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(integers_wrap_around_and_keep_their_type),
+		TEST(integers_have_bounds_powers_and_places_as_in_torch),
 		TEST(a_remainder_has_the_sign_of_the_divisor),
 		TEST(the_larger_of_a_nan_is_the_nan_and_ties_share_the_gradient),
 		TEST(a_clamp_may_be_open_and_keeps_nan),
