@@ -23,13 +23,13 @@ static void adam_slice(void *arg, int slice)
 		ops_slice_at(u, 4, slice), ops_slice_n(u, slice), u->rule);
 }
 
-static void adam_update_forward(const td_call *call)
+static void adam_run(const td_call *call, double beta1)
 {
 	const td_adam_attrs *a = call->attrs;
 
 	ops_update_run(call, 7,
 		&(struct k_adam){ .lr = ops_scalar(&call->in[5]),
-			.beta1 = a->beta1,
+			.beta1 = beta1,
 			.beta2 = a->beta2,
 			.eps = a->eps,
 			.weight_decay = a->weight_decay,
@@ -37,6 +37,11 @@ static void adam_update_forward(const td_call *call)
 			.decoupled = a->decoupled,
 			.keras = a->keras },
 		adam_slice);
+}
+
+static void adam_update_forward(const td_call *call)
+{
+	adam_run(call, ((const td_adam_attrs *)call->attrs)->beta1);
 }
 
 static td_value *adam_update_apply(td_ctx *c, td_value *const *in)
@@ -82,6 +87,47 @@ TD_API void td_adam_update(td_ctx *c, td_value *param, td_value *grad, td_value 
 	if (param && grad && m && v && lr && t && gate)
 		td_apply(c, &td_op_adam_update, attrs,
 			(td_value *[]){ param, ops_like_param(c, grad, param), m, v, largest, lr, t, gate }, 8);
+}
+
+/* ---- adam_update_at: adam_update with a beta1 that changes from step to step, an input; the correction by
+ *      1 - beta1^t goes by the present one, as torch.optim.Adam's does ---------------------------------------------- */
+
+static void adam_update_at_infer(td_infer *q)
+{
+	ops_update_infer(q, "adam_update_at", 5);
+}
+
+static void adam_update_at_forward(const td_call *call)
+{
+	adam_run(call, ops_scalar(&call->in[8]));
+}
+
+static td_value *adam_update_at_apply(td_ctx *c, td_value *const *in)
+{
+	td_adam_update_at(c, in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8],
+		&(td_adam_attrs){ .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 });
+	return NULL;
+}
+
+static bool adam_update_at_sample(int i, td_sample *s)
+{
+	s->apply = adam_update_at_apply;
+	ops_update_sample(s, 5, 4, i % 2);
+	s->in[8].fill = TD_FILL_POSITIVE;
+	return i < 2;
+}
+
+TD_OP(adam_update_at, .n_in = 9, .n_out = 0, .writes = 29, .optional = 16, .attrs_size = sizeof(td_adam_attrs),
+	.fields = adam_update_fields, .infer = adam_update_at_infer, .forward = { adam_update_at_forward },
+	.backward = td_nodiff, .sample = adam_update_at_sample)
+
+/* BETA1, a scalar, stands for that of ATTRS. */
+TD_API void td_adam_update_at(td_ctx *c, td_value *param, td_value *grad, td_value *m, td_value *v, td_value *largest,
+	td_value *lr, td_value *t, td_value *gate, td_value *beta1, const td_adam_attrs *attrs)
+{
+	if (param && grad && m && v && lr && t && gate && beta1)
+		td_apply(c, &td_op_adam_update_at, attrs,
+			(td_value *[]){ param, ops_like_param(c, grad, param), m, v, largest, lr, t, gate, beta1 }, 9);
 }
 
 /* ---- rmsprop_update: g = grad + decay p; s = alpha s + (1 - alpha) g^2; a = alpha a + (1 - alpha) g where centered;

@@ -231,19 +231,24 @@ static void sgd_slice(void *arg, int slice)
 		u->rule);
 }
 
-static void sgd_update_forward(const td_call *call)
+static void sgd_run(const td_call *call, double momentum)
 {
 	const td_sgd_attrs *a = call->attrs;
 
 	ops_update_run(call, 5,
 		&(struct k_sgd){ .lr = ops_scalar(&call->in[3]),
-			.momentum = a->momentum,
+			.momentum = momentum,
 			.dampening = a->dampening,
 			.weight_decay = a->weight_decay,
 			.nesterov = a->nesterov,
 			.keras = a->keras,
 			.first = ops_scalar(&call->in[4]) <= 1 },
 		sgd_slice);
+}
+
+static void sgd_update_forward(const td_call *call)
+{
+	sgd_run(call, ((const td_sgd_attrs *)call->attrs)->momentum);
 }
 
 static td_value *sgd_update_apply(td_ctx *c, td_value *const *in)
@@ -288,4 +293,43 @@ TD_API void td_sgd_update(td_ctx *c, td_value *param, td_value *grad, td_value *
 {
 	if (param && grad && lr && t && gate)
 		TD_APPLY(c, sgd_update, attrs, param, ops_like_param(c, grad, param), buffer, lr, t, gate);
+}
+
+/* ---- sgd_update_at: sgd_update with a momentum that changes from step to step, an input ------------------------- */
+
+static void sgd_update_at_infer(td_infer *q)
+{
+	ops_update_infer(q, "sgd_update_at", 3);
+}
+
+static void sgd_update_at_forward(const td_call *call)
+{
+	sgd_run(call, ops_scalar(&call->in[6]));
+}
+
+static td_value *sgd_update_at_apply(td_ctx *c, td_value *const *in)
+{
+	td_sgd_update_at(c, in[0], in[1], in[2], in[3], in[4], in[5], in[6],
+		&(td_sgd_attrs){ .dampening = 0.1, .weight_decay = 0.01 });
+	return NULL;
+}
+
+static bool sgd_update_at_sample(int i, td_sample *s)
+{
+	s->apply = sgd_update_at_apply;
+	ops_update_sample(s, 3, 4, i % 2);
+	s->in[6].fill = TD_FILL_POSITIVE;
+	return i < 2;
+}
+
+TD_OP(sgd_update_at, .n_in = 7, .n_out = 0, .writes = 5, .attrs_size = sizeof(td_sgd_attrs),
+	.fields = sgd_update_fields, .infer = sgd_update_at_infer, .forward = { sgd_update_at_forward },
+	.backward = td_nodiff, .sample = sgd_update_at_sample)
+
+/* MOMENTUM, a scalar, stands for that of ATTRS; BUFFER must be there. */
+TD_API void td_sgd_update_at(td_ctx *c, td_value *param, td_value *grad, td_value *buffer, td_value *lr, td_value *t,
+	td_value *gate, td_value *momentum, const td_sgd_attrs *attrs)
+{
+	if (param && grad && buffer && lr && t && gate && momentum)
+		TD_APPLY(c, sgd_update_at, attrs, param, ops_like_param(c, grad, param), buffer, lr, t, gate, momentum);
 }
