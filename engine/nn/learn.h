@@ -131,6 +131,7 @@ void nn_figure_result(const struct opt_choice *metric, const struct nn_figure *f
 struct nn_update {
 	td_value *param, *grad, *state[NN_STATE_MOST];
 	td_value *lr, *t, *gate;
+	td_value *momentum;  /* a scalar that stands for SGD's momentum, Adam's beta1; NULL: they are the option's */
 	int group;           /* of the parameter; -1: none */
 	double weight_decay; /* the group's */
 };
@@ -162,6 +163,7 @@ struct nn_optimizer_type {
 	bool (*takes)(const void *options, int group, const td_shape *shape);
 	/* What the rows cannot say about the options together; NULL: nothing. */
 	void (*check)(const void *options, const char *pointer, struct faults *faults);
+	bool (*takes_momentum)(const void *options); /* of an update; NULL: it does not */
 	void (*update)(td_ctx *c, const void *options, const struct nn_update *u);
 };
 
@@ -206,6 +208,8 @@ struct nn_schedule_type {
 	struct opt_type type;
 	/* NULL: what OBSERVE has made of it. */
 	double (*factor)(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps);
+	/* The momentum of a step; NULL, or below 0: it is the optimizer's own. */
+	double (*momentum)(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps);
 	/* Decays to the end from where the warm-up ended: its steps count from there. */
 	bool after_warmup;
 	/* After a validation gave VALUE of the series that OPTIONS watch; NULL: the schedule does not look. */
@@ -219,6 +223,12 @@ extern const struct opt_family nn_schedules;
 /* Warm-up included; SCHEDULE->type NULL: 1. */
 double nn_schedule_factor(
 	const struct opt_choice *schedule, const struct nn_plateau *p, int64_t step, int64_t n_epoch, int64_t n_steps);
+
+/* The momentum of a step; below 0: it is the optimizer's own, and that at every step. */
+double nn_schedule_momentum(const struct opt_choice *schedule, int64_t step, int64_t n_epoch, int64_t n_steps);
+/* A fault at POINTER (the schedule's): it moves a momentum that OPTIMIZER does not have. */
+void nn_schedule_check_optimizer(const struct opt_choice *schedule, const struct opt_choice *optimizer,
+	const char *pointer, struct faults *faults);
 
 /* ---- Program: one piece of code, both modes -------------------------------------------------------------------- */
 
@@ -272,6 +282,7 @@ struct nn_trainer_options {
 	double clip_value;                 /* 0: none; after CLIP_NORM */
 	double ema_decay;                  /* averages of the weights are kept, and evaluated; 0: none */
 	int64_t accumulate;                /* batches of a step, at most; 0 or 1: no accumulation */
+	bool moves_momentum;               /* steps say what it is */
 	bool graph;                        /* mode */
 };
 
@@ -313,7 +324,7 @@ void nn_trainer_free(struct nn_trainer *t);
  * targets), clipping, update with every learning rate times FACTOR. */
 struct nn_step {
 	int64_t number;
-	double factor;
+	double factor, momentum; /* MOMENTUM only where the trainer's moves */
 	int n_batches;
 	/* Fill batch I, just before it is used.  False: give up.  The step has then changed no parameter, but the
 	 * batches before this one have moved running means: nothing should be saved any more. */

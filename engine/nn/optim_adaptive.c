@@ -41,13 +41,25 @@ static const char *adam_state_name(const void *options, int group, int k)
 
 static void update_adam(td_ctx *c, const struct adam_options *o, const struct nn_update *u, bool decoupled)
 {
-	td_adam_update(c, u->param, u->grad, u->state[0], u->state[1], u->state[2], u->lr, u->t, u->gate,
-		&(td_adam_attrs){ .beta1 = o->betas[0],
-			.beta2 = o->betas[1],
-			.eps = o->eps,
-			.weight_decay = u->weight_decay,
-			.decoupled = decoupled || optim_keras(o),
-			.keras = optim_keras(o) });
+	td_adam_attrs attrs = { .beta1 = o->betas[0],
+		.beta2 = o->betas[1],
+		.eps = o->eps,
+		.weight_decay = u->weight_decay,
+		.decoupled = decoupled || optim_keras(o),
+		.keras = optim_keras(o) };
+
+	if (u->momentum)
+		td_adam_update_at(c, u->param, u->grad, u->state[0], u->state[1], u->state[2], u->lr, u->t, u->gate,
+			u->momentum, &attrs);
+	else
+		td_adam_update(
+			c, u->param, u->grad, u->state[0], u->state[1], u->state[2], u->lr, u->t, u->gate, &attrs);
+}
+
+static bool adam_takes_momentum(const void *options)
+{
+	(void)options;
+	return true;
 }
 
 static void adam_update(td_ctx *c, const void *options, const struct nn_update *u)
@@ -64,6 +76,7 @@ const struct nn_optimizer_type nn_adam = {
 	.type = OPT_TYPE(adam, "Adam, as torch.optim.Adam."),
 	.n_state = adam_state,
 	.state_name = adam_state_name,
+	.takes_momentum = adam_takes_momentum,
 	.update = adam_update,
 };
 
@@ -71,6 +84,7 @@ const struct nn_optimizer_type nn_adamw = {
 	.type = OPT_TYPE_OF(adamw, adamw_opts, adam_options, "Adam with decoupled weight decay, as torch.optim.AdamW."),
 	.n_state = adam_state,
 	.state_name = adam_state_name,
+	.takes_momentum = adam_takes_momentum,
 	.update = adamw_update,
 };
 

@@ -54,13 +54,21 @@ static void sgd_check(const void *options, const char *pointer, struct faults *f
 static void sgd_update(td_ctx *c, const void *options, const struct nn_update *u)
 {
 	const struct sgd_options *o = options;
+	td_sgd_attrs attrs = { .momentum = o->momentum,
+		.dampening = o->dampening,
+		.weight_decay = u->weight_decay,
+		.nesterov = o->nesterov,
+		.keras = optim_keras(o) };
 
-	td_sgd_update(c, u->param, u->grad, u->state[0], u->lr, u->t, u->gate,
-		&(td_sgd_attrs){ .momentum = o->momentum,
-			.dampening = o->dampening,
-			.weight_decay = u->weight_decay,
-			.nesterov = o->nesterov,
-			.keras = optim_keras(o) });
+	if (u->momentum)
+		td_sgd_update_at(c, u->param, u->grad, u->state[0], u->lr, u->t, u->gate, u->momentum, &attrs);
+	else
+		td_sgd_update(c, u->param, u->grad, u->state[0], u->lr, u->t, u->gate, &attrs);
+}
+
+static bool sgd_takes_momentum(const void *options)
+{
+	return ((const struct sgd_options *)options)->momentum != 0;
 }
 
 const struct nn_optimizer_type nn_sgd = {
@@ -68,6 +76,7 @@ const struct nn_optimizer_type nn_sgd = {
 	.n_state = sgd_state,
 	.state_name = sgd_state_name,
 	.check = sgd_check,
+	.takes_momentum = sgd_takes_momentum,
 	.update = sgd_update,
 };
 

@@ -150,7 +150,7 @@ static const struct nn_schedule_type multi_step = {
 };
 
 /* ---- piecewise: factors[i] where i boundaries are below T (keras.optimizers.schedules.PiecewiseConstantDecay: a
- *      boundary itself still belongs to what stands before it) -------------------------------------------------------- */
+ *      boundary itself still belongs to what stands before it) ----------------------------------------------------- */
 
 #define PIECES_MOST 1000
 
@@ -257,13 +257,7 @@ static const struct opt cosine_opts[] = {
 		.high = COUNT_MOST,
 		.doc = "Epochs (or steps) until the lowest learning rate, from where it rises again; 0: the end of the "
 		       "training." },
-	{ .name = "min_factor",
-		.kind = OPT_FLOAT,
-		.at = offsetof(struct cosine_options, min_factor),
-		.value = "0",
-		.low = 0,
-		.high = 1,
-		.doc = "The lowest learning rate, as a part of the full one." },
+	FLOAT_OPTION(cosine_options, min_factor, "0", 0, 1, "The lowest learning rate, as a part of the full one."),
 	UNIT_OPTION(cosine_options),
 };
 
@@ -291,20 +285,8 @@ struct linear_options {
 };
 
 static const struct opt linear_opts[] = {
-	{ .name = "start_factor",
-		.kind = OPT_FLOAT,
-		.at = offsetof(struct linear_options, start_factor),
-		.value = "1",
-		.low = 0,
-		.high = 1,
-		.doc = "Part of the full learning rate at the start." },
-	{ .name = "end_factor",
-		.kind = OPT_FLOAT,
-		.at = offsetof(struct linear_options, end_factor),
-		.value = "0",
-		.low = 0,
-		.high = 1,
-		.doc = "Part of it at the end." },
+	FLOAT_OPTION(linear_options, start_factor, "1", 0, 1, "Part of the full learning rate at the start."),
+	FLOAT_OPTION(linear_options, end_factor, "0", 0, 1, "Part of it at the end."),
 	{ .name = "total_iters",
 		.kind = OPT_INT,
 		.at = offsetof(struct linear_options, total_iters),
@@ -360,8 +342,8 @@ static const struct nn_schedule_type polynomial = {
 };
 
 /* ---- one_cycle: up from 1 / div_factor to 1, and down to 1 / (div_factor final_div_factor), or with three phases
- * first down to where it began (Smith and Topin, arXiv:1708.07120).  The optimizer's lr is the highest; the momentum is
- *      left alone -----------------------------------------------------------------------------------------------------
+ * first down to where it began (Smith and Topin, arXiv:1708.07120).  The optimizer's lr is the highest.  With
+ *      cycle_momentum the momentum goes down from its highest value while the learning rate rises, and back -----------
  */
 
 enum anneal { ANNEAL_COS, ANNEAL_LINEAR };
@@ -370,7 +352,8 @@ static const char *const anneal_names[] = { "cos", "linear", NULL };
 
 struct one_cycle_options {
 	int64_t total_steps; /* 0: all */
-	double pct_start, div_factor, final_div_factor;
+	double pct_start, div_factor, final_div_factor, base_momentum, max_momentum;
+	bool cycle_momentum;
 	int anneal_strategy; /* enum anneal */
 	bool three_phase;
 	int unit; /* enum unit */
@@ -394,6 +377,15 @@ static const struct opt one_cycle_opts[] = {
 		.at = offsetof(struct one_cycle_options, three_phase),
 		.value = "false",
 		.doc = "Down to the first learning rate as it went up, and from there to the last." },
+	/* torch's default is true: a job's spec from before there was the option does not say it. */
+	{ .name = "cycle_momentum",
+		.kind = OPT_BOOL,
+		.at = offsetof(struct one_cycle_options, cycle_momentum),
+		.value = "false",
+		.doc = "Let the momentum of sgd, or beta1 of adam and adamw, fall while the learning rate rises, and "
+		       "rise while it falls." },
+	FLOAT_OPTION(one_cycle_options, base_momentum, "0.85", 1e-6, 0.999999, "The lowest momentum of such a cycle."),
+	FLOAT_OPTION(one_cycle_options, max_momentum, "0.95", 1e-6, 0.999999, "The highest, with which it begins."),
 	UNIT_OPTION_OR(one_cycle_options, "\"step\""),
 };
 
@@ -402,15 +394,15 @@ static double anneal(int strategy, double from, double to, double part)
 	return strategy == ANNEAL_COS ? to + (from - to) / 2 * (1 + cos(M_PI * part)) : from + (to - from) * part;
 }
 
-static double one_cycle_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+/* From FIRST by TOP to LAST; of three phases the second comes back to FIRST. */
+static double one_cycle_at(
+	const struct one_cycle_options *o, double total, double now, double first, double top, double last)
 {
-	const struct one_cycle_options *o = options;
-	double total = o->total_steps ? (double)o->total_steps : whole(o->unit, n_epoch, n_steps);
-	double first = 1 / o->div_factor, last = first / o->final_div_factor, rise = o->pct_start * total - 1;
+	double rise = o->pct_start * total - 1, start = 0;
 	const struct {
 		double end, from, to;
-	} phases[] = { { rise, first, 1 }, { 2 * rise, 1, first }, { total - 1, o->three_phase ? first : 1, last } };
-	double now = clock_of(o->unit, step, n_epoch), start = 0;
+	} phases[] = { { rise, first, top }, { 2 * rise, top, first },
+		{ total - 1, o->three_phase ? first : top, last } };
 	int i = 0;
 
 	while (i < 2 && now > phases[i].end) {
@@ -421,10 +413,35 @@ static double one_cycle_factor(const void *options, int64_t step, int64_t n_epoc
 		phases[i].end > start ? fmin((now - start) / (phases[i].end - start), 1) : 1);
 }
 
+static double one_cycle_total(const struct one_cycle_options *o, int64_t n_epoch, int64_t n_steps)
+{
+	return o->total_steps ? (double)o->total_steps : whole(o->unit, n_epoch, n_steps);
+}
+
+static double one_cycle_factor(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct one_cycle_options *o = options;
+	double first = 1 / o->div_factor;
+
+	return one_cycle_at(o, one_cycle_total(o, n_epoch, n_steps), clock_of(o->unit, step, n_epoch), first, 1,
+		first / o->final_div_factor);
+}
+
+static double one_cycle_momentum(const void *options, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct one_cycle_options *o = options;
+
+	return o->cycle_momentum
+		       ? one_cycle_at(o, one_cycle_total(o, n_epoch, n_steps), clock_of(o->unit, step, n_epoch),
+				 o->max_momentum, o->base_momentum, o->max_momentum)
+		       : -1;
+}
+
 static const struct nn_schedule_type one_cycle = {
-	.type = OPT_TYPE(one_cycle,
-		"Up to the full learning rate and down to almost nothing, as OneCycleLR without its momentum."),
+	.type = OPT_TYPE(one_cycle, "Up to the full learning rate and down to almost nothing, as OneCycleLR; the "
+				    "momentum stays, but for cycle_momentum."),
 	.factor = one_cycle_factor,
+	.momentum = one_cycle_momentum,
 };
 
 /* ---- plateau: multiplied by factor whenever PATIENCE validations more were no better --------------------------- */
@@ -457,20 +474,9 @@ static const struct opt plateau_opts[] = {
 		.low = 0,
 		.high = COUNT_MOST,
 		.doc = "How many validations without improvement are borne." },
-	{ .name = "threshold",
-		.kind = OPT_FLOAT,
-		.at = offsetof(struct plateau_options, threshold),
-		.value = "0.0001",
-		.low = 0,
-		.high = 1,
-		.doc = "An improvement is a change by more than this part of the best value." },
-	{ .name = "min_factor",
-		.kind = OPT_FLOAT,
-		.at = offsetof(struct plateau_options, min_factor),
-		.value = "0",
-		.low = 0,
-		.high = 1,
-		.doc = "The lowest learning rate, as a part of the full one." },
+	FLOAT_OPTION(plateau_options, threshold, "0.0001", 0, 1,
+		"An improvement is a change by more than this part of the best value."),
+	FLOAT_OPTION(plateau_options, min_factor, "0", 0, 1, "The lowest learning rate, as a part of the full one."),
 };
 
 static void plateau_observe(const void *options, struct nn_plateau *p, double value, bool smaller_is_better)
@@ -547,4 +553,25 @@ double nn_schedule_factor(
 		return rise * p->factor;
 	before = type->after_warmup ? TD_MIN(warmup->steps, n_steps) : 0;
 	return rise * type->factor(schedule->options, TD_MAX(step - before, 1), n_epoch, n_steps - before);
+}
+
+double nn_schedule_momentum(const struct opt_choice *schedule, int64_t step, int64_t n_epoch, int64_t n_steps)
+{
+	const struct nn_schedule_type *type = (const struct nn_schedule_type *)schedule->type;
+
+	return type && type->momentum ? type->momentum(schedule->options, step, n_epoch, n_steps) : -1;
+}
+
+void nn_schedule_check_optimizer(const struct opt_choice *schedule, const struct opt_choice *optimizer,
+	const char *pointer, struct faults *faults)
+{
+	const struct nn_optimizer_type *type = (const struct nn_optimizer_type *)optimizer->type;
+
+	if (nn_schedule_momentum(schedule, 1, 1, 1) < 0 ||
+		(type->takes_momentum && type->takes_momentum(optimizer->options)))
+		return;
+	faults_add(faults, pointer,
+		"%s would move the momentum, but this %s has none to move; take adam, adamw or sgd with a "
+		"\"momentum\" above 0, or leave \"cycle_momentum\" out",
+		schedule->type->name, type->type.name);
 }

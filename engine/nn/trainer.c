@@ -86,7 +86,7 @@ static bool create_slot(struct nn_trainer *t, int p)
 	return true;
 }
 
-static bool create_scalars(struct nn_trainer *t)
+static bool create_scalars(struct nn_trainer *t, bool moves_momentum)
 {
 	char name[32];
 
@@ -107,6 +107,12 @@ static bool create_scalars(struct nn_trainer *t)
 		if (!t->n_averaged)
 			return false;
 		td_set_name(t->n_averaged, "n_averaged");
+	}
+	if (moves_momentum) {
+		t->momentum = td_scalar(t->c, TD_F32, 0);
+		if (!t->momentum)
+			return false;
+		td_set_name(t->momentum, "momentum");
 	}
 	if (!t->t || !t->gate || !t->weight)
 		return false;
@@ -180,7 +186,7 @@ struct nn_trainer *nn_trainer_create(const struct nn_trainer_options *o)
 		variant_init(&t->update[bits], t, bits, N_IN, o->graph, trainer_write_update);
 	}
 	variant_init(&t->evaluation, t, 0, IN_LENGTHS + 1, o->graph, trainer_write_evaluation);
-	whole = create_scalars(t);
+	whole = create_scalars(t, o->moves_momentum);
 	for (int p = 0; p < o->model->n_params && whole; p++)
 		whole = create_slot(t, p);
 	if (whole && find_shapes(t, o->facts))
@@ -215,6 +221,7 @@ void nn_trainer_free(struct nn_trainer *t)
 		td_unref(t->lr[g]);
 	td_unref(t->t);
 	td_unref(t->gate);
+	td_unref(t->momentum);
 	td_unref(t->n_averaged);
 	td_unref(t->weight);
 	mem_free(t->slots);
@@ -379,6 +386,8 @@ td_status nn_trainer_step(struct nn_trainer *t, const struct nn_step *step, stru
 	for (int g = 0; g < t->n_lr; g++)
 		write_scalar(t->lr[g], nn_group_lr(t->optimizer.options, g - 1) * step->factor);
 	write_scalar(t->t, (double)step->number);
+	if (t->momentum)
+		write_scalar(t->momentum, step->momentum);
 	write_scalar(t->gate, 1);
 	s = step->n_batches == 1 ? step_of_one(t, step, r) : step_of_many(t, step, r);
 	t->kept = t->keep && !s;

@@ -44,6 +44,7 @@ struct nn_trainer {
 	td_value **lr;              /* owned; of the optimizer, then of each group */
 	int n_lr;
 	td_value *t, *gate, *weight;             /* owned; float32 scalars that programs take */
+	td_value *momentum;                      /* owned; likewise; NULL: it does not move */
 	double evaluated_weight;                 /* of the last evaluation; see nn_trainer_evaluated_weight */
 	struct trainer_variant step[VARIANTS];   /* a whole step of one batch */
 	struct trainer_variant gather[VARIANTS]; /* one batch of many: its gradients are added up */

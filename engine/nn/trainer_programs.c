@@ -37,8 +37,8 @@ static void differentiate(td_ctx *c, struct nn_trainer *t, td_value *loss)
 	mem_free(grads);
 }
 
-/* The loss of a batch, its sum or its mean, and the gradients of that or of what the loss is reduced to.  Gradients are off when it returns: nobody wants
- * gradients of the gradients. */
+/* The loss of a batch, its sum or its mean, and the gradients of that or of what the loss is reduced to.  Gradients are
+ * off when it returns: nobody wants gradients of the gradients. */
 static void write_backward(td_ctx *c, const struct trainer_variant *v, bool sum, td_value *const *in, td_value **out)
 {
 	struct nn_trainer *t = v->t;
@@ -131,6 +131,7 @@ static void write_updates(td_ctx *c, struct nn_trainer *t, td_value *const *in, 
 			.lr = t->lr[1 + slot->group],
 			.t = in[IN_T],
 			.gate = gate,
+			.momentum = t->momentum,
 			.group = slot->group,
 			.weight_decay = nn_group_weight_decay(t->optimizer.options, slot->group) };
 

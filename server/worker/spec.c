@@ -183,6 +183,7 @@ void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
 		spec_optimizer(out)->check(out->optimizer.options, "/optimizer", faults);
 	if (spec_schedule(out)->check)
 		spec_schedule(out)->check(out->schedule.options, "/schedule", faults);
+	nn_schedule_check_optimizer(&out->schedule, &out->optimizer, "/schedule", faults);
 	if (out->metrics.items)
 		check_watched(out, faults);
 }

@@ -184,6 +184,12 @@ static double schedule_factor(const struct run *r)
 		spec_epoch_steps(&r->spec, r->facts->n[DATA_TRAIN]), r->n_steps);
 }
 
+static double schedule_momentum(const struct run *r)
+{
+	return nn_schedule_momentum(
+		&r->spec.schedule, r->at.step + 1, spec_epoch_steps(&r->spec, r->facts->n[DATA_TRAIN]), r->n_steps);
+}
+
 /* A step that has failed, in words. */
 static bool failed(struct run *r)
 {
@@ -256,6 +262,7 @@ bool train_step(struct run *r)
 	struct step s = { .run = r, .batch = at->batch };
 	struct nn_step step = { .number = at->step + 1,
 		.factor = schedule_factor(r),
+		.momentum = schedule_momentum(r),
 		.n_batches = (int)TD_MIN(r->spec.train.accumulate, r->n_batches - at->batch),
 		.next = next_batch,
 		.answered = has_running_metric(&r->spec) ? count_answers : NULL,

@@ -101,6 +101,7 @@ static bool make_trainer(struct run *r)
 		.clip_value = r->spec.train.clip_value,
 		.ema_decay = r->spec.train.ema.decay,
 		.accumulate = r->spec.train.accumulate,
+		.moves_momentum = nn_schedule_momentum(&r->spec.schedule, 1, 1, 1) >= 0,
 		.graph = r->spec.mode == SPEC_GRAPH };
 
 	r->c = o.c = td_ctx_create(&(td_ctx_options){ .threads = r->threads, .seed = (uint64_t)r->spec.seed });

@@ -96,6 +96,30 @@ test("a job with averages of its weights, Muon, one cycle, a bidirectional LSTM,
 	assert.deepEqual(await tandem.fingerprint(id), reference);
 });
 
+test("a job with gradients of a sum clipped by value, a momentum on a cycle and a frozen batch norm has the same bits in both modes, on any threads, and after a kill", async (t) => {
+	const tandem = await start(t, { flags: { "grace-seconds": 2 } });
+	await uploadBlobs(tandem);
+	const layers = [{ type: "linear", out_features: 8 }, { type: "batch_norm", track_running_stats: false }, { type: "softplus", beta: 2, threshold: 3 },
+		{ type: "linear", out_features: 6 }, { type: "batch_norm", frozen: true }, { type: "linear", out_features: 3 }];
+	const job = (changes = {}) => blobJob({ model: { layers }, retries: 50, loss: { type: "cross_entropy", reduction: "sum" }, optimizer: { type: "adamw", lr: 0.01 },
+		schedule: { type: "one_cycle", cycle_momentum: true }, train: { epochs: 20, accumulate: 2, clip_norm: 5, clip_value: 0.5, checkpoint_every: 9 }, ...changes });
+	const record = await tandem.finish(job()), reference = await tandem.fingerprint(record.id);
+	for (const changes of [{ mode: "eager" }, { resources: { threads: 2 } }]) assert.deepEqual(await tandem.fingerprint((await tandem.finish(job(changes))).id), reference, JSON.stringify(changes));
+	for (const [changes, what] of [[{ schedule: { type: "one_cycle" } }, "momentum"], [{ loss: "cross_entropy" }, "reduction"],
+		[{ train: { epochs: 20, accumulate: 2, clip_norm: 5, checkpoint_every: 9 } }, "clip_value"]])
+		assert.notDeepEqual((await tandem.fingerprint((await tandem.finish(job(changes))).id)).weights, reference.weights, what);
+	const { id } = await interrupted(async () => {
+		const job_ = await tandem.submit(job());
+		await tandem.untilStep(job_.id, 60);
+		tandem.killWorkers();
+		return tandem.until(job_.id, "succeeded");
+	});
+	assert.deepEqual(await tandem.fingerprint(id), reference);
+	const refused = await tandem.post("/jobs", job({ optimizer: "sgd" }));
+	assert.equal(refused.status, 422);
+	assert.match(refused.json.errors[0].detail, /leave "cycle_momentum" out/);
+});
+
 // A job is a promise: who trains it again next year wants these weights.  They hold for the numerics that they were made on.
 const PINNED = { "avx512 openblas-Cooperlake onednn-2.6.3-avx512 tandem-0.1.0": "6eb5b560ff496a76f47b3636d7aeaffa558c5b67d2f58bbf8c631558d526b716" };
 

@@ -148,6 +148,7 @@ static void train_init(struct training *t, const struct spec *s, const struct lo
 		.facts = t->facts,
 		.clip_norm = s->train.clip_norm,
 		.clip_value = s->train.clip_value,
+		.moves_momentum = nn_schedule_momentum(&s->schedule, 1, 1, 1) >= 0,
 		.ema_decay = s->train.ema.decay,
 		.accumulate = s->train.accumulate });
 	if (!t->trainer)
@@ -172,6 +173,8 @@ static struct nn_step_result train_step(struct training *t, int64_t number, bool
 	struct nn_step step = { .number = number,
 		.factor = nn_schedule_factor(&s->schedule, &plateau, TD_MIN(number, n_steps),
 			spec_epoch_steps(s, t->facts->n[DATA_TRAIN]), n_steps),
+		.momentum = nn_schedule_momentum(
+			&s->schedule, TD_MIN(number, n_steps), spec_epoch_steps(s, t->facts->n[DATA_TRAIN]), n_steps),
 		.n_batches = (int)TD_MIN(s->train.accumulate, BATCHES_MOST),
 		.next = next,
 		.arg = t };

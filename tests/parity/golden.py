@@ -236,6 +236,28 @@ def schedules():
         yield f"{{ {quoted(spec)}, {row(factors)} }}"
 
 
+MOMENTA = [  # as SCHEDULES
+    ('{"type":"one_cycle","cycle_momentum":true}', lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 1, 50), 1),
+    ('{"type":"one_cycle","cycle_momentum":true,"base_momentum":0.5,"max_momentum":0.9,"anneal_strategy":"linear","three_phase":true,"pct_start":0.4}',
+        lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 1, 50, base_momentum=0.5, max_momentum=0.9, anneal_strategy="linear",
+            three_phase=True, pct_start=0.4), 1),
+    ('{"type":"one_cycle","cycle_momentum":true,"unit":"epoch"}', lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 1, 10), 5),
+]
+
+
+def momenta():
+    for spec, make, every in MOMENTA:
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1, momentum=0.9)
+        schedule = make(optimizer)
+        values = []
+        for step in range(50):
+            values.append(optimizer.param_groups[0]["momentum"])
+            optimizer.step()
+            if (step + 1) % every == 0 and step + 1 < 50:
+                schedule.step()
+        yield f"{{ {quoted(spec)}, {row(values)} }}"
+
+
 def plateau():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, min_lr=0.1)
@@ -249,4 +271,5 @@ print("/* clang-format off */")
 table("GOLDEN_LOSSES", "spec, target, mean, gradient of the output, gradient of the sum of its squares", losses())
 table("GOLDEN_OPTIMIZERS", f"spec, columns, the parameter after {N_UPDATES} updates", optimizers())
 table("GOLDEN_SCHEDULES", "spec, factors of 50 steps, 5 to an epoch", schedules())
+table("GOLDEN_MOMENTA", "spec, the momentum of 50 steps, 5 to an epoch", momenta())
 table("GOLDEN_PLATEAU", "value, factor after it: factor 0.5, patience 1, min_factor 0.1", plateau())

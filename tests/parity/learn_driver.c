@@ -7,8 +7,8 @@
  *	{"spec": {"model": {..}}, "start": 7, "input": X, "tokens": 7} -> {"weights": {"0.weight": X, ..}}, of that seed
  *	{"spec": {"loss": {..}}, "type": .., "input": X, "target": X} -> {"mean": 0.5, "gradient": X}
  *	{"spec": {"optimizer": {..}}, "type": .., "weight": X, "gradients": [[..], ..], "factors": [..]}
- *	-> {"after": [[..], ..]}
- *	{"spec": {"schedule": {..}}, "steps": 50, "epoch": 5, "values": [..]} -> {"factors": [..]}
+ *	-> {"after": [[..], ..]}; "momenta": [..]: what stands for the optimizer's momentum at each step
+ *	{"spec": {"schedule": {..}}, "steps": 50, "epoch": 5, "values": [..]} -> {"factors": [..], "momenta": [..]}
  *
  * X is {"shape": [..], "values": [..]}; an integer one is of labels.  "bare": evaluated with the weights given, before
  * any step; "evaluated": after the last.  What is refused is answered with {"fault": "why"}.
@@ -205,17 +205,23 @@ static void run_optimizer(struct one_case *k)
 	td_value *param = tensor(k, json_get(k->line, "weight"), k->type);
 	struct nn_update u;
 	int64_t n;
-	double *factors = numbers(k, json_get(k->line, "factors"), &n);
+	double *factors = numbers(k, json_get(k->line, "factors"), &n), *momenta;
+	int64_t n_momenta;
 	int step = 0;
+
+	momenta = numbers(k, json_get(k->line, "momenta"), &n_momenta);
 
 	if (type->check)
 		type->check(optimizer->options, "/optimizer", &k->faults);
 	if (!k->faults.n_found) {
 		u = prepare_update(k, optimizer, param);
 		u.grad = td_tensor(k->c, td_shape_of(param), NULL);
+		u.momentum = n_momenta ? td_scalar(k->c, k->type, 0) : NULL;
 		cJSON_ArrayForEach(row, json_get(k->line, "gradients"))
 		{
 			write(k, u.grad, numbers(k, row, &n));
+			if (step < n_momenta)
+				write(k, u.momentum, &momenta[step]);
 			td_step_begin(k->c);
 			update(k, optimizer, &u, step + 1, factors[step]);
 			td_step_end(k->c);
@@ -223,6 +229,7 @@ static void run_optimizer(struct one_case *k)
 			step++;
 		}
 		td_unref(u.grad);
+		td_unref(u.momentum);
 		release_update(&u);
 	}
 	td_unref(param);
@@ -428,7 +435,8 @@ static void run_schedule(struct one_case *k)
 	int64_t n_steps = json_int(k->line, "steps", 1), n_epoch = json_int(k->line, "epoch", 1), n;
 	double *seen = numbers(k, json_get(k->line, "values"), &n);
 	struct nn_plateau plateau = NN_PLATEAU_START;
-	cJSON *factors = cJSON_AddArrayToObject(k->result, "factors");
+	cJSON *factors = cJSON_AddArrayToObject(k->result, "factors"),
+	      *momenta = cJSON_AddArrayToObject(k->result, "momenta");
 
 	if (type->check)
 		type->check(schedule->options, "/schedule", &k->faults);
@@ -436,6 +444,7 @@ static void run_schedule(struct one_case *k)
 		double factor = nn_schedule_factor(schedule, &plateau, step, n_epoch, n_steps);
 
 		cJSON_AddItemToArray(factors, json_number(factor));
+		cJSON_AddItemToArray(momenta, json_number(nn_schedule_momentum(schedule, step, n_epoch, n_steps)));
 		if (type->observe && step % n_epoch == 0 && step / n_epoch <= n)
 			type->observe(schedule->options, &plateau, seen[step / n_epoch - 1], true);
 	}

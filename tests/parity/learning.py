@@ -190,7 +190,18 @@ def group_of(options):
     return {}
 
 
-def compare_optimizer(driver, table, name, make, options, shape, random):
+MOMENTA = [0.95, 0.9, 0.5, 0.85, 0.25, 0.7, 0.1, 0.6, 0.8, 0.95]  # as a cycle has them; at 0 torch's SGD forgets its buffer
+
+
+def move_momentum(group, momentum):
+    """As OneCycleLR does."""
+    if "betas" in group:
+        group["betas"] = (momentum, group["betas"][1])
+    else:
+        group["momentum"] = momentum
+
+
+def compare_optimizer(driver, table, name, make, options, shape, random, moves=False):
     spec = {"type": name.split()[0], **options}
     if name == "muon adamw":
         spec["groups"] = [{"params": "*", "adamw": True}]
@@ -209,14 +220,17 @@ def compare_optimizer(driver, table, name, make, options, shape, random):
         if "weight_decay" not in theirs:
             optimizer.param_groups[0]["weight_decay"] = 0.1  # Muon's own default stands for its groups
     lr, after = optimizer.param_groups[0]["lr"], []
-    for factor, gradient in zip(FACTORS, gradients):
+    for factor, momentum, gradient in zip(FACTORS, MOMENTA, gradients):
         optimizer.param_groups[0]["lr"] = lr * factor
+        if moves:
+            move_momentum(optimizer.param_groups[0], momentum)
         p.grad = torch.tensor(gradient)
         optimizer.step()
         after.append(p.detach().numpy().ravel().copy())
     result = {}
     for kind in ("float64", "float32"):
-        answer = driver.ask(type=kind, spec={"optimizer": spec}, weight=array(start), gradients=[g.ravel().tolist() for g in gradients], factors=FACTORS)
+        answer = driver.ask(type=kind, spec={"optimizer": spec}, weight=array(start), gradients=[g.ravel().tolist() for g in gradients], factors=FACTORS,
+            momenta=MOMENTA if moves else [])
         if "fault" in answer:
             return table.fault(name, f"PyTorch takes {json.dumps(spec)}, we do not: {answer['fault']}")
         result[kind] = max(difference({"": numpy_of(a)}, {"": b}) for a, b in zip(answer["after"], after))
@@ -231,6 +245,8 @@ def optimizers(driver, build):
         one_of = {k: v for k, v in one_of.items() if v}
         for options, shape in itertools.product(all_options(one_of, random, 16), [(3, 5), (7, 2), (1, 1)] if name == "muon" else [(3, 5), (4,), (2, 3, 2, 2)]):
             compare_optimizer(driver, table, name, make, dict(*base, **options), shape, random)
+            if name in ("adam", "adamw") or name == "sgd" and options.get("momentum"):
+                compare_optimizer(driver, table, name, make, dict(*base, **options), shape, random, moves=True)
     return table
 
 
@@ -248,8 +264,9 @@ SCHEDULES = {  # what is always there, values of options, the scheduler of OPTIM
     "cosine": ({}, {"t_max": [4, 30], "min_factor": [0.1]}, lambda o, total, t_max=0, min_factor=0: S.CosineAnnealingLR(o, t_max or total, min_factor)),
     "linear": ({}, {"start_factor": [0.8, 0.1], "end_factor": [0.2, 1], "total_iters": [3, 30]},
         lambda o, total, start_factor=1, end_factor=0, total_iters=0: S.LinearLR(o, start_factor, end_factor, total_iters or total)),
-    "one_cycle": ({}, {"pct_start": [0.25, 0.5], "anneal_strategy": ["linear", "cos"], "div_factor": [10], "final_div_factor": [100], "three_phase": [True], "total_steps": [60]},
-        lambda o, total, total_steps=0, **options: S.OneCycleLR(o, 1, total_steps or total, cycle_momentum=False, **options)),
+    "one_cycle": ({}, {"pct_start": [0.25, 0.5], "anneal_strategy": ["linear", "cos"], "div_factor": [10], "final_div_factor": [100], "three_phase": [True], "total_steps": [60],
+        "cycle_momentum": [True], "base_momentum": [0.5], "max_momentum": [0.9]},
+        lambda o, total, total_steps=0, cycle_momentum=False, **options: S.OneCycleLR(o, 1, total_steps or total, cycle_momentum=cycle_momentum, **options)),
     "plateau": ({}, {"factor": [0.5], "patience": [0, 2], "threshold": [0.1], "min_factor": [0.2]},
         lambda o, total, factor=0.1, patience=10, threshold=1e-4, min_factor=0: S.ReduceLROnPlateau(o, factor=factor, patience=patience, threshold=threshold, min_lr=min_factor, eps=0)),
 }
@@ -257,12 +274,12 @@ AFTER_WARMUP = {"cosine", "linear", "polynomial"}  # these begin where the warm-
 N_STEPS, N_EPOCH = 53, 4
 
 
-def rates(make, n, every, values=()):
-    """The learning rates of N steps; the scheduler goes on after EVERY of them."""
-    optimizer = optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
+def rates(make, n, every, values=(), what="lr"):
+    """The learning rates, or WHAT, of N steps; the scheduler goes on after EVERY of them."""
+    optimizer = optim.SGD([torch.zeros(1, requires_grad=True)], lr=1, momentum=0.5)
     scheduler, out = make(optimizer), []
     for step in range(n):
-        out.append(optimizer.param_groups[0]["lr"])
+        out.append(optimizer.param_groups[0][what])
         optimizer.step()
         if (step + 1) % every == 0 and step + 1 < n:
             scheduler.step(*([values[(step + 1) // every - 1]] if len(values) else []))
@@ -284,13 +301,18 @@ def compare_schedule(driver, table, name, base, options, warmup, unit, make, ran
     answer = driver.ask(spec={"schedule": spec}, steps=N_STEPS, epoch=N_EPOCH, values=list(values))
     if "fault" in answer:
         return table.fault(name, f"PyTorch takes {json.dumps(spec)}, we do not: {answer['fault']}")
+    if options.get("cycle_momentum"):
+        momenta = rates(lambda o: make(o, total, **{**base, **options}), N_STEPS, every, what="momentum")
+        table.add(name, spec, {"momenta": difference({"": numpy_of(answer["momenta"])}, {"": momenta})})
+    elif max(answer["momenta"]) >= 0:
+        table.fault(name, f"{json.dumps(spec)} moves a momentum")
     table.add(name, spec, {"rates": difference({"": numpy_of(answer["factors"])}, {"": theirs}),
         "first": difference({"": numpy_of(answer["factors"][:1])}, {"": theirs[:1]}),
         "last": difference({"": numpy_of(answer["factors"][-1:])}, {"": theirs[-1:]})})
 
 
 def schedules(driver, build):
-    columns = ["rates", "first", "last"]
+    columns = ["rates", "first", "last", "momenta"]
     silent = {"plateau.metric": "the name of a series; test_trainer.c follows one"}
     table = Table(f"Schedules, against PyTorch {torch.__version__}", schema(build, "schedule"), columns, {c: WIDE for c in columns}, silent)
     for name, (base, one_of, make) in SCHEDULES.items():

@@ -529,7 +529,7 @@ static void instance_norm_tracks_what_the_samples_are_like_on_average(void **sta
 	bench_release(&b);
 }
 
-/* Keras' BatchNormalization that is not trainable runs as in inference; a module of torch without gradients does not. */
+/* Keras' BatchNormalization that is not trainable runs as in inference, torch's without gradients does not. */
 static void a_batch_norm_that_is_frozen_is_the_frameworks(void **state)
 {
 	static const char *const all[] = { "0.*" };

@@ -8,7 +8,7 @@
 static const struct golden {
 	const char *spec;
 	double factor[N_STEPS];
-} golden[] = { GOLDEN_SCHEDULES };
+} golden[] = { GOLDEN_SCHEDULES }, golden_momenta[] = { GOLDEN_MOMENTA };
 
 static const struct {
 	double value, factor;
@@ -25,6 +25,52 @@ static void factors_are_pytorchs(void **state)
 			assert_near(nn_schedule_factor(&c.choice, NULL, step, N_EPOCH, N_STEPS),
 				golden[i].factor[step - 1], 1e-13, golden[i].spec);
 		chosen_release(&c);
+	}
+}
+
+static void momenta_are_pytorchs(void **state)
+{
+	struct chosen c;
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(golden_momenta); i++) {
+		chosen_init(&c, &nn_schedules, golden_momenta[i].spec);
+		for (int step = 1; step <= N_STEPS; step++)
+			assert_near(nn_schedule_momentum(&c.choice, step, N_EPOCH, N_STEPS),
+				golden_momenta[i].factor[step - 1], 1e-13, golden_momenta[i].spec);
+		chosen_release(&c);
+	}
+	chosen_init(&c, &nn_schedules, "\"one_cycle\"");
+	assert_true(nn_schedule_momentum(&c.choice, 1, N_EPOCH, N_STEPS) < 0); /* the optimizer's own */
+	chosen_release(&c);
+}
+
+static void a_momentum_that_is_not_there_cannot_move(void **state)
+{
+	static const struct {
+		const char *schedule, *optimizer;
+		bool fits;
+	} rows[] = {
+		{ "{\"type\":\"one_cycle\",\"cycle_momentum\":true}", "\"sgd\"", false },
+		{ "{\"type\":\"one_cycle\",\"cycle_momentum\":true}", "{\"type\":\"sgd\",\"momentum\":0.9}", true },
+		{ "{\"type\":\"one_cycle\",\"cycle_momentum\":true}", "\"adamw\"", true },
+		{ "{\"type\":\"one_cycle\",\"cycle_momentum\":true}", "\"adagrad\"", false },
+		{ "\"one_cycle\"", "\"sgd\"", true },
+		{ "\"cosine\"", "\"sgd\"", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TD_COUNT(rows); i++) {
+		struct chosen schedule, optimizer;
+
+		chosen_init(&schedule, &nn_schedules, rows[i].schedule);
+		chosen_init(&optimizer, &nn_optimizers, rows[i].optimizer);
+		nn_schedule_check_optimizer(&schedule.choice, &optimizer.choice, "/schedule", &schedule.faults);
+		assert_int_equal(schedule.faults.n_found, !rows[i].fits);
+		if (!rows[i].fits)
+			assert_non_null(strstr(schedule.faults.items[0].detail, "leave \"cycle_momentum\" out"));
+		chosen_release(&schedule);
+		chosen_release(&optimizer);
 	}
 }
 
@@ -137,6 +183,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(factors_are_pytorchs),
+		cmocka_unit_test(momenta_are_pytorchs),
+		cmocka_unit_test(a_momentum_that_is_not_there_cannot_move),
 		cmocka_unit_test(a_plateau_lowers_when_pytorchs_does),
 		cmocka_unit_test(a_plateau_and_a_warm_up_multiply),
 		cmocka_unit_test(without_a_schedule_the_factor_is_one),

@@ -203,6 +203,48 @@ static void no_gradient_is_beyond_the_clipped_value(void **state)
 			way & 4 ? 5 : SAMPLES);
 }
 
+/* ---- A momentum that moves --------------------------------------------------------------------------------------- */
+
+/* One that is the same at every step is the option of that value, to the bit; another is not; in both modes. */
+static void the_momentum_of_a_step_stands_for_the_optimizers(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "{\"type\":\"sgd\",\"lr\":0.1,\"momentum\":0.875,\"nesterov\":true,\"weight_decay\":0.01}",
+			"{\"type\":\"sgd\",\"lr\":0.1,\"momentum\":0.5,\"nesterov\":true,\"weight_decay\":0.01}" },
+		{ "{\"type\":\"sgd\",\"lr\":0.1,\"momentum\":0.875,\"form\":\"keras\"}",
+			"{\"type\":\"sgd\",\"lr\":0.1,\"momentum\":0.5,\"form\":\"keras\"}" },
+		{ "{\"type\":\"adam\",\"betas\":[0.875,0.99],\"amsgrad\":true}",
+			"{\"type\":\"adam\",\"betas\":[0.5,0.99],\"amsgrad\":true}" },
+		{ "{\"type\":\"adamw\",\"betas\":[0.875,0.99]}", "{\"type\":\"adamw\",\"betas\":[0.5,0.99]}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 4 * TD_COUNT(rows); i++) {
+		struct settings s = {
+			.loss = "\"cross_entropy\"", .optimizer = rows[i / 4][0], .accumulate = 3, .graph = i & 1
+		};
+		int64_t size = i & 2 ? 5 : SAMPLES;
+		struct rig fixed, moved;
+
+		rig_init(&fixed, &noisy, &s);
+		s.optimizer = rows[i / 4][1];
+		s.momentum = 0.875;
+		s.graph = !s.graph;
+		rig_init(&moved, &noisy, &s);
+		for (int64_t number = 1; number <= 3; number++) {
+			step(&fixed, number, size, false);
+			step(&moved, number, size, false);
+		}
+		assert_same_tensors(&fixed, &moved, rows[i / 4][0]);
+		moved.momentum = 0.25;
+		step(&fixed, 4, size, false);
+		step(&moved, 4, size, false);
+		assert_true(distance(&fixed, &moved) > 1e-6);
+		rig_release(&fixed);
+		rig_release(&moved);
+	}
+}
+
 /* ---- Batch norm that stays as it is ------------------------------------------------------------------------------ */
 
 /* LAYER is trained for two steps; what it runs with has moved or not, and so have its weights. */
@@ -298,6 +340,7 @@ int main(void)
 		cmocka_unit_test(they_are_told_before_anything_is_allocated),
 		cmocka_unit_test(gradients_of_a_sum_are_as_much_larger_as_targets_weigh),
 		cmocka_unit_test(no_gradient_is_beyond_the_clipped_value),
+		cmocka_unit_test(the_momentum_of_a_step_stands_for_the_optimizers),
 		cmocka_unit_test(a_frozen_batch_norm_keeps_its_statistics_where_that_is_meant),
 		cmocka_unit_test(averages_decay_as_the_framework_has_them),
 	};

@@ -217,19 +217,6 @@ static void groups_go_by_settings_of_their_own(void **state)
 
 /* ---- Clipping -------------------------------------------------------------------------------------------------- */
 
-static double distance(struct rig *a, struct rig *b)
-{
-	double sum = 0;
-
-	for (int i = 0; i < a->model->n_params; i++) {
-		const float *x = td_data(a->model->params[i].value), *y = td_data(b->model->params[i].value);
-
-		for (int64_t k = 0; k < td_shape_count(&a->model->params[i].shape); k++)
-			sum += pow((double)x[k] - (double)y[k], 2);
-	}
-	return sqrt(sum);
-}
-
 static void a_step_is_no_longer_than_the_clipped_norm(void **state)
 {
 	(void)state;

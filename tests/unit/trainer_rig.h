@@ -45,7 +45,7 @@ static const struct task words = {
 
 struct settings {
 	const char *loss, *optimizer;
-	double clip_norm, clip_value, ema_decay;
+	double clip_norm, clip_value, ema_decay, momentum; /* MOMENTUM: of every step; 0: the optimizer's */
 	int64_t accumulate;
 	bool graph;
 	int threads;
@@ -67,6 +67,7 @@ struct rig {
 	int64_t size;      /* of its batches; the last one gets what is left of SAMPLES */
 	int n_given;       /* batches so far */
 	int give_up_at;    /* this batch does not come; -1: all come */
+	double momentum;   /* of the steps */
 	double answered;   /* sum over what was told of answers */
 };
 
@@ -99,7 +100,7 @@ static inline void rig_init(struct rig *r, const struct task *task, const struct
 	td_shape in;
 
 	assert_non_null(document);
-	*r = (struct rig){ .task = task, .facts = facts_of(task), .give_up_at = -1 };
+	*r = (struct rig){ .task = task, .facts = facts_of(task), .give_up_at = -1, .momentum = s->momentum };
 	r->c = td_ctx_create(&(td_ctx_options){ .threads = TD_MAX(s->threads, 1), .seed = 7 });
 	td_on_warning(r->c, no_warning, NULL);
 	arena_init(&r->arena);
@@ -126,6 +127,7 @@ static inline void rig_init(struct rig *r, const struct task *task, const struct
 		.clip_norm = s->clip_norm,
 		.clip_value = s->clip_value,
 		.ema_decay = s->ema_decay,
+		.moves_momentum = s->momentum > 0,
 		.accumulate = s->accumulate,
 		.graph = s->graph });
 	if (!r->trainer)
@@ -250,6 +252,7 @@ static inline td_status try_step(struct rig *r, int64_t number, int64_t size, bo
 	return nn_trainer_step(r->trainer,
 		&(struct nn_step){ .number = number,
 			.factor = 1 / (double)number,
+			.momentum = r->momentum,
 			.n_batches = (int)((SAMPLES + size - 1) / size),
 			.next = next,
 			.answered = asks ? answered : NULL,
@@ -319,6 +322,19 @@ static inline void assert_near_tensors(struct rig *a, struct rig *b, double tole
 		for (int64_t k = 0; k < td_shape_count(&a->model->params[i].shape); k++)
 			assert_near((double)x[k], (double)y[k], tolerance, what);
 	}
+}
+
+static inline double distance(struct rig *a, struct rig *b)
+{
+	double sum = 0;
+
+	for (int i = 0; i < a->model->n_params; i++) {
+		const float *x = td_data(a->model->params[i].value), *y = td_data(b->model->params[i].value);
+
+		for (int64_t k = 0; k < td_shape_count(&a->model->params[i].shape); k++)
+			sum += pow((double)x[k] - (double)y[k], 2);
+	}
+	return sqrt(sum);
 }
 
 #endif
