@@ -2,7 +2,7 @@
  * of torch.nn. */
 #include "nn/loss.h"
 
-#include <math.h>
+#include <float.h>
 
 /* Targets like OUTPUT, which is made to fit: labels 0 and 1 are numbers for one output, [N]. */
 static void pair_up(td_ctx *c, td_value **output, td_value **y)
@@ -84,7 +84,8 @@ const struct nn_loss_type nn_loss_bce_with_logits = {
 /* ---- bce: -(t log p + (1 - t) log(1 - p)) of outputs p that are probabilities; logarithms end at -100, as torch's do,
  *      or with eps > 0 p is held within [eps, 1 - eps], as Keras does -------------------------------------------- */
 
-#define LOG_LEAST (-100.0)
+#define LOG_LEAST    (-100.0)
+#define SPREAD_LEAST 1e-12
 
 struct bce_options {
 	double eps;
@@ -108,25 +109,47 @@ static bool bce_check(const void *options, const td_shape *out, const struct dat
 	return loss_fits_binary("bce", out, f, why);
 }
 
+/* Without eps, a zero is held at the least number first: log(0) is no infinity that a look for one would find. */
 static td_value *log_held(td_ctx *c, const struct bce_options *o, td_value *p)
 {
-	double least = o->eps > 0 ? o->eps : exp(LOG_LEAST);
+	if (o->eps > 0)
+		return td_log(c, td_clamp(c, p, o->eps, 1 - o->eps));
+	return td_clamp(c, td_log(c, td_clamp(c, p, FLT_TRUE_MIN, 1)), LOG_LEAST, 0);
+}
 
-	return td_log(c, td_clamp(c, p, least, 1 - o->eps));
+/* The loss of P in IN[0] for targets in IN[1], ARG: struct bce_options. */
+static td_value *bce_of(td_ctx *c, void *arg, td_value *const *in, int n_in)
+{
+	const struct bce_options *o = arg;
+	td_value *other = td_shift_by(c, td_neg(c, in[0]), 1), *rest = td_shift_by(c, td_neg(c, in[1]), 1);
+
+	(void)n_in;
+	return td_neg(c, td_add(c, td_mul(c, in[1], log_held(c, o, in[0])), td_mul(c, rest, log_held(c, o, other))));
+}
+
+/* (p - t) / (p (1 - p)), whose divisor ends where torch's does: at p = 0 or 1 the logarithms have no slope of their own,
+ * and a sigmoid before it takes the large one back to what it should be. */
+static void bce_slope(td_ctx *c, void *arg, td_value *const *in, int n_in, td_value *y, td_value *dy, td_value **dx)
+{
+	td_value *spread = td_mul(c, in[0], td_shift_by(c, td_neg(c, in[0]), 1));
+
+	(void)arg;
+	(void)n_in;
+	(void)y;
+	dx[0] = td_mul(c, dy, td_div(c, td_sub(c, in[0], in[1]), td_clamp(c, spread, SPREAD_LEAST, 1)));
 }
 
 static td_value *bce_each(td_ctx *c, const void *options, td_value *output, td_value *y, td_value **weight)
 {
-	td_value *other, *rest;
+	const struct bce_options *o = options;
+	td_custom f = { .name = "bce", .forward = bce_of, .backward = bce_slope, .arg = (void *)o };
 
 	(void)weight;
 	if (!output || !y)
 		return NULL;
 	pair_up(c, &output, &y);
-	other = td_shift_by(c, td_neg(c, output), 1); /* 1 - p */
-	rest = td_shift_by(c, td_neg(c, y), 1);       /* 1 - t */
-	return td_neg(
-		c, td_add(c, td_mul(c, y, log_held(c, options, output)), td_mul(c, rest, log_held(c, options, other))));
+	return o->eps > 0 ? bce_of(c, f.arg, (td_value *[]){ output, y }, 2)
+			  : td_custom_call(c, &f, (td_value *[]){ output, y }, 2);
 }
 
 static td_value *bce_answer(td_ctx *c, const void *options, td_value *output)

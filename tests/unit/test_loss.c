@@ -263,6 +263,38 @@ static void answers_are_probabilities_or_values(void **state)
 	}
 }
 
+/* What torch has of binary_cross_entropy(sigmoid([-200, 200, 0]), [1, 0, 1]): the gradients of p end at 1e12. */
+static void bce_of_a_saturated_sigmoid_has_a_finite_gradient(void **state)
+{
+	static const float logits[] = { -200, 200, 0 }, targets[] = { 1, 0, 1 };
+	static const double losses[] = { 100, 100, 0.693147181 }, slopes[] = { 0, 0, -0.5 };
+	td_shape s = td_shape_make(TD_F32, 2, 3, 1);
+	td_ctx *c = td_ctx_create(&(td_ctx_options){ .threads = 1 });
+	td_value *x = td_tensor(c, &s, logits), *y = td_tensor(c, &s, targets), *each, *sum, *grad, *weight = NULL;
+	struct chosen loss;
+	float read[3];
+
+	(void)state;
+	chosen_init(&loss, &nn_losses, "\"bce\"");
+	td_require_grad(c, x, true);
+	td_step_begin(c);
+	each = ((const struct nn_loss_type *)loss.choice.type)
+		       ->each(c, loss.choice.options, td_sigmoid(c, x), y, &weight);
+	td_read(each, read);
+	for (int k = 0; k < 3; k++)
+		assert_near((double)read[k], losses[k], 1e-6, "a loss");
+	sum = td_sum(c, each, TD_ALL_AXES, false);
+	td_gradients(c, &sum, NULL, 1, &x, 1, 0, &grad);
+	td_read(grad, read);
+	for (int k = 0; k < 3; k++)
+		assert_near((double)read[k], slopes[k], 1e-6, "a slope");
+	td_step_end(c);
+	td_unref(x);
+	td_unref(y);
+	chosen_release(&loss);
+	td_ctx_free(c);
+}
+
 /* ---- What does not fit ------------------------------------------------------------------------------------------- */
 
 static const struct data_facts of_classes = { .target = DATA_CLASS, .n_classes = 10, .dataset = "digits" };
@@ -334,6 +366,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_count_has_no_loss),
 		cmocka_unit_test(where_no_target_counts_loss_and_gradient_are_zero),
 		cmocka_unit_test(answers_are_probabilities_or_values),
+		cmocka_unit_test(bce_of_a_saturated_sigmoid_has_a_finite_gradient),
 		cmocka_unit_test(a_model_that_does_not_fit_is_told_what_to_change),
 	};
 
