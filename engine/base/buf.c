@@ -1,7 +1,6 @@
 /* Growable bytes with a cap: see buf.h. */
 #include "base/buf.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +60,19 @@ bool buf_printf(struct buf *b, const char *fmt, ...)
 	ok = buf_append(b, text, (size_t)n);
 	free(text);
 	return ok;
+}
+
+bool buf_read_line(struct buf *b, FILE *f)
+{
+	char part[4096];
+
+	while (fgets(part, sizeof part, f)) {
+		if (!buf_puts(b, part))
+			return false;
+		if (b->data[b->len - 1] == '\n')
+			return true;
+	}
+	return false;
 }
 
 void buf_drop(struct buf *b, size_t n)

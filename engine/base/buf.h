@@ -4,6 +4,7 @@
 #define TD_BASE_BUF_H
 
 #include <stdint.h>
+#include <stdio.h>
 #include "base/mem.h"
 
 struct buf {
@@ -20,7 +21,8 @@ void buf_clear(struct buf *b);                               /* empty, room kept
 bool buf_append(struct buf *b, const void *bytes, size_t n); /* false, and nothing is appended: over the cap */
 bool buf_puts(struct buf *b, const char *s);
 bool buf_printf(struct buf *b, const char *fmt, ...) TD_PRINTF(2, 3);
-void buf_drop(struct buf *b, size_t n); /* remove the first N bytes */
-char *buf_take(struct buf *b);          /* the bytes become the caller's (mem_free); never NULL */
+bool buf_read_line(struct buf *b, FILE *f); /* append the rest of a line, its end included; false: no more, or full */
+void buf_drop(struct buf *b, size_t n);     /* remove the first N bytes */
+char *buf_take(struct buf *b);              /* the bytes become the caller's (mem_free); never NULL */
 
 #endif

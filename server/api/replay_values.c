@@ -3,10 +3,10 @@
 #include "replayfiles.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define NUMBERS_MOST 10000 /* elements of a value as JSON */
+#define NUMBERS_MOST 10000      /* elements of a value as JSON */
+#define LINE_MOST    (1u << 20) /* bytes of a line of the document */
 
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
@@ -38,20 +38,24 @@ static td_status describe_value(const cJSON *v, struct value *out, struct err *e
  * kept. */
 static td_status find_value(FILE *document, int64_t id, cJSON **v, struct err *e)
 {
-	char *line = NULL, key[40]; /* getline's */
-	size_t room = 0, n_key = (size_t)snprintf(key, sizeof key, "{\"id\":%lld,", (long long)id);
+	char key[40];
+	size_t n_key = (size_t)snprintf(key, sizeof key, "{\"id\":%lld,", (long long)id);
 	bool among = false;
-	ssize_t n;
+	struct buf line;
 
-	while (!*v && !e->status && (n = getline(&line, &room, document)) > 0) {
-		if (among && !strncmp(line, key, n_key)) {
-			while (n && line[n - 1] != '}')
-				n--;
-			*v = json_parse(line, (size_t)n, e);
+	buf_init(&line, LINE_MOST);
+	while (!*v && !e->status && buf_read_line(&line, document)) {
+		if (among && !strncmp(line.data, key, n_key)) {
+			while (line.len && line.data[line.len - 1] != '}')
+				line.len--;
+			*v = json_parse(line.data, line.len, e);
 		}
-		among |= !strncmp(line, "\"values\":[", 10);
+		among |= !strncmp(line.data, "\"values\":[", 10);
+		buf_clear(&line);
 	}
-	free(line);
+	if (line.full)
+		err_set(e, TD_CORRUPT, "a line of the replay's document is longer than %u bytes", LINE_MOST);
+	buf_release(&line);
 	return e->status;
 }
 
