@@ -314,6 +314,9 @@ TD_KERNEL_NUMBERS(k_put, (void *x, const void *y, const int64_t *map, int64_t n,
 /* y[i] = x[index[i] along + i sx], elements of a size */
 typedef void td_gather_fn(void *y, const void *x, const int64_t *index, int64_t n, int64_t along, int64_t sx);
 td_gather_fn k_gather_1, k_gather_4, k_gather_8;
+/* x[index[i] along + i sx] = y[i], likewise; the last one stays */
+typedef void td_scatter_fn(void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx);
+td_scatter_fn k_scatter_1, k_scatter_4, k_scatter_8;
 /* x[index[i] along + i sx] += y[i] */
 TD_KERNEL_NUMBERS(k_scatter_add, (void *x, const void *y, const int64_t *index, int64_t n, int64_t along, int64_t sx))
 /* Conversion of one row; tables by element type in convert.c. */

@@ -38,6 +38,18 @@ GATHER(k_gather_1, uint8_t)
 GATHER(k_gather_4, uint32_t)
 GATHER(k_gather_8, uint64_t)
 
+#define SCATTER(name, type)                                                                                            \
+	void name(void *xv, const void *yv, const int64_t *index, int64_t n, int64_t along, int64_t sx)                \
+	{                                                                                                              \
+		type *x = xv;                                                                                          \
+		const type *y = yv;                                                                                    \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			x[index[i] * along + i * sx] = y[i];                                                           \
+	}
+SCATTER(k_scatter_1, uint8_t)
+SCATTER(k_scatter_4, uint32_t)
+SCATTER(k_scatter_8, uint64_t)
+
 #endif
 
 #define PUT(name, type)                                                                                                \

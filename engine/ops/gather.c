@@ -1,6 +1,6 @@
 /* Elements by their number along an axis.  Each pair takes and gives back, and is the other's gradient: gather and
- * scatter_add with a number for every element, index_select and index_add with one for a whole slice.  A number that
- * is out of range is an error when the op runs. */
+ * scatter_add with a number for every element, index_select and index_add with one for a whole slice; scatter
+ * overwrites.  A number that is out of range is an error when the op runs. */
 #include "ops/axis_map.h"
 
 #include "td_ops.h"
@@ -17,7 +17,7 @@ static void start_from_base(const td_call *call)
 		memcpy(call->out[0].data, call->in[0].data, td_shape_bytes(call->out[0].shape));
 }
 
-/* ---- Rows of gather and scatter_add ------------------------------------------------------------------------------ */
+/* ---- Rows of gather, scatter_add and scatter --------------------------------------------------------------------- */
 
 /* INDEX and what lies like it, in rows along the last axis; X is the larger side. */
 struct gathering {
@@ -220,22 +220,29 @@ static void scatter_add_slice(void *arg, int slice)
 		g->row, g->x_stride[g->axis], row_stride(g));
 }
 
-/* Slices are cut along the axes before AXIS: no two of them add to one place. */
-static void scatter_add_forward(const td_call *call)
+/* Slices are cut along the axes before AXIS: no two of them write to one place.  False: there is nothing to write, or
+ * the call has failed. */
+static bool scatter_rows(const td_call *call, const char *op, void (*slice)(void *arg, int slice))
 {
 	int64_t n_blocks = 1, rows, per_slice;
 	struct gathering g;
 
 	start_from_base(call);
-	if (!td_shape_count(call->in[1].shape) || !indices_legal(call, "scatter_add", call->in[0].shape))
-		return;
+	if (!td_shape_count(call->in[1].shape) || !indices_legal(call, op, call->in[0].shape))
+		return false;
 	gathering_init(&g, call, &call->out[0], &call->in[2]);
 	for (int i = 0; i < TD_MIN(g.axis, g.index->rank - 1); i++)
 		n_blocks *= g.index->dim[i];
 	rows = g.n_rows / n_blocks;
 	per_slice = TD_MAX(1, SLICE_ELEMENTS / (rows * g.row));
 	g.per_slice = rows * per_slice;
-	threads_run(call->threads, (int)((n_blocks + per_slice - 1) / per_slice), scatter_add_slice, &g);
+	threads_run(call->threads, (int)((n_blocks + per_slice - 1) / per_slice), slice, &g);
+	return true;
+}
+
+static void scatter_add_forward(const td_call *call)
+{
+	scatter_rows(call, "scatter_add", scatter_add_slice);
 }
 
 static void scatter_add_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
@@ -283,6 +290,101 @@ TD_API td_value *td_scatter_add(td_ctx *c, td_value *base, int axis, td_value *i
 	if (!base || !index || !x || !ops_axis(c, "scatter_add", base, &axis))
 		return NULL;
 	return TD_APPLY(c, scatter_add, (&(gather_attrs){ axis }), ops_row_major(c, base),
+		ops_row_major(c, index_of(c, index, false)), ops_row_major(c, x));
+}
+
+/* ---- scatter: y = base, and y[i, index[i, j, k], k] = x[i, j, k] along axis 1.  Hidden output: whether a later
+ *      element took the place of x[i, j, k], so that it has no influence ---------------------------------------------
+ */
+
+static void scatter_infer(td_infer *q)
+{
+	td_shape x = *q->in[1];
+
+	x.dtype = q->in[0]->dtype;
+	if (!gather_legal(q, "scatter", q->in[0], q->in[1]) || !ops_need_like(q, "scatter", 2, &x))
+		return;
+	ops_infer_same(q);
+	q->out[1] = *q->in[1];
+	q->out[1].dtype = TD_BOOL;
+	q->workspace = (size_t)td_shape_count(q->in[0]);
+}
+
+static void scatter_slice(void *arg, int slice)
+{
+	const struct gathering *g = arg;
+	int64_t first = slice * g->per_slice;
+
+	for (int64_t r = first; r < TD_MIN(first + g->per_slice, g->n_rows); r++)
+		TD_PICK_SIZE(g->size, k_scatter)
+	(at(g->x_data, row_start(g, r), g->size), at_const(g->y_data, r * g->row, g->size), g->at_index + r * g->row,
+		g->row, g->x_stride[g->axis], row_stride(g));
+}
+
+static void scatter_forward(const td_call *call)
+{
+	uint8_t *taken = call->workspace, *lost = call->out[1].data;
+	struct gathering g;
+
+	if (!scatter_rows(call, "scatter", scatter_slice) || !lost)
+		return;
+	gathering_init(&g, call, &call->out[0], &call->in[2]);
+	memset(taken, 0, (size_t)td_shape_count(g.x));
+	for (int64_t r = g.n_rows - 1; r >= 0; r--)
+		for (int64_t i = g.row - 1; i >= 0; i--) {
+			int64_t e = r * g.row + i,
+				place = row_start(&g, r) + g.at_index[e] * g.x_stride[g.axis] + i * row_stride(&g);
+
+			lost[e] = taken[place];
+			taken[place] = 1;
+		}
+}
+
+static void scatter_backward(td_ctx *c, const td_node *n, td_value *const *dy, td_value **dx)
+{
+	int axis = (int)((const gather_attrs *)n->attrs)->axis;
+
+	if (td_wants(n, 0))
+		dx[0] = td_scatter(c, dy[0], axis, n->in[1], td_zeros_like(c, n->in[2]));
+	if (td_wants(n, 2))
+		dx[2] = td_masked_fill(c, td_gather(c, dy[0], axis, n->in[1]), n->out[1], 0);
+}
+
+static td_value *scatter_apply_0(td_ctx *c, td_value *const *in)
+{
+	return td_scatter(c, in[0], 0, in[1], in[2]);
+}
+static td_value *scatter_apply_1(td_ctx *c, td_value *const *in)
+{
+	return td_scatter(c, in[0], 1, in[1], in[2]);
+}
+static td_value *scatter_apply_last(td_ctx *c, td_value *const *in)
+{
+	return td_scatter(c, in[0], -1, in[1], in[2]);
+}
+
+static bool scatter_sample(int i, td_sample *s)
+{
+	static td_value *(*const applies[])(
+		td_ctx *, td_value *const *) = { scatter_apply_0, scatter_apply_1, scatter_apply_last };
+
+	if (!scatter_add_sample(i, s))
+		return false;
+	s->apply = applies[s->apply == scatter_add_apply_last ? 2 : s->apply == scatter_add_apply_1];
+	return true;
+}
+
+TD_OP(scatter, .n_in = 3, .n_out = 1, .n_hidden = 1, .inplace = 1, .attrs_size = sizeof(gather_attrs),
+	.fields = gather_fields, .infer = scatter_infer, .forward = { scatter_forward }, .backward = scatter_backward,
+	.sample = scatter_sample)
+
+/* torch.scatter, not in place: INDEX as for td_gather, X with INDEX's sizes; of what comes to one place the last one in
+ * the order of X stays, and it alone has a gradient (torch leaves both open). */
+TD_API td_value *td_scatter(td_ctx *c, td_value *base, int axis, td_value *index, td_value *x)
+{
+	if (!base || !index || !x || !ops_axis(c, "scatter", base, &axis))
+		return NULL;
+	return TD_APPLY(c, scatter, (&(gather_attrs){ axis }), ops_row_major(c, base),
 		ops_row_major(c, index_of(c, index, false)), ops_row_major(c, x));
 }
 

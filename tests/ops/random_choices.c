@@ -15,6 +15,15 @@ static td_value *do_scatter_add(td_ctx *c, const struct random_arguments *a)
 	return td_scatter_add(c, a->x[0], axis_of(a, 1), index, a->n[3] & 1 ? a->x[1] : td_sin(c, a->x[0]));
 }
 
+static td_value *do_scatter(td_ctx *c, const struct random_arguments *a)
+{
+	td_value *index = td_argsort(c, a->x[0], axis_of(a, 1), a->n[2] & 1);
+
+	if (a->n[0] & 1) /* and some come to one place */
+		index = td_minimum(c, index, td_ones_like(c, index));
+	return td_scatter(c, a->x[0], axis_of(a, 1), index, a->n[3] & 1 ? a->x[1] : td_sin(c, a->x[0]));
+}
+
 /* Where the largest elements of the other axes are: an index may come twice. */
 static td_value *largest_places(td_ctx *c, const struct random_arguments *a, int axis)
 {
@@ -36,6 +45,24 @@ static td_value *do_index_add(td_ctx *c, const struct random_arguments *a)
 	td_value *index = largest_places(c, a, axis);
 
 	return td_index_add(c, a->x[0], axis, index, td_cos(c, td_index_select(c, a->x[0], axis, index)));
+}
+
+/* Rows of the first axis; some of them come twice. */
+static td_value *rows_by_number(td_ctx *c, const struct random_arguments *a)
+{
+	return td_reshape(c, td_argmax(c, a->x[0], 0), (int64_t[]){ -1, 1 }, 2);
+}
+
+static td_value *do_gather_nd(td_ctx *c, const struct random_arguments *a)
+{
+	return td_gather_nd(c, a->x[0], rows_by_number(c, a));
+}
+
+static td_value *do_index_put(td_ctx *c, const struct random_arguments *a)
+{
+	td_value *index = rows_by_number(c, a), *y = td_cos(c, td_gather_nd(c, a->x[0], index));
+
+	return td_index_put(c, a->x[0], index, y, a->n[2] & 1);
 }
 
 static td_value *do_embedding(td_ctx *c, const struct random_arguments *a)
@@ -150,8 +177,11 @@ static td_value *do_whole_sums(td_ctx *c, const struct random_arguments *a)
 static const struct random_row rows[] = {
 	RANDOM_ROW(gather),
 	RANDOM_ROW(scatter_add),
+	RANDOM_ROW(scatter),
 	RANDOM_ROW(index_select),
 	RANDOM_ROW(index_add),
+	RANDOM_ROW(gather_nd),
+	RANDOM_ROW(index_put),
 	RANDOM_ROW(embedding),
 	RANDOM_ROW(sort),
 	RANDOM_ROW(topk),

@@ -246,6 +246,39 @@ static void masks_and_indices_are_torchs(void **state)
 	td_ctx_free(c);
 }
 
+/* Of what comes to one place the last stays; x[rows, columns] and x[rows, columns] = y as numpy has them. */
+static void writing_by_index_keeps_the_last(void **state)
+{
+	td_ctx *c = new_context();
+	td_value *base = COUNTING(c, TD_F64, 2, 3), *x = COUNTING(c, TD_F64, 2, 2), *line = COUNTING(c, TD_F64, 3), *y;
+	td_value *at_columns = indices(c, 2, (int64_t[]){ 2, 2 }, (int64_t[]){ 2, 2, 0, 1 });
+	td_value *rows = indices(c, 1, (int64_t[]){ 3 }, (int64_t[]){ 1, 0, 1 }),
+		 *columns = indices(c, 1, (int64_t[]){ 3 }, (int64_t[]){ 2, 1, 2 }), *both;
+
+	(void)state;
+	both = td_stack(c, (td_value *[]){ rows, columns }, 2, -1);
+	HOLDS(c, td_scatter(c, base, 1, at_columns, x), 0, 1, 1, 2, 3, 5);
+	HOLDS(c, td_gather_nd(c, base, both), 5, 1, 5);
+	HOLDS(c, td_gather_nd(c, base, td_unsqueeze(c, rows, 1)), 3, 4, 5, 0, 1, 2, 3, 4, 5);
+	HOLDS(c, td_index_put(c, base, both, line, true), 0, 2, 2, 3, 4, 7);
+	td_require_grad(c, base, true);
+	td_require_grad(c, line, true);
+	y = td_index_put(c, base, both, line, false);
+	HOLDS(c, y, 0, 1, 2, 3, 4, 2);
+	td_backward(c, td_sum_squares(c, y));
+	HOLDS(c, td_grad_of(base), 0, 0, 4, 6, 8, 0);
+	HOLDS(c, td_grad_of(line), 0, 2, 4);
+	assert_null(td_gather_nd(c, base, columns)); /* names three axes of two */
+	assert_int_equal(td_error(c)->status, TD_SHAPE);
+	td_unref(base);
+	td_unref(x);
+	td_unref(line);
+	td_unref(at_columns);
+	td_unref(rows);
+	td_unref(columns);
+	td_ctx_free(c);
+}
+
 /* ---- What only shows when an op runs ----------------------------------------------------------------------------- */
 
 static td_value *out_of_range(td_ctx *c, int which, td_value *x, td_value *index)
@@ -256,6 +289,10 @@ static td_value *out_of_range(td_ctx *c, int which, td_value *x, td_value *index
 	case 2: return td_index_select(c, x, 0, index);
 	case 3: return td_index_add(c, x, 0, index, x);
 	case 4: return td_one_hot(c, index, 3, TD_F32);
+	case 5: return td_scatter(c, x, 0, td_expand_like(c, td_unsqueeze(c, index, 1), x), x);
+	case 6: return td_gather_nd(c, x, td_unsqueeze(c, index, 1));
+	case 7: return td_index_put(c, x, td_unsqueeze(c, index, 1), x, false);
+	case 8: return td_index_put(c, x, td_unsqueeze(c, index, 1), x, true);
 	default: return td_embedding(c, x, index, -1);
 	}
 }
@@ -300,8 +337,8 @@ static void fails_when_it_runs(td_value *(*fn)(td_ctx *, int, td_value *, td_val
 static void an_index_out_of_range_is_an_error_in_both_modes(void **state)
 {
 	static const int64_t wrong[] = { 3, -1, INT64_MAX, INT64_MIN };
-	static const char *const ops[] = { "gather", "scatter_add", "index_select", "index_add", "one_hot",
-		"embedding" };
+	static const char *const ops[] = { "gather", "scatter_add", "index_select", "index_add", "one_hot", "scatter",
+		"gather_nd", "index_put", "index_put", "embedding" };
 	char want[96];
 
 	(void)state;
@@ -454,6 +491,7 @@ int main(void)
 		cmocka_unit_test(parts_and_factors_that_cannot_be_are_refused),
 		cmocka_unit_test(joining_and_axes_are_torchs),
 		cmocka_unit_test(masks_and_indices_are_torchs),
+		cmocka_unit_test(writing_by_index_keeps_the_last),
 		cmocka_unit_test(an_index_out_of_range_is_an_error_in_both_modes),
 		cmocka_unit_test(a_label_that_is_no_class_is_an_error_in_both_modes),
 		cmocka_unit_test(what_is_left_of_no_elements_is_what_their_axes_hold),
