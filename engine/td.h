@@ -427,7 +427,8 @@ td_function_stats td_function_counts(const td_function *f);
 
 /* OUT = THEN(IN) where PREDICATE (a scalar, not 0) says so, else OTHERWISE(IN); only one of them runs.  Both give
  * results of the same types and sizes.  Their bodies see nothing but IN and constants, draw no random numbers and write
- * to nothing.  Differentiable, again and again, by IN. */
+ * to nothing (what trains or evaluates as a value says: td_batch_norm_switched, and td_where around a dropout).
+ * Differentiable, again and again, by IN. */
 td_status td_cond(td_ctx *c, td_value *predicate, td_function *then, td_function *otherwise, td_value *const *in,
 	int n_in, td_value **out);
 /* While TEST(vars, constants) is not 0: vars = BODY(vars, constants).  What changes keeps its type and sizes; OUT
@@ -484,7 +485,7 @@ typedef struct td_pool2d_attrs {
 /* torch.nn.BatchNorm2d */
 typedef struct td_batch_norm_attrs {
 	double momentum, eps;
-	bool training;
+	bool training; /* of td_batch_norm; td_batch_norm_switched is told by a value, at each run */
 } td_batch_norm_attrs;
 
 /* Optimizers' updates.  KERAS: by the rule of keras.optimizers where it is not torch.optim's; weight decay is then
