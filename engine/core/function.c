@@ -415,21 +415,19 @@ static void replay_node(td_ctx *c, const td_node *n, td_value **now, td_node **n
 {
 	td_graph *g = c->graph;
 	td_value *in[TD_MOST_IN] = { 0 }, *out[TD_MOST_OUT];
-	bool in_backward = c->in_backward, gradient = false;
+	bool in_backward = c->in_backward;
 	int n_control = g->n_control;
 
 	for (int i = 0; i < n->n_in; i++)
 		in[i] = n->in[i] ? now[n->in[i]->id] : NULL;
-	for (int i = 0; i < n->n_out; i++)
-		gradient |= n->out[i]->needs_grad;
 	for (int i = 0; i < n->n_after; i++) {
 		MEM_GROW(g->control, g->n_control, g->control_room);
 		g->control[g->n_control++] = nodes[n->after[i]->id];
 	}
 	c->in_backward |= n->backward;
-	c->no_grad += !gradient;
+	c->no_grad += n->no_grad;
 	td_apply_all(c, n->op, n->attrs, in, n->n_in, out);
-	c->no_grad -= !gradient;
+	c->no_grad -= n->no_grad;
 	c->in_backward = in_backward;
 	g->n_control = n_control;
 	if (c->err.status)
@@ -488,6 +486,7 @@ td_function *td__function_from(
 	td_trace *t = add_trace(f);
 
 	f->arg = f;
+	g->of_function = true;
 	*t = (td_trace){ .function = f, .pinned = true, .graph = g };
 	for (int i = 0; i < n_in; i++) {
 		t->placeholder[i] = in[i];

@@ -12,7 +12,7 @@
  *
  * A node of control flow has functions beside its attributes, each a graph with results:
  *
- *	{"name": "cond", "op": "cond", "attributes": {}, "inputs": ["p", "x", null, ...], "functions": {
+ *	{"name": "cond", "op": "cond", "attributes": {}, "inputs": ["p", "x"], "functions": {
  *	  "then": {"name": "twice",
  *	    "inputs": [{"name": "input 0", "kind": "placeholder", "dtype": "float32", "shape": ["?64", "?784"]},
  *	               {"name": "table", "kind": "outer", "of": "table"}, ...],

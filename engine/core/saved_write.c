@@ -120,10 +120,24 @@ static void add_attributes(cJSON *entry, const td_node *n)
 	}
 }
 
+/* What runs functions could take many inputs and is given few: those left out at the end are not told. */
+static int count_inputs(const td_node *n)
+{
+	bool flow = false;
+	int n_in = n->n_in;
+
+	for (const td_field *f = n->op->fields; f && f->name; f++)
+		flow |= f->kind == TD_FIELD_FUNCTION;
+	while (flow && n_in && !n->in[n_in - 1])
+		n_in--;
+	return n_in;
+}
+
 static cJSON *node_entry(td_graph *g, const td_node *n)
 {
 	cJSON *entry = cJSON_CreateObject(), *list;
 	bool gradient = false;
+	int n_in = count_inputs(n);
 
 	cJSON_AddStringToObject(entry, "name", n->path);
 	cJSON_AddStringToObject(entry, "op", n->op->name);
@@ -132,7 +146,7 @@ static cJSON *node_entry(td_graph *g, const td_node *n)
 	if (n->op->attrs_size)
 		add_attributes(entry, n);
 	list = add_new(entry, "inputs", cJSON_CreateArray());
-	for (int i = 0; i < n->n_in; i++)
+	for (int i = 0; i < n_in; i++)
 		cJSON_AddItemToArray(
 			list, n->in[i] ? cJSON_CreateString(td_graph_name_of(g, n->in[i])) : cJSON_CreateNull());
 	if (n->n_after)

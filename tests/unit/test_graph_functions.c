@@ -250,6 +250,7 @@ static void what_is_saved_again_is_the_same_text_of_the_second_version(void **st
 	assert_non_null(strstr(first.data, "\n   \"body\": {\"name\": \"body\",\n    \"inputs\": [\n      {\"name\":"));
 	assert_non_null(strstr(first.data, "{\"name\":\"table\",\"kind\":\"outer\",\"of\":\"table\"}"));
 	assert_non_null(strstr(first.data, "\"otherwise\": {\"name\": \"otherwise gradient\""));
+	assert_non_null(strstr(first.data, "\"inputs\":[\"rounds\",\"x\",\"w\"],"));
 	td_graph_free(loaded);
 	td_graph_free(g);
 	td_unref(x);
