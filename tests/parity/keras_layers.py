@@ -65,6 +65,11 @@ def norm(w):
     return dict(zip(("weight", "bias", "running_mean", "running_var"), w))
 
 
+def still(layer):
+    layer.trainable = False
+    return layer
+
+
 class Alone(keras.Layer):
     """Attention of its input on itself."""
 
@@ -142,6 +147,7 @@ LAYERS = [  # spec, Keras' layer, its input (channels last), its weights
         lambda: L.Conv2DTranspose(3, 3, 2, output_padding=1, use_bias=False), IMAGE, conv_back),
     ({"type": "conv_transpose1d", "out_channels": 3, "kernel_size": 3, "stride": 2, "output_padding": 1, "bias": False},
         lambda: L.Conv1DTranspose(3, 3, 2, output_padding=1, use_bias=False), ROW, conv_back),
+    *(({"type": t}, lambda: still(L.BatchNormalization()), shape, norm) for t, shape in [("batch_norm", [5, 4]), ("batch_norm1d", ROW), ("batch_norm2d", IMAGE)]),
     ({"type": "batch_norm", "affine": False}, lambda: L.BatchNormalization(center=False, scale=False), IMAGE, lambda w: dict(zip(("running_mean", "running_var"), w))),
     ({"type": "layer_norm", "axes": 2}, lambda: L.LayerNormalization(axis=[-2, -1]), ANY, norm),
     ({"type": "layer_norm", "elementwise_affine": False}, lambda: L.LayerNormalization(center=False, scale=False), ANY, PLAIN),
@@ -207,12 +213,13 @@ def compare_layer(driver, table, spec, make, shape, names, random):
     layer = weighted(make, x, random)
     weights = {"0." + k: array(w) for k, w in names(layer.get_weights()).items()}
     bare = turned(np.asarray(layer(x, **({"training": False} if batch else {}))))
+    frozen = {} if layer.trainable else {"freeze": "0.*"}
     n, fixed = len(layer.trainable_variables), layer.get_weights()
     y, gradients, seed = train(layer, tf.constant(x) if shape is None else tf.Variable(x), {"training": True} if batch else {}, random)
-    theirs = {"0." + k: g for k, g in names(gradients[:n] + fixed[n:]).items() if "running" not in k and not ("bias_hh" in k and kind != "gru")}
+    theirs = {"0." + k: g for k, g in names(gradients[:n] + fixed[n:]).items() if not frozen and "running" not in k and not ("bias_hh" in k and kind != "gru")}
     after = {"0." + k: w for k, w in names(layer.get_weights()).items() if k != "running_var"}
     answer = driver.ask(type="float64", spec={"model": {"layers": [spec]}, "optimizer": SGD, "defaults": "keras"}, input=array(turned(x)), tokens=0 if shape is not None else 7,
-        weights=weights, seed=turned(seed).ravel().tolist(), steps=TEN)
+        weights=weights, seed=turned(seed).ravel().tolist(), steps=TEN, **frozen)
     if "fault" in answer:
         return table.fault(kind, f"{json.dumps(spec)}: {answer['fault']}")
     ours = {k: numpy_of(g) for k, g in answer["gradients"].items() if not (two and "bias_hh" in k)}
@@ -222,7 +229,7 @@ def compare_layer(driver, table, spec, make, shape, names, random):
         "gradients": difference(ours, theirs)}
     if not two:
         columns["ten steps"] = difference({k: numpy_of(answer["after"][k]) for k in after}, after)
-    table.add(kind, spec, {"single": max(columns.values())} if kind in SINGLE else columns)
+    table.add(kind, {**spec, "freeze_statistics": True} if frozen else spec, {"single": max(columns.values())} if kind in SINGLE else columns)
 
 
 def layers(driver, build):

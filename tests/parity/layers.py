@@ -344,7 +344,7 @@ RANDOM = {"dropout": (ANY, False), "dropout1d": (ROWS, True), "dropout2d": (IMAG
 SILENT = {
     **{"*." + option: "starts.py has what weights start from" for option in ("init", "bias_init", "recurrent_init", "out_init", "linear_init", "linear_bias_init", "joint_fans")},
     "lstm.unit_forget_bias": "as init; it is Keras'",
-    "*.freeze_statistics": "is about what a job freezes; test_train_options.c freezes",
+    "*.freeze_statistics": "is about what a job freezes; keras_layers.py freezes",
 }
 COLUMNS = ["output", "gradients", "ten steps", "evaluated", "float32"]
 BOUNDS = {**{c: WIDE for c in COLUMNS}, "float32": NARROW}

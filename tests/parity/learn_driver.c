@@ -2,7 +2,7 @@
  * line of standard input, a result per line of standard output.
  *
  *	{"spec": {"model": {..}, "defaults": "keras"}, "type": "float64", "input": X, "tokens": 7, "lengths": [..],
- *	 "weights": {"0.weight": X, ..}, "seed": [..], "steps": 10, "lr": 0.05, "momentum": 0.9}
+ *	 "weights": {"0.weight": X, ..}, "seed": [..], "steps": 10, "lr": 0.05, "momentum": 0.9, "freeze": "0.*"}
  *	-> {"output": X, "input_gradient": X, "gradients": {..}, "after": {..}, "evaluated": X, "bare": X}
  *	{"spec": {"model": {..}}, "start": 7, "input": X, "tokens": 7} -> {"weights": {"0.weight": X, ..}}, of that seed
  *	{"spec": {"loss": {..}}, "type": .., "input": X, "target": X} -> {"mean": 0.5, "gradient": X}
@@ -263,8 +263,8 @@ static bool allocate(struct one_case *k, struct run *r)
 			return false;
 		}
 		p->value = tensor(k, given, k->type);
-		td_require_grad(k->c, p->value, !p->buffer);
-		if (!p->buffer)
+		td_require_grad(k->c, p->value, !p->buffer && !p->frozen);
+		if (!p->buffer && !p->frozen)
 			r->learnt[r->n_learnt++] = p->value;
 	}
 	for (int i = 0; i < m->n_layers; i++)
@@ -370,6 +370,10 @@ static void run_model(struct one_case *k)
 
 	if (!r.model)
 		return;
+	if (json_get(k->line, "freeze"))
+		nn_model_freeze(r.model,
+			&(struct opt_strings){ (const char *[]){ json_string(k->line, "freeze", "") }, 1 }, "/freeze",
+			&k->faults);
 	if (json_get(k->line, "start")) {
 		tell_start(k, r.model);
 		nn_model_free(r.model);
