@@ -243,8 +243,9 @@ TD_API td_value *td_batch_norm(td_ctx *c, td_value *x, td_value *weight, td_valu
 		c, batch_norm_train, &a, ops_channels_last(c, x), weight, bias, running_mean, running_var, NULL);
 }
 
-/* The same where TRAINING, one bool, says at each run whether the batch's statistics are taken and the running ones move
- * (ATTRS' own is not read): TensorFlow 1's graph with a placeholder for the mode.  Dropout switches by td_where. */
+/* The same where TRAINING, one bool, says at each run whether the batch's statistics are taken and the running ones
+ * move (ATTRS' own is not read): TensorFlow 1's graph with a placeholder for the mode.  Dropout switches by td_where.
+ */
 TD_API td_value *td_batch_norm_switched(td_ctx *c, td_value *x, td_value *weight, td_value *bias,
 	td_value *running_mean, td_value *running_var, td_value *training, const td_batch_norm_attrs *attrs)
 {

@@ -51,7 +51,7 @@ static bool assign_sample(int i, td_sample *s)
 TD_OP(assign, .n_in = 2, .n_out = 0, .writes = 1, .overwrites = 1, .infer = assign_infer, .forward = { assign_forward },
 	.backward = td_nodiff, .sample = assign_sample)
 
-/* ---- assigned: the variable once it is written, for who waits for the assignment, fetches it or reads on ---------- */
+/* ---- assigned: the variable once it is written, for who waits for the assignment, fetches it or reads on --------- */
 
 static void assigned_forward(const td_call *call)
 {
