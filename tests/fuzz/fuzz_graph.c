@@ -8,7 +8,8 @@
 
 #define INPUTS_MOST     4
 #define ARGUMENTS_MOST  (2 * INPUTS_MOST) /* of a function; a loop's gradient takes the variables twice */
-#define DEPTH_MOST      3                 /* functions around a node */
+#define SHAPE_TEXT      96
+#define DEPTH_MOST      3 /* functions around a node */
 #define NODES_MOST      6
 #define TEXT_MOST       60000
 #define VARIABLES_BYTES (1 << 16)
@@ -30,13 +31,13 @@ static unsigned pick(struct choices *c, unsigned n)
 /* A graph or function that is being written: its inputs are called x0, x1 ... and its nodes n0, n1 ... */
 struct scope {
 	unsigned depth, n_inputs, n_nodes;
-	char shape[ARGUMENTS_MOST][96]; /* of inputs, as text */
+	char shape[ARGUMENTS_MOST][SHAPE_TEXT]; /* of inputs, as text */
 	struct arguments {
 		unsigned n, n_results, which[INPUTS_MOST]; /* of the inputs */
 	} last;                                            /* of the newest loop: its gradient takes them, too */
 };
 
-static void choose_shape(struct choices *c, char text[96])
+static void choose_shape(struct choices *c, char text[SHAPE_TEXT])
 {
 	static const char *const dtypes[] = { "float32", "float32", "float32", "float64", "int64", "int32", "uint8",
 		"bool" };
@@ -44,17 +45,18 @@ static void choose_shape(struct choices *c, char text[96])
 	static const char *const plain[] = { "\"bool\",\"shape\":[]", "\"float32\",\"shape\":[\"?2\"]",
 		"\"float32\",\"shape\":[]", "\"int32\",\"shape\":[]", "\"int64\",\"shape\":[]",
 		"\"float64\",\"shape\":[3,\"?2\"]", "\"uint8\",\"shape\":[2,4]", "\"float32\",\"shape\":[0]" };
-	unsigned rank, n;
+	unsigned rank;
+	size_t n;
 
 	if (c->flow) {
-		sprintf(text, "\"dtype\":%s", plain[pick(c, TD_COUNT(plain))]);
+		snprintf(text, SHAPE_TEXT, "\"dtype\":%s", plain[pick(c, TD_COUNT(plain))]);
 		return;
 	}
 	rank = pick(c, 6);
-	n = (unsigned)sprintf(text, "\"dtype\":\"%s\",\"shape\":[", dtypes[pick(c, TD_COUNT(dtypes))]);
+	n = (size_t)snprintf(text, SHAPE_TEXT, "\"dtype\":\"%s\",\"shape\":[", dtypes[pick(c, TD_COUNT(dtypes))]);
 	for (unsigned i = 0; i < rank; i++)
-		n += (unsigned)sprintf(text + n, "%s%s", i ? "," : "", sizes[pick(c, TD_COUNT(sizes))]);
-	sprintf(text + n, "]%s", pick(c, 4) ? "" : ",\"order\":\"channels_last\"");
+		n += (size_t)snprintf(text + n, SHAPE_TEXT - n, "%s%s", i ? "," : "", sizes[pick(c, TD_COUNT(sizes))]);
+	snprintf(text + n, SHAPE_TEXT - n, "]%s", pick(c, 4) ? "" : ",\"order\":\"channels_last\"");
 }
 
 static void write_input(struct choices *c, struct buf *out, struct scope *s, unsigned k)
