@@ -239,3 +239,18 @@ test("a table with a numeric target is reported in its own units", async () => {
 	const figures = Object.values(report.splits).flatMap((split) => Object.values(split).filter((f) => typeof f === "object"));
 	assert.ok(figures.length && figures.every((f) => f.standard_error === null || f.standard_error > 0), JSON.stringify(report.splits));
 });
+
+describe("batches of one sample, some of which do not count", () => {
+	for (const mode of ["graph", "eager"])
+		test(`such steps have no loss to show, and the training goes on, in ${mode} mode`, async () => {
+			const job = await tandem.finish(plain({ mode, data: { ...plain().data, batch_size: 1 }, loss: { type: "cross_entropy", ignore_index: 0 },
+				train: { steps: 60, validate_every: 30 }, log: { every: 1 } }));
+			const losses = await tandem.points(job.id, "train/loss"), norms = await values(job.id, "train/grad_norm");
+			const counted = norms.map((norm, i) => [i + 1, norm]).filter(([, norm]) => norm > 0).map(([step]) => step);
+			assert.equal(norms.length, 60);
+			assert(counted.length > 40 && counted.length < 60, `${counted.length} of 60 samples count`);
+			assert.deepEqual(losses.map((p) => p.step), counted);
+			assert(losses.every((p) => Number(p.value) > 0));
+			assert((await values(job.id, "val/loss")).every((v) => Number.isFinite(v) && v > 0));
+		});
+});
