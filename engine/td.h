@@ -132,7 +132,7 @@ void td_observe(td_ctx *c, td_observer *fn, void *arg); /* FN NULL: nobody watch
 #define TD_WARNINGS_MOST 1000
 typedef struct td_warning {
 	const char *code;  /* "broadcast", "double_softmax", "double_sigmoid", "nll_of_softmax", "training_mode",
-			    * "accumulated", "unused", "same_order" */
+			    * "accumulated", "unused", "same_order"; nn: "logits_as_probabilities" */
 	const char *layer; /* that it is about; "" outside of any */
 	const char *text;  /* a sentence with the fix */
 } td_warning;
