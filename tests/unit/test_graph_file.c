@@ -128,6 +128,7 @@ static void what_is_saved_again_is_the_same_text(void **state)
 	assert_non_null(again);
 	save(again, &second);
 	assert_string_equal(first.data, second.data);
+	assert_non_null(strstr(first.data, "{\"tandem_graph\": 1, ")); /* who knows no functions can read it */
 	assert_non_null(strstr(first.data, "\"shape\":[\"?4\",3]"));
 	assert_non_null(strstr(first.data, "{\"name\":\"fc.dropout\",\"op\":\"dropout\",\"layer\":\"fc\""));
 	assert_non_null(strstr(first.data, "\"initial\":{\"kind\":\"normal\""));
