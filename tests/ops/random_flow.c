@@ -75,10 +75,13 @@ void random_flow_release(void)
 	td_function_free(flow.loop.body);
 }
 
-/* A scalar that depends on the data: 0 or more. */
+/* A scalar that depends on the data: 0 or more, and where that is not finite, MOST: counting down from NaN has no end. */
 static td_value *count_of(td_ctx *c, const struct random_arguments *a, double most)
 {
-	return td_detach(c, td_clamp(c, td_floor(c, td_sum(c, td_abs(c, a->x[2]), TD_ALL_AXES, false)), 0, most));
+	td_value *sum = td_sum(c, td_abs(c, a->x[2]), TD_ALL_AXES, false);
+
+	sum = td_masked_fill(c, sum, td_logical_not(c, td_isfinite(c, sum)), most);
+	return td_detach(c, td_clamp(c, td_floor(c, sum), 0, most));
 }
 
 static td_value *do_cond(td_ctx *c, const struct random_arguments *a)
