@@ -236,10 +236,11 @@ static bool index_put_sample(int i, td_sample *s)
 {
 	const struct nd_case *n = &nd_cases[i];
 	int64_t dim[TD_MAX_RANK];
-	int rank = n->index_rank - 1;
+	int rank;
 
 	if (!gather_nd_sample(i, s))
 		return false;
+	rank = n->index_rank - 1;
 	memcpy(dim, n->index, sizeof *dim * (size_t)rank);
 	for (int64_t k = n->index[rank]; k < n->rank; k++)
 		dim[rank++] = n->x[k];
