@@ -77,12 +77,6 @@ static void matmul_forward(const td_call *call)
 
 static td_value *as_rows(td_ctx *c, td_value *x);
 
-/* Whether the axes before the last can be told from the elements. */
-static bool has_rows(const td_value *x)
-{
-	return x && x->shape.dim[x->shape.rank - 1] > 0;
-}
-
 /* DX is the gradient of X as a product with OTHER made it; what broadcasting had repeated is added up. */
 static td_value *fitted(td_ctx *c, td_value *dx, td_value *x, const td_value *other)
 {
@@ -101,7 +95,7 @@ static void matmul_backward(td_ctx *c, const td_node *n, td_value *const *dy, td
 		dx[0] = fitted(c, t->ta ? td_matmul(c, b, g, t->tb, true) : td_matmul(c, g, b, false, !t->tb), a, b);
 	if (!td_wants(n, 1))
 		return;
-	if (b->shape.rank == 2 && !t->ta && has_rows(a) && has_rows(g)) { /* all rows in one product */
+	if (b->shape.rank == 2 && !t->ta) { /* all rows in one product */
 		a = as_rows(c, a);
 		g = as_rows(c, g);
 	}
