@@ -120,8 +120,17 @@ TD_API td_value *td_ignore_label(td_ctx *c, td_value *labels, int64_t label)
 /* x [N, C], labels int64 [N] -> [N]; 0 where the label does not count. */
 TD_API td_value *td_multi_margin_each(td_ctx *c, td_value *x, td_value *labels, double margin, int p)
 {
-	td_value *own = td_neg(c, td_nll_each(c, x, labels)), *over, *sum, *counts;
+	td_value *own, *over, *sum, *counts;
+	char tx[TD_SHAPE_TEXT], tl[TD_SHAPE_TEXT];
 
+	if (!x || !labels)
+		return NULL;
+	if (!td__is_float(x->shape.dtype) || x->shape.rank != 2 || labels->shape.dtype != TD_I64 ||
+		labels->shape.rank != 1)
+		return td_fail(c, TD_SHAPE,
+			"multi_margin needs scores float[N, classes] and labels int64[N], not %s and %s",
+			td_shape_text(&x->shape, tx), td_shape_text(&labels->shape, tl));
+	own = td_neg(c, td_nll_each(c, x, labels));
 	if (!own)
 		return NULL;
 	over = td_relu(c, td_shift_by(c, td_sub(c, x, td_reshape(c, own, (int64_t[]){ -1, 1 }, 2)), margin));

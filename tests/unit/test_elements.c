@@ -198,6 +198,8 @@ static void refusals_speak_of_what_was_called(void **state)
 	refused("adaptive_avg_pool2d needs floating inputs");
 	assert_null(td_attention(c, f, f, f, NULL, 1, false, 0));
 	refused("attention needs queries");
+	assert_null(td_multi_margin_each(c, f, i, 1, 1));
+	refused("multi_margin needs scores float[N, classes] and labels int64[N], not float64[2] and int64[2]");
 }
 
 /* ---- Losses ------------------------------------------------------------------------------------------------------ */
