@@ -52,10 +52,8 @@ struct recurrent_options {
 			"Initial weights of the state."),                                                              \
 		NN_INIT_ROW_OR(recurrent_options, bias_init, "\"bias_uniform\"", "\"zeros\"", "Initial biases.")
 
-/* Keras' defaults are not false: a job's spec from before there was the option does not say it, and its checkpoints are
- * of two learnt biases. */
 #define RECURRENT_BIAS_ROW                                                                                             \
-	NN_FLAG_ROW(recurrent_options, recurrent_bias, "true",                                                         \
+	NN_FLAG_ROW_OR(recurrent_options, recurrent_bias, "true", "false",                                             \
 		"Learn the bias of the state beside that of the input, as torch; else it stays zero and is no "        \
 		"parameter, as in Keras.")
 

@@ -291,3 +291,11 @@ void opt_read(const struct opt_type *type, const cJSON *object, const char *poin
 
 	read_section(&r, type, object, pointer, out);
 }
+
+void opt_read_stored(
+	const struct opt_type *type, const cJSON *object, void *out, struct arena *arena, struct faults *faults)
+{
+	struct reading r = { .arena = arena, .faults = faults };
+
+	read_section(&r, type, object, "", out);
+}

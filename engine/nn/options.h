@@ -125,6 +125,10 @@ struct opt_strings {
  * says stays in the document. */
 void opt_read(const struct opt_type *type, const cJSON *object, const char *pointer, void *out, struct arena *arena,
 	struct faults *faults);
+/* Likewise for an OBJECT that had all its options when it was stored.  Those that it lacks are younger, and get their
+ * "value" whatever its "defaults" are: of a new option that is what things were before there was one. */
+void opt_read_stored(
+	const struct opt_type *type, const cJSON *object, void *out, struct arena *arena, struct faults *faults);
 
 /* The schema of TYPE as an object.  What families it uses are added to DEFS, once each. */
 cJSON *opt_schema(const struct opt_type *type, cJSON *defs);

@@ -312,7 +312,7 @@ cJSON *worker_predict(const cJSON *predict)
 	cJSON *answer = cJSON_CreateObject();
 
 	faults_init(&p.faults);
-	spec_read(json_get(predict, "spec"), &p.spec, &p.faults);
+	spec_read_stored(json_get(predict, "spec"), &p.spec, &p.faults);
 	if (!p.faults.n_found && read_loader(&p) && read_input(&p) && load_model(&p)) {
 		p.json = json_parse(p.body.data ? p.body.data : "", p.body.len, NULL);
 		answer_question(&p, answer);

@@ -169,11 +169,8 @@ static void check_init(const struct spec *s, const cJSON *document, struct fault
 		faults_add(f, "/init_from/checkpoint", "a checkpoint is one of a job; give \"job\" too");
 }
 
-void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
+static void check_itself(const cJSON *document, struct spec *out, struct faults *faults)
 {
-	memset(out, 0, sizeof *out);
-	arena_init(&out->arena);
-	opt_read(&spec_type, document, "", out, &out->arena, faults);
 	if (faults->n_found)
 		return; /* what follows would be about values that nobody chose */
 	check_metrics(out, faults);
@@ -186,6 +183,22 @@ void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
 	nn_schedule_check_optimizer(&out->schedule, &out->optimizer, "/schedule", faults);
 	if (out->metrics.items)
 		check_watched(out, faults);
+}
+
+void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
+{
+	memset(out, 0, sizeof *out);
+	arena_init(&out->arena);
+	opt_read(&spec_type, document, "", out, &out->arena, faults);
+	check_itself(document, out, faults);
+}
+
+void spec_read_stored(const cJSON *document, struct spec *out, struct faults *faults)
+{
+	memset(out, 0, sizeof *out);
+	arena_init(&out->arena);
+	opt_read_stored(&spec_type, document, out, &out->arena, faults);
+	check_itself(document, out, faults);
 }
 
 void spec_release(struct spec *s)

@@ -95,6 +95,8 @@ extern const struct opt_type spec_external; /* of jobs that train elsewhere: a r
 /* Read DOCUMENT (borrowed for S's life) and check what it says against itself.  Every fault goes to FAULTS; only
  * without any is OUT good for more than spec_release. */
 void spec_read(const cJSON *document, struct spec *out, struct faults *faults);
+/* Likewise for the DOCUMENT of a job that was taken, maybe by an older version: what it does not say is as it was then. */
+void spec_read_stored(const cJSON *document, struct spec *out, struct faults *faults);
 void spec_release(struct spec *s);
 
 /* The data is known: fill in what depends on it, and check the spec against it. */

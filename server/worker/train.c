@@ -33,7 +33,7 @@ static bool without_faults(struct run *r)
 
 static bool read_spec(struct run *r)
 {
-	spec_read(r->document, &r->spec, &r->faults);
+	spec_read_stored(r->document, &r->spec, &r->faults);
 	return without_faults(r);
 }
 
