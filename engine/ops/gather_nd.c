@@ -21,9 +21,8 @@ static bool places_legal(td_infer *q, const char *op, const td_shape *x, const t
 
 	if (index->dtype != TD_I64 || k < 1 || k > x->rank || index->rank - 1 + x->rank - k > TD_MAX_RANK) {
 		td_fail(q->ctx, TD_SHAPE,
-			"%s needs an index int64[.., K] or int32[.., K] of 1 to %d axes of %s, and a result of at most "
-			"%d "
-			"axes, not %s",
+			"%s needs an index int64[.., K] or int32[.., K] of 1 to %d axes of %s, and a result of at "
+			"most %d axes, not %s",
 			op, x->rank, td_shape_text(x, tx), TD_MAX_RANK, td_shape_text(index, ti));
 		return false;
 	}
@@ -36,7 +35,11 @@ static bool places_legal(td_infer *q, const char *op, const td_shape *x, const t
 
 static int64_t places_count(const td_shape *index)
 {
-	return td_shape_count(index) / named_axes(index);
+	int64_t n = 1;
+
+	for (int i = 0; i < index->rank - 1; i++)
+		n *= index->dim[i];
+	return n;
 }
 
 /* The number of rows of X that INDEX chooses from, and the elements of one. */
