@@ -1,38 +1,13 @@
 /* What a program gets wrong is an error that says what to do, in either mode, and never the end of the process. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "leaf_rig.h"
 
-#include <cmocka.h>
 #include <string.h>
-
-#include "td.h"
 
 #define ALL TD_ALL_AXES
 
 static td_ctx *context(void)
 {
 	return td_ctx_create(&(td_ctx_options){ .threads = 1 });
-}
-
-/* A leaf of N float64 values. */
-static td_value *leaf(td_ctx *c, const char *name, int n, const double *data)
-{
-	td_shape s = td_shape_make(TD_F64, 1, n);
-	td_value *v = td_tensor(c, &s, data);
-
-	td_set_name(v, name);
-	td_require_grad(c, v, true);
-	return v;
-}
-
-static double at(const td_value *v, int i)
-{
-	double all[16];
-
-	assert_true(td_shape_count(td_shape_of(v)) <= 16);
-	td_read(v, all);
-	return all[i];
 }
 
 static void assert_refused(td_ctx *c, td_status status, const char *a, const char *b)
