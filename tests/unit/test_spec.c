@@ -113,25 +113,6 @@ static void only_data_model_and_loss_are_required_and_the_rest_has_defaults(void
 	cJSON_Delete(document);
 }
 
-static void what_a_stored_spec_does_not_say_is_as_it_was_whatever_its_defaults(void **state)
-{
-	cJSON *document = cJSON_Parse("{" DATA "," MODEL "," LOSS ",\"defaults\":\"keras\"}");
-	struct faults faults;
-	struct spec posted, stored;
-
-	(void)state;
-	faults_init(&faults);
-	spec_read(document, &posted, &faults);
-	spec_read_stored(document, &stored, &faults);
-	assert_int_equal(faults.n_found, 0);
-	assert_int_equal(((const struct nn_optimizer_options *)posted.optimizer.options)->form, NN_FORM_KERAS);
-	assert_int_equal(((const struct nn_optimizer_options *)stored.optimizer.options)->form, NN_FORM_PYTORCH);
-	spec_release(&posted);
-	spec_release(&stored);
-	faults_release(&faults);
-	cJSON_Delete(document);
-}
-
 static void steps_do_not_meet_the_default_of_epochs(void **state)
 {
 	cJSON *document =
@@ -585,7 +566,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_data_model_and_loss_are_required_and_the_rest_has_defaults),
-		cmocka_unit_test(what_a_stored_spec_does_not_say_is_as_it_was_whatever_its_defaults),
 		cmocka_unit_test(steps_do_not_meet_the_default_of_epochs),
 		cmocka_unit_test(a_check_tells_shapes_parameters_and_costs),
 		cmocka_unit_test(an_unknown_name_is_refused_with_the_nearest_known_one),

@@ -332,6 +332,27 @@ static void averages_decay_as_the_framework_has_them(void **state)
 	}
 }
 
+static void what_a_stored_spec_does_not_say_is_as_it_was_whatever_its_defaults(void **state)
+{
+	cJSON *document = cJSON_Parse("{\"data\":{\"dataset\":\"fashion-mnist\"},"
+				      "\"model\":{\"layers\":[\"flatten\",{\"type\":\"linear\",\"out_features\":10}]},"
+				      "\"loss\":\"cross_entropy\",\"defaults\":\"keras\"}");
+	struct faults faults;
+	struct spec posted, stored;
+
+	(void)state;
+	faults_init(&faults);
+	spec_read(document, &posted, &faults);
+	spec_read_stored(document, &stored, &faults);
+	assert_int_equal(faults.n_found, 0);
+	assert_int_equal(((const struct nn_optimizer_options *)posted.optimizer.options)->form, NN_FORM_KERAS);
+	assert_int_equal(((const struct nn_optimizer_options *)stored.optimizer.options)->form, NN_FORM_PYTORCH);
+	spec_release(&posted);
+	spec_release(&stored);
+	faults_release(&faults);
+	cJSON_Delete(document);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +364,7 @@ int main(void)
 		cmocka_unit_test(the_momentum_of_a_step_stands_for_the_optimizers),
 		cmocka_unit_test(a_frozen_batch_norm_keeps_its_statistics_where_that_is_meant),
 		cmocka_unit_test(averages_decay_as_the_framework_has_them),
+		cmocka_unit_test(what_a_stored_spec_does_not_say_is_as_it_was_whatever_its_defaults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
