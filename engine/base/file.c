@@ -27,6 +27,17 @@ td_status file_sync(const char *path, struct err *e)
 	return s;
 }
 
+td_status file_sync_folder(const char *folder, struct err *e)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd))
+		err_errno(e, "syncing %s", folder);
+	if (fd >= 0)
+		close(fd);
+	return e->status;
+}
+
 static td_status sync_parent(const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');

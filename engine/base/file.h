@@ -11,6 +11,8 @@
 td_status file_write(const char *path, const void *bytes, size_t n, struct err *e);
 /* Make PATH durable: fsync it (a file or a folder). */
 td_status file_sync(const char *path, struct err *e);
+/* Make all that was written into FOLDER durable, at once: one by one, thousands of small files would take a minute. */
+td_status file_sync_folder(const char *folder, struct err *e);
 /* Rename durably: TO's folder is synced. */
 td_status file_rename(const char *from, const char *to, struct err *e);
 /* A second name for the file FROM, whose bytes never change; where the file system knows no links, a synced copy.  The

@@ -5,12 +5,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define INFO_FILE        "info.json"
 #define SUMMARY_FILE     "summary.json"
@@ -351,18 +349,6 @@ static td_status count_folder(const char *folder, int64_t *n_bytes, int *n_files
 	return TD_OK;
 }
 
-/* One by one, a wide table's thousands of small files would take a minute. */
-static td_status sync_at_once(const char *folder, struct err *e)
-{
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || syncfs(fd))
-		err_errno(e, "syncing %s", folder);
-	if (fd >= 0)
-		close(fd);
-	return e->status;
-}
-
 static td_status sync_each(const char *folder, struct err *e)
 {
 	DIR *d = opendir(folder);
@@ -386,7 +372,7 @@ static td_status sync_folder(const char *folder, int64_t *n_bytes, struct err *e
 
 	if (count_folder(folder, n_bytes, &n_files, e))
 		return e->status;
-	return n_files > SYNCED_EACH ? sync_at_once(folder, e) : sync_each(folder, e);
+	return n_files > SYNCED_EACH ? file_sync_folder(folder, e) : sync_each(folder, e);
 }
 
 static td_status prepare_all(struct prepare *p, struct prepared *out, struct err *e)

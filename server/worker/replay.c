@@ -10,11 +10,9 @@
 #include "worker/worker.h"
 #include "base/clock.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DOCUMENT_MOST (512u << 20) /* bytes of replay.json: 20,000 ops with what they read and made */
 #define FLUSH_MS      5000
@@ -255,18 +253,6 @@ static bool replay_steps(struct replay *p)
 	return ok;
 }
 
-/* What was written into the folder is on disk; one call for hundreds of pictures. */
-static td_status sync_folder(const char *folder, struct err *e)
-{
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || syncfs(fd))
-		err_errno(e, "syncing %s", folder);
-	if (fd >= 0)
-		close(fd);
-	return e->status;
-}
-
 static bool write_document(struct replay *p)
 {
 	struct run *r = &p->run;
@@ -288,7 +274,7 @@ static bool write_document(struct replay *p)
 	if (out.full)
 		err_set(&r->err, TD_TOO_LARGE, "the description of the steps is over %u MB; replay fewer steps",
 			DOCUMENT_MOST >> 20);
-	else if (!recording_sync(&p->recording, &r->err) && !sync_folder(r->folder, &r->err))
+	else if (!recording_sync(&p->recording, &r->err) && !file_sync_folder(r->folder, &r->err))
 		file_write(path, out.data, out.len, &r->err);
 	buf_release(&out);
 	mem_free(text);
