@@ -169,8 +169,14 @@ static void check_init(const struct spec *s, const cJSON *document, struct fault
 		faults_add(f, "/init_from/checkpoint", "a checkpoint is one of a job; give \"job\" too");
 }
 
-static void check_itself(const cJSON *document, struct spec *out, struct faults *faults)
+static void read_spec(const cJSON *document, bool stored, struct spec *out, struct faults *faults)
 {
+	memset(out, 0, sizeof *out);
+	arena_init(&out->arena);
+	if (stored)
+		opt_read_stored(&spec_type, document, out, &out->arena, faults);
+	else
+		opt_read(&spec_type, document, "", out, &out->arena, faults);
 	if (faults->n_found)
 		return; /* what follows would be about values that nobody chose */
 	check_metrics(out, faults);
@@ -187,18 +193,12 @@ static void check_itself(const cJSON *document, struct spec *out, struct faults 
 
 void spec_read(const cJSON *document, struct spec *out, struct faults *faults)
 {
-	memset(out, 0, sizeof *out);
-	arena_init(&out->arena);
-	opt_read(&spec_type, document, "", out, &out->arena, faults);
-	check_itself(document, out, faults);
+	read_spec(document, false, out, faults);
 }
 
 void spec_read_stored(const cJSON *document, struct spec *out, struct faults *faults)
 {
-	memset(out, 0, sizeof *out);
-	arena_init(&out->arena);
-	opt_read_stored(&spec_type, document, out, &out->arena, faults);
-	check_itself(document, out, faults);
+	read_spec(document, true, out, faults);
 }
 
 void spec_release(struct spec *s)

@@ -80,7 +80,7 @@ static bool read_data(struct run *r)
 static bool make_model(struct run *r)
 {
 	r->model = spec_model(&r->spec, r->facts, &r->faults);
-	if (r->model)
+	if (r->model && !r->resume && !r->watch) /* what ran before runs again, whatever is thought of its memory now */
 		spec_rehearse(&r->spec, r->model, r->facts, loader_bytes(r->loader), NULL, NULL, &r->faults);
 	if (!without_faults(r))
 		return false;
