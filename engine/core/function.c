@@ -543,7 +543,7 @@ bool td__trace_shapes(td_ctx *c, const td_trace *t, const td_shape *const *in, i
 	td_shape *shapes;
 	bool ok;
 
-	if (!takes(c, t, in, n_in))
+	if (!p || !takes(c, t, in, n_in))
 		return false;
 	shapes = MEM_NEW_N(td_shape, p->n_values + 1); /* by value id */
 	for (int i = 0; i < f->n_in; i++)

@@ -253,8 +253,8 @@ static bool starts_backward(td_ctx *c, const td_value *v, const td_value *seed)
 	if (!v->needs_grad)
 		return td_fail(c, TD_INVALID,
 			       "backward starts from %s, which depends on nothing that wants a gradient; "
-			       "td_require_grad "
-			       "a leaf before it is used, and compute outside of td_no_grad_begin and td_no_grad_end",
+			       "td_require_grad a leaf before it is used, and compute outside of td_no_grad_begin and "
+			       "td_no_grad_end",
 			       td_shape_text(&v->shape, text)),
 		       false;
 	return true;
@@ -324,7 +324,7 @@ struct asked {
 
 static void ask(struct asked *a, td_value *v)
 {
-	if (!v || v->needs_grad || !td__is_float(v->shape.dtype))
+	if (v->needs_grad || !td__is_float(v->shape.dtype))
 		return;
 	v->needs_grad = true;
 	MEM_GROW(a->values, a->n, a->room);
@@ -334,11 +334,13 @@ static void ask(struct asked *a, td_value *v)
 /* Whether G's value V is given a gradient unasked; a tensor that was met from outside has its owner's word. */
 static bool may_ask(const td_graph *g, const td_value *v)
 {
-	bool is_variable = !v->captured;
+	bool may = !v->captured;
 
-	for (int i = 0; i < g->n_variables; i++)
-		is_variable |= g->variables[i].symbol == v;
-	return v->id >= 0 && is_variable;
+	if (v->id < 0 || v->needs_grad)
+		return false;
+	for (int i = 0; i < g->n_variables && !may; i++)
+		may = g->variables[i].symbol == v;
+	return may;
 }
 
 /* INPUTS want gradients, and what is made from them.  What is recorded for gradients that are wanted anyway stays as

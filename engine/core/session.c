@@ -405,8 +405,7 @@ static bool ask_for(td_session *s, td_ctx *c, td_request *r, td_fetch *fetches, 
 		if (!f->value && !f->operation && !f->list)
 			return td_fail(c, TD_INVALID,
 				       "item %d of what is fetched is nothing, as the gradient by what an output does "
-				       "not "
-				       "depend on",
+				       "not depend on",
 				       i),
 			       false;
 		if (f->list && !ask_for(s, c, r, f->list, f->n, depth + 1))

@@ -372,8 +372,7 @@ TD_API td_value *td_attention(
 	if (!sequences_fit(&q->shape, &k->shape, &v->shape, heads))
 		return td_fail(c, TD_SHAPE,
 			"attention needs queries float[N, T, E], keys and values float[N, S, E], and an E that the "
-			"number of "
-			"heads, %lld, divides, not %s, %s and %s",
+			"number of heads, %lld, divides, not %s, %s and %s",
 			(long long)heads, td_shape_text(&q->shape, tq), td_shape_text(&k->shape, tk),
 			td_shape_text(&v->shape, tv));
 	w = td_attention_softmax(c, td_heads_dot(c, q, k, heads, true), lengths, causal);

@@ -75,8 +75,7 @@ static bool gather_legal(td_infer *q, const char *op, const td_shape *x, const t
 	if (!fits)
 		td_fail(q->ctx, TD_SHAPE,
 			"%s along axis %lld needs an index int64 or int32 with as many axes as %s and no more elements "
-			"than it "
-			"along the others, not %s",
+			"than it along the others, not %s",
 			op, (long long)((const gather_attrs *)q->attrs)->axis, td_shape_text(x, tx),
 			td_shape_text(index, ti));
 	return fits;
